@@ -1,0 +1,1 @@
+//! Quintile's engine.

@@ -1,0 +1,2 @@
+//! The `quintile` binary.
+fn main() {}

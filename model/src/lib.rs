@@ -1,0 +1,1 @@
+//! Tree models, compiled and evaluated exactly as their training library does. Pure: bytes in, numbers out.
