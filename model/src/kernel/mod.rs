@@ -1,0 +1,101 @@
+//! The code that walks trees. One file a kernel, all of one shape: `supports()` says what it takes and why not, and one
+//! function adds a row's leaves to its margins. Every kernel is compared with [`reference`].
+
+pub mod reference;
+pub mod scalar;
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::ensemble::Ensemble;
+
+/// Which kernel to use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum KernelChoice {
+    /// The fastest that supports the model.
+    #[default]
+    Auto,
+    /// The literal walk over the ensemble: the oracle, slow.
+    Reference,
+    /// A compact node array, eight trees in step.
+    Scalar,
+}
+
+impl KernelChoice {
+    /// Every choice with its name, as options and errors list them.
+    pub const NAMES: [(&'static str, Self); 3] = [
+        ("auto", Self::Auto),
+        ("reference", Self::Reference),
+        ("scalar", Self::Scalar),
+    ];
+}
+
+impl fmt::Display for KernelChoice {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Self::NAMES
+            .iter()
+            .find(|(_, choice)| choice == self)
+            .map_or("", |(name, _)| name);
+        formatter.pad(name)
+    }
+}
+
+/// A name that no kernel has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no kernel is named {name:?}: choose auto, reference or scalar")]
+pub struct UnknownKernel {
+    /// The name.
+    pub name: String,
+}
+
+impl FromStr for KernelChoice {
+    type Err = UnknownKernel;
+
+    fn from_str(name: &str) -> Result<Self, UnknownKernel> {
+        let found = Self::NAMES.iter().find(|(known, _)| *known == name);
+        found
+            .map(|&(_, choice)| choice)
+            .ok_or_else(|| UnknownKernel { name: name.to_owned() })
+    }
+}
+
+/// Why a kernel cannot evaluate a model.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the {kernel} kernel does not support this model: {reason}")]
+pub struct Unsupported {
+    /// The kernel.
+    pub kernel: KernelChoice,
+    /// What it lacks.
+    pub reason: &'static str,
+}
+
+/// What every `f32` kernel asks of an ensemble.
+fn supports_f32(kernel: KernelChoice, ensemble: &Ensemble) -> Result<(), Unsupported> {
+    use crate::ensemble::{Comparison, Precision};
+    if ensemble.precision() != Precision::F32 {
+        return Err(Unsupported {
+            kernel,
+            reason: "its sums are 64-bit floats",
+        });
+    }
+    if ensemble.comparison() != Comparison::Less {
+        return Err(Unsupported {
+            kernel,
+            reason: "its numbers go left on <=, not on <",
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_read_back() {
+        for (name, choice) in KernelChoice::NAMES {
+            assert_eq!((name.parse(), choice.to_string()), (Ok(choice), name.to_owned()));
+        }
+        assert!("avx512".parse::<KernelChoice>().is_err());
+    }
+}

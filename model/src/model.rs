@@ -1,0 +1,477 @@
+//! What a server holds of a model: one immutable value, shared between threads, and a scratch for each of them.
+//!
+//! Everything that can fail fails in [`Model::build`]; [`Model::score_row`] is total, allocates nothing and takes any
+//! values.
+
+use crate::bands::Bands;
+use crate::ensemble::{BestError, Ensemble, Precision, Trees};
+use crate::kernel::{KernelChoice, Unsupported, reference, scalar};
+use crate::manifest::{Golden, Manifest, ManifestError, ManifestFault, Place};
+use crate::objective::{Objective, Transform};
+use crate::plan::Plan;
+use crate::schema::Schema;
+
+/// A model's name and version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Name.
+    pub name: String,
+    /// Version.
+    pub version: String,
+}
+
+/// What to build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Options {
+    /// Which trees make the prediction.
+    pub trees: Trees,
+    /// Which kernel evaluates them.
+    pub kernel: KernelChoice,
+}
+
+/// Why an ensemble, a manifest and options make no model.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum BuildError {
+    /// The best trees cannot be chosen.
+    #[error(transparent)]
+    Best(#[from] BestError),
+    /// The kernel that was asked for cannot evaluate the model.
+    #[error(transparent)]
+    Kernel(#[from] Unsupported),
+    /// The manifest does not fit the model.
+    #[error("the manifest does not fit the model: {0}")]
+    Manifest(ManifestError),
+}
+
+/// A golden row whose margins are not those the manifest states.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error(
+    "golden row {row} (manifest line {line}): margin {output} is {actual:?}, expected {expected:?}; the comparison is exact"
+)]
+pub struct GoldenFault {
+    /// Which row, from 1.
+    pub row: usize,
+    /// Its line in the manifest.
+    pub line: usize,
+    /// Which margin, from 0.
+    pub output: usize,
+    /// What the kernel gave.
+    pub actual: f64,
+    /// What the manifest states, in the model's precision.
+    pub expected: f64,
+}
+
+/// What evaluates the trees.
+#[derive(Debug)]
+enum Engine {
+    Reference { ensemble: Box<Ensemble>, tree_limit: usize },
+    Scalar(Plan),
+}
+
+/// A model ready to score.
+#[derive(Debug)]
+pub struct Model {
+    identity: Identity,
+    description: Option<String>,
+    schema: Schema,
+    objective: Objective,
+    precision: Precision,
+    format: &'static str,
+    margin_len: usize,
+    tree_count: usize,
+    node_count: usize,
+    file_trees: usize,
+    bands: Option<Bands>,
+    notes: Vec<String>,
+    golden: Vec<Golden>,
+    engine: Engine,
+}
+
+/// One thread's working memory for one model, and the numbers of its last row.
+#[derive(Debug, Clone)]
+pub struct Scratch {
+    row: Vec<f32>,
+    margins_f32: Vec<f32>,
+    margins: Vec<f64>,
+    predictions: Vec<f64>,
+}
+
+impl Scratch {
+    /// The margins of the last row; those of an `f32` model widened, which is exact. Zeros before the first.
+    #[must_use]
+    pub fn margins(&self) -> &[f64] {
+        &self.margins
+    }
+
+    /// The predictions of the last row, widened likewise. Zeros before the first.
+    #[must_use]
+    pub fn predictions(&self) -> &[f64] {
+        &self.predictions
+    }
+}
+
+impl Model {
+    /// Compiles an ensemble. `identity` holds the defaults for what the manifest leaves out.
+    ///
+    /// # Errors
+    /// Best trees of a model without a usable `best_iteration`, a kernel that does not support the model, or a manifest
+    /// that does not fit it (all of its faults at once).
+    pub fn build(
+        ensemble: Ensemble,
+        manifest: Manifest,
+        identity: Identity,
+        options: Options,
+    ) -> Result<Self, BuildError> {
+        let tree_limit = ensemble.tree_limit(options.trees)?;
+        let kernel = choose(options.kernel, &ensemble)?;
+        let faults = misfits(&manifest, &ensemble);
+        if !faults.is_empty() {
+            return Err(BuildError::Manifest(ManifestError { faults }));
+        }
+        let taken = &ensemble.trees()[..tree_limit];
+        let (tree_count, node_count) = (taken.len(), taken.iter().map(|tree| tree.nodes.len()).sum());
+        let (precision, format, file_trees) = (ensemble.precision(), ensemble.format(), ensemble.trees().len());
+        let margin_len = ensemble.base_margins().len();
+        let mut notes = ensemble.notes().to_vec();
+        notes.extend(tree_note(&ensemble, options.trees));
+        let bands = bands(&manifest, ensemble.objective(), margin_len, &mut notes);
+        let (engine, mut schema, objective) = match kernel {
+            KernelChoice::Reference => {
+                let (schema, objective) = (ensemble.schema().clone(), ensemble.objective().clone());
+                (
+                    Engine::Reference {
+                        ensemble: Box::new(ensemble),
+                        tree_limit,
+                    },
+                    schema,
+                    objective,
+                )
+            }
+            KernelChoice::Scalar | KernelChoice::Auto => {
+                let plan = Plan::compile(&ensemble, tree_limit);
+                let (schema, objective) = ensemble.into_schema();
+                (Engine::Scalar(plan), schema, objective)
+            }
+        };
+        for note in manifest.features {
+            if let Some(column) = schema.column(&note.name) {
+                schema.annotate(column, note.description, note.label);
+            }
+        }
+        let name = manifest.name.unwrap_or(identity.name);
+        let version = manifest.version.unwrap_or(identity.version);
+        Ok(Self {
+            identity: Identity { name, version },
+            description: manifest.description,
+            schema,
+            objective,
+            precision,
+            format,
+            margin_len,
+            tree_count,
+            node_count,
+            file_trees,
+            bands,
+            notes,
+            golden: manifest.golden,
+            engine,
+        })
+    }
+
+    /// The name, from the manifest or else from the file.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.identity.name
+    }
+
+    /// The version, from the manifest or else from the file.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.identity.version
+    }
+
+    /// The manifest's description.
+    #[must_use]
+    pub fn description(&self) -> Option<&str> {
+        self.description.as_deref()
+    }
+
+    /// The features.
+    #[must_use]
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// The arithmetic of margins and predictions.
+    #[must_use]
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// Margins of a row: classes, targets or quantiles.
+    #[must_use]
+    pub fn margin_len(&self) -> usize {
+        self.margin_len
+    }
+
+    /// Predictions of a row: as many as margins, but one for `multi:softmax`.
+    #[must_use]
+    pub fn prediction_len(&self) -> usize {
+        self.objective.prediction_len(self.margin_len)
+    }
+
+    /// Whether there is a single prediction and it is a probability.
+    #[must_use]
+    pub fn is_probability(&self) -> bool {
+        is_probability(&self.objective, self.margin_len)
+    }
+
+    /// How a prediction becomes a score; none when nothing says how.
+    #[must_use]
+    pub fn bands(&self) -> Option<&Bands> {
+        self.bands.as_ref()
+    }
+
+    /// What to say when the model is loaded, a sentence each.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Working memory for [`Self::score_row`], one for each thread.
+    #[must_use]
+    pub fn scratch(&self) -> Scratch {
+        Scratch {
+            row: vec![f32::NAN; self.row_len()],
+            margins_f32: vec![0.0; self.margin_len],
+            margins: vec![0.0; self.margin_len],
+            predictions: vec![0.0; self.prediction_len()],
+        }
+    }
+
+    /// Scores one row: `row` has a value for each column of the schema, NaN for missing. Margins and predictions are left
+    /// in `scratch`; returned is the band, 1 to 5, of a model that has bands.
+    ///
+    /// Values narrow to `f32` as `astype(float32)` does: round to nearest, infinite beyond its range. A row that is too
+    /// short counts as missing beyond its end. A scratch of another model is replaced, which allocates.
+    pub fn score_row(&self, row: &[f64], scratch: &mut Scratch) -> Option<u8> {
+        debug_assert_eq!(row.len(), self.schema.len(), "a row has a value for each column");
+        if scratch.row.len() != self.row_len()
+            || scratch.margins.len() != self.margin_len
+            || scratch.predictions.len() != self.prediction_len()
+        {
+            *scratch = self.scratch();
+        }
+        narrow(row, &mut scratch.row);
+        match &self.engine {
+            Engine::Reference { ensemble, tree_limit } => {
+                reference::margins(ensemble, *tree_limit, &scratch.row, &mut scratch.margins_f32);
+            }
+            Engine::Scalar(plan) => scalar::margins(plan, &scratch.row, &mut scratch.margins_f32),
+        }
+        for (wide, &margin) in scratch.margins.iter_mut().zip(&scratch.margins_f32) {
+            *wide = f64::from(margin);
+        }
+        self.objective
+            .predict_f32(&scratch.margins_f32, &mut scratch.predictions);
+        let bands = self.bands.as_ref()?;
+        scratch.predictions.first().map(|&prediction| bands.score(prediction))
+    }
+
+    /// Scores the manifest's golden rows and compares margins to the last bit. Returns how many rows there are.
+    ///
+    /// # Errors
+    /// The first margin that differs.
+    pub fn check_golden(&self) -> Result<usize, GoldenFault> {
+        let mut scratch = self.scratch();
+        for (index, golden) in self.golden.iter().enumerate() {
+            self.score_row(&golden.features, &mut scratch);
+            for (output, (&actual, &stated)) in scratch.margins.iter().zip(&golden.margin).enumerate() {
+                let expected = self.rounded(stated);
+                if actual.to_bits() != expected.to_bits() && !(actual.is_nan() && expected.is_nan()) {
+                    return Err(GoldenFault {
+                        row: index + 1,
+                        line: golden.place.line,
+                        output,
+                        actual,
+                        expected,
+                    });
+                }
+            }
+        }
+        Ok(self.golden.len())
+    }
+
+    /// The kernel in use, never [`KernelChoice::Auto`].
+    #[must_use]
+    pub fn kernel(&self) -> KernelChoice {
+        match &self.engine {
+            Engine::Reference { .. } => KernelChoice::Reference,
+            Engine::Scalar(_) => KernelChoice::Scalar,
+        }
+    }
+
+    /// What was chosen and why, several lines.
+    #[must_use]
+    pub fn explain(&self) -> String {
+        let trees = format!("trees: {} of the file's {}", self.tree_count, self.file_trees);
+        let engine = match &self.engine {
+            Engine::Reference { .. } => {
+                "kernel: reference, the literal walk: exact and slow, because it was asked for".into()
+            }
+            Engine::Scalar(plan) => {
+                format!(
+                    "kernel: scalar, which supports every 32-bit model with `<` splits\n{}",
+                    plan.explain()
+                )
+            }
+        };
+        format!("{trees}\n{engine}")
+    }
+
+    /// What the file was, for people: `XGBoost JSON`.
+    #[must_use]
+    pub fn format(&self) -> &str {
+        self.format
+    }
+
+    /// The training objective, as the library names it.
+    #[must_use]
+    pub fn objective(&self) -> &str {
+        self.objective.name()
+    }
+
+    /// Trees in use.
+    #[must_use]
+    pub fn tree_count(&self) -> usize {
+        self.tree_count
+    }
+
+    /// Nodes of the trees in use, as the file counts them.
+    #[must_use]
+    pub fn node_count(&self) -> usize {
+        self.node_count
+    }
+
+    /// Bytes the evaluated form holds. Names and notes are not counted.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match &self.engine {
+            Engine::Reference { ensemble, .. } => ensemble.bytes(),
+            Engine::Scalar(plan) => plan.bytes(),
+        }
+    }
+
+    /// A leaf's step reads column 0, so there is one even for a model without features.
+    fn row_len(&self) -> usize {
+        self.schema.len().max(1)
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a golden margin means the model's precision"
+    )]
+    fn rounded(&self, stated: f64) -> f64 {
+        match self.precision {
+            Precision::F32 => f64::from(stated as f32),
+            Precision::F64 => stated,
+        }
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the library narrows rows to f32 before any comparison"
+)]
+fn narrow(row: &[f64], narrowed: &mut [f32]) {
+    for (place, &value) in narrowed.iter_mut().zip(row) {
+        *place = value as f32;
+    }
+    for place in narrowed.iter_mut().skip(row.len()) {
+        *place = f32::NAN;
+    }
+}
+
+fn choose(wanted: KernelChoice, ensemble: &Ensemble) -> Result<KernelChoice, Unsupported> {
+    match wanted {
+        KernelChoice::Reference => reference::supports(ensemble)?,
+        KernelChoice::Scalar => scalar::supports(ensemble)?,
+        KernelChoice::Auto => {
+            scalar::supports(ensemble)?;
+            return Ok(KernelChoice::Scalar);
+        }
+    }
+    Ok(wanted)
+}
+
+fn is_probability(objective: &Objective, margin_len: usize) -> bool {
+    objective.transform() == Transform::Sigmoid && margin_len == 1
+}
+
+/// What in a manifest contradicts the model, in the order of its lines.
+fn misfits(manifest: &Manifest, ensemble: &Ensemble) -> Vec<ManifestFault> {
+    let (schema, margins) = (ensemble.schema(), ensemble.base_margins().len());
+    let mut faults = Vec::new();
+    let mut fault = |place: Place, message: String| faults.push(ManifestFault { place, message });
+    let predictions = ensemble.objective().prediction_len(margins);
+    if let (Some((_, place)), true) = (manifest.edges, predictions != 1) {
+        fault(
+            place,
+            format!("edges need a single prediction, but the model gives {predictions}"),
+        );
+    }
+    for note in &manifest.features {
+        if schema.column(&note.name).is_none() {
+            fault(note.place, format!("the model has no feature {:?}", note.name));
+        }
+    }
+    for golden in &manifest.golden {
+        if golden.features.len() != schema.len() {
+            let message = format!(
+                "a golden row has {} features, the model {}",
+                golden.features.len(),
+                schema.len()
+            );
+            fault(golden.place, message);
+        }
+        if golden.margin.len() != margins {
+            fault(
+                golden.place,
+                format!("a golden row has {} margins, the model {margins}", golden.margin.len()),
+            );
+        }
+    }
+    faults.sort_by_key(|fault| fault.place);
+    faults.truncate(crate::limits::MANIFEST_FAULTS_MAX);
+    faults
+}
+
+fn tree_note(ensemble: &Ensemble, trees: Trees) -> Option<String> {
+    let best = ensemble.best_iteration()?;
+    let iterations = ensemble.iterations();
+    (trees == Trees::All).then(|| {
+        format!(
+            "the file names best_iteration {best} of its {iterations} iterations, but all trees are used, as XGBoost's \
+             Booster.predict does; its scikit-learn wrapper would use the best only"
+        )
+    })
+}
+
+fn bands(manifest: &Manifest, objective: &Objective, margin_len: usize, notes: &mut Vec<String>) -> Option<Bands> {
+    let name = objective.name();
+    if !objective.is_known() {
+        notes.push(format!(
+            "objective {name} is none of XGBoost's own: predictions are the margins, not transformed"
+        ));
+    }
+    if let Some((bands, _)) = manifest.edges {
+        return Some(bands);
+    }
+    if is_probability(objective, margin_len) {
+        return Some(Bands::PROBABILITY);
+    }
+    notes.push(format!(
+        "objective {name} with {margin_len} outputs has no natural bands: predictions are served without a score"
+    ));
+    None
+}

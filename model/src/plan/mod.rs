@@ -1,0 +1,125 @@
+//! Ensemble → Plan: how the chosen kernel wants the trees laid out, and what was chosen and why.
+//!
+//! ```text
+//! nodes   [ sentinel leaf | tree 0: root, its children side by side, theirs … | tree 1 … ]     16 bytes a node
+//! trees   [ root, output, steps ]            in the order their leaves are added
+//! batches [ up to 8 consecutive trees, one count of steps ]
+//! sets    category codes as bits or as a sorted list, whichever is smaller
+//! ```
+//!
+//! Breadth-first order puts the nodes every row visits into the same few cache lines, and siblings side by side need one
+//! child number instead of two. A leaf points at itself, so that trees of different depth can be walked in step.
+
+mod layout;
+mod sets;
+
+use std::fmt::Write as _;
+
+use crate::ensemble::Ensemble;
+pub(crate) use sets::CategorySets;
+
+/// Trees walked in step. Eight independent chains of loads hide the latency of each; the registers hold them.
+pub(crate) const BATCH_TREES: usize = 8;
+
+/// Steps up to which trees are walked in step. Deeper ones are unbalanced, and most of their rows end far above.
+pub(crate) const BATCH_STEPS_MAX: u32 = 12;
+
+/// A node: a leaf is its own right child and goes there for every value.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PlanNode {
+    /// Threshold; NaN for a leaf, which sends every value right; the set's number as bits for a category.
+    pub(crate) threshold: f32,
+    /// Column in the low 24 bits, flags above.
+    pub(crate) feature: u32,
+    /// Number of the left child; the right one follows it.
+    pub(crate) left: u32,
+    /// What a leaf adds.
+    pub(crate) value: f32,
+}
+
+/// Flag of [`PlanNode::feature`]: NaN goes left.
+pub(crate) const MISSING_LEFT: u32 = 1 << 31;
+/// Flag of [`PlanNode::feature`]: the threshold is a set's number.
+pub(crate) const CATEGORY: u32 = 1 << 30;
+/// The column's bits of [`PlanNode::feature`].
+pub(crate) const COLUMN: u32 = (1 << 24) - 1;
+
+/// One tree of a plan.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PlanTree {
+    pub(crate) root: u32,
+    pub(crate) output: u32,
+    pub(crate) steps: u32,
+    pub(crate) has_category: bool,
+}
+
+/// Consecutive trees that are walked together.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Batch {
+    pub(crate) first: usize,
+    pub(crate) count: usize,
+    /// Steps after which every one of them stands on a leaf; 0 when they are walked one by one.
+    pub(crate) steps: u32,
+}
+
+/// An ensemble laid out for the scalar kernel.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub(crate) nodes: Vec<PlanNode>,
+    pub(crate) trees: Vec<PlanTree>,
+    pub(crate) batches: Vec<Batch>,
+    pub(crate) sets: CategorySets,
+    pub(crate) base_margins: Vec<f32>,
+}
+
+impl Plan {
+    /// Lays out the first `tree_limit` trees. The ensemble is one that [`crate::kernel::scalar::supports`] accepts.
+    #[must_use]
+    pub fn compile(ensemble: &Ensemble, tree_limit: usize) -> Self {
+        layout::compile(ensemble, tree_limit)
+    }
+
+    /// What was chosen and why, a line each.
+    #[must_use]
+    pub fn explain(&self) -> String {
+        let together = self.batches.iter().filter(|batch| batch.steps > 0);
+        let trees_together: usize = together.map(|batch| batch.count).sum();
+        let categories = self.trees.iter().filter(|tree| tree.has_category).count();
+        let deepest = self.trees.iter().map(|tree| tree.steps).max().unwrap_or(0);
+        let mut text = String::new();
+        let trees = self.trees.len();
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "layout: {} nodes of 16 bytes, breadth-first, siblings side by side",
+            self.nodes.len() - 1
+        );
+        let _ = writeln!(
+            text,
+            "walk: {trees_together} of {trees} trees in step, {BATCH_TREES} at a time; the others one by one, because \
+             they split on categories ({categories} trees) or are deeper than {BATCH_STEPS_MAX} (deepest: {deepest})"
+        );
+        let _ = writeln!(
+            text,
+            "categories: {} distinct sets, {} as bits, {} as sorted lists",
+            self.sets.len(),
+            self.sets.bit_sets(),
+            self.sets.len() - self.sets.bit_sets()
+        );
+        let _ = write!(
+            text,
+            "sum: 32-bit floats in tree order from the base margin, as the library adds them"
+        );
+        text
+    }
+
+    /// Bytes this plan holds.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        size_of_val(self.nodes.as_slice())
+            + size_of_val(self.trees.as_slice())
+            + size_of_val(self.batches.as_slice())
+            + size_of_val(self.base_margins.as_slice())
+            + self.sets.bytes()
+    }
+}

@@ -1,0 +1,205 @@
+//! What a model takes: its features' names, columns and kinds.
+//!
+//! Built by the format readers, annotated by the manifest, read by whoever turns a request into a row.
+
+use std::collections::HashSet;
+
+use crate::limits::{FEATURES_MAX, NAME_BYTES_MAX};
+
+/// What a feature's values are, as far as the model file says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FeatureKind {
+    /// Any number (XGBoost `float` or `q`, and features without a type).
+    Number,
+    /// A whole number (XGBoost `int`). Nothing enforces it: the trees compare it like any number.
+    Integer,
+    /// 0 or 1 (XGBoost `i`, an indicator).
+    Boolean,
+    /// A category's code, 0 to 2^24 − 1 (XGBoost `c`). Category *strings* are not translated: the row carries the codes
+    /// that pandas or Arrow gave them in training.
+    Category,
+}
+
+/// One feature.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Feature {
+    /// The name, as trained.
+    pub name: String,
+    /// What its values are.
+    pub kind: FeatureKind,
+    /// A sentence about it, from the manifest.
+    pub description: Option<String>,
+    /// A name for people, from the manifest.
+    pub label: Option<String>,
+}
+
+/// The features of a model in column order. Names are unique and not empty.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Schema {
+    features: Vec<Feature>,
+}
+
+/// Why a list of features is no schema.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SchemaError {
+    /// More features than [`FEATURES_MAX`].
+    #[error("{count} features are more than the {FEATURES_MAX} that are accepted")]
+    TooMany {
+        /// Features in the file.
+        count: usize,
+    },
+    /// A name of no characters.
+    #[error("feature {column} has an empty name")]
+    Empty {
+        /// Its column.
+        column: usize,
+    },
+    /// A name beyond [`NAME_BYTES_MAX`].
+    #[error("feature {column} has a name of {bytes} bytes; at most {NAME_BYTES_MAX} are accepted")]
+    Long {
+        /// Its column.
+        column: usize,
+        /// Its length in bytes.
+        bytes: usize,
+    },
+    /// A name that an earlier feature has.
+    #[error("feature {column} has the name of an earlier feature: {name:?}")]
+    Twice {
+        /// Its column.
+        column: usize,
+        /// The name.
+        name: String,
+    },
+}
+
+impl Schema {
+    /// Checks names and count. Names come first to last in column order.
+    ///
+    /// # Errors
+    /// Too many features, or a name that is empty, overlong or not unique.
+    pub fn try_new(features: Vec<(String, FeatureKind)>) -> Result<Self, SchemaError> {
+        if features.len() > FEATURES_MAX {
+            return Err(SchemaError::TooMany { count: features.len() });
+        }
+        let mut seen = HashSet::with_capacity(features.len());
+        for (column, (name, _)) in features.iter().enumerate() {
+            if name.is_empty() {
+                return Err(SchemaError::Empty { column });
+            }
+            if name.len() > NAME_BYTES_MAX {
+                return Err(SchemaError::Long {
+                    column,
+                    bytes: name.len(),
+                });
+            }
+            if !seen.insert(name.as_str()) {
+                return Err(SchemaError::Twice {
+                    column,
+                    name: name.clone(),
+                });
+            }
+        }
+        let feature = |(name, kind)| Feature {
+            name,
+            kind,
+            description: None,
+            label: None,
+        };
+        Ok(Self {
+            features: features.into_iter().map(feature).collect(),
+        })
+    }
+
+    /// How many features, which is the length of a row.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.features.len()
+    }
+
+    /// Whether the model takes no features at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.features.is_empty()
+    }
+
+    /// The name of a column; empty for one that is out of range.
+    #[must_use]
+    pub fn name(&self, column: usize) -> &str {
+        self.features.get(column).map_or("", |feature| feature.name.as_str())
+    }
+
+    /// All names in column order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.features.iter().map(|feature| feature.name.as_str())
+    }
+
+    /// The column of a name, by a walk over all of them: a server builds its own index.
+    #[must_use]
+    pub fn column(&self, name: &str) -> Option<usize> {
+        self.features.iter().position(|feature| feature.name == name)
+    }
+
+    /// What a column's values are; [`FeatureKind::Number`] for one that is out of range.
+    #[must_use]
+    pub fn kind(&self, column: usize) -> FeatureKind {
+        self.features
+            .get(column)
+            .map_or(FeatureKind::Number, |feature| feature.kind)
+    }
+
+    /// The manifest's sentence about a column.
+    #[must_use]
+    pub fn description(&self, column: usize) -> Option<&str> {
+        self.features.get(column)?.description.as_deref()
+    }
+
+    /// The manifest's name for people of a column.
+    #[must_use]
+    pub fn label(&self, column: usize) -> Option<&str> {
+        self.features.get(column)?.label.as_deref()
+    }
+
+    pub(crate) fn annotate(&mut self, column: usize, description: Option<String>, label: Option<String>) {
+        if let Some(feature) = self.features.get_mut(column) {
+            feature.description = description;
+            feature.label = label;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(names: &[&str]) -> Vec<(String, FeatureKind)> {
+        names
+            .iter()
+            .map(|name| ((*name).to_owned(), FeatureKind::Number))
+            .collect()
+    }
+
+    #[test]
+    fn finds_columns_by_name() {
+        let schema = Schema::try_new(numbers(&["a", "b c"])).unwrap();
+        assert_eq!(
+            (schema.len(), schema.column("b c"), schema.column("z")),
+            (2, Some(1), None)
+        );
+        assert_eq!((schema.name(0), schema.name(7)), ("a", ""));
+    }
+
+    #[test]
+    fn refuses_names_that_cannot_be_told_apart() {
+        assert_eq!(
+            Schema::try_new(numbers(&["a", ""])),
+            Err(SchemaError::Empty { column: 1 })
+        );
+        assert_eq!(
+            Schema::try_new(numbers(&["a", "a"])),
+            Err(SchemaError::Twice {
+                column: 1,
+                name: "a".into()
+            })
+        );
+    }
+}
