@@ -1,2 +1,38 @@
-//! `cargo xtask`: the project's own tasks.
-fn main() {}
+//! `cargo xtask`: the project's own tasks. Plain std, so that it builds in a second on an empty machine.
+//!
+//! `main` reads the command line; `suite` says which steps a test run has and in which order; `step` runs them and
+//! tells how long each took; `python` and `promtool` set up what does not come with Rust.
+
+mod promtool;
+mod python;
+mod step;
+mod suite;
+mod workspace;
+
+use std::process::ExitCode;
+
+use suite::Extent;
+use workspace::Workspace;
+
+const USAGE: &str = "\
+usage: cargo xtask test [--quick]
+
+  test           set up what the tests need, then run every check; stops at the first that fails
+  test --quick   without the release build and the Python tests";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        ["test"] => suite::run(&Workspace::from_environment(), Extent::Full),
+        ["test", "--quick"] => suite::run(&Workspace::from_environment(), Extent::Quick),
+        ["help" | "--help" | "-h"] => {
+            eprintln!("{USAGE}");
+            ExitCode::SUCCESS
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}
