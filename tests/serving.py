@@ -1,0 +1,140 @@
+"""A running `quintile serve`, and keep-alive connections to it."""
+
+import ctypes
+import http.client
+import json
+import os
+import queue
+import signal
+import subprocess
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import command
+
+START_S = 30
+STOP_S = 60
+IO_URING_SETUP = 425  # the same number on x86-64 and aarch64
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Connection:
+    """One keep-alive connection; a server that closes it between requests fails the test."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._http = http.client.HTTPConnection(host, port, timeout=30)
+        self._http.connect()
+        self._socket = self._http.sock
+
+    def request(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
+        self._http.request(method, path, body=body, headers={k.replace("_", "-"): v for k, v in headers.items()})
+        response = self._http.getresponse()
+        content = response.read()
+        assert self._http.sock is self._socket, "the server closed a keep-alive connection"
+        return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, content)
+
+    def score(self, lead_id: str, features: dict[str, float | None]) -> Answer:
+        body = json.dumps({"lead_id": lead_id, "features": features}, allow_nan=False).encode()
+        return self.request("POST", "/score", body, Content_Type="application/json")
+
+    def close(self) -> None:
+        self._http.close()
+
+
+class Server:
+    """A server process: started with `Server(...)`, ready when the constructor returns, stopped by `stop`."""
+
+    def __init__(self, model: Path, data: Path, runtime: str = "auto", shards: int = 1, sink: str = "parquet") -> None:
+        words = [command.binary(), "serve", "--listen", "127.0.0.1:0", "--model", model, "--runtime", runtime]
+        words += ["--shards", shards, "--sink", sink, "--data-dir", data, "--log", "json"]
+        self.log: list[str] = []
+        self._process = subprocess.Popen(
+            [str(word) for word in words],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+        )
+        address: queue.Queue[str | None] = queue.Queue()
+        self._reader = threading.Thread(target=self._read_log, args=(address,), name="server-log", daemon=True)
+        self._reader.start()
+        self.host, self.port = self._wait_ready(address)
+
+    def connect(self) -> Connection:
+        return Connection(self.host, self.port)
+
+    def stop(self) -> None:
+        """SIGTERM: the server finishes what it has accepted, delivers its records and exits with 0."""
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            code = self._process.wait(timeout=STOP_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"still running {STOP_S} s after SIGTERM\n{self._log_tail()}") from None
+        self._reader.join(timeout=5)
+        assert code == 0, f"exit code {code} after SIGTERM\n{self._log_tail()}"
+
+    def kill(self) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def _read_log(self, address: queue.Queue[str | None]) -> None:
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            self.log.append(line.rstrip())
+            if found := listen_address(line):
+                address.put(found)
+        address.put(None)
+
+    def _wait_ready(self, address: queue.Queue[str | None]) -> tuple[str, int]:
+        try:
+            found = address.get(timeout=START_S)
+        except queue.Empty:
+            found = None
+        if found is None:
+            self.kill()
+            raise AssertionError(f"not ready within {START_S} s\n{self._log_tail()}")
+        host, _, port = found.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    def _log_tail(self) -> str:
+        return "\n".join(self.log[-20:])
+
+
+def listen_address(line: str) -> str | None:
+    """The bound address when this log line says that the server is ready; the logger may nest its fields."""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    fields = {**entry, **entry.get("fields", {})} if isinstance(entry, dict) else {}
+    is_ready = "ready" in str(fields.get("message", "")).lower()
+    return fields.get("listen") if is_ready else None
+
+
+def io_uring_allowed() -> bool:
+    """Asks the kernel, not the server: container profiles deny io_uring, and then glommio cannot be tested."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    descriptor = libc.syscall(IO_URING_SETUP, 4, ctypes.create_string_buffer(120))
+    if descriptor < 0:
+        return False
+    os.close(descriptor)
+    return True
