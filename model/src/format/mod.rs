@@ -1,21 +1,48 @@
 //! Files → [`Ensemble`]: one file a format, chosen by content.
+//!
+//! ```text
+//! bytes ─┬─ json   ─┐
+//!        ├─ ubjson ─┴─ document ── xgboost (+ xgboost_tree) ── Ensemble::try_new
+//!        └─ foreign: what else it is, and what to do instead
+//! ```
+//!
+//! A reader never reserves memory by what a file claims, never recurses deeper than [`crate::limits::NESTING_MAX`], and
+//! never returns an ensemble that `try_new` has not seen.
 
+mod document;
 mod error;
+mod foreign;
+mod json;
+mod ubjson;
+mod xgboost;
+mod xgboost_tree;
 
 pub use error::FormatError;
 
 use crate::ensemble::Ensemble;
+use crate::limits::MODEL_BYTES_MAX;
 
 /// Reads a model file of any accepted format.
 ///
 /// # Errors
-/// What is wrong, where, and what is accepted.
+/// What is wrong, where (byte offset, JSON path or tree and node), and what is accepted.
 pub fn load(bytes: &[u8]) -> Result<Ensemble, FormatError> {
     if bytes.is_empty() {
         return Err(FormatError::Empty);
     }
-    Err(FormatError::Foreign {
-        what: "no model file we know",
-        advice: error::ACCEPTED,
-    })
+    if bytes.len() > MODEL_BYTES_MAX {
+        return Err(FormatError::TooLarge { bytes: bytes.len() });
+    }
+    let brace = bytes.iter().position(|byte| !byte.is_ascii_whitespace());
+    let after_brace = brace.filter(|&brace| bytes[brace] == b'{').map(|brace| &bytes[brace + 1..]);
+    let Some(after_brace) = after_brace else { return Err(foreign::refusal(bytes)) };
+    // A UBJSON key starts with the type of its length; a JSON one with a quote.
+    match after_brace.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        Some(b'L' | b'l' | b'I' | b'i' | b'U') => xgboost::ensemble(&ubjson::parse(bytes)?, "XGBoost UBJSON"),
+        _ => xgboost::ensemble(&json::parse(bytes)?, "XGBoost JSON"),
+    }
 }
+
+#[cfg(test)]
+#[path = "load_tests.rs"]
+mod tests;

@@ -1,0 +1,195 @@
+//! One tree of an XGBoost model, as `RegTree::LoadModel` reads it (`src/tree/tree_model.cc`, XGBoost 3.2.0).
+//!
+//! What the library takes on trust is checked here: lengths, parents, and that a right child follows its left one, which
+//! its predictor assumes. That the nodes make a tree is [`crate::ensemble::Ensemble::try_new`]'s to prove.
+
+use super::FormatError;
+use super::document::{Cursor, Ints};
+use crate::ensemble::{Node, Tree};
+use crate::limits::TREE_NODES_MAX;
+
+/// `RegTree::kDeletedNodeMarker` as `split_indices` shows it; its 32nd bit is in `default_left`.
+const REMOVED: i64 = 0x7fff_ffff;
+
+/// The arrays of a tree, all of one length.
+struct Columns<'a> {
+    lefts: Ints<'a>,
+    rights: Ints<'a>,
+    parents: Ints<'a>,
+    features: Ints<'a>,
+    conditions: std::borrow::Cow<'a, [f32]>,
+    default_left: Vec<bool>,
+    /// For category nodes, where their codes lie in [`Tree::categories`].
+    codes: Vec<Option<(u32, u32)>>,
+}
+
+/// Reads a tree that adds to `output`, its leaves multiplied by dart's `weight`.
+pub(super) fn tree(tree: &Cursor<'_>, output: u32, weight: Option<f32>) -> Result<Tree, FormatError> {
+    let param = tree.field("tree_param")?;
+    if let Some(size) = param.optional("size_leaf_vector")?
+        && size.count()? > 1
+    {
+        return Err(size.fault("vector leaves (multi_strategy=multi_output_tree) are not accepted: scalar leaves are"));
+    }
+    let count_field = param.field("num_nodes")?;
+    let count = count_field.count()?;
+    if count == 0 || count > TREE_NODES_MAX {
+        return Err(count_field.fault(format!("{count} nodes: 1 to {TREE_NODES_MAX} are accepted")));
+    }
+    for key in ["loss_changes", "sum_hessian", "base_weights"] {
+        if let Some(field) = tree.optional(key)? {
+            same_length(&field, field.floats()?.len(), count)?;
+        }
+    }
+    let ints = |key| {
+        let field = tree.field(key)?;
+        let ints = field.ints()?;
+        same_length(&field, ints.len(), count).map(|()| ints)
+    };
+    let (lefts, rights, parents) = (ints("left_children")?, ints("right_children")?, ints("parents")?);
+    let features = ints("split_indices")?;
+    let conditions_field = tree.field("split_conditions")?;
+    let conditions = conditions_field.floats()?;
+    same_length(&conditions_field, conditions.len(), count)?;
+    let default_left_field = tree.field("default_left")?;
+    let default_left = default_left_field.bools()?;
+    same_length(&default_left_field, default_left.len(), count)?;
+    let mut categories = Vec::new();
+    let codes = codes(tree, count, &mut categories)?;
+    let columns = Columns { lefts, rights, parents, features, conditions, default_left, codes };
+    let nodes = (0..count).map(|index| node(tree, &columns, index, weight)).collect::<Result<Vec<_>, _>>()?;
+    let removed = nodes.iter().skip(1).filter(|node| **node == Node::Removed).count();
+    let stated = param.optional("num_deleted")?.map_or(Ok(removed), |field| field.count())?;
+    if removed != stated {
+        return Err(param.fault(format!("num_deleted is {stated}, but {removed} nodes are marked as deleted")));
+    }
+    Ok(Tree { nodes, categories, output })
+}
+
+fn same_length(field: &Cursor<'_>, actual: usize, count: usize) -> Result<(), FormatError> {
+    if actual == count { Ok(()) } else { Err(field.fault(format!("{actual} entries, but num_nodes is {count}"))) }
+}
+
+fn node(tree: &Cursor<'_>, columns: &Columns<'_>, index: usize, weight: Option<f32>) -> Result<Node, FormatError> {
+    let missing_left = columns.default_left[index];
+    let condition = columns.conditions[index];
+    let feature = columns.features.get(index);
+    if feature == REMOVED && missing_left {
+        return Ok(Node::Removed);
+    }
+    let (left, right) = (columns.lefts.get(index), columns.rights.get(index));
+    if left == -1 {
+        // Dart adds `(0 + leaf) * weight`, in f32; the sum makes a negative zero a positive one.
+        let value = weight.map_or(condition, |weight| (0.0 + condition) * weight);
+        return Ok(Node::Leaf { value: f64::from(value) });
+    }
+    let fault = |key, message| tree.field(key).map_or_else(|error| error, |field| field.fault_at(index, message));
+    let left_child = child(columns, index, left).map_err(|message| fault("left_children", message))?;
+    let right_child = child(columns, index, right).map_err(|message| fault("right_children", message))?;
+    if right_child != left_child + 1 {
+        let message = format!("{right} is accepted only as {}, next to the left child", left_child + 1);
+        return Err(fault("right_children", message));
+    }
+    let feature =
+        u32::try_from(feature).map_err(|_| fault("split_indices", format!("{feature} is no feature of the model")))?;
+    let (left, right) = (left_child, right_child);
+    Ok(match columns.codes.get(index).copied().flatten() {
+        Some((first, count)) => Node::Category { feature, first, count, missing_left, left, right },
+        None => Node::Number { feature, threshold: f64::from(condition), missing_left, left, right },
+    })
+}
+
+/// A child's number, when it is one and names `index` as its parent.
+fn child(columns: &Columns<'_>, index: usize, child: i64) -> Result<u32, String> {
+    let last = columns.lefts.len() - 1;
+    let number = u32::try_from(child).ok().filter(|&number| number > 0 && number as usize <= last);
+    let number = number.ok_or_else(|| {
+        format!("{child} is no child: 1 to {last} are accepted, and -1 in left_children for a leaf")
+    })?;
+    let parent = columns.parents.get(number as usize);
+    if usize::try_from(parent) == Ok(index) {
+        return Ok(number);
+    }
+    Err(format!("{child} is the child of node {index}, but parents[{child}] is {parent}"))
+}
+
+/// Where each category node's codes lie in `categories`, which is filled with them, sorted. Empty for a tree without
+/// categories, as files before 1.3 and most others have it.
+fn codes<'a>(
+    tree: &'a Cursor<'a>,
+    count: usize,
+    categories: &mut Vec<u32>,
+) -> Result<Vec<Option<(u32, u32)>>, FormatError> {
+    let Some(types_field) = tree.optional("split_type")? else { return Ok(Vec::new()) };
+    let types = types_field.ints()?;
+    same_length(&types_field, types.len(), count)?;
+    if let Some(index) = types.iter().position(|kind| kind != 0 && kind != 1) {
+        return Err(types_field.fault_at(index, format!("0 and 1 are accepted, not {}", types.get(index))));
+    }
+    let nodes_field = tree.field("categories_nodes")?;
+    let nodes = nodes_field.ints()?;
+    if nodes.len() == 0 && types.iter().all(|kind| kind == 0) {
+        return Ok(Vec::new());
+    }
+    let (segments_field, sizes_field) = (tree.field("categories_segments")?, tree.field("categories_sizes")?);
+    let (segments, sizes) = (segments_field.ints()?, sizes_field.ints()?);
+    same_count(&segments_field, segments.len(), nodes.len())?;
+    same_count(&sizes_field, sizes.len(), nodes.len())?;
+    let all_field = tree.field("categories")?;
+    let all = all_field.ints()?;
+    let mut codes = vec![None; count];
+    let (mut before, mut used) = (-1, 0usize);
+    for entry in 0..nodes.len() {
+        let node = nodes.get(entry);
+        let index = usize::try_from(node).ok().filter(|&index| index < count && node > before);
+        let Some(index) = index else {
+            return Err(nodes_field.fault_at(entry, format!("{node} is not an increasing number of a node")));
+        };
+        before = node;
+        if types.get(index) != 1 {
+            return Err(nodes_field.fault_at(entry, format!("node {node} has split_type 0, a number's")));
+        }
+        let (segment, size) = (segments.get(entry), sizes.get(entry));
+        let range = usize::try_from(segment).ok().zip(usize::try_from(size).ok());
+        let range = range.and_then(|(first, size)| Some(first..first.checked_add(size)?));
+        let Some(range) = range.filter(|range| !range.is_empty() && range.end <= all.len()) else {
+            let message = format!("{size} codes from {segment} on are not within the {} of categories", all.len());
+            return Err(segments_field.fault_at(entry, message));
+        };
+        // Real segments follow each other; overlapping ones could claim the whole array for every node.
+        used += range.len();
+        if used > all.len() {
+            return Err(segments_field.fault_at(entry, "the segments overlap"));
+        }
+        codes[index] = Some(append(&all_field, all, range, categories)?);
+    }
+    let absent = (0..count).find(|&index| types.get(index) == 1 && codes[index].is_none());
+    match absent {
+        Some(index) => Err(types_field.fault_at(index, "a category split that categories_nodes does not list")),
+        None => Ok(codes),
+    }
+}
+
+fn same_count(field: &Cursor<'_>, actual: usize, nodes: usize) -> Result<(), FormatError> {
+    if actual == nodes { Ok(()) } else { Err(field.fault(format!("{actual} entries for {nodes} categories_nodes"))) }
+}
+
+fn append(
+    field: &Cursor<'_>,
+    all: Ints<'_>,
+    range: std::ops::Range<usize>,
+    categories: &mut Vec<u32>,
+) -> Result<(u32, u32), FormatError> {
+    let code = |index| {
+        let code = all.get(index);
+        let valid = u32::try_from(code).ok().filter(|&code| code < crate::limits::CATEGORY_END);
+        valid.ok_or_else(|| field.fault_at(index, format!("{code} is no code from 0 to 2^24 - 1")))
+    };
+    let mut codes = range.map(code).collect::<Result<Vec<_>, _>>()?;
+    codes.sort_unstable();
+    codes.dedup();
+    let narrow = |count: usize| u32::try_from(count).map_err(|_| field.fault("more codes than 32 bits number"));
+    let place = (narrow(categories.len())?, narrow(codes.len())?);
+    categories.extend(codes);
+    Ok(place)
+}

@@ -1,0 +1,140 @@
+//! Every XGBoost case of the parity suite: what the training library itself predicts, with both kernels.
+//!
+//! The suite lies beside the checkout (`shared/parity`), not in it: without it this says `SKIPPED` and passes.
+
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use quintile_model::{Identity, KernelChoice, Manifest, Model, Options, Trees, load};
+use serde_json::Value;
+
+fn suite() -> Option<PathBuf> {
+    let suite = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/parity");
+    if suite.join("index.json").exists() {
+        return Some(suite);
+    }
+    eprintln!("SKIPPED: the parity suite is not at {}; nothing was compared", suite.display());
+    None
+}
+
+fn read(path: &Path) -> Vec<u8> {
+    let bytes = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    if path.extension().is_some_and(|extension| extension == "gz") {
+        let mut unpacked = Vec::new();
+        flate2::read::GzDecoder::new(bytes.as_slice()).read_to_end(&mut unpacked).unwrap();
+        return unpacked;
+    }
+    bytes
+}
+
+/// A header of names, or none, and rows of numbers: empty or nan is missing.
+fn table(path: &Path, has_header: bool) -> Vec<Vec<f64>> {
+    let bytes = read(path);
+    let mut reader = csv::ReaderBuilder::new().has_headers(has_header).flexible(true).from_reader(bytes.as_slice());
+    let number = |cell: &str| if cell.trim().is_empty() { f64::NAN } else { cell.trim().parse().unwrap() };
+    reader.records().map(|record| record.unwrap().iter().map(number).collect()).collect()
+}
+
+fn ulps(actual: f64, expected: f64) -> u64 {
+    #[expect(clippy::cast_possible_truncation, reason = "both are widened f32")]
+    let ordered = |value: f64| {
+        let bits = (value as f32).to_bits().cast_signed();
+        i64::from(if bits < 0 { i32::MIN - bits } else { bits })
+    };
+    if actual.is_nan() && expected.is_nan() { 0 } else { ordered(actual).abs_diff(ordered(expected)) }
+}
+
+#[derive(Default)]
+struct Tally {
+    cases: usize,
+    rows: usize,
+    predictions: usize,
+    not_bit_equal: usize,
+    refused: usize,
+}
+
+#[test]
+fn margins_are_bit_equal_and_predictions_within_one_ulp() {
+    let Some(suite) = suite() else { return };
+    let index: Vec<Value> = serde_json::from_slice(&read(&suite.join("index.json"))).unwrap();
+    let mut tally = Tally::default();
+    for case in index.iter().filter(|case| case["format"].as_str().unwrap().starts_with("xgboost")) {
+        compare(&suite, case, &mut tally);
+    }
+    let Tally { cases, rows, predictions, not_bit_equal, refused } = tally;
+    eprintln!(
+        "{cases} cases, {rows} rows with each kernel, {predictions} predictions of which {not_bit_equal} are one ulp off; \
+         {refused} cases of linear boosters or vector leaves refused by name"
+    );
+    assert!(cases > 40, "the suite has shrunk to {cases} cases");
+}
+
+fn compare(suite: &Path, case: &Value, tally: &mut Tally) {
+    let text = |key: &str| case[key].as_str().unwrap_or_default();
+    let name = format!("{} ({})", text("name"), text("format"));
+    let bytes = read(&suite.join(text("model_path")));
+    let trees = if case["iteration_range"].is_array() { Trees::Best } else { Trees::All };
+    let rows = table(&suite.join(text("rows_path")), true);
+    let margins = case["expect_margin_path"].as_str().map(|path| table(&suite.join(path), false));
+    let predictions = case["expect_pred_path"].as_str().map(|path| table(&suite.join(path), false));
+    let is_exact = text("origin") != "peer-peer";
+    for kernel in [KernelChoice::Reference, KernelChoice::Scalar] {
+        let ensemble = match load(&bytes) {
+            Ok(ensemble) => ensemble,
+            Err(error) => {
+                let error = error.to_string();
+                assert!(error.contains("gblinear") || error.contains("vector leaves"), "{name}: {error}");
+                tally.refused += 1;
+                return;
+            }
+        };
+        let identity = Identity { name: "parity".into(), version: "1".into() };
+        let model = Model::build(ensemble, Manifest::empty(), identity, Options { trees, kernel }).unwrap();
+        let mut scratch = model.scratch();
+        for (number, row) in rows.iter().enumerate() {
+            assert_eq!(row.len(), model.schema().len(), "{name}: columns");
+            model.score_row(row, &mut scratch);
+            tally.rows += usize::from(kernel == KernelChoice::Scalar);
+            if let Some(expected) = &margins {
+                compare_numbers(&name, number, scratch.margins(), &expected[number], is_exact, 0);
+            }
+            if let Some(expected) = &predictions {
+                let off = compare_numbers(&name, number, scratch.predictions(), &expected[number], is_exact, 1);
+                tally.not_bit_equal += off;
+                tally.predictions += expected[number].len();
+            }
+        }
+    }
+    tally.cases += 1;
+}
+
+/// How many of the numbers are not bit-equal.
+fn compare_numbers(name: &str, row: usize, actual: &[f64], expected: &[f64], is_exact: bool, most: u64) -> usize {
+    assert_eq!(actual.len(), expected.len(), "{name}: outputs");
+    let mut off = 0;
+    for (&actual, &expected) in actual.iter().zip(expected) {
+        let distance = ulps(actual, expected);
+        if is_exact {
+            assert!(distance <= most, "{name} row {row}: {actual:?} is not {expected:?} ({distance} ulp)");
+        } else {
+            let scaled = (actual - expected).abs() / expected.abs().max(1.0);
+            assert!(scaled <= 1e-5, "{name} row {row}: {actual:?} is not near {expected:?}");
+        }
+        off += usize::from(is_exact && distance > 0);
+    }
+    off
+}
+
+#[test]
+fn foreign_files_are_refused_with_a_reason() {
+    let Some(suite) = suite() else { return };
+    let list: Vec<Value> = serde_json::from_slice(&read(&suite.join("refuse.json"))).unwrap();
+    for entry in &list {
+        let path = entry["path"].as_str().unwrap();
+        let error = load(&read(&suite.join(path))).expect_err(path).to_string();
+        eprintln!("{path}: {error}");
+        assert!(error.len() > 30, "{path}: {error}");
+    }
+    assert!(list.len() > 40, "the list has shrunk to {}", list.len());
+}
