@@ -55,14 +55,20 @@ pub(super) struct Budget {
 
 impl Budget {
     pub(super) fn new() -> Self {
-        Self { left: DOCUMENT_VALUES_MAX }
+        Self {
+            left: DOCUMENT_VALUES_MAX,
+        }
     }
 
     /// Pays for values.
     pub(super) fn take(&mut self, count: usize) -> Result<(), String> {
         match self.left.checked_sub(count) {
             Some(left) => self.left = left,
-            None => return Err(format!("the file holds more than the {DOCUMENT_VALUES_MAX} values accepted")),
+            None => {
+                return Err(format!(
+                    "the file holds more than the {DOCUMENT_VALUES_MAX} values accepted"
+                ));
+            }
         }
         Ok(())
     }
@@ -76,7 +82,9 @@ pub(super) struct ArrayBuilder {
 
 impl ArrayBuilder {
     pub(super) fn new() -> Self {
-        Self { array: Value::List(Vec::new()) }
+        Self {
+            array: Value::List(Vec::new()),
+        }
     }
 
     pub(super) fn push(&mut self, value: Value, budget: &mut Budget) -> Result<(), String> {
@@ -155,7 +163,11 @@ enum Step<'a> {
 
 impl<'a> Cursor<'a> {
     pub(super) fn root(value: &'a Value) -> Self {
-        Self { value, parent: None, step: Step::Root }
+        Self {
+            value,
+            parent: None,
+            step: Step::Root,
+        }
     }
 
     /// The path from the root, as `learner.gradient_booster.model.trees[3]`.
@@ -174,12 +186,18 @@ impl<'a> Cursor<'a> {
 
     pub(super) fn fault(&self, message: impl Into<String>) -> FormatError {
         let path = self.path();
-        FormatError::Field { path: if path.is_empty() { "the file".into() } else { path }, message: message.into() }
+        FormatError::Field {
+            path: if path.is_empty() { "the file".into() } else { path },
+            message: message.into(),
+        }
     }
 
     /// A fault of one element of a packed array.
     pub(super) fn fault_at(&self, index: usize, message: impl Into<String>) -> FormatError {
-        FormatError::Field { path: format!("{}[{index}]", self.path()), message: message.into() }
+        FormatError::Field {
+            path: format!("{}[{index}]", self.path()),
+            message: message.into(),
+        }
     }
 
     fn wrong_kind(&self, accepted: &str) -> FormatError {
@@ -194,19 +212,30 @@ impl<'a> Cursor<'a> {
     }
 
     pub(super) fn field(&'a self, key: &'a str) -> Result<Cursor<'a>, FormatError> {
-        self.optional(key)?.ok_or_else(|| self.fault(format!("the field {key:?} is missing")))
+        self.optional(key)?
+            .ok_or_else(|| self.fault(format!("the field {key:?} is missing")))
     }
 
     /// The field, unless it is absent or null.
     pub(super) fn optional(&'a self, key: &'a str) -> Result<Option<Cursor<'a>>, FormatError> {
         let value = self.object()?.get(key).filter(|value| **value != Value::Null);
-        Ok(value.map(|value| Cursor { value, parent: Some(self), step: Step::Key(key) }))
+        Ok(value.map(|value| Cursor {
+            value,
+            parent: Some(self),
+            step: Step::Key(key),
+        }))
     }
 
     /// The elements of an unpacked array; none of an empty one.
     pub(super) fn elements(&'a self) -> Result<impl ExactSizeIterator<Item = Cursor<'a>>, FormatError> {
-        let Value::List(list) = self.value else { return Err(self.wrong_kind("an array of objects or strings")) };
-        let element = |(index, value)| Cursor { value, parent: Some(self), step: Step::Index(index) };
+        let Value::List(list) = self.value else {
+            return Err(self.wrong_kind("an array of objects or strings"));
+        };
+        let element = |(index, value)| Cursor {
+            value,
+            parent: Some(self),
+            step: Step::Index(index),
+        };
         Ok(list.iter().enumerate().map(element))
     }
 
@@ -257,7 +286,9 @@ impl<'a> Cursor<'a> {
         if let Value::Bools(bools) = self.value {
             return Ok(bools.clone());
         }
-        let ints = self.ints().map_err(|_| self.wrong_kind("an array of booleans, or of 0 and 1,"))?;
+        let ints = self
+            .ints()
+            .map_err(|_| self.wrong_kind("an array of booleans, or of 0 and 1,"))?;
         let bool = |index| match ints.get(index) {
             0 => Ok(false),
             1 => Ok(true),

@@ -26,13 +26,22 @@ fn name(bytes: &[u8]) -> Option<Known> {
         (b"\x1f\x8b", ("compressed with gzip", "decompress it first")),
         (b"\x28\xb5\x2f\xfd", ("compressed with zstd", "decompress it first")),
         (b"PK\x03\x04", ("a zip archive", "take the model out of it")),
-        (b"version https://git-lfs", ("a Git LFS pointer, not the file it points to", "run `git lfs pull`")),
+        (
+            b"version https://git-lfs",
+            ("a Git LFS pointer, not the file it points to", "run `git lfs pull`"),
+        ),
         (b"tree\n", ("a LightGBM text model", ACCEPTED)),
         (b"CBM1", ("a CatBoost model", ACCEPTED)),
         (b"\x89HDF", ("an HDF5 file", ACCEPTED)),
-        (b"\xef\xbb\xbf", ("a text with a byte order mark", "save it without one")),
+        (
+            b"\xef\xbb\xbf",
+            ("a text with a byte order mark", "save it without one"),
+        ),
         (b"booster[", ("an XGBoost text dump, which has lost digits", ACCEPTED)),
-        (b"[", ("a JSON array, perhaps an XGBoost dump, which is no model", ACCEPTED)),
+        (
+            b"[",
+            ("a JSON array, perhaps an XGBoost dump, which is no model", ACCEPTED),
+        ),
     ];
     if let Some((_, known)) = PREFIXES.iter().find(|(prefix, _)| bytes.starts_with(prefix)) {
         return Some(*known);
@@ -41,7 +50,10 @@ fn name(bytes: &[u8]) -> Option<Known> {
     let text = String::from_utf8_lossy(head).to_ascii_lowercase();
     let text = text.trim_start();
     if text.starts_with("<!doctype") || text.starts_with("<html") || text.starts_with("<?xml") {
-        return Some(("an HTML or XML page, perhaps of a failed download", "download the file itself"));
+        return Some((
+            "an HTML or XML page, perhaps of a failed download",
+            "download the file itself",
+        ));
     }
     if bytes[0] == 0x80 && bytes.get(1).is_some_and(|&protocol| (2..=5).contains(&protocol)) {
         return Some(PICKLE);
@@ -54,7 +66,9 @@ fn name(bytes: &[u8]) -> Option<Known> {
 
 /// `LearnerModelParam` of the old format is 136 bytes, nearly all zero; the objective's name follows, its length first.
 fn is_legacy(bytes: &[u8]) -> bool {
-    let Some((length, name)) = bytes.get(136..).and_then(|rest| rest.split_first_chunk::<8>()) else { return false };
+    let Some((length, name)) = bytes.get(136..).and_then(|rest| rest.split_first_chunk::<8>()) else {
+        return false;
+    };
     let length = u64::from_le_bytes(*length);
     let plain = |byte: &u8| byte.is_ascii_lowercase() || matches!(byte, b':' | b'_');
     (3..=64).contains(&length) && name.len() > 64 && name.iter().take_while(|byte| plain(byte)).count() as u64 >= length

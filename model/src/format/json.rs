@@ -12,7 +12,12 @@ use crate::limits::NESTING_MAX;
 
 /// Reads a whole document.
 pub(super) fn parse(bytes: &[u8]) -> Result<Value, FormatError> {
-    let mut reader = Reader { bytes, at: 0, depth: 0, budget: Budget::new() };
+    let mut reader = Reader {
+        bytes,
+        at: 0,
+        depth: 0,
+        budget: Budget::new(),
+    };
     let value = reader.value()?;
     reader.skip_space();
     match reader.peek() {
@@ -30,7 +35,11 @@ struct Reader<'b> {
 
 impl<'b> Reader<'b> {
     fn fault(&self, message: impl Into<String>) -> FormatError {
-        FormatError::Syntax { format: "JSON", offset: self.at, message: message.into() }
+        FormatError::Syntax {
+            format: "JSON",
+            offset: self.at,
+            message: message.into(),
+        }
     }
 
     fn unexpected(&self, accepted: &str) -> FormatError {
@@ -138,7 +147,9 @@ impl<'b> Reader<'b> {
         }
         loop {
             let value = self.value()?;
-            array.push(value, &mut self.budget).map_err(|message| self.fault(message))?;
+            array
+                .push(value, &mut self.budget)
+                .map_err(|message| self.fault(message))?;
             self.skip_space();
             match self.peek() {
                 Some(b',') => self.at += 1,
@@ -164,7 +175,11 @@ impl<'b> Reader<'b> {
         };
         value.ok_or_else(|| {
             let message = format!("{:?} is no number that fits 64 bits", super::document::shortened(text));
-            FormatError::Syntax { format: "JSON", offset: start, message }
+            FormatError::Syntax {
+                format: "JSON",
+                offset: start,
+                message,
+            }
         })
     }
 
@@ -174,7 +189,10 @@ impl<'b> Reader<'b> {
         let mut text = Vec::new();
         loop {
             let rest = &self.bytes[self.at..];
-            let plain = rest.iter().take_while(|&&byte| byte != b'"' && byte != b'\\' && byte >= b' ').count();
+            let plain = rest
+                .iter()
+                .take_while(|&&byte| byte != b'"' && byte != b'\\' && byte >= b' ')
+                .count();
             text.extend_from_slice(&rest[..plain]);
             self.at += plain;
             match self.peek() {
@@ -224,7 +242,9 @@ impl<'b> Reader<'b> {
         let unit = self.bytes.get(at..at + 6).filter(|unit| unit.starts_with(b"\\u"));
         let digits = unit.and_then(|unit| std::str::from_utf8(&unit[2..]).ok());
         let digits = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        digits.and_then(|digits| u32::from_str_radix(digits, 16).ok()).ok_or_else(|| self.fault("\\u and four digits"))
+        digits
+            .and_then(|digits| u32::from_str_radix(digits, 16).ok())
+            .ok_or_else(|| self.fault("\\u and four digits"))
     }
 }
 

@@ -34,15 +34,15 @@ pub fn load(bytes: &[u8]) -> Result<Ensemble, FormatError> {
         return Err(FormatError::TooLarge { bytes: bytes.len() });
     }
     let brace = bytes.iter().position(|byte| !byte.is_ascii_whitespace());
-    let after_brace = brace.filter(|&brace| bytes[brace] == b'{').map(|brace| &bytes[brace + 1..]);
-    let Some(after_brace) = after_brace else { return Err(foreign::refusal(bytes)) };
+    let after_brace = brace
+        .filter(|&brace| bytes[brace] == b'{')
+        .map(|brace| &bytes[brace + 1..]);
+    let Some(after_brace) = after_brace else {
+        return Err(foreign::refusal(bytes));
+    };
     // A UBJSON key starts with the type of its length; a JSON one with a quote.
     match after_brace.iter().find(|byte| !byte.is_ascii_whitespace()) {
         Some(b'L' | b'l' | b'I' | b'i' | b'U') => xgboost::ensemble(&ubjson::parse(bytes)?, "XGBoost UBJSON"),
         _ => xgboost::ensemble(&json::parse(bytes)?, "XGBoost JSON"),
     }
 }
-
-#[cfg(test)]
-#[path = "load_tests.rs"]
-mod tests;

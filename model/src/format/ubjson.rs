@@ -12,7 +12,12 @@ use crate::limits::NESTING_MAX;
 
 /// Reads a whole document.
 pub(super) fn parse(bytes: &[u8]) -> Result<Value, FormatError> {
-    let mut reader = Reader { bytes, at: 0, depth: 0, budget: Budget::new() };
+    let mut reader = Reader {
+        bytes,
+        at: 0,
+        depth: 0,
+        budget: Budget::new(),
+    };
     let value = reader.value()?;
     if reader.at < bytes.len() {
         return Err(reader.fault("the document has ended, but the file has not"));
@@ -29,7 +34,11 @@ struct Reader<'b> {
 
 impl<'b> Reader<'b> {
     fn fault(&self, message: impl Into<String>) -> FormatError {
-        FormatError::Syntax { format: "UBJSON", offset: self.at, message: message.into() }
+        FormatError::Syntax {
+            format: "UBJSON",
+            offset: self.at,
+            message: message.into(),
+        }
     }
 
     fn peek(&self) -> Option<u8> {
@@ -38,7 +47,8 @@ impl<'b> Reader<'b> {
 
     fn marker(&mut self, accepted: &str) -> Result<u8, FormatError> {
         let marker = self.peek();
-        let marker = marker.ok_or_else(|| self.fault(format!("the file ends where {accepted} is accepted: it is cut off")))?;
+        let marker =
+            marker.ok_or_else(|| self.fault(format!("the file ends where {accepted} is accepted: it is cut off")))?;
         self.at += 1;
         Ok(marker)
     }
@@ -46,7 +56,10 @@ impl<'b> Reader<'b> {
     /// The fault of a marker that was just taken.
     fn wrong_marker(&mut self, marker: u8, accepted: &str) -> FormatError {
         self.at -= 1;
-        self.fault(format!("{accepted} is accepted, not the marker {:?}", char::from(marker)))
+        self.fault(format!(
+            "{accepted} is accepted, not the marker {:?}",
+            char::from(marker)
+        ))
     }
 
     fn take(&mut self, len: usize) -> Result<&'b [u8], FormatError> {
@@ -162,7 +175,9 @@ impl<'b> Reader<'b> {
 
     fn push(&mut self, array: &mut ArrayBuilder) -> Result<(), FormatError> {
         let value = self.value()?;
-        array.push(value, &mut self.budget).map_err(|message| self.fault(message))
+        array
+            .push(value, &mut self.budget)
+            .map_err(|message| self.fault(message))
     }
 
     fn typed_array(&mut self) -> Result<Value, FormatError> {
@@ -225,7 +240,11 @@ mod tests {
 
     #[test]
     fn a_claimed_length_reserves_nothing() {
-        for claim in [&b"[#L\x40\0\0\0\0\0\0\0"[..], b"[$L#L\x7f\xff\xff\xff\xff\xff\xff\xff", b"SL\x40\0\0\0\0\0\0\0ab"] {
+        for claim in [
+            &b"[#L\x40\0\0\0\0\0\0\0"[..],
+            b"[$L#L\x7f\xff\xff\xff\xff\xff\xff\xff",
+            b"SL\x40\0\0\0\0\0\0\0ab",
+        ] {
             assert!(offset(claim) > 0, "{claim:?}");
         }
         assert_eq!(offset(b"[#L\xff\xff\xff\xff\xff\xff\xff\xff"), 2);

@@ -50,11 +50,15 @@ fn outputs(param: &Cursor<'_>) -> Result<usize, FormatError> {
     let count = |key| param.optional(key)?.map_or(Ok(0), |field| field.count());
     let (classes, targets) = (count("num_class")?, count("num_target")?);
     if classes > 1 && targets > 1 {
-        return Err(param.fault(format!("{classes} classes of {targets} targets: XGBoost has one or the other")));
+        return Err(param.fault(format!(
+            "{classes} classes of {targets} targets: XGBoost has one or the other"
+        )));
     }
     let outputs = classes.max(targets).max(1);
     if outputs > OUTPUTS_MAX {
-        return Err(param.fault(format!("{outputs} classes or targets are more than the {OUTPUTS_MAX} accepted")));
+        return Err(param.fault(format!(
+            "{outputs} classes or targets are more than the {OUTPUTS_MAX} accepted"
+        )));
     }
     Ok(outputs)
 }
@@ -78,7 +82,10 @@ fn base_margins(param: &Cursor<'_>, objective: &Objective, outputs: usize) -> Re
     let field = param.field("base_score")?;
     let scores = base_scores(&field)?;
     if scores.len() != 1 && scores.len() != outputs {
-        return Err(field.fault(format!("{} values for {outputs} outputs: one or {outputs} are accepted", scores.len())));
+        return Err(field.fault(format!(
+            "{} values for {outputs} outputs: one or {outputs} are accepted",
+            scores.len()
+        )));
     }
     let margin = |&score: &f32| {
         let margin = objective.base_margin(score);
@@ -101,7 +108,12 @@ fn base_scores(field: &Cursor<'_>) -> Result<Vec<f32>, FormatError> {
     let text: String = text.split_whitespace().collect();
     let inner = text.strip_prefix('(').and_then(|text| text.strip_suffix(')'));
     let text = inner.map_or(text.clone(), |inner| format!("[{inner}]"));
-    let wrong = || field.fault(format!("a number or an array of numbers is accepted, not {:?}", shortened(&text)));
+    let wrong = || {
+        field.fault(format!(
+            "a number or an array of numbers is accepted, not {:?}",
+            shortened(&text)
+        ))
+    };
     let value = json::parse(text.as_bytes()).map_err(|_| wrong())?;
     let scores = Cursor::root(&value).floats().map_err(|_| wrong())?;
     if scores.is_empty() {
@@ -136,17 +148,29 @@ fn schema(learner: &Cursor<'_>, param: &Cursor<'_>) -> Result<Schema, FormatErro
 
 /// A list of strings, one for each feature; none when it is absent or empty.
 fn texts(learner: &Cursor<'_>, key: &str, count: usize) -> Result<Option<Vec<String>>, FormatError> {
-    let Some(field) = learner.optional(key)?.filter(|field| !field.is_empty()) else { return Ok(None) };
+    let Some(field) = learner.optional(key)?.filter(|field| !field.is_empty()) else {
+        return Ok(None);
+    };
     let elements = field.elements()?;
     if elements.len() != count {
-        return Err(field.fault(format!("{} entries for the {count} features of num_feature", elements.len())));
+        return Err(field.fault(format!(
+            "{} entries for the {count} features of num_feature",
+            elements.len()
+        )));
     }
-    elements.map(|element| Ok(element.text()?.to_owned())).collect::<Result<Vec<_>, _>>().map(Some)
+    elements
+        .map(|element| Ok(element.text()?.to_owned()))
+        .collect::<Result<Vec<_>, _>>()
+        .map(Some)
 }
 
 fn best_iteration(learner: &Cursor<'_>) -> Result<Option<u64>, FormatError> {
-    let Some(attributes) = learner.optional("attributes")? else { return Ok(None) };
-    let Some(best) = attributes.optional("best_iteration")? else { return Ok(None) };
+    let Some(attributes) = learner.optional("attributes")? else {
+        return Ok(None);
+    };
+    let Some(best) = attributes.optional("best_iteration")? else {
+        return Ok(None);
+    };
     Ok(Some(best.count()? as u64))
 }
 
@@ -193,13 +217,18 @@ fn trees(
     if outputs.len() != count {
         return Err(info.fault(format!("{} entries, but num_trees is {count}", outputs.len())));
     }
-    let weights = weights.map(|weights| tree_weights(weights, count, all_weighted)).transpose()?;
+    let weights = weights
+        .map(|weights| tree_weights(weights, count, all_weighted))
+        .transpose()?;
     let mut trees: Vec<Option<Tree>> = vec![None; count];
     for element in elements {
         let id = element.field("id")?;
         let number = id.count()?;
         let Some(slot) = trees.get_mut(number).filter(|slot| slot.is_none()) else {
-            return Err(id.fault(format!("{number} is not a new number from 0 to {}", count.saturating_sub(1))));
+            return Err(id.fault(format!(
+                "{number} is not a new number from 0 to {}",
+                count.saturating_sub(1)
+            )));
         };
         let output = u32::try_from(outputs.get(number))
             .map_err(|_| info.fault_at(number, format!("an output is accepted, not {}", outputs.get(number))))?;
@@ -218,7 +247,9 @@ fn trees(
 }
 
 fn has_category_names(model: &Cursor<'_>) -> Result<bool, FormatError> {
-    let Some(cats) = model.optional("cats")? else { return Ok(false) };
+    let Some(cats) = model.optional("cats")? else {
+        return Ok(false);
+    };
     Ok(cats.optional("enc")?.is_some_and(|encodings| !encodings.is_empty()))
 }
 
@@ -244,7 +275,9 @@ fn iteration_ends(model: &Cursor<'_>, param: &Cursor<'_>, trees: &[Tree]) -> Res
         if !trees.len().is_multiple_of(round) {
             return Err(param.fault(format!("{} trees do not divide into rounds of {round}", trees.len())));
         }
-        return Ok((1..=trees.len() / round).filter_map(|end| u32::try_from(end * round).ok()).collect());
+        return Ok((1..=trees.len() / round)
+            .filter_map(|end| u32::try_from(end * round).ok())
+            .collect());
     };
     let indptr = field.ints()?;
     if indptr.len() == 0 || indptr.get(0) != 0 {

@@ -56,18 +56,40 @@ pub(super) fn tree(tree: &Cursor<'_>, output: u32, weight: Option<f32>) -> Resul
     same_length(&default_left_field, default_left.len(), count)?;
     let mut categories = Vec::new();
     let codes = codes(tree, count, &mut categories)?;
-    let columns = Columns { lefts, rights, parents, features, conditions, default_left, codes };
-    let nodes = (0..count).map(|index| node(tree, &columns, index, weight)).collect::<Result<Vec<_>, _>>()?;
+    let columns = Columns {
+        lefts,
+        rights,
+        parents,
+        features,
+        conditions,
+        default_left,
+        codes,
+    };
+    let nodes = (0..count)
+        .map(|index| node(tree, &columns, index, weight))
+        .collect::<Result<Vec<_>, _>>()?;
     let removed = nodes.iter().skip(1).filter(|node| **node == Node::Removed).count();
-    let stated = param.optional("num_deleted")?.map_or(Ok(removed), |field| field.count())?;
+    let stated = param
+        .optional("num_deleted")?
+        .map_or(Ok(removed), |field| field.count())?;
     if removed != stated {
-        return Err(param.fault(format!("num_deleted is {stated}, but {removed} nodes are marked as deleted")));
+        return Err(param.fault(format!(
+            "num_deleted is {stated}, but {removed} nodes are marked as deleted"
+        )));
     }
-    Ok(Tree { nodes, categories, output })
+    Ok(Tree {
+        nodes,
+        categories,
+        output,
+    })
 }
 
 fn same_length(field: &Cursor<'_>, actual: usize, count: usize) -> Result<(), FormatError> {
-    if actual == count { Ok(()) } else { Err(field.fault(format!("{actual} entries, but num_nodes is {count}"))) }
+    if actual == count {
+        Ok(())
+    } else {
+        Err(field.fault(format!("{actual} entries, but num_nodes is {count}")))
+    }
 }
 
 fn node(tree: &Cursor<'_>, columns: &Columns<'_>, index: usize, weight: Option<f32>) -> Result<Node, FormatError> {
@@ -81,9 +103,14 @@ fn node(tree: &Cursor<'_>, columns: &Columns<'_>, index: usize, weight: Option<f
     if left == -1 {
         // Dart adds `(0 + leaf) * weight`, in f32; the sum makes a negative zero a positive one.
         let value = weight.map_or(condition, |weight| (0.0 + condition) * weight);
-        return Ok(Node::Leaf { value: f64::from(value) });
+        return Ok(Node::Leaf {
+            value: f64::from(value),
+        });
     }
-    let fault = |key, message| tree.field(key).map_or_else(|error| error, |field| field.fault_at(index, message));
+    let fault = |key, message| {
+        tree.field(key)
+            .map_or_else(|error| error, |field| field.fault_at(index, message))
+    };
     let left_child = child(columns, index, left).map_err(|message| fault("left_children", message))?;
     let right_child = child(columns, index, right).map_err(|message| fault("right_children", message))?;
     if right_child != left_child + 1 {
@@ -94,23 +121,39 @@ fn node(tree: &Cursor<'_>, columns: &Columns<'_>, index: usize, weight: Option<f
         u32::try_from(feature).map_err(|_| fault("split_indices", format!("{feature} is no feature of the model")))?;
     let (left, right) = (left_child, right_child);
     Ok(match columns.codes.get(index).copied().flatten() {
-        Some((first, count)) => Node::Category { feature, first, count, missing_left, left, right },
-        None => Node::Number { feature, threshold: f64::from(condition), missing_left, left, right },
+        Some((first, count)) => Node::Category {
+            feature,
+            first,
+            count,
+            missing_left,
+            left,
+            right,
+        },
+        None => Node::Number {
+            feature,
+            threshold: f64::from(condition),
+            missing_left,
+            left,
+            right,
+        },
     })
 }
 
 /// A child's number, when it is one and names `index` as its parent.
 fn child(columns: &Columns<'_>, index: usize, child: i64) -> Result<u32, String> {
     let last = columns.lefts.len() - 1;
-    let number = u32::try_from(child).ok().filter(|&number| number > 0 && number as usize <= last);
-    let number = number.ok_or_else(|| {
-        format!("{child} is no child: 1 to {last} are accepted, and -1 in left_children for a leaf")
-    })?;
+    let number = u32::try_from(child)
+        .ok()
+        .filter(|&number| number > 0 && number as usize <= last);
+    let number = number
+        .ok_or_else(|| format!("{child} is no child: 1 to {last} are accepted, and -1 in left_children for a leaf"))?;
     let parent = columns.parents.get(number as usize);
     if usize::try_from(parent) == Ok(index) {
         return Ok(number);
     }
-    Err(format!("{child} is the child of node {index}, but parents[{child}] is {parent}"))
+    Err(format!(
+        "{child} is the child of node {index}, but parents[{child}] is {parent}"
+    ))
 }
 
 /// Where each category node's codes lie in `categories`, which is filled with them, sorted. Empty for a tree without
@@ -120,7 +163,9 @@ fn codes<'a>(
     count: usize,
     categories: &mut Vec<u32>,
 ) -> Result<Vec<Option<(u32, u32)>>, FormatError> {
-    let Some(types_field) = tree.optional("split_type")? else { return Ok(Vec::new()) };
+    let Some(types_field) = tree.optional("split_type")? else {
+        return Ok(Vec::new());
+    };
     let types = types_field.ints()?;
     same_length(&types_field, types.len(), count)?;
     if let Some(index) = types.iter().position(|kind| kind != 0 && kind != 1) {
@@ -141,7 +186,9 @@ fn codes<'a>(
     let (mut before, mut used) = (-1, 0usize);
     for entry in 0..nodes.len() {
         let node = nodes.get(entry);
-        let index = usize::try_from(node).ok().filter(|&index| index < count && node > before);
+        let index = usize::try_from(node)
+            .ok()
+            .filter(|&index| index < count && node > before);
         let Some(index) = index else {
             return Err(nodes_field.fault_at(entry, format!("{node} is not an increasing number of a node")));
         };
@@ -153,7 +200,10 @@ fn codes<'a>(
         let range = usize::try_from(segment).ok().zip(usize::try_from(size).ok());
         let range = range.and_then(|(first, size)| Some(first..first.checked_add(size)?));
         let Some(range) = range.filter(|range| !range.is_empty() && range.end <= all.len()) else {
-            let message = format!("{size} codes from {segment} on are not within the {} of categories", all.len());
+            let message = format!(
+                "{size} codes from {segment} on are not within the {} of categories",
+                all.len()
+            );
             return Err(segments_field.fault_at(entry, message));
         };
         // Real segments follow each other; overlapping ones could claim the whole array for every node.
@@ -171,7 +221,11 @@ fn codes<'a>(
 }
 
 fn same_count(field: &Cursor<'_>, actual: usize, nodes: usize) -> Result<(), FormatError> {
-    if actual == nodes { Ok(()) } else { Err(field.fault(format!("{actual} entries for {nodes} categories_nodes"))) }
+    if actual == nodes {
+        Ok(())
+    } else {
+        Err(field.fault(format!("{actual} entries for {nodes} categories_nodes")))
+    }
 }
 
 fn append(
@@ -182,7 +236,9 @@ fn append(
 ) -> Result<(u32, u32), FormatError> {
     let code = |index| {
         let code = all.get(index);
-        let valid = u32::try_from(code).ok().filter(|&code| code < crate::limits::CATEGORY_END);
+        let valid = u32::try_from(code)
+            .ok()
+            .filter(|&code| code < crate::limits::CATEGORY_END);
         valid.ok_or_else(|| field.fault_at(index, format!("{code} is no code from 0 to 2^24 - 1")))
     };
     let mut codes = range.map(code).collect::<Result<Vec<_>, _>>()?;

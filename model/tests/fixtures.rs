@@ -1,0 +1,146 @@
+//! The committed fixtures: models of every kind with the library's own answers (`fixtures/make.py`), both files, both
+//! kernels. Margins are equal to the last bit, predictions within one unit in the last place of `expf`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use quintile_model::{Identity, KernelChoice, Manifest, Model, Options, Trees, load};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
+}
+
+/// The names that have answers, sorted.
+fn names() -> Vec<String> {
+    let entries = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
+    let answers = entries.filter(|path| path.extension().is_some_and(|extension| extension == "csv"));
+    let mut names: Vec<_> = answers
+        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    names.sort();
+    assert!(names.len() >= 30, "the fixtures have shrunk to {}", names.len());
+    names
+}
+
+struct Row {
+    features: Vec<f64>,
+    margins: Vec<f64>,
+    predictions: Vec<f64>,
+}
+
+fn rows(name: &str) -> Vec<Row> {
+    let text = fs::read_to_string(folder().join(format!("{name}.csv"))).unwrap();
+    let numbers = |part: &str| {
+        part.split(' ')
+            .map(|number| number.parse().unwrap())
+            .collect::<Vec<f64>>()
+    };
+    let row = |line: &str| {
+        let mut parts = line.split(';').map(numbers);
+        let mut part = || parts.next().expect("a row has three parts");
+        Row {
+            features: part(),
+            margins: part(),
+            predictions: part(),
+        }
+    };
+    text.lines().map(row).collect()
+}
+
+fn build(name: &str, suffix: &str, kernel: KernelChoice) -> Model {
+    let bytes = fs::read(folder().join(format!("{name}.{suffix}"))).unwrap();
+    let ensemble = load(&bytes).unwrap_or_else(|error| panic!("{name}.{suffix}: {error}"));
+    let trees = if name.starts_with("best") {
+        Trees::Best
+    } else {
+        Trees::All
+    };
+    let identity = Identity {
+        name: name.to_owned(),
+        version: "1".into(),
+    };
+    Model::build(ensemble, Manifest::empty(), identity, Options { trees, kernel }).unwrap()
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "answers are f32 values")]
+fn ulps(actual: f64, expected: f64) -> u64 {
+    let ordered = |value: f64| {
+        let bits = (value as f32).to_bits().cast_signed();
+        i64::from(if bits < 0 { i32::MIN - bits } else { bits })
+    };
+    if actual.is_nan() && expected.is_nan() {
+        0
+    } else {
+        ordered(actual).abs_diff(ordered(expected))
+    }
+}
+
+#[test]
+fn every_fixture_is_answered_as_the_library_does() {
+    let (mut compared, mut off) = (0, 0);
+    for name in names() {
+        let rows = rows(&name);
+        for suffix in ["json", "ubj"] {
+            for kernel in [KernelChoice::Reference, KernelChoice::Scalar] {
+                let model = build(&name, suffix, kernel);
+                let mut scratch = model.scratch();
+                for (number, row) in rows.iter().enumerate() {
+                    model.score_row(&row.features, &mut scratch);
+                    let bits = |numbers: &[f64]| numbers.iter().map(|number| number.to_bits()).collect::<Vec<_>>();
+                    let at = format!("{name}.{suffix} {kernel} row {number}");
+                    assert_eq!(
+                        bits(scratch.margins()),
+                        bits(&row.margins),
+                        "{at}: {:?}",
+                        scratch.margins()
+                    );
+                    assert_eq!(scratch.predictions().len(), row.predictions.len(), "{at}");
+                    for (&actual, &expected) in scratch.predictions().iter().zip(&row.predictions) {
+                        assert!(ulps(actual, expected) <= 1, "{at}: {actual:?} is not {expected:?}");
+                        compared += 1;
+                        off += usize::from(actual.to_bits() != expected.to_bits());
+                    }
+                }
+            }
+        }
+    }
+    println!("{compared} predictions, {off} of them not bit-equal");
+}
+
+#[test]
+fn names_kinds_and_shapes_are_read() {
+    let model = build("gbtree-base-score", "ubj", KernelChoice::Auto);
+    let names: Vec<_> = model.schema().names().collect();
+    assert_eq!(names, ["age", "Total Time Spent", "quote \" and ü", "d"]);
+    assert!(model.is_probability() && model.bands().is_some() && model.notes().is_empty());
+    assert_eq!(
+        (model.kernel(), model.format(), model.objective()),
+        (KernelChoice::Scalar, "XGBoost UBJSON", "binary:logistic")
+    );
+    let softmax = build("objective-multi-softmax", "json", KernelChoice::Auto);
+    assert_eq!(
+        (softmax.margin_len(), softmax.prediction_len(), softmax.bands()),
+        (3, 1, None)
+    );
+    assert_eq!(softmax.schema().name(2), "f2");
+    assert_eq!(softmax.notes().len(), 1);
+    let category = build("category-mixed", "json", KernelChoice::Auto);
+    assert_eq!(category.schema().kind(3), quintile_model::FeatureKind::Category);
+    let best = build("best-iteration", "json", KernelChoice::Auto);
+    assert_eq!((best.tree_count(), best.notes().len()), (2, 0));
+    assert!(best.explain().contains("2 of the file's"), "{}", best.explain());
+}
+
+#[test]
+fn what_is_not_supported_is_refused_by_name() {
+    for (name, reason) in [("refuse-vector-leaf", "vector leaves"), ("refuse-gblinear", "gblinear")] {
+        for suffix in ["json", "ubj"] {
+            let bytes = fs::read(folder().join(format!("{name}.{suffix}"))).unwrap();
+            let error = load(&bytes).expect_err(name).to_string();
+            assert!(
+                error.contains(reason) && error.starts_with("learner.gradient_booster."),
+                "{error}"
+            );
+        }
+    }
+}

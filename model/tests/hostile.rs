@@ -1,0 +1,370 @@
+//! Damaged and hostile files: an error with a place, or a valid model; never a panic, never long, never much memory.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use quintile_model::{Identity, KernelChoice, Manifest, Model, Options, Trees, load};
+
+fn fixture(name: &str) -> Vec<u8> {
+    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)).unwrap()
+}
+
+/// Loads, and scores what loads with both kernels.
+fn survives(bytes: &[u8]) -> bool {
+    let Ok(ensemble) = load(bytes) else { return false };
+    for kernel in [KernelChoice::Reference, KernelChoice::Scalar] {
+        for trees in [Trees::All, Trees::Best] {
+            let identity = Identity {
+                name: "damaged".into(),
+                version: "1".into(),
+            };
+            let options = Options { trees, kernel };
+            let Ok(model) = Model::build(ensemble.clone(), Manifest::empty(), identity, options) else {
+                continue;
+            };
+            let mut scratch = model.scratch();
+            for value in [f64::NAN, 0.5, -1e300, f64::INFINITY] {
+                model.score_row(&vec![value; model.schema().len()], &mut scratch);
+            }
+            let _ = model.explain();
+        }
+    }
+    true
+}
+
+const SMALL: [&str; 4] = [
+    "objective-binary-logistic",
+    "category-onehot",
+    "dart-logistic",
+    "objective-multi-softmax",
+];
+
+#[test]
+fn every_truncation_is_refused() {
+    for name in SMALL {
+        for suffix in ["json", "ubj"] {
+            let bytes = fixture(&format!("{name}.{suffix}"));
+            for length in 0..bytes.len() {
+                assert!(
+                    !survives(&bytes[..length]),
+                    "{name}.{suffix} cut to {length} of {}",
+                    bytes.len()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_flipped_byte_is_refused_or_harmless() {
+    let (mut loaded, mut refused) = (0, 0);
+    for name in SMALL {
+        for suffix in ["json", "ubj"] {
+            let original = fixture(&format!("{name}.{suffix}"));
+            for place in 0..original.len() {
+                for flip in [0x01, 0x10, 0x80, 0xff] {
+                    let mut bytes = original.clone();
+                    bytes[place] ^= flip;
+                    if survives(&bytes) { loaded += 1 } else { refused += 1 }
+                }
+            }
+        }
+    }
+    println!("{refused} refused, {loaded} still models");
+    assert!(refused > 10_000);
+}
+
+/// A random walk away from a good file: cut, repeat, overwrite.
+#[test]
+fn shuffled_pieces_never_panic() {
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below as u64).unwrap()
+    };
+    for name in SMALL {
+        for suffix in ["json", "ubj"] {
+            let original = fixture(&format!("{name}.{suffix}"));
+            for _ in 0..1_500 {
+                let mut bytes = original.clone();
+                for _ in 0..=random(4) {
+                    let (from, to, length) = (random(bytes.len()), random(bytes.len()), random(40));
+                    let piece: Vec<u8> = bytes[from..].iter().copied().take(length).collect();
+                    if random(2) == 0 {
+                        bytes.splice(to..to, piece);
+                    } else {
+                        let end = (to + piece.len()).min(bytes.len());
+                        bytes.splice(to..end, piece);
+                    }
+                }
+                survives(&bytes);
+            }
+        }
+    }
+}
+
+/// A JSON model of one stump per tree, with one piece replaced.
+fn edited(from: &str, to: &str) -> String {
+    let text = String::from_utf8(fixture("objective-binary-logistic.json")).unwrap();
+    assert!(text.contains(from), "{from} is not in the fixture");
+    load(text.replacen(from, to, 1).as_bytes()).expect_err(to).to_string()
+}
+
+/// The text of an array in the first tree.
+fn array(key: &str) -> String {
+    let text = String::from_utf8(fixture("objective-binary-logistic.json")).unwrap();
+    let start = text.find(&format!("\"{key}\":[")).unwrap();
+    let end = start + text[start..].find(']').unwrap() + 1;
+    text[start..end].to_owned()
+}
+
+/// The error after element `index` of the first tree's array is set.
+fn with_element(key: &str, index: usize, value: &str) -> String {
+    let old = array(key);
+    let (head, list) = old.trim_end_matches(']').split_once('[').unwrap();
+    let mut elements: Vec<&str> = list.split(',').collect();
+    elements[index] = value;
+    edited(&old, &format!("{head}[{}]", elements.join(",")))
+}
+
+#[test]
+fn faults_name_the_tree_the_node_and_the_field() {
+    let path = "learner.gradient_booster.model.trees[0].";
+    for (error, needles) in [
+        (
+            with_element("left_children", 0, "99"),
+            ["left_children[0]", "99 is no child"],
+        ),
+        (
+            with_element("left_children", 0, "0"),
+            ["left_children[0]", "0 is no child"],
+        ),
+        (
+            with_element("right_children", 0, "-3"),
+            ["right_children[0]", "-3 is no child"],
+        ),
+        (
+            with_element("left_children", 0, "3"),
+            ["left_children[0]", "parents[3] is"],
+        ),
+        (
+            with_element("split_indices", 0, "-7"),
+            ["split_indices[0]", "-7 is no feature"],
+        ),
+        (
+            with_element("default_left", 0, "2"),
+            ["default_left[0]", "0 or 1 is accepted, not 2"],
+        ),
+        (
+            with_element("split_type", 0, "1"),
+            ["split_type[0]", "categories_nodes"],
+        ),
+        (
+            with_element("split_conditions", 0, "1E0,2E0"),
+            ["split_conditions", "entries, but num_nodes is"],
+        ),
+        (
+            with_element("left_children", 0, "\"a\""),
+            ["left_children", "integers is accepted"],
+        ),
+        (
+            with_element("left_children", 0, "1.5"),
+            ["left_children", "integers is accepted"],
+        ),
+    ] {
+        assert!(error.starts_with(path), "{error}");
+        assert!(
+            needles.iter().all(|needle| error.contains(needle)),
+            "{error} lacks one of {needles:?}"
+        );
+    }
+    for (error, needle) in [
+        (
+            with_element("split_indices", 0, "4"),
+            "tree 0, node 0: it splits on feature 4, but the model has 4 features",
+        ),
+        (
+            with_element("split_conditions", 0, "NaN"),
+            "tree 0, node 0: its threshold",
+        ),
+        (
+            edited("\"num_trees\":\"2\"", "\"num_trees\":\"3\""),
+            "trees: 2 trees, but num_trees is 3",
+        ),
+        (
+            edited("\"num_trees\":\"2\"", "\"num_trees\":\"-2\""),
+            "num_trees: a count is accepted, not \"-2\"",
+        ),
+        (
+            edited("\"num_trees\":\"2\"", "\"num_trees\":\"2000000000\""),
+            "more than the",
+        ),
+        (
+            edited(
+                "\"num_class\":\"0\",\"num_feature\":\"4\"",
+                "\"num_class\":\"0\",\"num_feature\":\"1048330\"",
+            ),
+            "more than the 65536 accepted",
+        ),
+        (
+            edited("\"tree_info\":[0,0]", "\"tree_info\":[0,7]"),
+            "tree 1 adds to output 7",
+        ),
+        (
+            edited("\"tree_info\":[0,0]", "\"tree_info\":[0,-1]"),
+            "tree_info[1]: an output is accepted, not -1",
+        ),
+        (
+            edited("\"tree_info\":[0,0]", "\"tree_info\":[0]"),
+            "tree_info: 1 entries",
+        ),
+        (
+            edited("\"iteration_indptr\":[0,1,2]", "\"iteration_indptr\":[0,2,1]"),
+            "iteration",
+        ),
+        (edited("\"id\":1", "\"id\":0"), "id: 0 is not a new number from 0 to 1"),
+        (
+            edited("\"name\":\"gbtree\"", "\"name\":\"forest\""),
+            "gbtree and dart are accepted, not \"forest\"",
+        ),
+        (
+            edited("\"learner\":", "\"teacher\":"),
+            "the file: the field \"learner\" is missing",
+        ),
+        (
+            edited("\"num_class\":\"0\"", "\"num_class\":\"5000\""),
+            "more than the 4096 accepted",
+        ),
+    ] {
+        assert!(error.contains(needle), "{error} lacks {needle}");
+    }
+}
+
+#[test]
+fn base_scores_are_read_in_every_spelling_or_refused() {
+    let text = String::from_utf8(fixture("objective-binary-logistic.json")).unwrap();
+    let start = text.find("\"base_score\":\"").unwrap();
+    let end = start + 14 + text[start + 14..].find('"').unwrap() + 1;
+    let with = |spelling: &str| format!("{}\"base_score\":\"{spelling}\"{}", &text[..start], &text[end..]);
+    let margin = |spelling: &str| load(with(spelling).as_bytes()).map(|ensemble| ensemble.base_margins().to_vec());
+    for spelling in [
+        "2.5E-1",
+        "0.25",
+        "[2.5E-1]",
+        "(0.25)",
+        " [ 0.25 ] ",
+        "0.250000000000000000000001",
+    ] {
+        assert_eq!(margin(spelling), margin("2.5E-1"), "{spelling}");
+        assert!(margin(spelling).is_ok());
+    }
+    for spelling in [
+        "1.5",
+        "-1",
+        "NaN",
+        "[0.5,0.5]",
+        "[]",
+        "",
+        "half",
+        "[0.5",
+        "{}",
+        "[[0.5]]",
+        "Infinity",
+    ] {
+        let error = margin(spelling).expect_err(spelling).to_string();
+        assert!(error.starts_with("learner.learner_model_param.base_score: "), "{error}");
+    }
+}
+
+#[test]
+fn category_segments_stay_within_their_array() {
+    let text = String::from_utf8(fixture("category-partition.json")).unwrap();
+    let edit = |key: &str, index: usize, value: &str| {
+        let start = text.find(&format!("\"{key}\":[")).unwrap() + key.len() + 4;
+        let end = start + text[start..].find(']').unwrap();
+        let mut elements: Vec<&str> = text[start..end].split(',').collect();
+        elements[index] = value;
+        let edited = format!("{}{}{}", &text[..start], elements.join(","), &text[end..]);
+        load(edited.as_bytes()).expect_err(key).to_string()
+    };
+    for (error, needle) in [
+        (edit("categories_segments", 0, "-1"), "categories_segments[0]: "),
+        (
+            edit("categories_segments", 0, "9223372036854775807"),
+            "categories_segments[0]: ",
+        ),
+        (edit("categories_sizes", 0, "0"), "categories_segments[0]: 0 codes"),
+        (edit("categories_sizes", 0, "100000"), "are not within the"),
+        (edit("categories", 0, "-1"), "categories[0]: -1 is no code"),
+        (edit("categories", 0, "16777216"), "categories[0]: 16777216 is no code"),
+        (edit("categories_nodes", 0, "99999"), "categories_nodes[0]: "),
+        (edit("split_type", 0, "2"), "split_type[0]: 0 and 1 are accepted, not 2"),
+    ] {
+        assert!(error.contains(needle), "{error} lacks {needle}");
+    }
+}
+
+#[test]
+fn hostile_sizes_end_at_once() {
+    let counted = |head: &[u8], body: &[u8], times: usize| [head, &body.repeat(times)].concat();
+    let cases: Vec<(&str, Vec<u8>)> = vec![
+        (
+            "counted array of 2^62",
+            b"{L\0\0\0\0\0\0\0\x07learner[#L\x40\0\0\0\0\0\0\0".to_vec(),
+        ),
+        (
+            "typed array of 2^62",
+            b"{L\0\0\0\0\0\0\0\x07learner[$L#L\x40\0\0\0\0\0\0\0".to_vec(),
+        ),
+        ("string of 2^62", b"{L\x40\0\0\0\0\0\0\0learner".to_vec()),
+        ("negative length", b"{L\xff\xff\xff\xff\xff\xff\xff\xfflearner".to_vec()),
+        ("twenty million nulls", counted(b"{i\x01a[", b"Z", 20_000_000)),
+        ("alternating kinds", counted(b"{\"a\":[0", b",null,0", 3_000_000)),
+        ("deep arrays", counted(b"{\"a\":", b"[", 5_000_000)),
+        ("deep objects", counted(b"", b"{i\x01a", 2_000_000)),
+        ("one long number", counted(b"{\"a\":", b"9", 20_000_000)),
+        ("one long float", counted(b"{\"a\":0.", b"9", 20_000_000)),
+        ("one long string", counted(b"{\"a\":\"", b"\\n", 10_000_000)),
+        ("spaces", counted(b"{", b" ", 20_000_000)),
+    ];
+    for (name, bytes) in cases {
+        let start = Instant::now();
+        let error = load(&bytes).expect_err(name).to_string();
+        assert!(
+            start.elapsed() < Duration::from_secs(2),
+            "{name} took {:?}",
+            start.elapsed()
+        );
+        assert!(error.len() < 400, "{name}: {error}");
+    }
+}
+
+#[test]
+fn foreign_files_are_named() {
+    for (bytes, needle) in [
+        (&b""[..], "empty"),
+        (b"   \n", "no model file we know"),
+        (b"binf\0\0\0\x3f", "old binary format"),
+        (b"\x80\x04\x95\0", "pickle"),
+        (b"ccopy_reg\n_reconstructor", "pickle"),
+        (b"\x1f\x8b\x08\0", "gzip"),
+        (b"PK\x03\x04", "zip"),
+        (b"tree\nversion=v4\n", "LightGBM"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
+        (b"<!DOCTYPE html><html>", "HTML"),
+        (b"\n <HTML>", "HTML"),
+        (b"CBM1....", "CatBoost"),
+        (b"booster[0]:\n0:[f0<1]", "text dump"),
+        (b"[{\"nodeid\":0}]", "dump"),
+        (b"hello", "accepted are XGBoost models"),
+        (b"{}", "the field \"learner\" is missing"),
+        (b"{", "cut off"),
+        (b"{L", "UBJSON"),
+    ] {
+        let error = load(bytes).expect_err(needle).to_string();
+        assert!(error.contains(needle), "{error} lacks {needle}");
+    }
+}
