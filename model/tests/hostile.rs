@@ -1,5 +1,10 @@
 //! Damaged and hostile files: an error with a place, or a valid model; never a panic, never long, never much memory.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "the lint spares test functions but not what they call"
+)]
+
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -193,6 +198,10 @@ fn faults_name_the_tree_the_node_and_the_field() {
         (
             edited("\"num_trees\":\"2\"", "\"num_trees\":\"3\""),
             "trees: 2 trees, but num_trees is 3",
+        ),
+        (
+            edited("\"num_trees\":\"2\"", "\"num_trees\":\"0\""),
+            "num_trees: the model holds no trees",
         ),
         (
             edited("\"num_trees\":\"2\"", "\"num_trees\":\"-2\""),

@@ -204,6 +204,10 @@ fn trees(
     let param = model.field("gbtree_model_param")?;
     let num_trees = param.field("num_trees")?;
     let count = num_trees.count()?;
+    if count == 0 {
+        // The library then predicts the base score itself or its margin, depending on how the file came to be.
+        return Err(num_trees.fault("the model holds no trees: it was never trained"));
+    }
     if count > TREES_MAX {
         return Err(num_trees.fault(format!("{count} trees are more than the {TREES_MAX} accepted")));
     }
