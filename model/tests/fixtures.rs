@@ -1,6 +1,11 @@
 //! The committed fixtures: models of every kind with the library's own answers (`fixtures/make.py`), both files, both
 //! kernels. Margins are equal to the last bit, predictions within one unit in the last place of `expf`.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "the lint spares test functions but not what they call"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -2,6 +2,11 @@
 //!
 //! The suite lies beside the checkout (`shared/parity`), not in it: without it this says `SKIPPED` and passes.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "the lint spares test functions but not what they call"
+)]
+
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
