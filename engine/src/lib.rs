@@ -1,1 +1,18 @@
-//! Quintile's engine.
+//! Serves gradient-boosted tree models over REST.
+//!
+//! ```text
+//!         acceptor: one thread, one listener, hands each socket to the least-loaded shard
+//!      ┌──────────┬──────────┬──────────┐
+//!      │ shard 0  │ shard 1  │ shard N-1│  one thread a core; shares nothing mutable
+//!      │   parse → score → record → answer  │  no lock, no allocation of ours, no blocking call
+//!      └────┬─────┴────┬─────┴────┬─────┘
+//!           │  per shard, bounded, lock-free: records and counts out; sockets, models and metrics in
+//!      ┌────▼──────────▼──────────▼─────┐
+//!      │ side: one tokio thread, I/O only: record pump · metrics · log events          │
+//!      │   └─ worker: one low-priority thread for what burns CPU: Parquet encoding     │
+//!      └────────────────────────────────┘
+//! ```
+//! `docs/architecture.md` has the code map and who may not know whom.
+
+pub mod limits;
+pub mod runtime;

@@ -1,0 +1,84 @@
+//! Every limit of the serving process, with its unit and the reason for the number.
+//!
+//! [`Limits`] are those an operator may set (`[limits]` of the configuration); the constants are not for setting.
+//! Model files have limits of their own in `quintile_model::limits`.
+
+use std::time::Duration;
+
+/// Bytes of a lead's id. It is copied into every record and answer; UUIDs and CRM ids are below 64.
+pub const LEAD_ID_BYTES_MAX: usize = 256;
+
+/// Bytes of a request id taken from `x-request-id`; longer ones are replaced by one of ours.
+pub const REQUEST_ID_BYTES_MAX: usize = 128;
+
+/// Faults of one body that are reported one by one; the rest is counted.
+pub const FAULTS_MAX: usize = 32;
+
+/// Bytes of an unknown key that an error repeats, so that a client can find it but not make us echo its data.
+pub const ECHO_BYTES_MAX: usize = 64;
+
+/// Levels of nesting of a body. A request has two; more is cut off before it costs anything.
+pub const BODY_NESTING_MAX: usize = 16;
+
+/// Shards of a process. Beyond it record ids (8 bits for the shard) would not be unique.
+pub const SHARDS_MAX: usize = 256;
+
+/// Letters that wait in a shard's mailbox. Sockets are the many: a shard that is this far behind takes no more.
+pub const MAILBOX_LETTERS: usize = 1024;
+
+/// Log events that wait for the side thread, over all shards. Beyond it they are dropped and counted.
+pub const EVENTS_MAX: usize = 1024;
+
+/// One step of a shard's timer wheel: limits are seconds, so a tenth of one is exact enough.
+pub const TICK: Duration = Duration::from_millis(100);
+
+/// Limits an operator may set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limits {
+    /// Bytes of a request body. 50 features take about 1 KB.
+    pub body_bytes_max: usize,
+    /// Bytes of a request head. ALB sends up to 64 KB in theory, cookies of 8 KB in practice.
+    pub head_bytes_max: usize,
+    /// Headers of a request. hyper's parser holds 100 without allocating.
+    pub headers_max: usize,
+    /// Open connections of the process. Each takes a descriptor and about 20 KB.
+    pub connections_max: usize,
+    /// Requests of one shard that are being read or answered at once.
+    pub in_flight_max: usize,
+    /// From a connection's start to its first byte.
+    pub first_byte: Duration,
+    /// From the first byte of a head to its last.
+    pub head: Duration,
+    /// From the end of a head to the end of its body.
+    pub body: Duration,
+    /// Between two requests. ALB keeps its connections 60 s and must not be the one that is surprised.
+    pub idle: Duration,
+    /// For the peer to read what is written to it.
+    pub write: Duration,
+    /// How long a closing connection reads on, so that its last answer is not destroyed by a reset.
+    pub linger: Duration,
+    /// How long a quiet connection stays open after a drain began, for requests already on their way.
+    pub drain_idle: Duration,
+    /// The whole drain. ECS kills 30 s after SIGTERM.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes_max: 1 << 20,
+            head_bytes_max: 16 << 10,
+            headers_max: 100,
+            connections_max: 10_000,
+            in_flight_max: 10_000,
+            first_byte: Duration::from_secs(30),
+            head: Duration::from_secs(10),
+            body: Duration::from_secs(10),
+            idle: Duration::from_secs(75),
+            write: Duration::from_secs(10),
+            linger: Duration::from_secs(2),
+            drain_idle: Duration::from_millis(500),
+            drain: Duration::from_secs(25),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! io_uring: one glommio executor a shard.
+//!
+//! Where glommio differs from what the engine needs, this file absorbs it: its streams speak the futures traits, its
+//! registered memory defaults to 10 MiB a shard, its tasks run at a latency class that may wait 100 ms for a foreign
+//! wake, and a peer that closed first shows as ENOTCONN on shutdown. Nobody may call it before `probe` said yes: it
+//! panics on kernels and limits it does not like.
+
+use std::future::Future;
+use std::io;
+use std::net::TcpStream;
+use std::os::fd::{FromRawFd, IntoRawFd};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use ::glommio::{Latency, LocalExecutorBuilder, Placement, Shares};
+use futures_io::{AsyncRead as FuturesRead, AsyncWrite as FuturesWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::{Backend, StartError};
+
+/// Registered buffers are for direct file I/O, which a shard never does. Unit: bytes a shard.
+const IO_MEMORY_BYTES: usize = 64 << 10;
+
+/// How soon a task woken by another thread should run.
+const URGENT: Latency = Latency::Matters(Duration::from_millis(1));
+
+/// The io_uring backend.
+pub struct Glommio;
+
+impl Backend for Glommio {
+    const NAME: &'static str = "glommio";
+    type Stream = Stream;
+
+    fn run<F: Future>(future: F) -> Result<F::Output, StartError> {
+        let executor = LocalExecutorBuilder::new(Placement::Unbound)
+            .io_memory(IO_MEMORY_BYTES)
+            .make()
+            .map_err(|error| StartError {
+                backend: Self::NAME,
+                reason: error.to_string(),
+            })?;
+        Ok(executor.run(future))
+    }
+
+    fn adopt(socket: TcpStream) -> io::Result<Stream> {
+        Ok(Stream(adopt_fd(socket)))
+    }
+
+    fn spawn_local(future: impl Future<Output = ()> + 'static) {
+        drop(::glommio::spawn_local(future).detach());
+    }
+
+    fn spawn_urgent(future: impl Future<Output = ()> + 'static) {
+        let queue = ::glommio::executor().create_task_queue(Shares::default(), URGENT, "urgent");
+        let task = ::glommio::spawn_local_into(future, queue).expect("the queue was created on the line above");
+        drop(task.detach());
+    }
+
+    fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
+        ::glommio::timer::sleep(duration)
+    }
+}
+
+#[expect(unsafe_code, reason = "glommio takes a connected socket only as a raw descriptor")]
+fn adopt_fd(socket: TcpStream) -> ::glommio::net::TcpStream {
+    // SAFETY: `into_raw_fd` gives up ownership of an open, connected TCP socket, and `from_raw_fd` takes it over:
+    // exactly one owner at any time.
+    unsafe { ::glommio::net::TcpStream::from_raw_fd(socket.into_raw_fd()) }
+}
+
+/// A glommio socket behind tokio's traits.
+pub struct Stream(::glommio::net::TcpStream);
+
+impl AsyncRead for Stream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let unfilled = buf.initialize_unfilled();
+        match FuturesRead::poll_read(Pin::new(&mut self.0), cx, unfilled) {
+            Poll::Ready(Ok(read)) => {
+                buf.advance(read);
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        FuturesWrite::poll_write(Pin::new(&mut self.0), cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        FuturesWrite::poll_flush(Pin::new(&mut self.0), cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match FuturesWrite::poll_close(Pin::new(&mut self.0), cx) {
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),
+            other => other,
+        }
+    }
+}
