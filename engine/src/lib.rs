@@ -16,3 +16,5 @@
 
 pub mod limits;
 pub mod runtime;
+pub mod score;
+pub mod served;

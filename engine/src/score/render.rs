@@ -1,0 +1,174 @@
+//! Answers and errors as bytes, into whatever memory the caller has: a `Vec`, a `BytesMut`.
+//!
+//! An answer allocates nothing of its own. Numbers are the shortest decimals that read back as the same double.
+
+use bytes::BufMut;
+
+use super::faults::{Fault, Faults};
+use super::scan::JsonFault;
+use super::{Rejection, Timings, Workspace};
+use crate::limits::{LEAD_ID_BYTES_MAX, REQUEST_ID_BYTES_MAX};
+use crate::served::Served;
+
+mod escape;
+mod hint;
+mod words;
+
+use escape::Escaped;
+pub use escape::string;
+use hint::Hints;
+
+/// Bytes of a rendered double at most: `-2.2250738585072014e-308`, and a comma.
+const NUMBER_BYTES_MAX: usize = 26;
+
+/// Bytes of one byte of a string at most: `\u001f`.
+const ESCAPE_BYTES_MAX: usize = 6;
+
+/// No answer of this model is longer, so that callers make room once.
+#[must_use]
+pub fn answer_bytes_max(served: &Served) -> usize {
+    // Everything in an answer that is the same for all, three times an integer of 20 digits included.
+    const FRAME: usize = 256;
+    FRAME
+        + ESCAPE_BYTES_MAX * (LEAD_ID_BYTES_MAX + REQUEST_ID_BYTES_MAX)
+        + served.identity_json.len()
+        + NUMBER_BYTES_MAX * served.model.prediction_len()
+}
+
+/// Writes the answer to a scored request.
+pub fn answer<B: BufMut>(
+    out: &mut B,
+    served: &Served,
+    workspace: &Workspace,
+    score: Option<u8>,
+    request_id: &str,
+    timings: &Timings,
+) {
+    out.put_slice(b"{\"lead_id\":");
+    string(out, workspace.lead_id());
+    out.put_slice(b",\"score\":");
+    match score {
+        Some(score) => integer(out, u64::from(score)),
+        None => out.put_slice(b"null"),
+    }
+    predictions(out, served.model.is_probability(), workspace.predictions());
+    out.put_slice(b",\"model\":");
+    out.put_slice(served.identity_json.as_bytes());
+    out.put_slice(b",\"request_id\":");
+    string(out, request_id);
+    out.put_slice(b",\"latency_us\":{\"parse\":");
+    microseconds(out, timings.parse_ns);
+    out.put_slice(b",\"score\":");
+    microseconds(out, timings.score_ns);
+    out.put_slice(b",\"total\":");
+    microseconds(out, timings.total_ns);
+    out.put_slice(b"}}");
+}
+
+/// Writes an error body: a code for programs, words for people, and the faults of a request if it has any.
+pub fn error<B: BufMut>(out: &mut B, code: &str, message: Option<&str>, faults: Option<(&Served, &Faults)>) {
+    out.put_slice(b"{\"error\":{\"code\":");
+    string(out, code);
+    if let Some(message) = message {
+        out.put_slice(b",\"message\":");
+        string(out, message);
+    }
+    if let Some((served, faults)) = faults {
+        out.put_slice(b",\"faults\":[");
+        let mut hints = Hints::default();
+        for (index, fault) in faults.list().iter().enumerate() {
+            if index > 0 {
+                out.put_u8(b',');
+            }
+            one_fault(out, served, fault, &mut hints);
+        }
+        out.put_slice(b"],\"faults_total\":");
+        integer(out, faults.total() as u64);
+    }
+    out.put_slice(b"}}");
+}
+
+/// Writes the error body of a body that was not accepted: `invalid_request` (422) or `not_json` (400).
+pub fn rejection<B: BufMut>(out: &mut B, served: &Served, workspace: &Workspace, rejection: &Rejection) {
+    match rejection {
+        Rejection::NotJson(fault) => not_json(out, fault),
+        Rejection::Invalid => {
+            let message = "the request does not fit the model";
+            error(
+                out,
+                "invalid_request",
+                Some(message),
+                Some((served, workspace.faults())),
+            );
+        }
+    }
+}
+
+/// Writes the error body of a body that is not JSON, with the offset also as a number.
+pub fn not_json<B: BufMut>(out: &mut B, fault: &JsonFault) {
+    out.put_slice(b"{\"error\":{\"code\":\"not_json\",\"message\":\"");
+    Escaped(out).put(format_args!("{fault}"));
+    out.put_slice(b"\",\"offset\":");
+    integer(out, fault.offset as u64);
+    out.put_slice(b"}}");
+}
+
+/// Writes a double so that it reads back as the same; `null` for NaN and the infinities, which JSON does not have.
+pub fn number<B: BufMut>(out: &mut B, number: f64) {
+    if number.is_finite() {
+        out.put_slice(zmij::Buffer::new().format_finite(number).as_bytes());
+    } else {
+        out.put_slice(b"null");
+    }
+}
+
+fn predictions<B: BufMut>(out: &mut B, probability: bool, predictions: &[f64]) {
+    match predictions {
+        &[prediction] => {
+            out.put_slice(if probability {
+                b",\"probability\":"
+            } else {
+                b",\"prediction\":"
+            });
+            number(out, prediction);
+        }
+        several => {
+            out.put_slice(b",\"predictions\":[");
+            for (index, &prediction) in several.iter().enumerate() {
+                if index > 0 {
+                    out.put_u8(b',');
+                }
+                number(out, prediction);
+            }
+            out.put_u8(b']');
+        }
+    }
+}
+
+fn one_fault<B: BufMut>(out: &mut B, served: &Served, fault: &Fault, hints: &mut Hints) {
+    out.put_slice(b"{\"code\":\"");
+    out.put_slice(fault.code().as_bytes());
+    out.put_slice(b"\",\"pointer\":\"");
+    words::pointer(&mut Escaped(out), served, &fault.place);
+    out.put_slice(b"\",\"message\":\"");
+    words::message(&mut Escaped(out), served, fault, hints);
+    out.put_slice(b"\"}");
+}
+
+fn integer<B: BufMut>(out: &mut B, number: u64) {
+    out.put_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// Nanoseconds as microseconds with one to three decimals, exactly.
+fn microseconds<B: BufMut>(out: &mut B, ns: u64) {
+    integer(out, ns / 1000);
+    let rest = ns % 1000;
+    let digit = |place: u64| b"0123456789"[(rest / place % 10) as usize];
+    let decimals = [b'.', digit(100), digit(10), digit(1)];
+    let len = match (rest % 100, rest % 10) {
+        (0, _) => 2,
+        (_, 0) => 3,
+        _ => 4,
+    };
+    out.put_slice(&decimals[..len]);
+}

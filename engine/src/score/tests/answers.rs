@@ -1,0 +1,179 @@
+//! Answers, to the byte.
+
+use bytes::BytesMut;
+
+use super::*;
+
+const TIMINGS: Timings = Timings {
+    parse_ns: 1100,
+    score_ns: 820,
+    total_ns: 2345,
+};
+
+fn scored(served: &Served, id: &str) -> (Workspace, Option<u8>) {
+    let mut workspace = Workspace::new(served, 4096);
+    let body = format!(r#"{{"lead_id":{},"features":{{}}}}"#, serde_json::Value::from(id));
+    workspace.read(served, body.as_bytes()).unwrap();
+    let score = workspace.score(served);
+    (workspace, score)
+}
+
+fn answer(served: &Served, id: &str, request_id: &str) -> String {
+    let (workspace, score) = scored(served, id);
+    let mut out = Vec::new();
+    render::answer(&mut out, served, &workspace, score, request_id, &TIMINGS);
+    let mut arena = BytesMut::new();
+    render::answer(&mut arena, served, &workspace, score, request_id, &TIMINGS);
+    assert_eq!(out, arena);
+    assert!(out.len() <= render::answer_bytes_max(served));
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn a_probability_with_its_score() {
+    let served = demo();
+    let (workspace, score) = scored(&served, "1");
+    let (score, probability) = (score.unwrap(), workspace.predictions()[0]);
+    assert_eq!(
+        answer(&served, "12\"3", "r-1"),
+        format!(
+            r#"{{"lead_id":"12\"3","score":{score},"probability":{probability},"model":{{"name":"demo","version":"1.0.0"}},"request_id":"r-1","latency_us":{{"parse":1.1,"score":0.82,"total":2.345}}}}"#
+        )
+    );
+}
+
+#[test]
+fn models_without_bands_answer_without_a_score() {
+    let served = fixture("objective-reg-squarederror.json");
+    let text = answer(&served, "a", "r");
+    let (workspace, _) = scored(&served, "a");
+    let expected = format!(
+        r#"{{"lead_id":"a","score":null,"prediction":{:?},"model":{{"#,
+        workspace.predictions()[0]
+    );
+    assert!(text.starts_with(&expected), "{text}");
+
+    let served = fixture("objective-multi-softprob.json");
+    let text = answer(&served, "a", "r");
+    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let (workspace, _) = scored(&served, "a");
+    let predictions = value["predictions"].as_array().unwrap();
+    assert_eq!(predictions.len(), workspace.predictions().len());
+    for (printed, prediction) in predictions.iter().zip(workspace.predictions()) {
+        assert_eq!(printed.as_f64().unwrap().to_bits(), prediction.to_bits());
+    }
+    assert!(value["score"].is_null() && value.get("probability").is_none());
+}
+
+#[test]
+fn the_longest_answer_stays_below_its_bound() {
+    let id = "\u{1}".repeat(crate::limits::LEAD_ID_BYTES_MAX);
+    let request = "\u{1f}".repeat(crate::limits::REQUEST_ID_BYTES_MAX);
+    let worst = Timings {
+        parse_ns: u64::MAX,
+        score_ns: u64::MAX,
+        total_ns: u64::MAX,
+    };
+    for name in ["objective-multi-softprob.json", "objective-reg-squarederror.json"] {
+        let served = fixture(name);
+        let (workspace, _) = scored(&served, &id);
+        let mut out = Vec::new();
+        render::answer(&mut out, &served, &workspace, Some(5), &request, &worst);
+        serde_json::from_slice::<serde_json::Value>(&out).unwrap();
+        assert!(out.len() <= render::answer_bytes_max(&served), "{}", out.len());
+    }
+}
+
+fn number(value: f64) -> String {
+    let mut out = Vec::new();
+    render::number(&mut out, value);
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn numbers_read_back_as_the_same_double() {
+    for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        assert_eq!(number(value), "null");
+    }
+    let mut random = Random::new(7);
+    let check = |value: f64| {
+        let text = number(value);
+        assert!(text.len() < 26, "{text}");
+        let read: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(read.as_f64().unwrap().to_bits(), value.to_bits(), "{text}");
+        assert_eq!(text.parse::<f64>().unwrap().to_bits(), value.to_bits());
+    };
+    for value in [
+        0.0,
+        -0.0,
+        0.1,
+        1.0,
+        -1e300,
+        f64::MAX,
+        f64::MIN,
+        f64::MIN_POSITIVE,
+        5e-324,
+        1e16,
+        123_456_789.0,
+    ] {
+        check(value);
+    }
+    for _ in 0..100_000 {
+        let bits = random.next();
+        for value in [f64::from_bits(bits), f64::from(f32::from_bits((bits >> 32) as u32))] {
+            if value.is_finite() {
+                check(value);
+            }
+        }
+    }
+}
+
+#[test]
+fn latencies_have_one_to_three_decimals() {
+    let served = demo();
+    let (workspace, score) = scored(&served, "a");
+    for (ns, text) in [
+        (0, "0.0"),
+        (1, "0.001"),
+        (10, "0.01"),
+        (100, "0.1"),
+        (999, "0.999"),
+        (1000, "1.0"),
+        (1_234_567, "1234.567"),
+        (20_050, "20.05"),
+        (u64::MAX, "18446744073709551.615"),
+    ] {
+        let mut out = Vec::new();
+        let timings = Timings {
+            parse_ns: ns,
+            ..Timings::default()
+        };
+        render::answer(&mut out, &served, &workspace, score, "r", &timings);
+        let expected = format!(r#""latency_us":{{"parse":{text},"score":0.0,"total":0.0}}}}"#);
+        assert!(String::from_utf8(out).unwrap().ends_with(&expected), "{text}");
+    }
+}
+
+#[test]
+fn strings_escape_what_could_hurt() {
+    let string = |text: &str| {
+        let mut out = Vec::new();
+        render::string(&mut out, text);
+        String::from_utf8(out).unwrap()
+    };
+    assert_eq!(string(""), r#""""#);
+    assert_eq!(string("a\"b\\c/é😀"), r#""a\"b\\c/é😀""#);
+    assert_eq!(
+        string("\0\n\u{1f}\u{7f}\u{80}\u{9f}\u{a0}¢"),
+        "\"\\u0000\\u000a\\u001f\\u007f\\u0080\\u009f\u{a0}¢\""
+    );
+    let mut random = Random::new(3);
+    for _ in 0..10_000 {
+        let text: String = (0..random.below(20))
+            .filter_map(|_| char::from_u32(u32::try_from(random.below(0x120)).unwrap()))
+            .collect();
+        let read: String = serde_json::from_str(&string(&text)).unwrap();
+        assert_eq!(read, text);
+        assert!(!string(&text).chars().any(char::is_control));
+    }
+}
