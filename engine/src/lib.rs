@@ -14,7 +14,9 @@
 //! ```
 //! `docs/architecture.md` has the code map and who may not know whom.
 
+pub mod config;
 pub mod limits;
 pub mod runtime;
 pub mod score;
 pub mod served;
+pub mod topology;

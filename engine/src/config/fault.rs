@@ -1,0 +1,89 @@
+//! What is wrong with a configuration, where, and what would be right.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::screen::Screen;
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A place in the file: line and column count from 1, columns in characters.
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Line.
+        line: usize,
+        /// Column.
+        column: usize,
+    },
+    /// A file that could not be read at all.
+    Unread {
+        /// Which file.
+        path: PathBuf,
+        /// What named it: `--config` or `QUINTILE_CONFIG`.
+        named_by: &'static str,
+    },
+    /// An environment variable.
+    Variable(String),
+    /// A flag, as `--shards`.
+    Flag(String),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path, line, column } => write!(f, "{}:{line}:{column}", path.display()),
+            Self::Unread { path, named_by } => write!(f, "{} ({named_by})", path.display()),
+            Self::Variable(name) => f.write_str(name),
+            Self::Flag(name) => f.write_str(name),
+        }
+    }
+}
+
+/// One fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Where.
+    pub source: Source,
+    /// What is wrong, and what is accepted.
+    pub message: String,
+    /// What was probably meant.
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.source, self.message)?;
+        match &self.hint {
+            Some(hint) => write!(f, "; {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// All faults of a configuration: those of the file in the order of its lines, then variables, then flags.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// At least one.
+    pub faults: Vec<Fault>,
+}
+
+impl ConfigError {
+    /// Whether nothing but flags is wrong: a slip on the command line rather than a broken set-up.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        self.faults.iter().all(|fault| matches!(fault.source, Source::Flag(_)))
+    }
+}
+
+impl fmt::Display for ConfigError {
+    /// A title and a line for each fault, as many as fit on a screen.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (count, plural) = (self.faults.len(), if self.faults.len() == 1 { "" } else { "s" });
+        let title = format!("the configuration has {count} fault{plural}:");
+        Screen::new(title, self.faults.iter().map(Fault::to_string)).fmt(f)
+    }
+}
+
+impl std::error::Error for ConfigError {}

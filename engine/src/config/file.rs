@@ -1,0 +1,157 @@
+//! The TOML file: every value stored, and every fault gathered with its line and column.
+
+use std::ops::Range;
+use std::path::Path;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::Settings;
+use super::fault::{Fault, Source};
+use super::keys::{KEYS, sections};
+use super::nearest::nearest;
+use super::screen::excerpt;
+
+/// Bytes of a configuration file. All keys with comments take ten thousand.
+pub(crate) const FILE_BYTES_MAX: usize = 1 << 20;
+
+/// Stores what a file says and returns its faults, in the order of its lines.
+pub(crate) fn apply(settings: &mut Settings, path: &Path, bytes: &[u8]) -> Vec<Fault> {
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            // What is valid gives the place.
+            let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]).into_owned();
+            let mut reader = Reader::new(settings, path, &valid);
+            reader.fault(valid.len()..valid.len(), "is not UTF-8 from here on".into(), None);
+            return reader.finish();
+        }
+    };
+    let mut reader = Reader::new(settings, path, text);
+    if bytes.len() > FILE_BYTES_MAX {
+        reader.fault(
+            0..0,
+            format!("the file has more than the {FILE_BYTES_MAX} bytes accepted"),
+            None,
+        );
+        return reader.finish();
+    }
+    let (table, errors) = DeTable::parse_recoverable(text);
+    for error in errors {
+        reader.fault(error.span().unwrap_or(0..0), error.message().to_owned(), None);
+    }
+    // A text that is no TOML recovers into values that its author did not write: their faults would mislead.
+    if reader.faults.is_empty() {
+        reader.sections(table.get_ref());
+    }
+    reader.finish()
+}
+
+struct Reader<'s, 't> {
+    settings: &'s mut Settings,
+    path: &'t Path,
+    text: &'t str,
+    faults: Vec<(usize, Fault)>,
+}
+
+impl<'s, 't> Reader<'s, 't> {
+    fn new(settings: &'s mut Settings, path: &'t Path, text: &'t str) -> Self {
+        Self {
+            settings,
+            path,
+            text,
+            faults: Vec::new(),
+        }
+    }
+
+    fn finish(mut self) -> Vec<Fault> {
+        self.faults.sort_by_key(|(offset, _)| *offset);
+        self.faults.into_iter().map(|(_, fault)| fault).collect()
+    }
+
+    fn fault(&mut self, span: Range<usize>, message: String, hint: Option<String>) {
+        let before = self.text.get(..span.start).unwrap_or(self.text);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let source = Source::File {
+            path: self.path.to_path_buf(),
+            line: 1 + before.matches('\n').count(),
+            column: 1 + before[line_start..].chars().count(),
+        };
+        self.faults.push((span.start, Fault { source, message, hint }));
+    }
+
+    fn sections(&mut self, table: &DeTable<'_>) {
+        for (name, value) in table {
+            let section = name.get_ref().as_ref();
+            if !sections().contains(&section) {
+                let (message, hint) = unknown_section(section);
+                self.fault(name.span(), message, hint);
+                continue;
+            }
+            match value.get_ref() {
+                DeValue::Table(keys) => self.keys(section, keys),
+                other => self.fault(
+                    value.span(),
+                    format!(
+                        "{section} is of type {}; accepted: a section, [{section}]",
+                        other.type_str()
+                    ),
+                    None,
+                ),
+            }
+        }
+    }
+
+    fn keys(&mut self, section: &str, keys: &DeTable<'_>) {
+        for (name, value) in keys {
+            self.key(section, name.get_ref(), name.span(), value);
+        }
+    }
+
+    fn key(&mut self, section: &str, name: &str, span: Range<usize>, value: &Spanned<DeValue<'_>>) {
+        let Some(key) = KEYS.iter().find(|key| key.section == section && key.name == name) else {
+            let (message, hint) = unknown_key(section, name);
+            self.fault(span, message, hint);
+            return;
+        };
+        if let Err(wrong) = key.kind.store_toml(self.settings, value.get_ref()) {
+            self.fault(value.span(), format!("{} {}", key.path(), wrong.message), wrong.hint);
+        }
+    }
+}
+
+/// A key outside of its section is the usual reason for a section that does not exist.
+fn unknown_section(section: &str) -> (String, Option<String>) {
+    let message = format!(
+        "there is no section {}; accepted: {}",
+        excerpt(section),
+        sections().join(", ")
+    );
+    let owner = KEYS.iter().find(|key| key.name == section);
+    let hint = match (nearest(section, sections()), owner) {
+        (Some(near), _) => Some(format!("did you mean [{near}]?")),
+        (None, Some(key)) => Some(format!("{section} is a key of [{}]", key.section)),
+        (None, None) => None,
+    };
+    (message, hint)
+}
+
+fn unknown_key(section: &str, name: &str) -> (String, Option<String>) {
+    let names = || KEYS.iter().filter(|key| key.section == section).map(|key| key.name);
+    let message = format!(
+        "[{section}] has no key {}; accepted: {}",
+        excerpt(name),
+        names().collect::<Vec<_>>().join(", ")
+    );
+    let owner = KEYS.iter().find(|key| key.name == name);
+    let hint = match (owner, nearest(name, names())) {
+        (Some(key), _) => Some(format!("{name} is a key of [{}]", key.section)),
+        (None, Some(near)) => Some(format!("did you mean {near}?")),
+        (None, None) => {
+            let elsewhere = nearest(name, KEYS.iter().map(|key| key.name));
+            let key = elsewhere.and_then(|near| KEYS.iter().find(|key| key.name == near));
+            key.map(|key| format!("did you mean {} of [{}]?", key.name, key.section))
+        }
+    };
+    (message, hint)
+}

@@ -1,0 +1,441 @@
+//! Every key of the configuration, declared once: its section and name, its flag, what it accepts, what it is for and
+//! where it is stored. The file, the variables, the flags and their help all come from this table.
+
+use quintile_model::{KernelChoice, Trees};
+
+use super::forms::{check_level, check_listen};
+use super::value::Kind;
+use super::{LogFormat, SinkKind};
+use crate::limits::SHARDS_MAX;
+use crate::runtime;
+
+/// One key.
+pub(crate) struct Key {
+    /// `[section]` of the file.
+    pub(crate) section: &'static str,
+    /// Its name there.
+    pub(crate) name: &'static str,
+    /// Its flag, without dashes.
+    pub(crate) flag: Option<&'static str>,
+    /// What it accepts and where it is stored.
+    pub(crate) kind: Kind,
+    /// The value it has when nobody sets it, as a text; none when it then is found out.
+    pub(crate) default: Option<&'static str>,
+    /// What it is for.
+    pub(crate) help: &'static str,
+}
+
+impl Key {
+    /// `section.name`.
+    pub(crate) fn path(&self) -> String {
+        format!("{}.{}", self.section, self.name)
+    }
+
+    /// `QUINTILE_SECTION__NAME`.
+    pub(crate) fn variable(&self) -> String {
+        format!("QUINTILE_{}__{}", self.section, self.name).to_ascii_uppercase()
+    }
+}
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+const HOUR_MS: usize = 3_600_000;
+/// One tick of a shard's timer wheel: nothing shorter can be told from it.
+const TICK_MS: usize = crate::limits::TICK.as_millis() as usize;
+
+/// Shortens the table: a key of `[limits]`.
+const fn limit(name: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Key {
+    Key {
+        section: "limits",
+        name,
+        flag: None,
+        kind,
+        default: Some(default),
+        help,
+    }
+}
+
+/// All of them, in the order of the documentation.
+pub(crate) static KEYS: &[Key] = &[
+    Key {
+        section: "server",
+        name: "listen",
+        flag: Some("listen"),
+        kind: Kind::Text {
+            form: "HOST:PORT, as 127.0.0.1:8080, 0.0.0.0:8080 or [::]:8080",
+            check: check_listen,
+            set: |settings, text| settings.listen = text,
+        },
+        default: Some("127.0.0.1:8080"),
+        help: "Where to listen; port 0 takes a free one, and the ready log line says which",
+    },
+    Key {
+        section: "server",
+        name: "runtime",
+        flag: Some("runtime"),
+        kind: Kind::Word {
+            words: || vec!["auto", "glommio", "epoll"],
+            set: |settings, word| {
+                word.parse::<runtime::Choice>()
+                    .map(|choice| settings.runtime = choice)
+                    .is_ok()
+            },
+        },
+        default: Some("auto"),
+        help: "What drives the sockets: io_uring (glommio) or epoll; auto takes the faster one that can run here",
+    },
+    Key {
+        section: "server",
+        name: "shards",
+        flag: Some("shards"),
+        kind: Kind::Count {
+            range: 1..=SHARDS_MAX,
+            unit: "",
+            set: |settings, count| settings.shards = Some(count),
+        },
+        default: None,
+        help: "Serving threads; without it one for each whole CPU that this process has",
+    },
+    Key {
+        section: "server",
+        name: "cpus",
+        flag: Some("cpus"),
+        kind: Kind::Number {
+            range: 0.01..=1024.0,
+            unit: "CPUs",
+            set: |settings, cpus| settings.cpus = Some(cpus),
+        },
+        default: None,
+        help: "CPUs to use at most, where less is wanted than affinity, cgroups and ECS allow",
+    },
+    Key {
+        section: "model",
+        name: "path",
+        flag: Some("model"),
+        kind: Kind::Path {
+            set: |settings, path| settings.model = Some(path),
+        },
+        default: None,
+        help: "The model file, with its manifest beside it (model.ubj, model.toml); without it the embedded demo",
+    },
+    Key {
+        section: "model",
+        name: "trees",
+        flag: Some("trees"),
+        kind: Kind::Word {
+            words: || TREES.iter().map(|(name, _)| *name).collect(),
+            set: |settings, word| trees(word).map(|trees| settings.options.trees = trees).is_some(),
+        },
+        default: Some("all"),
+        help: "Which trees make the prediction: all, or those up to the file's best_iteration",
+    },
+    Key {
+        section: "model",
+        name: "kernel",
+        flag: Some("kernel"),
+        kind: Kind::Word {
+            words: || KernelChoice::NAMES.iter().map(|(name, _)| *name).collect(),
+            set: |settings, word| word.parse().map(|kernel| settings.options.kernel = kernel).is_ok(),
+        },
+        default: Some("auto"),
+        help: "The code that evaluates the trees; auto takes the fastest that supports the model",
+    },
+    Key {
+        section: "records",
+        name: "sink",
+        flag: Some("sink"),
+        kind: Kind::Word {
+            words: || vec!["parquet", "none"],
+            set: |settings, word| {
+                let sink = match word {
+                    "parquet" => SinkKind::Parquet,
+                    "none" => SinkKind::None,
+                    _ => return false,
+                };
+                settings.records.sink = sink;
+                true
+            },
+        },
+        default: Some("parquet"),
+        help: "Where a record of every answered score goes: Parquet files under the data folder, or nowhere",
+    },
+    Key {
+        section: "records",
+        name: "data_dir",
+        flag: Some("data-dir"),
+        kind: Kind::Path {
+            set: |settings, path| settings.records.data_dir = path,
+        },
+        default: Some("data"),
+        help: "The data folder; records appear under scores/ in it",
+    },
+    Key {
+        section: "records",
+        name: "queue_bytes",
+        flag: None,
+        kind: Kind::Count {
+            // The least holds one record of the widest model: 65,536 features and both ids.
+            range: MIB..=1024 * MIB,
+            unit: "bytes",
+            set: |settings, bytes| settings.records.queue_bytes = bytes,
+        },
+        default: Some("8388608"),
+        help: "Records that wait for the side thread, for each shard; a full queue answers 503",
+    },
+    Key {
+        section: "records",
+        name: "roll_rows",
+        flag: None,
+        kind: Kind::Count {
+            range: 1..=10_000_000,
+            unit: "records",
+            set: |settings, rows| settings.records.roll_rows = rows,
+        },
+        default: Some("250000"),
+        help: "A file is finished when it holds this many records",
+    },
+    Key {
+        section: "records",
+        name: "roll_seconds",
+        flag: None,
+        kind: Kind::Seconds {
+            range: 0.1..=86_400.0,
+            set: |settings, after| settings.records.roll_after = after,
+        },
+        default: Some("60"),
+        help: "A file is finished when its oldest record waits this long",
+    },
+    limit(
+        "body_bytes_max",
+        Kind::Count {
+            range: KIB..=256 * MIB,
+            unit: "bytes",
+            set: |settings, bytes| settings.limits.body_bytes_max = bytes,
+        },
+        "1048576",
+        "A request's body",
+    ),
+    limit(
+        "head_bytes_max",
+        // hyper refuses a buffer below 8 KiB.
+        Kind::Count {
+            range: 8 * KIB..=MIB,
+            unit: "bytes",
+            set: |settings, bytes| settings.limits.head_bytes_max = bytes,
+        },
+        "16384",
+        "A request's head",
+    ),
+    limit(
+        "headers_max",
+        // hyper holds a hundred without allocating; with fewer than eight no browser gets through.
+        Kind::Count {
+            range: 8..=100,
+            unit: "headers",
+            set: |settings, count| settings.limits.headers_max = count,
+        },
+        "100",
+        "Headers of a request",
+    ),
+    limit(
+        "connections_max",
+        Kind::Count {
+            range: 1..=1_000_000,
+            unit: "connections",
+            set: |settings, count| settings.limits.connections_max = count,
+        },
+        "10000",
+        "Open connections of the process",
+    ),
+    limit(
+        "in_flight_max",
+        Kind::Count {
+            range: 1..=1_000_000,
+            unit: "requests",
+            set: |settings, count| settings.limits.in_flight_max = count,
+        },
+        "10000",
+        "Requests of one shard that are being read or answered at once",
+    ),
+    limit(
+        "first_byte_ms",
+        Kind::Millis {
+            range: TICK_MS..=HOUR_MS,
+            set: |settings, time| settings.limits.first_byte = time,
+        },
+        "30000",
+        "From a connection's start to its first byte",
+    ),
+    limit(
+        "head_ms",
+        Kind::Millis {
+            range: TICK_MS..=HOUR_MS,
+            set: |settings, time| settings.limits.head = time,
+        },
+        "10000",
+        "From the first byte of a head to its last",
+    ),
+    limit(
+        "body_ms",
+        Kind::Millis {
+            range: TICK_MS..=HOUR_MS,
+            set: |settings, time| settings.limits.body = time,
+        },
+        "10000",
+        "From the end of a head to the end of its body",
+    ),
+    limit(
+        "idle_ms",
+        Kind::Millis {
+            range: TICK_MS..=24 * HOUR_MS,
+            set: |settings, time| settings.limits.idle = time,
+        },
+        "75000",
+        "Between two requests of a connection; longer than the load balancer's",
+    ),
+    limit(
+        "write_ms",
+        Kind::Millis {
+            range: TICK_MS..=HOUR_MS,
+            set: |settings, time| settings.limits.write = time,
+        },
+        "10000",
+        "For the peer to read what is written to it",
+    ),
+    limit(
+        "linger_ms",
+        Kind::Millis {
+            range: 0..=60_000,
+            set: |settings, time| settings.limits.linger = time,
+        },
+        "2000",
+        "How long a closing connection reads on, so that its last answer arrives",
+    ),
+    limit(
+        "drain_idle_ms",
+        Kind::Millis {
+            range: 0..=HOUR_MS,
+            set: |settings, time| settings.limits.drain_idle = time,
+        },
+        "500",
+        "How long a quiet connection stays open after a drain began",
+    ),
+    limit(
+        "drain_ms",
+        Kind::Millis {
+            range: TICK_MS..=HOUR_MS,
+            set: |settings, time| settings.limits.drain = time,
+        },
+        "25000",
+        "The whole drain; shorter than what follows SIGTERM with SIGKILL",
+    ),
+    Key {
+        section: "log",
+        name: "format",
+        flag: Some("log"),
+        kind: Kind::Word {
+            words: || vec!["json", "text"],
+            set: |settings, word| {
+                let format = match word {
+                    "json" => LogFormat::Json,
+                    "text" => LogFormat::Text,
+                    _ => return false,
+                };
+                settings.log = format;
+                true
+            },
+        },
+        default: None,
+        help: "How log lines look; without it text on a terminal, else JSON",
+    },
+    Key {
+        section: "log",
+        name: "level",
+        flag: None,
+        kind: Kind::Text {
+            form: "error, warn, info, debug, trace, off, or TARGET=LEVEL, separated by commas",
+            check: check_level,
+            set: |settings, text| settings.log_level = text,
+        },
+        default: Some("info"),
+        help: "Which log lines are written",
+    },
+];
+
+/// Every choice of trees with its name.
+pub(crate) const TREES: [(&str, Trees); 2] = [("all", Trees::All), ("best", Trees::Best)];
+
+fn trees(word: &str) -> Option<Trees> {
+    TREES.iter().find(|(name, _)| *name == word).map(|&(_, trees)| trees)
+}
+
+/// The sections, each once, in order.
+pub(crate) fn sections() -> Vec<&'static str> {
+    let mut sections: Vec<_> = KEYS.iter().map(|key| key.section).collect();
+    sections.dedup();
+    sections
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{LogFormat, Settings};
+    use std::ffi::OsStr;
+
+    #[test]
+    fn defaults_in_the_table_are_the_defaults_of_settings() {
+        let mut settings = Settings::default();
+        for key in KEYS {
+            if let Some(default) = key.default {
+                key.kind
+                    .store_text(&mut settings, OsStr::new(default))
+                    .unwrap_or_else(|wrong| panic!("{}: {wrong:?}", key.path()));
+            }
+        }
+        assert_eq!(settings, Settings::default());
+    }
+
+    #[test]
+    fn names_are_unique_and_sections_stand_together() {
+        let mut paths: Vec<_> = KEYS.iter().map(Key::path).collect();
+        paths.sort();
+        paths.dedup();
+        assert_eq!(paths.len(), KEYS.len());
+        assert_eq!(sections(), ["server", "model", "records", "limits", "log"]);
+    }
+
+    #[test]
+    fn words_are_all_known_to_their_setter() {
+        for key in KEYS {
+            if let Kind::Word { words, set } = &key.kind {
+                for word in words() {
+                    assert!(set(&mut Settings::default(), word), "{} {word}", key.path());
+                }
+                assert!(!set(&mut Settings::default(), "AUTO "), "{}", key.path());
+            }
+        }
+    }
+
+    #[test]
+    fn every_key_stores_into_a_place_of_its_own() {
+        for key in KEYS {
+            let other = match &key.kind {
+                Kind::Text { .. } if key.name == "level" => "debug".to_owned(),
+                Kind::Text { .. } => "[::1]:9".to_owned(),
+                Kind::Path { .. } => "elsewhere".to_owned(),
+                Kind::Word { words, .. } => words().pop().unwrap_or_default().to_owned(),
+                Kind::Count { range, .. } | Kind::Millis { range, .. } => (range.end() - 7).to_string(),
+                Kind::Number { range, .. } | Kind::Seconds { range, .. } => (range.end() - 7.0).to_string(),
+            };
+            let start = Settings {
+                log: LogFormat::Json,
+                ..Settings::default()
+            };
+            let mut settings = start.clone();
+            key.kind
+                .store_text(&mut settings, OsStr::new(&other))
+                .expect("in range");
+            assert_ne!(settings, start, "{}", key.path());
+        }
+    }
+}

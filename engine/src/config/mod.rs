@@ -1,0 +1,244 @@
+//! What an operator can set, from a TOML file, `QUINTILE_SECTION__KEY` variables and flags (each over the one before).
+//!
+//! ```text
+//! keys: one table ─┬─ file        --config FILE or QUINTILE_CONFIG
+//!                  ├─ environment QUINTILE_SERVER__LISTEN=…
+//!                  └─ flags       --listen …
+//! ```
+//! The only module that reads the environment. All faults are gathered and reported together, with place and range, and
+//! with the name that was probably meant; the rest of the engine sees one finished [`Settings`].
+
+mod environment;
+mod fault;
+mod file;
+mod forms;
+pub(crate) mod keys;
+mod nearest;
+pub(crate) mod screen;
+#[cfg(test)]
+mod tests;
+pub(crate) mod value;
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal as _, Read as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use quintile_model::{KernelChoice, Options};
+
+pub use fault::{ConfigError, Fault, Source};
+
+use crate::limits::Limits;
+use crate::runtime;
+
+/// Everything the server is told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// `HOST:PORT`; port 0 takes a free one.
+    pub listen: String,
+    /// The model file; the embedded demo when none is given.
+    pub model: Option<PathBuf>,
+    /// Which trees and which kernel.
+    pub options: Options,
+    /// Which runtime backend.
+    pub runtime: runtime::Choice,
+    /// How many shards; found out from the machine when none is given.
+    pub shards: Option<usize>,
+    /// CPUs this process may use, where the operator knows better than the machine tells.
+    pub cpus: Option<f64>,
+    /// Records.
+    pub records: Records,
+    /// Limits.
+    pub limits: Limits,
+    /// How log lines look.
+    pub log: LogFormat,
+    /// A `tracing` filter, as `info` or `quintile=debug`.
+    pub log_level: String,
+    /// Whether text log lines are coloured.
+    pub log_colour: bool,
+    /// Where ECS tells about the task this process runs in (`ECS_CONTAINER_METADATA_URI_V4`).
+    pub metadata_uri: Option<String>,
+}
+
+/// Where records go and how they are kept until then.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Records {
+    /// Where they go.
+    pub sink: SinkKind,
+    /// The folder of the `parquet` sink; files appear under `scores/` in it.
+    pub data_dir: PathBuf,
+    /// Bytes of records that wait for the side thread, a shard. A full queue answers 503.
+    pub queue_bytes: usize,
+    /// A file is finished when it holds this many records.
+    pub roll_rows: usize,
+    /// A file is finished when its oldest record waits this long.
+    pub roll_after: Duration,
+}
+
+/// A sink.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SinkKind {
+    /// Parquet files on disk.
+    Parquet,
+    /// Records are counted and dropped.
+    None,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8080".into(),
+            model: None,
+            options: Options {
+                kernel: KernelChoice::Auto,
+                ..Options::default()
+            },
+            runtime: runtime::Choice::Auto,
+            shards: None,
+            cpus: None,
+            records: Records::default(),
+            limits: Limits::default(),
+            log: LogFormat::Text,
+            log_level: "info".into(),
+            log_colour: false,
+            metadata_uri: None,
+        }
+    }
+}
+
+impl Default for Records {
+    fn default() -> Self {
+        Self {
+            sink: SinkKind::Parquet,
+            data_dir: "data".into(),
+            queue_bytes: 8 << 20,
+            roll_rows: 250_000,
+            roll_after: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What the command line says.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Flags {
+    /// `--config`.
+    pub config: Option<PathBuf>,
+    /// A flag's name without dashes, as `shards`, and its value.
+    pub values: Vec<(&'static str, OsString)>,
+}
+
+impl Settings {
+    /// Puts everything together: file, then `variables`, then `flags`. `read` reads the file, `terminal` says whether log
+    /// lines go to a person.
+    ///
+    /// # Errors
+    /// All faults, each with its place.
+    pub fn load(
+        flags: &Flags,
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+        read: impl FnOnce(&Path) -> io::Result<Vec<u8>>,
+        terminal: bool,
+    ) -> Result<Self, ConfigError> {
+        let variables: Vec<_> = variables.into_iter().collect();
+        let value = |wanted: &str| {
+            variables
+                .iter()
+                .find(|(name, _)| name == wanted)
+                .map(|(_, value)| value)
+        };
+        let is_plain = value("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let mut settings = Self {
+            log: if terminal { LogFormat::Text } else { LogFormat::Json },
+            log_colour: terminal && !is_plain,
+            ..Self::default()
+        };
+        let named = match (&flags.config, value(environment::CONFIG)) {
+            (Some(path), _) => Some((path.clone(), "--config")),
+            (None, Some(path)) => Some((PathBuf::from(path), environment::CONFIG)),
+            (None, None) => None,
+        };
+        let mut faults = Vec::new();
+        if let Some((path, named_by)) = named {
+            match read(&path) {
+                Ok(bytes) => faults.extend(file::apply(&mut settings, &path, &bytes)),
+                Err(error) => faults.push(unread(path, named_by, &error)),
+            }
+        }
+        faults.extend(environment::apply(&mut settings, &variables));
+        faults.extend(
+            flags
+                .values
+                .iter()
+                .filter_map(|(name, value)| settings.flag(name, value)),
+        );
+        if faults.is_empty() {
+            Ok(settings)
+        } else {
+            Err(ConfigError { faults })
+        }
+    }
+
+    /// What this process was told: the file it names, its environment, and whether its standard error is a terminal.
+    ///
+    /// # Errors
+    /// All faults, each with its place.
+    pub fn of_process(flags: &Flags) -> Result<Self, ConfigError> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "this is the one place that reads the environment"
+        )]
+        let variables = std::env::vars_os();
+        let read = |path: &Path| {
+            let mut bytes = Vec::new();
+            // One byte more than is accepted shows that there is more; a device without end is cut off.
+            let limit = u64::try_from(file::FILE_BYTES_MAX).unwrap_or(u64::MAX);
+            std::fs::File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        Self::load(flags, variables, read, io::stderr().is_terminal())
+    }
+
+    fn flag(&mut self, name: &str, value: &OsString) -> Option<Fault> {
+        let source = Source::Flag(format!("--{name}"));
+        let Some(key) = keys::KEYS.iter().find(|key| key.flag == Some(name)) else {
+            let message = "there is no such flag".into();
+            return Some(Fault {
+                source,
+                message,
+                hint: None,
+            });
+        };
+        let wrong = key.kind.store_text(self, value).err()?;
+        Some(Fault {
+            source,
+            message: wrong.message,
+            hint: wrong.hint,
+        })
+    }
+}
+
+fn unread(path: PathBuf, named_by: &'static str, error: &io::Error) -> Fault {
+    let is_empty = path.as_os_str().is_empty();
+    Fault {
+        source: if is_empty {
+            Source::Variable(named_by.into())
+        } else {
+            Source::Unread { path, named_by }
+        },
+        message: if is_empty {
+            "names no file; leave it out".into()
+        } else {
+            format!("cannot be read: {error}")
+        },
+        hint: None,
+    }
+}

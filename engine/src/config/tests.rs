@@ -1,0 +1,318 @@
+//! Seeded faults: each with its place, what is said and what is hinted at.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::Duration;
+
+use quintile_model::{KernelChoice, Trees};
+
+use super::*;
+
+/// One fault: the file, variables and flags it comes from, where it is found, and words of its message and hint.
+struct Seed {
+    file: &'static str,
+    variable: (&'static str, &'static str),
+    flag: (&'static str, &'static str),
+    place: &'static str,
+    says: &'static str,
+    hint: &'static str,
+}
+
+const fn file(file: &'static str, place: &'static str, says: &'static str, hint: &'static str) -> Seed {
+    Seed {
+        file,
+        variable: ("", ""),
+        flag: ("", ""),
+        place,
+        says,
+        hint,
+    }
+}
+
+const fn variable(name: &'static str, value: &'static str, says: &'static str, hint: &'static str) -> Seed {
+    Seed {
+        file: "",
+        variable: (name, value),
+        flag: ("", ""),
+        place: name,
+        says,
+        hint,
+    }
+}
+
+const fn flag(
+    name: &'static str,
+    value: &'static str,
+    place: &'static str,
+    says: &'static str,
+    hint: &'static str,
+) -> Seed {
+    Seed {
+        file: "",
+        variable: ("", ""),
+        flag: (name, value),
+        place,
+        says,
+        hint,
+    }
+}
+
+#[rustfmt::skip]
+const SEEDS: &[Seed] = &[
+    // Syntax.
+    file("[server\nshards = 1", "q.toml:1:8", "unclosed table, expected `]`", ""),
+    file("[server]\nshards = ", "q.toml:2:10", "string values must be quoted", ""),
+    file("[server]\nshards = 1\nshards = 2", "q.toml:3:1", "duplicate key", ""),
+    file("[log]\nlevel = \"info", "q.toml:2:14", "invalid basic string", ""),
+    // Sections.
+    file("[sever]\nshards = 1", "q.toml:1:2", "there is no section \"sever\"; accepted: server, model, records, limits, log", "did you mean [server]?"),
+    file("[kafka]\n", "q.toml:1:2", "there is no section \"kafka\"", ""),
+    file("listen = \"a:1\"", "q.toml:1:1", "there is no section \"listen\"", "listen is a key of [server]"),
+    file("server = 3", "q.toml:1:10", "server is of type integer; accepted: a section, [server]", ""),
+    file("[[server]]\nshards = 1", "q.toml:1:1", "server is of type array; accepted: a section, [server]", ""),
+    // Names.
+    file("[server]\nshrads = 2", "q.toml:2:1", "[server] has no key \"shrads\"; accepted: listen, runtime, shards, cpus", "did you mean shards?"),
+    file("[server]\n  sink = \"none\"", "q.toml:2:3", "[server] has no key \"sink\"", "sink is a key of [records]"),
+    file("[server]\nhead_byte_max = 9000", "q.toml:2:1", "[server] has no key", "did you mean head_bytes_max of [limits]?"),
+    file("[limits]\nidle = 5", "q.toml:2:1", "[limits] has no key \"idle\"", "did you mean idle_ms?"),
+    file("[limits]\nlinger = 5", "q.toml:2:1", "[limits] has no key \"linger\"", "did you mean linger_ms?"),
+    file("[log]\nzzz = 5", "q.toml:2:1", "[log] has no key \"zzz\"; accepted: format, level", ""),
+    file("# ü\n\n[model]\n\"pa\\u001bth\" = \"x\"", "q.toml:4:1", "[model] has no key \"pa\\u{1b}th\"", "did you mean path?"),
+    // Types.
+    file("[server]\nshards = \"2\"", "q.toml:2:10", "server.shards is of type string; accepted: a whole number from 1 to 256", "write it without quotes"),
+    file("[server]\nshards = \"two\"", "q.toml:2:10", "server.shards is of type string", ""),
+    file("[server]\nshards = 2.0", "q.toml:2:10", "server.shards is of type float", ""),
+    file("[server]\nlisten = 8080", "q.toml:2:10", "server.listen is of type integer; accepted: HOST:PORT", "write it in quotes"),
+    file("[log]\nformat = true", "q.toml:2:10", "log.format is of type boolean; accepted: json, text", "write it in quotes"),
+    file("[server]\ncpus = [1]", "q.toml:2:8", "server.cpus is of type array; accepted: a number from 0.01 to 1024 CPUs", ""),
+    file("[model]\npath = {a = 1}", "q.toml:2:8", "model.path is of type table; accepted: a path", ""),
+    file("[records]\nroll_seconds = 2026-11-24", "q.toml:2:16", "records.roll_seconds is of type datetime", ""),
+    // Ranges.
+    file("[server]\nshards = 0", "q.toml:2:10", "server.shards is 0; accepted: a whole number from 1 to 256", ""),
+    file("[server]\nshards = -1", "q.toml:2:10", "server.shards is -1", ""),
+    file("[server]\nshards = 99999999999999999999999999999999999999999", "q.toml:2:10", "server.shards is \"99999999999999999999999999999999999999999\"", ""),
+    file("[server]\ncpus = nan", "q.toml:2:8", "server.cpus is NaN", ""),
+    file("[server]\ncpus = -inf", "q.toml:2:8", "server.cpus is -inf", ""),
+    file("[limits]\nhead_bytes_max = 4096", "q.toml:2:18", "limits.head_bytes_max is 4096; accepted: a whole number from 8192 to 1048576 bytes", ""),
+    file("[limits]\nheaders_max = 101", "q.toml:2:15", "accepted: a whole number from 8 to 100 headers", ""),
+    file("[limits]\nidle_ms = 99", "q.toml:2:11", "limits.idle_ms is 99; accepted: a whole number from 100 to 86400000 ms", ""),
+    file("[records]\nroll_seconds = 0", "q.toml:2:16", "records.roll_seconds is 0; accepted: a number from 0.1 to 86400 s", ""),
+    file("[records]\nqueue_bytes = 0xFF", "q.toml:2:15", "records.queue_bytes is 255; accepted: a whole number from 1048576 to 1073741824 bytes", ""),
+    // Words and forms.
+    file("[server]\nruntime = \"glomio\"", "q.toml:2:11", "server.runtime is \"glomio\"; accepted: auto, glommio, epoll", "did you mean \"glommio\"?"),
+    file("[model]\nkernel = \"avx\"", "q.toml:2:10", "model.kernel is \"avx\"; accepted: auto, reference, scalar", ""),
+    file("[server]\nlisten = \"8080\"", "q.toml:2:10", "server.listen is \"8080\" without a port", ""),
+    file("[server]\nlisten = \":8080\"", "q.toml:2:10", "without a host; 0.0.0.0 is every interface", ""),
+    file("[server]\nlisten = \"::1:80\"", "q.toml:2:10", "IPv6 addresses stand in brackets", ""),
+    file("[server]\nlisten = \"h:70000\"", "q.toml:2:10", "whose port is no number up to 65535", ""),
+    file("[log]\nlevel = \"inof\"", "q.toml:2:9", "\"inof\" is no level (did you mean \"info\"?)", ""),
+    file("[log]\nlevel = \"quintile=loud\"", "q.toml:2:9", "which is no filter", ""),
+    file("[model]\npath = \"\"", "q.toml:2:8", "model.path is empty; accepted: a path", ""),
+    // Variables.
+    variable("QUINTILE_SERVER__SHARDS", "many", "is \"many\"; accepted: a whole number from 1 to 256", ""),
+    variable("QUINTILE_SERVER__SHARDS", "", "is \"\"; accepted", ""),
+    variable("QUINTILE_SERVER__CPUS", "0", "is 0; accepted: a number from 0.01 to 1024 CPUs", ""),
+    variable("QUINTILE_SERVER_LISTEN", "a:1", "there is no such setting", "did you mean QUINTILE_SERVER__LISTEN?"),
+    variable("QUINTILE_CONFGI", "a", "there is no such setting", "did you mean QUINTILE_CONFIG?"),
+    variable("QUINTILE_KAFKA__BROKERS", "a", "there is no such setting; accepted: QUINTILE_CONFIG and QUINTILE_SECTION__KEY", ""),
+    variable("QUINTILE_server__listen", "a:1", "there is no such setting", "did you mean QUINTILE_SERVER__LISTEN?"),
+    variable("QUINTILE_RECORDS__SINK", "parqet", "is \"parqet\"; accepted: parquet, none", "did you mean \"parquet\"?"),
+    variable("QUINTILE_LIMITS__DRAIN_MS", "20s", "is \"20s\"; accepted: a whole number from 100 to 3600000 ms", ""),
+    // Flags.
+    flag("shards", "0", "--shards", "is 0; accepted: a whole number from 1 to 256", ""),
+    flag("cpus", "1,5", "--cpus", "is \"1,5\"; accepted: a number", ""),
+    flag("log", "jsno", "--log", "is \"jsno\"; accepted: json, text", "did you mean \"json\"?"),
+    flag("trees", "bset", "--trees", "accepted: all, best", "did you mean \"best\"?"),
+    flag("data-dir", "", "--data-dir", "is empty; accepted: a path", ""),
+];
+
+fn load(text: &str, variables: &[(&str, &str)], flags: &[(&'static str, &str)]) -> Result<Settings, ConfigError> {
+    let flags = Flags {
+        config: (!text.is_empty()).then(|| "q.toml".into()),
+        values: flags.iter().map(|&(name, value)| (name, value.into())).collect(),
+    };
+    let variables = variables.iter().map(|&(name, value)| (name.into(), value.into()));
+    Settings::load(&flags, variables, |_| Ok(text.as_bytes().to_vec()), true)
+}
+
+#[test]
+fn every_seeded_fault_is_found_where_it_is() {
+    for seed in SEEDS {
+        let variables: &[_] = if seed.variable.0.is_empty() {
+            &[]
+        } else {
+            &[seed.variable]
+        };
+        let flags: &[_] = if seed.flag.0.is_empty() { &[] } else { &[seed.flag] };
+        let error = load(seed.file, variables, flags).unwrap_err();
+        let fault = &error.faults[0];
+        let what = format!("{:?} {:?} {:?}: {error}", seed.file, seed.variable, seed.flag);
+        assert_eq!(error.faults.len(), 1, "{what}");
+        assert_eq!(fault.source.to_string(), seed.place, "{what}");
+        assert!(fault.message.contains(seed.says), "{what}");
+        assert_eq!(fault.hint.as_deref().unwrap_or_default(), seed.hint, "{what}");
+        assert_eq!(error.is_usage(), !seed.flag.0.is_empty());
+    }
+    assert!(SEEDS.len() >= 40, "{}", SEEDS.len());
+}
+
+#[test]
+fn all_faults_are_reported_at_once_in_order() {
+    let text = "[server]\nshards = 0\nlisten = 1\nzzz = 1\n[limits]\nidle_ms = 1\n";
+    let variables = [("QUINTILE_Z", "1"), ("QUINTILE_LOG__LEVEL", ""), ("HOME", "/")];
+    let error = load(text, &variables, &[("shards", "x"), ("runtime", "x")]).unwrap_err();
+    let places: Vec<_> = error.faults.iter().map(|fault| fault.source.to_string()).collect();
+    assert_eq!(
+        places,
+        [
+            "q.toml:2:10",
+            "q.toml:3:10",
+            "q.toml:4:1",
+            "q.toml:6:11",
+            "QUINTILE_LOG__LEVEL",
+            "QUINTILE_Z",
+            "--shards",
+            "--runtime"
+        ]
+    );
+    assert!(!error.is_usage());
+    let text = error.to_string();
+    assert!(
+        text.starts_with("the configuration has 8 faults:\n  q.toml:2:10: server.shards is 0; accepted"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_hundred_faults_fit_on_a_screen() {
+    let text = (0..100).map(|key| format!("k{key} = 1\n")).collect::<String>();
+    let error = load(&format!("[log]\n{text}"), &[], &[]).unwrap_err().to_string();
+    assert!(error.len() < 2_000 && error.lines().count() <= 22, "{error}");
+    assert!(
+        error.starts_with("the configuration has 100 faults:") && error.contains(" more"),
+        "{error}"
+    );
+}
+
+#[test]
+fn files_that_cannot_be_read_are_faults_that_say_who_named_them() {
+    let absent = |_: &Path| Err(io::Error::from(io::ErrorKind::NotFound));
+    let flags = Flags {
+        config: Some("q.toml".into()),
+        values: Vec::new(),
+    };
+    let error = Settings::load(&flags, [], absent, true).unwrap_err();
+    assert_eq!(
+        error.faults[0].to_string(),
+        "q.toml (--config): cannot be read: entity not found"
+    );
+    let variables = [(OsString::from("QUINTILE_CONFIG"), OsString::from("v.toml"))];
+    let error = Settings::load(&Flags::default(), variables, absent, true).unwrap_err();
+    assert_eq!(
+        error.faults[0].to_string(),
+        "v.toml (QUINTILE_CONFIG): cannot be read: entity not found"
+    );
+    let error = Settings::load(&flags, [], |_| Ok(b"[log]\n# \xff".to_vec()), true).unwrap_err();
+    assert_eq!(error.faults[0].to_string(), "q.toml:2:3: is not UTF-8 from here on");
+    let error = Settings::load(&flags, [], |_| Ok(vec![b'\n'; file::FILE_BYTES_MAX + 1]), true).unwrap_err();
+    assert!(error.to_string().contains("1048576 bytes accepted"), "{error}");
+}
+
+#[test]
+fn flags_stand_over_variables_over_the_file() {
+    let text = "[server]\nshards = 1\ncpus = 1\nlisten = \"a:1\"\n";
+    let variables = [("QUINTILE_SERVER__SHARDS", "2"), ("QUINTILE_SERVER__CPUS", "2")];
+    let settings = load(text, &variables, &[("shards", "3")]).unwrap();
+    assert_eq!(
+        (settings.shards, settings.cpus, settings.listen.as_str()),
+        (Some(3), Some(2.0), "a:1")
+    );
+    // A value that is overridden must be right all the same.
+    assert!(load("[server]\nshards = 0", &[], &[("shards", "3")]).is_err());
+}
+
+#[test]
+fn every_kind_of_value_arrives() {
+    let text = r#"
+        server = { listen = "[::]:0", runtime = "glommio", shards = 0x10, cpus = 2 }
+        model.path = "models/m.ubj"
+        model.trees = "best"
+        [records]
+        sink = "none"
+        roll_seconds = 0.25
+        queue_bytes = 2_097_152
+        [limits]
+        drain_ms = 1_500
+        body_bytes_max = 4096
+        [log]
+        format = "json"
+        level = "warn,quintile=debug"
+    "#;
+    let settings = load(text, &[("QUINTILE_MODEL__KERNEL", "reference")], &[("data-dir", "/d")]).unwrap();
+    assert_eq!(settings.runtime, runtime::Choice::Glommio);
+    assert_eq!((settings.shards, settings.cpus), (Some(16), Some(2.0)));
+    assert_eq!(settings.model.as_deref(), Some(Path::new("models/m.ubj")));
+    assert_eq!(
+        (settings.options.trees, settings.options.kernel),
+        (Trees::Best, KernelChoice::Reference)
+    );
+    assert_eq!(settings.records.sink, SinkKind::None);
+    assert_eq!(settings.records.roll_after, Duration::from_millis(250));
+    assert_eq!(
+        (settings.records.queue_bytes, settings.records.data_dir.as_path()),
+        (2 << 20, Path::new("/d"))
+    );
+    assert_eq!(
+        (settings.limits.drain, settings.limits.body_bytes_max),
+        (Duration::from_millis(1500), 4096)
+    );
+    assert_eq!(
+        (settings.log, settings.log_level.as_str()),
+        (LogFormat::Json, "warn,quintile=debug")
+    );
+}
+
+#[test]
+fn the_environment_of_ecs_kubernetes_and_terminals_is_understood() {
+    let variables = [
+        ("ECS_CONTAINER_METADATA_URI_V4", "http://169.254.170.2/v4/x"),
+        ("QUINTILE_BIN", "/q"),
+        ("QUINTILE_PORT", "tcp://10.0.0.1:8080"),
+        ("QUINTILE_SERVICE_HOST", "10.0.0.1"),
+        ("QUINTILESQUE", "1"),
+    ];
+    let settings = load("", &variables, &[]).unwrap();
+    assert_eq!(settings.metadata_uri.as_deref(), Some("http://169.254.170.2/v4/x"));
+    assert_eq!((settings.log, settings.log_colour), (LogFormat::Text, true));
+    let plain = load("", &[("NO_COLOR", "1")], &[]).unwrap();
+    assert_eq!((plain.log, plain.log_colour), (LogFormat::Text, false));
+    let piped = Settings::load(&Flags::default(), [], |_| Ok(Vec::new()), false).unwrap();
+    assert_eq!(
+        (piped.log, piped.log_colour, piped.metadata_uri),
+        (LogFormat::Json, false, None)
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn paths_need_not_be_text_but_everything_else_must() {
+    use std::os::unix::ffi::OsStringExt as _;
+    let odd = || OsString::from_vec(b"/m\xff".to_vec());
+    let variables = [("QUINTILE_MODEL__PATH".into(), odd())];
+    let settings = Settings::load(&Flags::default(), variables, |_| Ok(Vec::new()), true).unwrap();
+    assert_eq!(settings.model.unwrap().into_os_string(), odd());
+    let variables = [("QUINTILE_LOG__LEVEL".into(), odd())];
+    let error = Settings::load(&Flags::default(), variables, |_| Ok(Vec::new()), true).unwrap_err();
+    assert!(
+        error.to_string().contains("QUINTILE_LOG__LEVEL: is not UTF-8"),
+        "{error}"
+    );
+    let variables = [(OsString::from_vec(b"QUINTILE_\x1b\xff".to_vec()), odd())];
+    let error = Settings::load(&Flags::default(), variables, |_| Ok(Vec::new()), true).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("QUINTILE_\\u{1b}\u{fffd}: there is no such setting"),
+        "{error}"
+    );
+}

@@ -1,0 +1,233 @@
+//! Kinds of values: what each accepts, from a text (variables and flags) or a TOML value, and how it is stored.
+
+use std::ffi::OsStr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+use super::Settings;
+use super::nearest::nearest;
+use super::screen::excerpt;
+
+/// Bytes of a text or path. Linux takes paths of 4,096.
+const TEXT_BYTES_MAX: usize = 4096;
+
+/// A kind of value, with the function that stores one.
+pub(crate) enum Kind {
+    /// Any text that `check` takes; `form` says what that is.
+    Text {
+        form: &'static str,
+        check: fn(&str) -> Result<(), String>,
+        set: fn(&mut Settings, String),
+    },
+    /// A path, which need not be UTF-8 when it comes from a variable or flag.
+    Path { set: fn(&mut Settings, PathBuf) },
+    /// One of a few words. `set` says whether it knows the word, and it knows all of `words`.
+    Word {
+        words: fn() -> Vec<&'static str>,
+        set: fn(&mut Settings, &str) -> bool,
+    },
+    /// A whole number.
+    Count {
+        range: RangeInclusive<usize>,
+        unit: &'static str,
+        set: fn(&mut Settings, usize),
+    },
+    /// A number.
+    Number {
+        range: RangeInclusive<f64>,
+        unit: &'static str,
+        set: fn(&mut Settings, f64),
+    },
+    /// A duration in whole milliseconds.
+    Millis {
+        range: RangeInclusive<usize>,
+        set: fn(&mut Settings, Duration),
+    },
+    /// A duration in seconds, fractions allowed.
+    Seconds {
+        range: RangeInclusive<f64>,
+        set: fn(&mut Settings, Duration),
+    },
+}
+
+/// What is wrong with a value: the fault's message after the key's name, and its hint.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Wrong {
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+}
+
+impl Kind {
+    /// What it accepts, as errors and help say it.
+    pub(crate) fn accepts(&self) -> String {
+        match self {
+            Self::Text { form, .. } => (*form).to_owned(),
+            Self::Path { .. } => "a path".into(),
+            Self::Word { words, .. } => words().join(", "),
+            Self::Count { range, unit, .. } => spaced(
+                format!("a whole number from {} to {}", range.start(), range.end()),
+                unit,
+            ),
+            Self::Number { range, unit, .. } => {
+                spaced(format!("a number from {} to {}", range.start(), range.end()), unit)
+            }
+            Self::Millis { range, .. } => format!("a whole number from {} to {} ms", range.start(), range.end()),
+            Self::Seconds { range, .. } => format!("a number from {} to {} s", range.start(), range.end()),
+        }
+    }
+
+    /// What a flag's value is called in the help.
+    pub(crate) fn placeholder(&self) -> &'static str {
+        match self {
+            Self::Text { form, .. } => form.split(',').next().unwrap_or("TEXT"),
+            Self::Path { .. } => "PATH",
+            Self::Word { .. } => "NAME",
+            Self::Count { .. } | Self::Millis { .. } => "N",
+            Self::Number { .. } | Self::Seconds { .. } => "X",
+        }
+    }
+
+    /// Stores a text.
+    pub(crate) fn store_text(&self, settings: &mut Settings, text: &OsStr) -> Result<(), Wrong> {
+        if let Self::Path { set } = self {
+            return check_path(text)
+                .map(|()| set(settings, text.into()))
+                .map_err(|why| self.wrong(why));
+        }
+        let Some(text) = text.to_str() else {
+            return Err(self.wrong("is not UTF-8".into()));
+        };
+        match self {
+            Self::Path { .. } => Ok(()),
+            Self::Text { .. } | Self::Word { .. } => self.store_word(settings, text),
+            Self::Count { .. } | Self::Millis { .. } => match text.parse() {
+                Ok(whole) => self.store_whole(settings, whole),
+                Err(_) => Err(self.wrong(format!("is {}", excerpt(text)))),
+            },
+            Self::Number { .. } | Self::Seconds { .. } => match text.parse() {
+                Ok(number) => self.store_number(settings, number),
+                Err(_) => Err(self.wrong(format!("is {}", excerpt(text)))),
+            },
+        }
+    }
+
+    /// Stores a TOML value.
+    pub(crate) fn store_toml(&self, settings: &mut Settings, value: &DeValue<'_>) -> Result<(), Wrong> {
+        match (self, value) {
+            (Self::Text { .. } | Self::Word { .. }, DeValue::String(text)) => self.store_word(settings, text),
+            (Self::Path { .. }, DeValue::String(text)) => self.store_text(settings, OsStr::new(text.as_ref())),
+            (Self::Count { .. } | Self::Millis { .. }, DeValue::Integer(integer)) => {
+                match i128::from_str_radix(integer.as_str(), integer.radix()) {
+                    Ok(whole) => self.store_whole(settings, whole),
+                    Err(_) => Err(self.wrong(format!("is {}", excerpt(integer.as_str())))),
+                }
+            }
+            (Self::Number { .. } | Self::Seconds { .. }, DeValue::Integer(number)) => {
+                let whole = i128::from_str_radix(number.as_str(), number.radix()).ok();
+                // Ranges end far below the numbers that a double cannot hold.
+                let number = whole
+                    .and_then(|whole| i32::try_from(whole).ok())
+                    .map_or(f64::INFINITY, f64::from);
+                self.store_number(settings, number)
+            }
+            (Self::Number { .. } | Self::Seconds { .. }, DeValue::Float(number)) => {
+                self.store_number(settings, number.as_str().parse().unwrap_or(f64::NAN))
+            }
+            _ => Err(self.wrong_type(value)),
+        }
+    }
+
+    fn store_word(&self, settings: &mut Settings, text: &str) -> Result<(), Wrong> {
+        match self {
+            Self::Text { check, set, .. } => {
+                if text.len() > TEXT_BYTES_MAX {
+                    return Err(self.wrong(format!("has {} bytes, more than {TEXT_BYTES_MAX}", text.len())));
+                }
+                check(text).map_err(|why| self.wrong(format!("is {}{why}", excerpt(text))))?;
+                set(settings, text.to_owned());
+            }
+            Self::Word { words, set } if !set(settings, text) => {
+                let mut wrong = self.wrong(format!("is {}", excerpt(text)));
+                wrong.hint = nearest(text, words()).map(|word| format!("did you mean {word:?}?"));
+                return Err(wrong);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn store_whole(&self, settings: &mut Settings, whole: i128) -> Result<(), Wrong> {
+        let (Self::Count { range, .. } | Self::Millis { range, .. }) = self else {
+            return Ok(());
+        };
+        let Some(number) = usize::try_from(whole).ok().filter(|number| range.contains(number)) else {
+            return Err(self.wrong(format!("is {whole}")));
+        };
+        match self {
+            Self::Count { set, .. } => set(settings, number),
+            Self::Millis { set, .. } => set(settings, Duration::from_millis(number as u64)),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn store_number(&self, settings: &mut Settings, number: f64) -> Result<(), Wrong> {
+        let (Self::Number { range, .. } | Self::Seconds { range, .. }) = self else {
+            return Ok(());
+        };
+        if !range.contains(&number) {
+            return Err(self.wrong(format!("is {number}")));
+        }
+        match self {
+            Self::Number { set, .. } => set(settings, number),
+            Self::Seconds { set, .. } => set(settings, Duration::from_secs_f64(number)),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn wrong(&self, what: String) -> Wrong {
+        Wrong {
+            message: format!("{what}; accepted: {}", self.accepts()),
+            hint: None,
+        }
+    }
+
+    /// A TOML value of another type than the key's, with a hint where one sign too many or too few explains it.
+    fn wrong_type(&self, value: &DeValue<'_>) -> Wrong {
+        let is_number = !matches!(self, Self::Text { .. } | Self::Path { .. } | Self::Word { .. });
+        let hint = match value {
+            DeValue::String(text) if is_number && text.trim().parse::<f64>().is_ok() => Some("write it without quotes"),
+            DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) if !is_number => Some("write it in quotes"),
+            _ => None,
+        };
+        let mut wrong = self.wrong(format!("is of type {}", value.type_str()));
+        wrong.hint = hint.map(str::to_owned);
+        wrong
+    }
+}
+
+fn spaced(text: String, unit: &str) -> String {
+    if unit.is_empty() {
+        text
+    } else {
+        format!("{text} {unit}")
+    }
+}
+
+fn check_path(path: &OsStr) -> Result<(), String> {
+    let bytes = path.as_encoded_bytes();
+    if bytes.is_empty() {
+        return Err("is empty".into());
+    }
+    if bytes.len() > TEXT_BYTES_MAX {
+        return Err(format!("has {} bytes, more than {TEXT_BYTES_MAX}", bytes.len()));
+    }
+    if bytes.contains(&0) {
+        return Err("contains a zero byte".into());
+    }
+    Ok(())
+}
