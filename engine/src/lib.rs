@@ -14,9 +14,15 @@
 //! ```
 //! `docs/architecture.md` has the code map and who may not know whom.
 
+pub mod accept;
 pub mod config;
+pub mod http;
 pub mod limits;
+pub mod record;
 pub mod runtime;
 pub mod score;
 pub mod served;
+pub mod server;
+pub mod shard;
+pub mod side;
 pub mod topology;

@@ -1,0 +1,144 @@
+//! Why a request is not answered with a score: one enum, one table of statuses.
+
+use std::fmt;
+
+use http::StatusCode;
+
+use crate::score::Rejection;
+
+/// What went wrong. Building one allocates nothing; rendering may.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// No such path.
+    NotFound,
+    /// The path is there, but not for this method.
+    MethodNotAllowed {
+        /// The `Allow` header.
+        allow: &'static str,
+    },
+    /// A body that does not say it is JSON.
+    MediaType,
+    /// A body that is compressed.
+    ContentEncoding,
+    /// More body than is accepted.
+    BodyTooLarge {
+        /// Bytes accepted.
+        limit: usize,
+    },
+    /// The body did not end in time.
+    BodyTimeout,
+    /// The connection broke, or the framing of the body is wrong.
+    BodyBroken,
+    /// More headers than are accepted.
+    HeadersTooMany {
+        /// Headers accepted.
+        limit: usize,
+    },
+    /// The body is not JSON, or no lead of this model; the faults are in the workspace.
+    Rejected(Rejection),
+    /// The shard answers as many requests as it may.
+    Overloaded,
+    /// Records wait for the sink, and there is no room for one more.
+    QueueFull,
+    /// The code panicked.
+    Panicked,
+}
+
+impl Failure {
+    /// The status and a word for programs.
+    #[must_use]
+    pub fn status(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::NotFound => (StatusCode::NOT_FOUND, "not_found"),
+            Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            Self::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
+            Self::ContentEncoding => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_encoding"),
+            Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
+            Self::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "body_timeout"),
+            Self::BodyBroken => (StatusCode::BAD_REQUEST, "body_incomplete"),
+            Self::HeadersTooMany { .. } => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "too_many_headers"),
+            Self::Rejected(Rejection::NotJson(_)) => (StatusCode::BAD_REQUEST, "not_json"),
+            Self::Rejected(Rejection::Invalid) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_request"),
+            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+            Self::QueueFull => (StatusCode::SERVICE_UNAVAILABLE, "record_queue_full"),
+            Self::Panicked => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
+        }
+    }
+
+    /// Whether the connection cannot go on: what follows on it is not known to be a request.
+    #[must_use]
+    pub fn closes(&self) -> bool {
+        matches!(
+            self,
+            Self::BodyTooLarge { .. }
+                | Self::BodyTimeout
+                | Self::BodyBroken
+                | Self::HeadersTooMany { .. }
+                | Self::Panicked
+        )
+    }
+
+    /// Seconds after which trying again makes sense.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<&'static str> {
+        matches!(self, Self::Overloaded | Self::QueueFull).then_some("1")
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound => {
+                f.write_str("no such path; there are POST /score, GET /healthz, GET /readyz and GET /metrics")
+            }
+            Self::MethodNotAllowed { allow } => write!(f, "this path takes {allow}"),
+            Self::MediaType => f.write_str(
+                "the body's content-type is application/json or absent (curl: -H 'content-type: application/json')",
+            ),
+            Self::ContentEncoding => f.write_str("the body is sent as it is, without content-encoding"),
+            Self::BodyTooLarge { limit } => write!(f, "a body has at most {limit} bytes"),
+            Self::BodyTimeout => f.write_str("the body did not arrive in time"),
+            Self::BodyBroken => f.write_str("the body did not arrive whole"),
+            Self::HeadersTooMany { limit } => write!(f, "a request has at most {limit} headers"),
+            Self::Rejected(rejection) => write!(f, "{rejection}"),
+            Self::Overloaded => f.write_str("too many requests are under way; try again"),
+            Self::QueueFull => {
+                f.write_str("records cannot be written as fast as leads come, so this one was not scored; try again")
+            }
+            Self::Panicked => f.write_str("a fault of the server; it is logged and counted"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shard::stats::STATUSES;
+
+    #[test]
+    fn every_status_has_a_place_in_the_counts() {
+        let failures = [
+            Failure::NotFound,
+            Failure::MethodNotAllowed { allow: "POST" },
+            Failure::MediaType,
+            Failure::ContentEncoding,
+            Failure::BodyTooLarge { limit: 1 },
+            Failure::BodyTimeout,
+            Failure::BodyBroken,
+            Failure::HeadersTooMany { limit: 1 },
+            Failure::Rejected(Rejection::Invalid),
+            Failure::Overloaded,
+            Failure::QueueFull,
+            Failure::Panicked,
+        ];
+        for failure in failures {
+            let (status, code) = failure.status();
+            assert!(STATUSES.contains(&status.as_u16()), "{failure:?}");
+            assert!(
+                code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'),
+                "{code}"
+            );
+            assert!(!failure.to_string().is_empty());
+        }
+    }
+}

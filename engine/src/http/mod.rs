@@ -1,0 +1,36 @@
+//! HTTP between hyper and scoring: routes, bodies, errors. Knows requests; knows neither sockets nor threads.
+//!
+//! ```text
+//! hyper ─▶ service ─▶ routes::respond ─┬─ GET  /healthz /readyz /metrics      fixed or shared bytes
+//!                                      └─ POST /score ─▶ body::collect ─▶ Scorer::score ─▶ answer
+//! ```
+
+pub mod body;
+#[cfg(debug_assertions)]
+mod debug;
+pub mod error;
+mod request_id;
+mod response;
+mod routes;
+
+use std::convert::Infallible;
+use std::rc::Rc;
+
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+
+use crate::shard::ShardCore;
+use crate::shard::watch::Watch;
+use body::Whole;
+
+/// What hyper calls for each request of a connection. The future is hyper's to keep: no box a request.
+pub(crate) fn service(
+    core: Rc<ShardCore>,
+    watch: Rc<Watch>,
+) -> impl hyper::service::HttpService<Incoming, ResBody = Whole, Error = Infallible, Future: 'static> {
+    service_fn(move |request: Request<Incoming>| {
+        let (core, watch) = (Rc::clone(&core), Rc::clone(&watch));
+        async move { Ok::<Response<Whole>, Infallible>(routes::respond(&core, &watch, request).await) }
+    })
+}

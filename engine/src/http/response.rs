@@ -1,0 +1,138 @@
+//! Answers: status, headers and body, out of memory that is used again.
+//!
+//! The header map of a request becomes that of its answer: hyper gives a connection's map back for the next request, so
+//! a keep-alive connection allocates none.
+
+use bytes::{BufMut, Bytes};
+use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version};
+
+use super::body::Whole;
+use super::error::Failure;
+use super::request_id::{HEADER as REQUEST_ID, RequestId};
+use crate::score::{Timings, render};
+use crate::shard::ShardCore;
+
+/// Bytes of the longest `server-timing` value.
+const SERVER_TIMING_BYTES_MAX: usize = 160;
+
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+
+/// Writes the answer to one request.
+pub(super) struct Responder<'a> {
+    pub(super) core: &'a ShardCore,
+    pub(super) headers: HeaderMap,
+    pub(super) id: &'a RequestId,
+    pub(super) version: Version,
+}
+
+impl Responder<'_> {
+    pub(super) fn text(self, status: StatusCode, body: &'static str) -> Response<Whole> {
+        self.finish(status, TEXT, Bytes::from_static(body.as_bytes()), false)
+    }
+
+    pub(super) fn metrics(self, body: Bytes) -> Response<Whole> {
+        self.finish(StatusCode::OK, METRICS, body, false)
+    }
+
+    pub(super) fn scored(mut self, answer: Bytes, timings: &Timings) -> Response<Whole> {
+        let timing = self.core.arena.borrow_mut().cut(SERVER_TIMING_BYTES_MAX, |out| {
+            for (name, nanoseconds) in [
+                ("parse;dur=", timings.parse_ns),
+                (", score;dur=", timings.score_ns),
+                (", total;dur=", timings.total_ns),
+            ] {
+                out.put_slice(name.as_bytes());
+                put_milliseconds(out, nanoseconds);
+            }
+        });
+        if let Ok(value) = HeaderValue::from_maybe_shared(timing) {
+            self.headers.insert(SERVER_TIMING, value);
+        }
+        self.finish(StatusCode::OK, JSON, answer, false)
+    }
+
+    pub(super) fn failed(mut self, failure: &Failure) -> Response<Whole> {
+        let (status, code) = failure.status();
+        if let Failure::MethodNotAllowed { allow } = failure {
+            self.headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        if let Some(seconds) = failure.retry_after() {
+            self.headers.insert(RETRY_AFTER, HeaderValue::from_static(seconds));
+        }
+        let mut body = Vec::with_capacity(256);
+        if let Failure::Rejected(rejection) = failure {
+            let scorer = self.core.scorer.borrow();
+            render::rejection(&mut body, scorer.served(), scorer.workspace(), rejection);
+        } else {
+            render::error(&mut body, code, Some(&failure.to_string()), None);
+        }
+        self.finish(status, JSON, body.into(), failure.closes())
+    }
+
+    fn finish(mut self, status: StatusCode, kind: HeaderValue, body: Bytes, close: bool) -> Response<Whole> {
+        self.headers.insert(CONTENT_TYPE, kind);
+        self.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(value) = self.id_value() {
+            self.headers.insert(REQUEST_ID, value);
+        }
+        // h2 has no such header; hyper says GOAWAY there.
+        if (close || self.core.draining.get()) && self.version <= Version::HTTP_11 {
+            self.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        let mut response = Response::new(Whole::new(body));
+        *response.status_mut() = status;
+        *response.headers_mut() = self.headers;
+        response
+    }
+
+    fn id_value(&self) -> Option<HeaderValue> {
+        match self.id {
+            RequestId::Given(value) => Some(value.clone()),
+            RequestId::Made(text) => {
+                let text = self
+                    .core
+                    .arena
+                    .borrow_mut()
+                    .cut(text.len(), |out| out.put_slice(text.as_bytes()));
+                HeaderValue::from_maybe_shared(text).ok()
+            }
+        }
+    }
+}
+
+/// Milliseconds with six decimals, as `0.012345`.
+fn put_milliseconds(out: &mut impl BufMut, nanoseconds: u64) {
+    let mut whole = itoa::Buffer::new();
+    out.put_slice(whole.format(nanoseconds / 1_000_000).as_bytes());
+    out.put_u8(b'.');
+    let mut rest = nanoseconds % 1_000_000;
+    let mut digits = [b'0'; 6];
+    for digit in digits.iter_mut().rev() {
+        *digit += u8::try_from(rest % 10).unwrap_or(0);
+        rest /= 10;
+    }
+    out.put_slice(&digits);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn milliseconds_keep_their_zeros() {
+        for (nanoseconds, text) in [
+            (0, "0.000000"),
+            (1_234, "0.001234"),
+            (12_000_000, "12.000000"),
+            (u64::MAX, "18446744073709.551615"),
+        ] {
+            let mut out = Vec::new();
+            put_milliseconds(&mut out, nanoseconds);
+            assert_eq!(out, text.as_bytes());
+        }
+    }
+}

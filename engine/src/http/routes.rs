@@ -1,0 +1,222 @@
+//! Which request gets which answer: one match.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::time::Instant;
+
+use arrayvec::ArrayString;
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+
+use super::body::{self, Whole};
+use super::error::Failure;
+use super::request_id::RequestId;
+use super::response::Responder;
+use crate::score::Timings;
+use crate::shard::ShardCore;
+use crate::shard::scorer::Outcome;
+use crate::shard::stats::Route;
+use crate::shard::watch::Watch;
+use crate::side::event::{Event, Kind};
+
+/// A request that takes longer from its head to its answer is logged. Unit: microseconds.
+const SLOW_US: u32 = 250_000;
+
+/// Answers one request.
+pub(super) async fn respond(core: &Rc<ShardCore>, watch: &Watch, request: Request<Incoming>) -> Response<Whole> {
+    let began = Instant::now();
+    let under_way = UnderWay::new(core, watch);
+    let (mut head, body) = request.into_parts();
+    let own_id = core.scorer.borrow_mut().next_id();
+    let id = RequestId::new(&head.headers, own_id);
+    let (route, target) = target(head.uri.path(), &head.method);
+    let target = target.and_then(|target| check(core, target, &head.headers));
+    let mut headers = std::mem::take(&mut head.headers);
+    headers.clear();
+    let responder = Responder {
+        core,
+        headers,
+        id: &id,
+        version: head.version,
+    };
+    let response = match target {
+        Err(failure) => responder.failed(&failure),
+        Ok(Target::Score) => match body::collect(core, body).await {
+            Ok(body) => match contained(core, || score(core, &body, id.as_str())) {
+                Ok((answer, timings)) => responder.scored(answer, &timings),
+                Err(failure) => responder.failed(&failure),
+            },
+            Err(failure) => responder.failed(&failure),
+        },
+        Ok(Target::Health) => responder.text(StatusCode::OK, "ok\n"),
+        Ok(Target::Ready) if core.is_ready() => responder.text(StatusCode::OK, "ready\n"),
+        Ok(Target::Ready) => responder.text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+        Ok(Target::Metrics) => {
+            let text = core.metrics_text.borrow().clone();
+            responder.metrics(text)
+        }
+        #[cfg(debug_assertions)]
+        Ok(Target::Debug(probe)) => match body::collect(core, body).await {
+            Ok(_) => match contained(core, || probe.run()) {
+                Ok(text) => responder.text(StatusCode::OK, text),
+                Err(failure) => responder.failed(&failure),
+            },
+            Err(failure) => responder.failed(&failure),
+        },
+    };
+    drop(under_way);
+    let status = response.status().as_u16();
+    core.stats.borrow_mut().answered(route, status);
+    let total_us = u32::try_from(began.elapsed().as_micros()).unwrap_or(u32::MAX);
+    if total_us > SLOW_US || status >= 500 {
+        core.tell(Event {
+            kind: if status >= 500 { Kind::Failed } else { Kind::Slow },
+            shard: core.number,
+            route,
+            status,
+            total_us,
+            request_id: ArrayString::from(id.as_str()).unwrap_or_default(),
+        });
+    }
+    response
+}
+
+/// What a request asks for.
+enum Target {
+    Score,
+    Health,
+    Ready,
+    Metrics,
+    #[cfg(debug_assertions)]
+    Debug(super::debug::Probe),
+}
+
+fn target(path: &str, method: &Method) -> (Route, Result<Target, Failure>) {
+    let read = |target| match *method {
+        Method::GET | Method::HEAD => Ok(target),
+        _ => Err(Failure::MethodNotAllowed { allow: "GET, HEAD" }),
+    };
+    match path {
+        "/score" if *method == Method::POST => (Route::Score, Ok(Target::Score)),
+        "/score" => (Route::Score, Err(Failure::MethodNotAllowed { allow: "POST" })),
+        "/healthz" => (Route::Healthz, read(Target::Health)),
+        "/readyz" => (Route::Readyz, read(Target::Ready)),
+        "/metrics" => (Route::Metrics, read(Target::Metrics)),
+        #[cfg(debug_assertions)]
+        other => (
+            Route::Other,
+            super::debug::probe(other).map(Target::Debug).ok_or(Failure::NotFound),
+        ),
+        #[cfg(not(debug_assertions))]
+        _ => (Route::Other, Err(Failure::NotFound)),
+    }
+}
+
+/// What can be refused before the body is read.
+fn check(core: &ShardCore, target: Target, headers: &HeaderMap) -> Result<Target, Failure> {
+    if headers.len() > core.limits.headers_max {
+        return Err(Failure::HeadersTooMany {
+            limit: core.limits.headers_max,
+        });
+    }
+    // Whoever asks how we are is answered however busy we are.
+    if !matches!(target, Target::Score) {
+        return Ok(target);
+    }
+    if core.in_flight.get() > core.limits.in_flight_max {
+        return Err(Failure::Overloaded);
+    }
+    if headers.get(CONTENT_TYPE).is_some_and(|kind| !is_json(kind.as_bytes())) {
+        return Err(Failure::MediaType);
+    }
+    let encoded = |encoding: &http::HeaderValue| !encoding.as_bytes().eq_ignore_ascii_case(b"identity");
+    if headers.get(CONTENT_ENCODING).is_some_and(encoded) {
+        return Err(Failure::ContentEncoding);
+    }
+    Ok(target)
+}
+
+/// `application/json` or `application/….+json`, whatever its parameters.
+fn is_json(kind: &[u8]) -> bool {
+    let essence = kind.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
+    let Some((start, rest)) = essence.split_at_checked(b"application/".len()) else {
+        return false;
+    };
+    let suffix = rest.len().checked_sub(b"+json".len()).map(|at| &rest[at..]);
+    start.eq_ignore_ascii_case(b"application/")
+        && (rest.eq_ignore_ascii_case(b"json") || suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case(b"+json")))
+}
+
+fn score(core: &ShardCore, body: &[u8], request_id: &str) -> Result<(Bytes, Timings), Failure> {
+    let mut scorer = core.scorer.borrow_mut();
+    match scorer.score(body, request_id, &mut core.arena.borrow_mut()) {
+        Outcome::Scored { answer, score, timings } => {
+            core.stats.borrow_mut().scored(score, timings.total_ns);
+            Ok((answer, timings))
+        }
+        Outcome::Rejected(rejection) => Err(Failure::Rejected(rejection)),
+        Outcome::QueueFull => {
+            core.stats.borrow_mut().shed += 1;
+            Err(Failure::QueueFull)
+        }
+    }
+}
+
+/// Runs what has no `await`, and turns a panic into an answer. What the closure had borrowed is given back by unwinding,
+/// and what a shard shares is whole between statements.
+fn contained<T>(core: &ShardCore, run: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
+        core.stats.borrow_mut().panics += 1;
+        Err(Failure::Panicked)
+    })
+}
+
+/// Counts a request in and, however it ends, out.
+struct UnderWay<'a> {
+    core: &'a ShardCore,
+    watch: &'a Watch,
+}
+
+impl<'a> UnderWay<'a> {
+    fn new(core: &'a ShardCore, watch: &'a Watch) -> Self {
+        core.in_flight.set(core.in_flight.get() + 1);
+        watch.request_began();
+        Self { core, watch }
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.core.in_flight.set(self.core.in_flight.get() - 1);
+        self.watch.request_ended();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_has_many_names() {
+        for kind in [
+            "application/json",
+            "Application/JSON; charset=utf-8",
+            "application/vnd.crm+json",
+            "application/json;",
+        ] {
+            assert!(is_json(kind.as_bytes()), "{kind}");
+        }
+        for kind in [
+            "",
+            "text/json",
+            "application/",
+            "application/jsonlines",
+            "application/x-www-form-urlencoded",
+            "json",
+        ] {
+            assert!(!is_json(kind.as_bytes()), "{kind}");
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! One record as bytes: encoded by a shard, decoded by side's worker.
+//!
+//! ```text
+//!  0 length u32   bytes of the whole frame, a multiple of 8; zero where nothing was written yet
+//!  4 crc32 u32    of the length and of everything from byte 8 on
+//!  8 version u8   9 score u8 (0: none)  10 shard u16  12 model u32
+//! 16 record id    16 bytes
+//! 32 time i64     microseconds since 1970      40 latency u64  nanoseconds
+//! 48 lead id bytes u16   50 request id bytes u16   52 margins u32   56 predictions u32   60 features u32
+//! 64 margins, predictions, row  f64 each; then lead id, request id; then zeros up to a multiple of 8
+//! ```
+//! All little-endian. Length and checksum keep their places in every version. A frame that was not written to its end
+//! has zeros or old bytes behind its length, which the checksum tells; an unwritten place starts with a zero length.
+//! Lengths are multiples of 8 so that frames that follow each other keep the floats aligned.
+
+use uuid::Uuid;
+
+use crate::limits::{LEAD_ID_BYTES_MAX, REQUEST_ID_BYTES_MAX, SHARDS_MAX};
+
+const VERSION: u8 = 1;
+const HEAD: usize = 64;
+const ALIGN: usize = 8;
+/// Where the checksum begins, and what it covers beyond the length.
+const CRC: usize = 4;
+const CHECKED: usize = 8;
+
+const _: () = assert!(LEAD_ID_BYTES_MAX <= u16::MAX as usize, "its length takes two bytes");
+const _: () = assert!(REQUEST_ID_BYTES_MAX <= u16::MAX as usize, "its length takes two bytes");
+const _: () = assert!(SHARDS_MAX <= 1 << 16, "a shard's number takes two bytes");
+
+/// What a shard knows of one answered score.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Entry<'a> {
+    /// Time-ordered; from [`super::IdSource`].
+    pub record_id: Uuid,
+    /// When the score was made, in microseconds since 1970.
+    pub time_us: i64,
+    /// Which model made it: `Served::generation`.
+    pub model: u32,
+    /// Which shard.
+    pub shard: u16,
+    /// The band, 1 to 5, of a model that has bands.
+    pub score: Option<u8>,
+    /// From the complete body to the rendered answer.
+    pub latency_ns: u64,
+    /// The client's name for the lead, at most [`LEAD_ID_BYTES_MAX`] bytes.
+    pub lead_id: &'a str,
+    /// The request, at most [`REQUEST_ID_BYTES_MAX`] bytes.
+    pub request_id: &'a str,
+    /// Raw sums.
+    pub margins: &'a [f64],
+    /// After the objective's transform.
+    pub predictions: &'a [f64],
+    /// The features by column; NaN is missing.
+    pub row: &'a [f64],
+}
+
+/// A record read back: every field is checked, the floats are still bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Frame<'a> {
+    /// As in [`Entry`].
+    pub record_id: Uuid,
+    /// As in [`Entry`].
+    pub time_us: i64,
+    /// As in [`Entry`].
+    pub model: u32,
+    /// As in [`Entry`].
+    pub shard: u16,
+    /// As in [`Entry`].
+    pub score: Option<u8>,
+    /// As in [`Entry`].
+    pub latency_ns: u64,
+    /// As in [`Entry`].
+    pub lead_id: &'a str,
+    /// As in [`Entry`].
+    pub request_id: &'a str,
+    /// As in [`Entry`].
+    pub margins: Floats<'a>,
+    /// As in [`Entry`].
+    pub predictions: Floats<'a>,
+    /// As in [`Entry`].
+    pub row: Floats<'a>,
+}
+
+/// Why bytes are no frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    /// Nothing was written here: the length is zero.
+    #[error("no record was written here")]
+    Unwritten,
+    /// The bytes end before the frame does.
+    #[error("a record of {needed} bytes is cut off after {found}")]
+    Truncated {
+        /// Bytes of the frame, or of its head while that is incomplete.
+        needed: usize,
+        /// Bytes that are there.
+        found: usize,
+    },
+    /// A length that no frame has.
+    #[error("a record cannot have a length of {0} bytes")]
+    Length(usize),
+    /// The bytes are not those that were written.
+    #[error("the checksum of a record of {0} bytes is wrong")]
+    Checksum(usize),
+    /// A record of another version of this program.
+    #[error("version {0} of a record is not known")]
+    Version(u8),
+    /// The checksum is right and yet the parts do not add up: a fault of the writer.
+    #[error("the parts of a record of {0} bytes do not add up")]
+    Parts(usize),
+}
+
+/// Bytes of the largest frame of a model with so many outputs and features.
+#[must_use]
+pub fn frame_bytes_max(margin_len: usize, prediction_len: usize, features: usize) -> usize {
+    let floats = margin_len + prediction_len + features;
+    HEAD + (floats * 8 + LEAD_ID_BYTES_MAX + REQUEST_ID_BYTES_MAX).next_multiple_of(ALIGN)
+}
+
+impl Entry<'_> {
+    /// Writes the frame over whatever `out` holds. Allocates only when its capacity is below the frame's length.
+    ///
+    /// # Panics
+    /// When an id is longer than its limit, which the request path has checked.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        assert!(
+            self.lead_id.len() <= LEAD_ID_BYTES_MAX && self.request_id.len() <= REQUEST_ID_BYTES_MAX,
+            "ids are cut to their limits before they are recorded"
+        );
+        let floats = [self.margins, self.predictions, self.row];
+        let float_count: usize = floats.iter().map(|part| part.len()).sum();
+        let texts = self.lead_id.len() + self.request_id.len();
+        let length = HEAD + (float_count * 8 + texts).next_multiple_of(ALIGN);
+        out.clear();
+        out.reserve(length);
+        out.extend_from_slice(&count_u32(length).to_le_bytes());
+        out.extend_from_slice(&[0; 4]);
+        out.extend_from_slice(&[VERSION, self.score.unwrap_or(0)]);
+        out.extend_from_slice(&self.shard.to_le_bytes());
+        out.extend_from_slice(&self.model.to_le_bytes());
+        out.extend_from_slice(self.record_id.as_bytes());
+        out.extend_from_slice(&self.time_us.to_le_bytes());
+        out.extend_from_slice(&self.latency_ns.to_le_bytes());
+        out.extend_from_slice(&count_u16(self.lead_id.len()).to_le_bytes());
+        out.extend_from_slice(&count_u16(self.request_id.len()).to_le_bytes());
+        for part in floats {
+            out.extend_from_slice(&count_u32(part.len()).to_le_bytes());
+        }
+        debug_assert_eq!(out.len(), HEAD, "the head has a fixed size");
+        for part in floats {
+            put_floats(out, part);
+        }
+        out.extend_from_slice(self.lead_id.as_bytes());
+        out.extend_from_slice(self.request_id.as_bytes());
+        out.resize(length, 0);
+        let checksum = checksum(out);
+        out[CRC..CHECKED].copy_from_slice(&checksum.to_le_bytes());
+    }
+}
+
+/// On a little-endian machine the loop is one copy.
+fn put_floats(out: &mut Vec<u8>, values: &[f64]) {
+    let start = out.len();
+    out.resize(start + values.len() * 8, 0);
+    for (bytes, value) in out[start..].chunks_exact_mut(8).zip(values) {
+        bytes.copy_from_slice(&value.to_le_bytes());
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "OUTPUTS_MAX and FEATURES_MAX keep a frame below 1 MiB"
+)]
+fn count_u32(count: usize) -> u32 {
+    debug_assert!(u32::try_from(count).is_ok());
+    count as u32
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "checked where the ids are checked")]
+fn count_u16(count: usize) -> u16 {
+    debug_assert!(u16::try_from(count).is_ok());
+    count as u16
+}
+
+fn checksum(frame: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&frame[..CRC]);
+    hasher.update(&frame[CHECKED..]);
+    hasher.finalize()
+}
+
+/// The length that bytes claim to have, before anything about them is checked.
+pub(super) fn claimed_length(bytes: [u8; 4]) -> usize {
+    u32::from_le_bytes(bytes) as usize
+}
+
+/// Reads the frame that `bytes` begin with, and says how many bytes it takes.
+///
+/// # Errors
+/// Any bytes that [`Entry::encode`] has not written, and where they stop to make sense.
+pub fn decode(bytes: &[u8]) -> Result<(Frame<'_>, usize), FrameError> {
+    let found = bytes.len();
+    let &length = bytes
+        .first_chunk::<4>()
+        .ok_or(FrameError::Truncated { needed: HEAD, found })?;
+    let length = claimed_length(length);
+    if length == 0 {
+        return Err(FrameError::Unwritten);
+    }
+    if length < HEAD || !length.is_multiple_of(ALIGN) {
+        return Err(FrameError::Length(length));
+    }
+    let frame = bytes
+        .get(..length)
+        .ok_or(FrameError::Truncated { needed: length, found })?;
+    let mut head = Reader(&frame[CRC..HEAD]);
+    if head.u32() != checksum(frame) {
+        return Err(FrameError::Checksum(length));
+    }
+    let [version, score] = head.take::<2>();
+    if version != VERSION {
+        return Err(FrameError::Version(version));
+    }
+    let (shard, model) = (head.u16(), head.u32());
+    let record_id = Uuid::from_bytes(head.take());
+    let (time_us, latency_ns) = (i64::from_le_bytes(head.take()), u64::from_le_bytes(head.take()));
+    let (lead_len, request_len) = (usize::from(head.u16()), usize::from(head.u16()));
+    let counts = [head.u32(), head.u32(), head.u32()];
+    let parts = Parts { rest: &frame[HEAD..] }.split(counts, lead_len, request_len);
+    let ([margins, predictions, row], lead_id, request_id) = parts.ok_or(FrameError::Parts(length))?;
+    let frame = Frame {
+        record_id,
+        time_us,
+        model,
+        shard,
+        score: (score != 0).then_some(score),
+        latency_ns,
+        lead_id,
+        request_id,
+        margins,
+        predictions,
+        row,
+    };
+    Ok((frame, length))
+}
+
+/// Reads the head, whose length was checked before.
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn take<const N: usize>(&mut self) -> [u8; N] {
+        let (&taken, rest) = self.0.split_first_chunk().expect("the head is longer than its fields");
+        self.0 = rest;
+        taken
+    }
+
+    fn u16(&mut self) -> u16 {
+        u16::from_le_bytes(self.take())
+    }
+
+    fn u32(&mut self) -> u32 {
+        u32::from_le_bytes(self.take())
+    }
+}
+
+struct Parts<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    /// None unless the parts and less than [`ALIGN`] zeros fill the frame.
+    fn split(
+        mut self,
+        counts: [u32; 3],
+        lead_len: usize,
+        request_len: usize,
+    ) -> Option<([Floats<'a>; 3], &'a str, &'a str)> {
+        let mut floats = [Floats { bytes: &[] }; 3];
+        for (part, count) in floats.iter_mut().zip(counts) {
+            part.bytes = self.take((count as usize).checked_mul(8)?)?;
+        }
+        let lead_id = std::str::from_utf8(self.take(lead_len)?).ok()?;
+        let request_id = std::str::from_utf8(self.take(request_len)?).ok()?;
+        let padded = self.rest.len() < ALIGN && self.rest.iter().all(|&byte| byte == 0);
+        padded.then_some((floats, lead_id, request_id))
+    }
+
+    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.rest.split_at_checked(count)?;
+        self.rest = rest;
+        Some(taken)
+    }
+}
+
+/// `f64`s that may lie at any address.
+#[derive(Clone, Copy)]
+pub struct Floats<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> Floats<'a> {
+    /// How many.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.bytes.len() / 8
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// The value at a place.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<f64> {
+        let bytes = self.bytes.get(index.checked_mul(8)?..)?.first_chunk()?;
+        Some(f64::from_le_bytes(*bytes))
+    }
+
+    /// All values, to the bit as they were recorded.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = f64> + use<'a> {
+        let (chunks, _) = self.bytes.as_chunks::<8>();
+        chunks.iter().map(|&bytes| f64::from_le_bytes(bytes))
+    }
+}
+
+impl std::fmt::Debug for Floats<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+#[cfg(test)]
+#[path = "frame_tests.rs"]
+mod tests;

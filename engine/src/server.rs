@@ -1,0 +1,399 @@
+//! Builds everything that can fail, then spawns, serves, drains and joins.
+//!
+//! ```text
+//! start: model → topology → runtime → listener → side (opens the sink) → shards → acceptor → ready
+//! drain: not ready → acceptor stopped, what has connected is served → shards finish → side delivers → joined
+//! ```
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::accept::{self, Acceptor, Place};
+use crate::config::Settings;
+use crate::limits::EVENTS_MAX;
+use crate::record;
+use crate::runtime::epoll::Epoll;
+use crate::runtime::glommio::Glommio;
+use crate::runtime::{self, Chosen, StartError};
+use crate::served::{LoadError, Served};
+use crate::shard::mailbox::{Address, Mail, mailbox};
+use crate::shard::stats::Gauges;
+use crate::shard::{self, Parts};
+use crate::side::event::Event;
+use crate::side::{self, About, Delivered, ShardLink, Side, Undelivered};
+use crate::topology::{self, Topology};
+
+/// Time for side to deliver what the shards have left, after they have ended.
+const DELIVER: Duration = Duration::from_secs(20);
+
+/// How often the side thread is looked after.
+const HEALTH: Duration = Duration::from_secs(1);
+
+/// A shard that does not start within this time will not.
+const START: Duration = Duration::from_secs(10);
+
+/// Why the server did not start, or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The model.
+    #[error(transparent)]
+    Model(#[from] LoadError),
+    /// The runtime that was forced.
+    #[error(transparent)]
+    Runtime(#[from] runtime::Refused),
+    /// The address.
+    #[error("listen on {listen}: {source}")]
+    Listen {
+        /// As it was asked for.
+        listen: String,
+        /// The operating system's reason.
+        source: io::Error,
+    },
+    /// The sink.
+    #[error(transparent)]
+    Side(#[from] side::StartError),
+    /// A shard's runtime.
+    #[error("start shard {shard}: {source}")]
+    Shard {
+        /// Which shard.
+        shard: usize,
+        /// Why not.
+        source: StartError,
+    },
+    /// A thread.
+    #[error("start thread {name}: {source}")]
+    Thread {
+        /// Its name.
+        name: String,
+        /// The operating system's reason.
+        source: io::Error,
+    },
+    /// A shard ended by itself.
+    #[error("shard {shard} ended without being asked to")]
+    ShardEnded {
+        /// Which shard.
+        shard: usize,
+    },
+    /// Records that could not be delivered.
+    #[error(transparent)]
+    Undelivered(#[from] Undelivered),
+}
+
+/// Serves until SIGTERM or SIGINT, then drains. A second signal ends the process at once.
+///
+/// # Errors
+/// What kept it from starting, and records that could not be delivered at the end.
+pub fn run(settings: &Settings) -> Result<(), ServeError> {
+    quiet_trials();
+    let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(|source| ServeError::Thread {
+        name: "signals".into(),
+        source,
+    })?;
+    let running = start(settings)?;
+    let (asked, asked_to_stop) = unbounded();
+    spawn("signals", move || {
+        for signal in signals.forever() {
+            let _ = asked.send(signal);
+        }
+    })?;
+    let fault = loop {
+        crossbeam_channel::select! {
+            recv(asked_to_stop) -> signal => {
+                tracing::info!(signal = signal.map_or("none", name), "draining");
+                break None;
+            }
+            recv(running.ended) -> shard => break Some(ServeError::ShardEnded { shard: shard.unwrap_or_default() }),
+            default(HEALTH) => {
+                if running.side.has_failed() {
+                    // What is wrong with it, `finish` will say.
+                    tracing::error!("the side thread or its worker ended by itself: draining");
+                    break None;
+                }
+            }
+        }
+    };
+    let watcher = asked_to_stop.clone();
+    spawn("impatience", move || {
+        if let Ok(signal) = watcher.recv() {
+            tracing::error!(
+                signal = name(signal),
+                "asked again: ending at once, records in memory are lost"
+            );
+            std::process::exit(1);
+        }
+    })?;
+    let delivered = running.drain()?;
+    tracing::info!(records = delivered.records, "drained");
+    fault.map_or(Ok(()), Err)
+}
+
+fn name(signal: i32) -> &'static str {
+    match signal {
+        SIGTERM => "SIGTERM",
+        SIGINT => "SIGINT",
+        _ => "unknown",
+    }
+}
+
+/// A server that serves.
+#[derive(Debug)]
+pub struct Running {
+    address: SocketAddr,
+    ready: Arc<AtomicBool>,
+    acceptor: Acceptor,
+    shards: Vec<ShardThread>,
+    side: Side,
+    ended: Receiver<usize>,
+}
+
+#[derive(Debug)]
+struct ShardThread {
+    address: Address,
+    thread: JoinHandle<()>,
+}
+
+/// Starts serving; returns when every shard runs and the port is open.
+///
+/// # Errors
+/// The first step that failed. Nothing runs then.
+pub fn start(settings: &Settings) -> Result<Running, ServeError> {
+    let served = Arc::new(Served::load(settings.model.as_deref(), settings.options, 0)?);
+    log_model(&served);
+    let topology = Topology::detect(settings);
+    for warning in &topology.inputs.warnings {
+        tracing::warn!("{warning}");
+    }
+    tracing::info!("{topology}");
+    let (chosen, why) = runtime::choose(settings.runtime, topology.shards)?;
+    tracing::info!(runtime = chosen.name(), why, "runtime");
+    let listen_error = |source| ServeError::Listen {
+        listen: settings.listen.clone(),
+        source,
+    };
+    let addresses: Vec<SocketAddr> = settings.listen.to_socket_addrs().map_err(listen_error)?.collect();
+    let (listener, address) = accept::bind(&addresses).map_err(listen_error)?;
+
+    let ready = Arc::new(AtomicBool::new(false));
+    let (events, events_out) = bounded(EVENTS_MAX);
+    let nonce = nonce();
+    let (mut parts, mut links) = (Vec::new(), Vec::new());
+    for number in 0..topology.shards {
+        let (part, link) = wire(settings, &served, number, events.clone(), Arc::clone(&ready), nonce);
+        parts.push(part);
+        links.push(link);
+    }
+    let places: Vec<Place> = links
+        .iter()
+        .map(|link| Place {
+            address: link.address.clone(),
+            gauges: Arc::clone(&link.gauges),
+        })
+        .collect();
+    let about = About {
+        version: env!("CARGO_PKG_VERSION").into(),
+        commit: env!("BUILD_COMMIT").into(),
+        target: env!("BUILD_TARGET").into(),
+        runtime: chosen.name().into(),
+        kernel: served.model.kernel().to_string(),
+    };
+    let side = side::start(side::Parts {
+        shards: links,
+        records: settings.records.clone(),
+        served: Arc::clone(&served),
+        about,
+        events: events_out,
+    })?;
+    let (shards, ended) = spawn_shards(chosen, &topology, parts, &places)?;
+    let acceptor =
+        Acceptor::start(listener, places, settings.limits.connections_max).map_err(|source| ServeError::Thread {
+            name: "acceptor".into(),
+            source,
+        })?;
+    ready.store(true, Ordering::Relaxed);
+    tracing::info!(
+        listen = %address,
+        runtime = chosen.name(),
+        shards = topology.shards,
+        model = served.model.name(),
+        version = served.model.version(),
+        "ready"
+    );
+    Ok(Running {
+        address,
+        ready,
+        acceptor,
+        shards,
+        side,
+        ended,
+    })
+}
+
+fn log_model(served: &Served) {
+    let model = &served.model;
+    tracing::info!(
+        model = model.name(),
+        version = model.version(),
+        format = model.format(),
+        objective = model.objective(),
+        trees = model.tree_count(),
+        features = model.schema().len(),
+        golden_rows = served.golden_rows,
+        kernel = %model.kernel(),
+        "model"
+    );
+    for note in model.notes() {
+        tracing::warn!(model = model.name(), "{note}");
+    }
+}
+
+fn wire(
+    settings: &Settings,
+    served: &Arc<Served>,
+    number: usize,
+    events: Sender<Event>,
+    ready: Arc<AtomicBool>,
+    nonce: u64,
+) -> (Parts, ShardLink) {
+    let (address, mailbox) = mailbox();
+    let (records, records_out) = record::queue(settings.records.queue_bytes);
+    let (stats, stats_out) = shard::stats_channel();
+    let gauges = Arc::new(Gauges::default());
+    let parts = Parts {
+        number: u16::try_from(number).expect("SHARDS_MAX is below 2^16"),
+        mailbox,
+        served: Arc::clone(served),
+        records,
+        stats,
+        events,
+        gauges: Arc::clone(&gauges),
+        ready,
+        limits: settings.limits.clone(),
+        nonce,
+    };
+    (
+        parts,
+        ShardLink {
+            records: records_out,
+            address,
+            stats: stats_out,
+            gauges,
+        },
+    )
+}
+
+fn spawn_shards(
+    chosen: Chosen,
+    topology: &Topology,
+    parts: Vec<Parts>,
+    places: &[Place],
+) -> Result<(Vec<ShardThread>, Receiver<usize>), ServeError> {
+    let (ended, ended_out) = unbounded();
+    let mut shards = Vec::with_capacity(parts.len());
+    for (number, parts) in parts.into_iter().enumerate() {
+        let (started, started_out) = bounded(1);
+        let pin = topology.pins.as_ref().and_then(|pins| pins.get(number)).copied();
+        let ended = ended.clone();
+        let thread = spawn(&format!("shard-{number}"), move || {
+            if let Some(Err(error)) = pin.map(topology::pin_current_thread) {
+                tracing::warn!(shard = number, %error, "not pinned");
+            }
+            let running = started.clone();
+            let tell = move || {
+                let _ = running.send(Ok(()));
+            };
+            let result = match chosen {
+                Chosen::Epoll => shard::run::<Epoll>(parts, tell),
+                Chosen::Glommio => shard::run::<Glommio>(parts, tell),
+            };
+            if let Err(error) = result {
+                let _ = started.send(Err(error));
+            }
+            let _ = ended.send(number);
+        })?;
+        shards.push(ShardThread {
+            address: places[number].address.clone(),
+            thread,
+        });
+        match started_out.recv_timeout(START) {
+            Ok(Ok(())) => {}
+            Ok(Err(source)) => return Err(ServeError::Shard { shard: number, source }),
+            Err(_) => {
+                let reason = "it panicked or hung, see above".to_owned();
+                let source = StartError {
+                    backend: chosen.name(),
+                    reason,
+                };
+                return Err(ServeError::Shard { shard: number, source });
+            }
+        }
+    }
+    Ok((shards, ended_out))
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, ServeError> {
+    let thread = thread::Builder::new().name(name.into()).spawn(run);
+    thread.map_err(|source| ServeError::Thread {
+        name: name.into(),
+        source,
+    })
+}
+
+impl Running {
+    /// Where it listens; the real port when 0 was asked for.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Finishes what is in flight, delivers what was answered, and ends every thread. Bounded by `limits.drain` and the
+    /// time that delivery may take.
+    ///
+    /// # Errors
+    /// Records that could not be delivered.
+    pub fn drain(self) -> Result<Delivered, ServeError> {
+        self.ready.store(false, Ordering::Relaxed);
+        self.acceptor.stop();
+        for shard in &self.shards {
+            let mut mail = Mail::Drain;
+            // A full mailbox empties within a moment; a shard that has ended does not need to be told.
+            while let Err(back) = shard.address.send(mail) {
+                if shard.thread.is_finished() {
+                    break;
+                }
+                mail = back;
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+        for (number, shard) in self.shards.into_iter().enumerate() {
+            if shard.thread.join().is_err() {
+                tracing::error!(shard = number, "the shard's thread panicked");
+            }
+        }
+        Ok(self.side.finish(Instant::now() + DELIVER)?)
+    }
+}
+
+/// A trial of io_uring may panic inside glommio. That is its way of saying no, and no reason to alarm anybody.
+fn quiet_trials() {
+    let default = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if !runtime::probe::is_trial() {
+            default(info);
+        }
+    }));
+}
+
+/// What no other process has: the clock's nanoseconds and the process id, mixed by the standard library's hasher, whose
+/// keys are random.
+fn nonce() -> u64 {
+    use std::hash::{BuildHasher as _, RandomState};
+    RandomState::new().hash_one((std::process::id(), std::time::SystemTime::now()))
+}

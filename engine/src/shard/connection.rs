@@ -1,0 +1,217 @@
+//! One connection's life: adopt, find the protocol, serve it with hyper, close within its limits.
+//!
+//! A panic ends its own connection: each task is [`Contained`]. What hyper leaves open (time) is [`Watch`]'s.
+
+use std::future::{Future, poll_fn};
+use std::marker::PhantomData;
+use std::net::TcpStream;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+
+use hyper::rt::Executor;
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::TokioIo;
+
+use super::ShardCore;
+use super::io::{Io, Protocol};
+use super::stats::Phase;
+use super::watch::Watch;
+use crate::http;
+use crate::runtime::{Backend, Contained};
+use crate::side::event::{Event, Kind};
+
+/// Streams of one h2 connection that are answered at once; more wait, as the protocol has it.
+const H2_STREAMS_MAX: u32 = 128;
+
+/// What one connection's reads may grow to: a large body comes in pieces of this size.
+const READ_BUFFER_BYTES_MAX: usize = 64 << 10;
+
+/// Starts serving a socket. The acceptor has already counted it in [`super::stats::Gauges::connections`].
+pub(super) fn open<B: Backend>(core: &Rc<ShardCore>, socket: TcpStream) {
+    let open = Open(Rc::clone(core));
+    core.stats.borrow_mut().connections += 1;
+    // The reactor cannot watch it: closing is all that is left to do, and dropping does.
+    let Ok(stream) = B::adopt(socket) else { return };
+    B::spawn_local(async move {
+        let core = Rc::clone(&open.0);
+        if Contained::new(serve::<B>(Rc::clone(&core), stream)).await.is_err() {
+            panicked(&core);
+        }
+        drop(open);
+    });
+}
+
+/// Counts a connection out, however it ends.
+struct Open(Rc<ShardCore>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.gauges.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Keeps a connection in the list that a drain walks.
+struct Listed {
+    core: Rc<ShardCore>,
+    key: usize,
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        self.core.connections.borrow_mut().remove(self.key);
+    }
+}
+
+async fn serve<B: Backend>(core: Rc<ShardCore>, stream: B::Stream) {
+    let watch = Watch::new(Rc::clone(&core));
+    let key = core.connections.borrow_mut().insert(Rc::downgrade(&watch));
+    let _listed = Listed {
+        core: Rc::clone(&core),
+        key,
+    };
+    if core.draining.get() {
+        watch.drain();
+    }
+    let mut io = Io::new(stream, Rc::clone(&watch));
+    let protocol = match within(&watch, io.sniff()).await {
+        Ok(Ok(Some(protocol))) => protocol,
+        // Closed or broken before it said anything.
+        Ok(_) => return,
+        Err(phase) => return timed_out(&core, phase),
+    };
+    let (io, service) = (TokioIo::new(io), http::service(Rc::clone(&core), Rc::clone(&watch)));
+    let ended = match protocol {
+        Protocol::Http1 => {
+            let connection = http1::Builder::new()
+                .half_close(true)
+                .header_read_timeout(None)
+                .max_buf_size(READ_BUFFER_BYTES_MAX.max(core.limits.head_bytes_max))
+                .max_header_size(core.limits.head_bytes_max)
+                .serve_connection(io, service);
+            drive(
+                &core,
+                &watch,
+                connection,
+                http1::Connection::graceful_shutdown,
+                Farewell::WhenQuiet,
+            )
+            .await
+        }
+        Protocol::Http2 => {
+            watch.is_http2();
+            let connection = http2::Builder::new(Spawner::<B>::new(Rc::clone(&core)))
+                .max_concurrent_streams(H2_STREAMS_MAX)
+                .max_header_list_size(u32::try_from(core.limits.head_bytes_max).unwrap_or(u32::MAX))
+                .serve_connection(io, service);
+            drive(
+                &core,
+                &watch,
+                connection,
+                http2::Connection::graceful_shutdown,
+                Farewell::AtOnce,
+            )
+            .await
+        }
+    };
+    if let Err(phase) = ended {
+        timed_out(&core, phase);
+    }
+}
+
+fn timed_out(core: &ShardCore, phase: Phase) {
+    // At the end of a drain an idle connection is closed because we want it, not because it was slow.
+    if core.draining.get() {
+        return;
+    }
+    core.stats.borrow_mut().timeouts[phase as usize] += 1;
+    // Idle connections end like this every day.
+    if phase != Phase::Idle {
+        core.tell(Event::of_connection(Kind::TimedOut(phase), core.number));
+    }
+}
+
+/// A task ended by a panic: its connection or stream is gone, everything else goes on.
+fn panicked(core: &ShardCore) {
+    core.stats.borrow_mut().panics += 1;
+    core.tell(Event::of_connection(Kind::Panicked, core.number));
+}
+
+/// Runs `future` unless the connection's limit passes first.
+async fn within<F: Future>(watch: &Watch, future: F) -> Result<F::Output, Phase> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match watch.poll_expired(cx) {
+        Some(phase) => Poll::Ready(Err(phase)),
+        None => future.as_mut().poll(cx).map(Ok),
+    })
+    .await
+}
+
+/// When a draining shard tells a connection to finish.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Farewell {
+    /// HTTP/1.1: hyper would close a connection whose next request is half read, so it is told after a quiet while.
+    /// Requests answered until then say `connection: close` themselves.
+    WhenQuiet,
+    /// HTTP/2: a GOAWAY lets the streams under way finish.
+    AtOnce,
+}
+
+/// Polls hyper's connection to its end, tells it to finish when the shard drains, and gives up at a limit. hyper's own
+/// errors are the peer's doing: bytes that are not HTTP (answered by hyper) or a connection that broke.
+async fn drive<C: Future>(
+    core: &ShardCore,
+    watch: &Watch,
+    connection: C,
+    finish: impl Fn(Pin<&mut C>),
+    farewell: Farewell,
+) -> Result<(), Phase> {
+    let mut connection = pin!(connection);
+    let mut finishing = false;
+    poll_fn(|cx| {
+        let expired = watch.poll_expired(cx);
+        let draining = core.draining.get() && !finishing;
+        if draining && (farewell == Farewell::AtOnce || expired.is_some_and(|_| watch.is_quiet())) {
+            finishing = true;
+            watch.closing();
+            finish(connection.as_mut());
+        } else if let Some(phase) = expired {
+            return Poll::Ready(Err(phase));
+        }
+        connection.as_mut().poll(cx).map(|_| Ok(()))
+    })
+    .await
+}
+
+/// Runs an h2 connection's streams on its own shard.
+struct Spawner<B> {
+    core: Rc<ShardCore>,
+    backend: PhantomData<B>,
+}
+
+impl<B> Spawner<B> {
+    fn new(core: Rc<ShardCore>) -> Self {
+        Self {
+            core,
+            backend: PhantomData,
+        }
+    }
+}
+
+impl<B> Clone for Spawner<B> {
+    fn clone(&self) -> Self {
+        Self::new(Rc::clone(&self.core))
+    }
+}
+
+impl<B: Backend, F: Future<Output = ()> + 'static> Executor<F> for Spawner<B> {
+    fn execute(&self, future: F) {
+        let core = Rc::clone(&self.core);
+        B::spawn_local(async move {
+            if Contained::new(future).await.is_err() {
+                panicked(&core);
+            }
+        });
+    }
+}

@@ -1,0 +1,214 @@
+//! One core's state and life, over any backend.
+//!
+//! ```text
+//!  mailbox task ── sockets ──▶ connection tasks ── http ── score ── record queue ─▶ side
+//!       │  models, metrics, counts, drain                    │
+//!       └──────────────── ShardCore (Rc) ────────────────────┘        ticker task: the timer wheel
+//! ```
+//! Everything here runs on one thread, so cells suffice; no borrow is held across an `await`. A shard never takes a lock
+//! and never waits for another thread.
+
+pub mod arena;
+pub mod connection;
+pub mod io;
+pub mod mailbox;
+pub mod scorer;
+pub mod stats;
+pub mod watch;
+pub mod wheel;
+
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use slab::Slab;
+
+use crate::limits::{Limits, TICK};
+use crate::record;
+use crate::runtime::{Backend, Contained, StartError};
+use crate::served::Served;
+use crate::side::event::Event;
+use arena::Arena;
+use mailbox::{Mail, Mailbox};
+use scorer::Scorer;
+use stats::{Gauges, ShardStats};
+use watch::Watch;
+use wheel::Wheel;
+
+/// Timers made room for at start; beyond them the wheel grows.
+const TIMERS: usize = 2048;
+
+/// How often a draining shard looks whether it is done.
+const DRAIN_STEP: Duration = Duration::from_millis(5);
+
+/// Blocks of counts that are on their way to side at most: side sends no third before it has one back.
+pub const STATS_ON_THE_WAY: usize = 2;
+
+/// What a shard is built from; crosses into its thread.
+#[derive(Debug)]
+pub struct Parts {
+    /// Which shard, from 0.
+    pub number: u16,
+    /// Letters in.
+    pub mailbox: Mailbox,
+    /// The first model.
+    pub served: Arc<Served>,
+    /// Records out.
+    pub records: record::Producer,
+    /// Counts out.
+    pub stats: Sender<Box<ShardStats>>,
+    /// Log events out.
+    pub events: Sender<Event>,
+    /// What others may look at.
+    pub gauges: Arc<Gauges>,
+    /// Whether the process wants traffic, for `/readyz`.
+    pub ready: Arc<AtomicBool>,
+    /// Limits.
+    pub limits: Limits,
+    /// What makes this process's record ids its own.
+    pub nonce: u64,
+}
+
+/// The channel that counts travel by.
+#[must_use]
+pub fn stats_channel() -> (Sender<Box<ShardStats>>, Receiver<Box<ShardStats>>) {
+    bounded(STATS_ON_THE_WAY)
+}
+
+/// What all tasks of a shard share.
+#[derive(Debug)]
+pub struct ShardCore {
+    pub(crate) number: u16,
+    pub(crate) limits: Limits,
+    pub(crate) wheel: RefCell<Wheel>,
+    pub(crate) arena: RefCell<Arena>,
+    pub(crate) scorer: RefCell<Scorer>,
+    pub(crate) stats: RefCell<Box<ShardStats>>,
+    pub(crate) bodies: RefCell<Vec<Vec<u8>>>,
+    pub(crate) metrics_text: RefCell<Bytes>,
+    pub(crate) draining: Cell<bool>,
+    pub(crate) in_flight: Cell<usize>,
+    connections: RefCell<Slab<Weak<Watch>>>,
+    stats_out: Sender<Box<ShardStats>>,
+    events: Sender<Event>,
+    gauges: Arc<Gauges>,
+    ready: Arc<AtomicBool>,
+}
+
+impl ShardCore {
+    fn new(parts: Parts) -> (Rc<Self>, Mailbox) {
+        let scorer = Scorer::new(
+            parts.served,
+            parts.records,
+            parts.number,
+            parts.nonce,
+            parts.limits.body_bytes_max,
+        );
+        let core = Self {
+            number: parts.number,
+            limits: parts.limits,
+            wheel: RefCell::new(Wheel::new(TIMERS)),
+            arena: RefCell::default(),
+            scorer: RefCell::new(scorer),
+            stats: RefCell::default(),
+            bodies: RefCell::default(),
+            metrics_text: RefCell::default(),
+            draining: Cell::new(false),
+            in_flight: Cell::new(0),
+            connections: RefCell::new(Slab::with_capacity(TIMERS)),
+            stats_out: parts.stats,
+            events: parts.events,
+            gauges: parts.gauges,
+            ready: parts.ready,
+        };
+        (Rc::new(core), parts.mailbox)
+    }
+
+    /// Whether `/readyz` says yes.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed) && !self.draining.get()
+    }
+
+    /// Hands a log event to side, or counts it when side is behind.
+    pub(crate) fn tell(&self, event: Event) {
+        if self.events.try_send(event).is_err() {
+            self.stats.borrow_mut().events_dropped += 1;
+        }
+    }
+
+    /// Swaps the full block of counts for an empty one and sends it. If side has gone there is nobody to count for.
+    fn report(&self, empty: Box<ShardStats>) {
+        let full = self.stats.replace(empty);
+        let _ = self.stats_out.try_send(full);
+    }
+
+    fn drain(&self) {
+        self.draining.set(true);
+        let open: Vec<_> = self
+            .connections
+            .borrow()
+            .iter()
+            .filter_map(|(_, watch)| watch.upgrade())
+            .collect();
+        for watch in open {
+            watch.drain();
+        }
+    }
+}
+
+/// Runs a shard on the current thread until it has drained. `started` is called once the reactor runs.
+///
+/// # Errors
+/// When the backend cannot start; `started` has not been called then.
+pub fn run<B: Backend>(parts: Parts, started: impl FnOnce()) -> Result<(), StartError> {
+    B::run(async move {
+        let (core, mailbox) = ShardCore::new(parts);
+        started();
+        let (done, finished) = bounded(1);
+        let for_mail = Rc::clone(&core);
+        // The mailbox has a task of its own, because only an urgent one is woken in time by other threads.
+        B::spawn_urgent(async move {
+            let contained = Contained::new(read_mail::<B>(Rc::clone(&for_mail), mailbox)).await;
+            if contained.is_err() {
+                for_mail.stats.borrow_mut().panics += 1;
+            }
+            let _ = done.send(());
+        });
+        let began = Instant::now();
+        while finished.is_empty() {
+            core.wheel.borrow_mut().advance(began.elapsed());
+            B::sleep(TICK).await;
+        }
+    })
+}
+
+async fn read_mail<B: Backend>(core: Rc<ShardCore>, mailbox: Mailbox) {
+    loop {
+        match mailbox.next().await {
+            Some(Mail::Drain) | None => break,
+            Some(mail) => deliver::<B>(&core, mail),
+        }
+    }
+    core.drain();
+    let deadline = Instant::now() + core.limits.drain;
+    while core.gauges.open_connections() > 0 && Instant::now() < deadline {
+        B::sleep(DRAIN_STEP).await;
+        while let Some(mail) = mailbox.try_next() {
+            deliver::<B>(&core, mail);
+        }
+    }
+}
+
+fn deliver<B: Backend>(core: &Rc<ShardCore>, mail: Mail) {
+    match mail {
+        Mail::Socket(socket) => connection::open::<B>(core, socket),
+        Mail::Model(served) => core.scorer.borrow_mut().swap(served),
+        Mail::Stats(empty) => core.report(empty),
+        Mail::Metrics(text) => *core.metrics_text.borrow_mut() = text,
+        Mail::Drain => {}
+    }
+}

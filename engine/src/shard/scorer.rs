@@ -1,0 +1,142 @@
+//! The part of a shard that scores: the model, its working memory, and the way out for records.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::{Bytes, BytesMut};
+use uuid::Uuid;
+
+use super::arena::Arena;
+use crate::record::{self, Entry, IdSource, frame_bytes_max};
+use crate::score::{Rejection, Timings, Workspace, render};
+use crate::served::Served;
+
+/// What scoring one body came to.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// Scored and recorded: the answer's bytes.
+    Scored {
+        answer: Bytes,
+        score: Option<u8>,
+        timings: Timings,
+    },
+    /// Not a lead: faults are in [`Scorer::workspace`].
+    Rejected(Rejection),
+    /// The record queue is full, so the lead was not answered.
+    QueueFull,
+}
+
+/// See the head of this file.
+#[derive(Debug)]
+pub struct Scorer {
+    served: Arc<Served>,
+    workspace: Workspace,
+    records: record::Producer,
+    ids: IdSource,
+    frame: Vec<u8>,
+    shard: u16,
+}
+
+impl Scorer {
+    pub(super) fn new(
+        served: Arc<Served>,
+        records: record::Producer,
+        shard: u16,
+        nonce: u64,
+        body_bytes_max: usize,
+    ) -> Self {
+        let workspace = Workspace::new(&served, body_bytes_max);
+        let frame = Vec::with_capacity(frame_capacity(&served));
+        Self {
+            served,
+            workspace,
+            records,
+            ids: IdSource::new(shard, nonce),
+            frame,
+            shard,
+        }
+    }
+
+    /// Scores with another model from now on.
+    pub(super) fn swap(&mut self, served: Arc<Served>) {
+        self.workspace.fit(&served);
+        self.frame.reserve(frame_capacity(&served));
+        self.served = served;
+    }
+
+    /// A new id, for a request that came without one.
+    pub(crate) fn next_id(&mut self) -> Uuid {
+        self.ids.next(now_us())
+    }
+
+    pub(crate) fn served(&self) -> &Served {
+        &self.served
+    }
+
+    pub(crate) fn workspace(&self) -> &Workspace {
+        &self.workspace
+    }
+
+    /// Parses, scores, records, and renders the answer, in this order: a score that cannot be recorded is not answered.
+    pub(crate) fn score(&mut self, body: &[u8], request_id: &str, arena: &mut Arena) -> Outcome {
+        let start = Instant::now();
+        if let Err(rejection) = self.workspace.read(&self.served, body) {
+            return Outcome::Rejected(rejection);
+        }
+        let parsed = Instant::now();
+        let score = self.workspace.score(&self.served);
+        let scored = Instant::now();
+        let timings = Timings {
+            parse_ns: nanoseconds(start, parsed),
+            score_ns: nanoseconds(parsed, scored),
+            total_ns: nanoseconds(start, scored),
+        };
+        if !self.record(request_id, score, timings.total_ns) {
+            return Outcome::QueueFull;
+        }
+        let timings = Timings {
+            total_ns: nanoseconds(start, Instant::now()),
+            ..timings
+        };
+        let answer = arena.cut(render::answer_bytes_max(&self.served), |out: &mut BytesMut| {
+            render::answer(out, &self.served, &self.workspace, score, request_id, &timings);
+        });
+        Outcome::Scored { answer, score, timings }
+    }
+
+    fn record(&mut self, request_id: &str, score: Option<u8>, latency_ns: u64) -> bool {
+        let time_us = now_us();
+        let entry = Entry {
+            // Made of this moment, so that records sorted by id are sorted by time.
+            record_id: self.ids.next(time_us),
+            time_us,
+            model: self.served.generation,
+            shard: self.shard,
+            score,
+            latency_ns,
+            lead_id: self.workspace.lead_id(),
+            request_id,
+            margins: self.workspace.margins(),
+            predictions: self.workspace.predictions(),
+            row: self.workspace.row(),
+        };
+        entry.encode(&mut self.frame);
+        self.records.push(&self.frame).is_ok()
+    }
+}
+
+/// Bytes of the longest frame of a model's records.
+fn frame_capacity(served: &Served) -> usize {
+    let model = &served.model;
+    frame_bytes_max(model.margin_len(), model.prediction_len(), model.schema().len())
+}
+
+fn nanoseconds(from: Instant, to: Instant) -> u64 {
+    u64::try_from(to.duration_since(from).as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Microseconds since 1970; 0 for a clock that is set before.
+fn now_us() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}

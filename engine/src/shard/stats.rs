@@ -1,0 +1,180 @@
+//! What a shard counts. One block is filled by the shard, its twin travels: side sends an empty one, the shard swaps it
+//! in and sends the full one back ([`super::mailbox::Mail::Stats`]). So counting needs no atomic and no lock.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use hdrhistogram::Histogram;
+
+/// A route as metrics name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Route {
+    /// `POST /score`
+    Score,
+    /// `GET /healthz`
+    Healthz,
+    /// `GET /readyz`
+    Readyz,
+    /// `GET /metrics`
+    Metrics,
+    /// Anything else: paths are the client's words and would be unbounded labels.
+    Other,
+}
+
+impl Route {
+    /// All routes, by number.
+    pub const ALL: [Self; 5] = [Self::Score, Self::Healthz, Self::Readyz, Self::Metrics, Self::Other];
+
+    /// The label's value.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Score => "/score",
+            Self::Healthz => "/healthz",
+            Self::Readyz => "/readyz",
+            Self::Metrics => "/metrics",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// The statuses we answer with; anything else would be counted in the last place.
+pub const STATUSES: [u16; 11] = [200, 400, 404, 405, 408, 413, 415, 422, 431, 503, 500];
+
+/// A limit of time that closed a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Phase {
+    /// Nothing was said.
+    FirstByte,
+    /// A head did not end.
+    Head,
+    /// A body did not end.
+    Body,
+    /// No further request came.
+    Idle,
+    /// The peer did not read.
+    Write,
+}
+
+impl Phase {
+    /// All phases, by number.
+    pub const ALL: [Self; 5] = [Self::FirstByte, Self::Head, Self::Body, Self::Idle, Self::Write];
+
+    /// The label's value.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::FirstByte => "first_byte",
+            Self::Head => "head",
+            Self::Body => "body",
+            Self::Idle => "idle",
+            Self::Write => "write",
+        }
+    }
+}
+
+/// One shard's counts since the block was last swapped.
+#[derive(Debug, Clone)]
+pub struct ShardStats {
+    /// Answers by [`Route`] and place in [`STATUSES`].
+    pub requests: [[u64; STATUSES.len()]; Route::ALL.len()],
+    /// Scored leads by band; place 0 counts predictions of models without bands.
+    pub scores: [u64; 6],
+    /// Nanoseconds from a complete body to its rendered answer, of scored leads.
+    pub score_ns: Histogram<u64>,
+    /// Connections adopted.
+    pub connections: u64,
+    /// Connections closed by a limit of time, by [`Phase`].
+    pub timeouts: [u64; Phase::ALL.len()],
+    /// Tasks that panicked.
+    pub panics: u64,
+    /// Leads answered 503 because the record queue was full.
+    pub shed: u64,
+    /// Log events dropped because side was behind.
+    pub events_dropped: u64,
+}
+
+impl ShardStats {
+    /// A block of zeros. 1 ns to 60 s with three digits takes about 200 KB.
+    #[must_use]
+    pub fn new() -> Self {
+        let score_ns = Histogram::new_with_bounds(1, 60_000_000_000, 3).expect("the bounds are constants that fit");
+        Self {
+            requests: [[0; STATUSES.len()]; Route::ALL.len()],
+            scores: [0; 6],
+            score_ns,
+            connections: 0,
+            timeouts: [0; Phase::ALL.len()],
+            panics: 0,
+            shed: 0,
+            events_dropped: 0,
+        }
+    }
+
+    /// Back to zeros, without allocating.
+    pub fn clear(&mut self) {
+        self.requests = Default::default();
+        self.scores = [0; 6];
+        self.score_ns.reset();
+        self.connections = 0;
+        self.timeouts = Default::default();
+        (self.panics, self.shed, self.events_dropped) = (0, 0, 0);
+    }
+
+    /// Adds another block to this one.
+    pub fn add(&mut self, other: &Self) {
+        let pairs = self
+            .requests
+            .as_flattened_mut()
+            .iter_mut()
+            .zip(other.requests.as_flattened());
+        let pairs = pairs.chain(self.scores.iter_mut().zip(&other.scores));
+        for (sum, more) in pairs.chain(self.timeouts.iter_mut().zip(&other.timeouts)) {
+            *sum += more;
+        }
+        self.score_ns
+            .add(&other.score_ns)
+            .expect("all blocks have the same bounds");
+        self.connections += other.connections;
+        self.panics += other.panics;
+        self.shed += other.shed;
+        self.events_dropped += other.events_dropped;
+    }
+
+    /// Counts one answer.
+    pub fn answered(&mut self, route: Route, status: u16) {
+        let place = STATUSES
+            .iter()
+            .position(|&known| known == status)
+            .unwrap_or(STATUSES.len() - 1);
+        self.requests[route as usize][place] += 1;
+    }
+
+    /// Counts one scored lead.
+    pub fn scored(&mut self, score: Option<u8>, nanoseconds: u64) {
+        self.scores[usize::from(score.unwrap_or(0)).min(5)] += 1;
+        self.score_ns.saturating_record(nanoseconds.max(1));
+    }
+}
+
+impl Default for ShardStats {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What others may look at while a shard runs.
+#[derive(Debug, Default)]
+pub struct Gauges {
+    /// Open connections, those on their way through the mailbox included. The acceptor adds, the shard takes away.
+    pub connections: AtomicUsize,
+}
+
+impl Gauges {
+    /// Open connections.
+    #[must_use]
+    pub fn open_connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,164 @@
+//! The clock of one connection: which phase it is in and when that phase must end.
+//!
+//! ```text
+//!  accept → FirstByte → Head → (request: no limit of the connection's) → Idle → Head → …
+//!                                   any of them, when the peer does not read: Write; when closing: Linger
+//! ```
+//! `io` reports reads, writes and flushes, `connection` reports requests. The body's limit is not here: it belongs to
+//! a request (an h2 connection has many at once) and is kept by `http::body`.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::task::Context;
+use std::time::Duration;
+
+use super::ShardCore;
+use super::stats::Phase;
+use super::wheel::Timer;
+
+/// Where a connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    FirstByte,
+    Head,
+    Request,
+    Idle,
+    Write,
+    Linger,
+}
+
+/// One connection's phase and deadline.
+pub struct Watch {
+    core: Rc<ShardCore>,
+    timer: Timer,
+    stage: Cell<Stage>,
+    http2: Cell<bool>,
+    in_flight: Cell<u32>,
+}
+
+impl Watch {
+    /// Starts the clock of a connection that has said nothing yet.
+    pub(super) fn new(core: Rc<ShardCore>) -> Rc<Self> {
+        let timer = core.wheel.borrow_mut().insert();
+        let watch = Rc::new(Self {
+            core,
+            timer,
+            stage: Cell::new(Stage::FirstByte),
+            http2: Cell::new(false),
+            in_flight: Cell::new(0),
+        });
+        watch.enter(Stage::FirstByte, watch.core.limits.first_byte);
+        watch
+    }
+
+    fn enter(&self, stage: Stage, limit: Duration) {
+        self.stage.set(stage);
+        self.core.wheel.borrow_mut().set(self.timer, limit);
+    }
+
+    fn enter_idle(&self) {
+        let limits = &self.core.limits;
+        let limit = if self.core.draining.get() {
+            limits.drain_idle.min(limits.idle)
+        } else {
+            limits.idle
+        };
+        self.enter(Stage::Idle, limit);
+    }
+
+    /// The preface is complete: an h2 connection waits for requests from now on, whatever frames it sends meanwhile.
+    pub(super) fn is_http2(&self) {
+        self.http2.set(true);
+        self.enter_idle();
+    }
+
+    /// Bytes came in.
+    pub(super) fn read(&self) {
+        match self.stage.get() {
+            Stage::FirstByte => self.enter(Stage::Head, self.core.limits.head),
+            Stage::Idle if !self.http2.get() => self.enter(Stage::Head, self.core.limits.head),
+            _ => {}
+        }
+    }
+
+    /// A head is complete and its request is being answered.
+    pub(crate) fn request_began(&self) {
+        self.in_flight.set(self.in_flight.get() + 1);
+        if self.stage.get() != Stage::Write {
+            self.stage.set(Stage::Request);
+            self.core.wheel.borrow_mut().clear(self.timer);
+        }
+    }
+
+    /// The response is ready to be written.
+    pub(crate) fn request_ended(&self) {
+        self.in_flight.set(self.in_flight.get().saturating_sub(1));
+    }
+
+    /// The peer does not read what is written to it.
+    pub(super) fn write_blocked(&self) {
+        if !matches!(self.stage.get(), Stage::Write | Stage::Linger) {
+            self.enter(Stage::Write, self.core.limits.write);
+        }
+    }
+
+    /// Everything written so far has left.
+    pub(super) fn flushed(&self) {
+        if matches!(self.stage.get(), Stage::Request | Stage::Write) {
+            if self.in_flight.get() == 0 {
+                self.enter_idle();
+            } else {
+                self.stage.set(Stage::Request);
+                self.core.wheel.borrow_mut().clear(self.timer);
+            }
+        }
+    }
+
+    /// The connection is half-closed and waits for the peer to close too.
+    pub(super) fn lingering(&self) {
+        self.enter(Stage::Linger, self.core.limits.linger);
+    }
+
+    pub(super) fn linger_expired(&self) -> bool {
+        self.stage.get() == Stage::Linger && self.core.wheel.borrow().fired(self.timer)
+    }
+
+    /// No request is being read or answered: closing now interrupts nobody.
+    pub(super) fn is_quiet(&self) -> bool {
+        matches!(self.stage.get(), Stage::FirstByte | Stage::Idle)
+    }
+
+    /// The connection is being closed in an orderly way; what is left to write has the usual limit.
+    pub(super) fn closing(&self) {
+        self.enter(Stage::Write, self.core.limits.write);
+    }
+
+    /// The drain began: whoever is quiet has a short while left.
+    pub(super) fn drain(&self) {
+        if self.is_quiet() {
+            let stage = self.stage.get();
+            self.enter(stage, self.core.limits.drain_idle);
+        }
+        self.core.wheel.borrow_mut().wake(self.timer);
+    }
+
+    /// The phase whose limit has passed, if one has; otherwise the task is woken when it does.
+    pub(super) fn poll_expired(&self, cx: &mut Context<'_>) -> Option<Phase> {
+        if !self.core.wheel.borrow_mut().poll_fired(self.timer, cx) {
+            return None;
+        }
+        match self.stage.get() {
+            Stage::FirstByte => Some(Phase::FirstByte),
+            Stage::Head => Some(Phase::Head),
+            Stage::Idle => Some(Phase::Idle),
+            Stage::Write => Some(Phase::Write),
+            Stage::Request | Stage::Linger => None,
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.core.wheel.borrow_mut().remove(self.timer);
+    }
+}

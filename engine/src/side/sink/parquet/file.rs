@@ -1,0 +1,190 @@
+//! One file from its first record to its place.
+//!
+//! Encoding goes into memory; from there bytes go to the temporary file at a place of their own, so that a write that
+//! failed half-way is simply written again. Each stage is reached once and can be attempted any number of times.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use ::parquet::arrow::ArrowWriter;
+
+use super::SinkError;
+use super::folder::{Folder, Temp};
+use super::layout::{Layout, Rows};
+use crate::record::Frame;
+use crate::side::calendar::{civil, hour_of};
+
+/// A file is finished when it is this large, whatever its rows: 65,536 features fill a gigabyte with 2,000 of them.
+const FILE_BYTES_MAX: u64 = 1 << 30;
+
+const NEVER_FAILS: &str = "encoding into memory fails only when schema and columns disagree";
+
+/// How far a file has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// It takes records.
+    Filling,
+    /// It is encoded to its end.
+    Encoded,
+    /// It is on the disk, under its temporary name.
+    Synced,
+    /// It has its name, which a crash of the host might still take from it.
+    Renamed,
+    /// It is there.
+    Published,
+}
+
+pub(super) struct Open {
+    layout: Arc<Layout>,
+    hour: i64,
+    folders: [String; 2],
+    name: String,
+    rows: Rows,
+    writer: Option<ArrowWriter<Vec<u8>>>,
+    /// Encoded bytes that are not in the file yet.
+    encoded: Vec<u8>,
+    temp: Option<Temp>,
+    stage: Stage,
+    records: u64,
+    due: Instant,
+}
+
+impl Open {
+    /// A file named after its first record.
+    pub(super) fn new(layout: Arc<Layout>, first: &Frame<'_>, due: Instant) -> Self {
+        let at = civil(first.time_us);
+        let (date, time) = (
+            format!("{:04}{:02}{:02}", at.year, at.month, at.day),
+            format!("{:02}{:02}{:02}{:06}", at.hour, at.minute, at.second, at.microsecond),
+        );
+        Self {
+            hour: hour_of(first.time_us),
+            folders: [
+                format!("date={:04}-{:02}-{:02}", at.year, at.month, at.day),
+                format!("hour={:02}", at.hour),
+            ],
+            name: format!("{date}T{time}Z-{}.parquet", first.record_id),
+            rows: Rows::new(&layout),
+            writer: None,
+            encoded: Vec::new(),
+            temp: None,
+            stage: Stage::Filling,
+            records: 0,
+            due,
+            layout,
+        }
+    }
+
+    pub(super) fn is_open_for(&self, hour: i64, generation: u32) -> bool {
+        self.stage == Stage::Filling && self.hour == hour && self.layout.generation() == generation
+    }
+
+    pub(super) fn records(&self) -> u64 {
+        self.records
+    }
+
+    pub(super) fn due(&self) -> Instant {
+        self.due
+    }
+
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.due <= now || !self.encoded.is_empty()
+    }
+
+    pub(super) fn is_published(&self) -> bool {
+        self.stage == Stage::Published
+    }
+
+    pub(super) fn end_by(&mut self, when: Instant) {
+        self.due = self.due.min(when);
+    }
+
+    /// Takes a record. No file is touched.
+    pub(super) fn push(&mut self, record: &Frame<'_>) {
+        debug_assert_eq!(self.stage, Stage::Filling, "a file that has ended takes no records");
+        self.rows.push(record);
+        self.records += 1;
+        if self.rows.is_full(&self.layout) {
+            self.encode();
+        }
+    }
+
+    fn encode(&mut self) {
+        let batch = self.rows.take(&self.layout);
+        let writer = self.writer.get_or_insert_with(|| {
+            let (schema, properties) = (self.layout.schema(), self.layout.properties());
+            ArrowWriter::try_new(Vec::new(), schema, Some(properties)).expect(NEVER_FAILS)
+        });
+        writer.write(&batch).expect(NEVER_FAILS);
+        writer.sync().expect(NEVER_FAILS);
+        // Whole row groups come out; the one that is filling stays with the writer.
+        let bytes = std::mem::take(writer.inner_mut());
+        self.add_encoded(bytes);
+    }
+
+    /// Moves where it can: a row group may be 64 MiB.
+    fn add_encoded(&mut self, mut bytes: Vec<u8>) {
+        if self.encoded.is_empty() {
+            self.encoded = bytes;
+        } else {
+            self.encoded.append(&mut bytes);
+        }
+    }
+
+    /// Brings the file as far as it should be by now.
+    ///
+    /// # Errors
+    /// What the file system refused; the file is where it was, and this can be called again.
+    pub(super) fn advance(&mut self, folder: &mut Folder, now: Instant) -> Result<(), SinkError> {
+        if self.stage == Stage::Filling && self.due <= now {
+            self.encode();
+            let writer = self.writer.take().expect("encoding has made it");
+            self.add_encoded(writer.into_inner().expect(NEVER_FAILS));
+            self.stage = Stage::Encoded;
+        }
+        self.write(folder)?;
+        if self.stage == Stage::Encoded {
+            self.temp(folder)?.sync(folder)?;
+            self.stage = Stage::Synced;
+        }
+        if self.stage == Stage::Synced {
+            let (folders, name) = (self.folders.clone(), self.name.clone());
+            let temp = self.temp(folder)?;
+            if temp.is_gone() {
+                // Its folder was removed under it. The bytes are still ours, through the descriptor.
+                temp.renew(folder)?;
+            }
+            folder.publish(temp, &folders, &name)?;
+            self.stage = Stage::Renamed;
+        }
+        if self.stage == Stage::Renamed {
+            folder.sync_place(&self.folders)?;
+            self.stage = Stage::Published;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, folder: &mut Folder) -> Result<(), SinkError> {
+        if self.encoded.is_empty() {
+            return Ok(());
+        }
+        if self.temp.is_none() {
+            self.temp = Some(folder.create()?);
+        }
+        let temp = self.temp.as_mut().expect("it was created above");
+        temp.append(&self.encoded)?;
+        self.encoded = Vec::new();
+        if temp.bytes() >= FILE_BYTES_MAX && self.stage == Stage::Filling {
+            // Taken up at the next look at what is due.
+            self.due = self.due.min(Instant::now());
+        }
+        Ok(())
+    }
+
+    fn temp(&mut self, folder: &mut Folder) -> Result<&mut Temp, SinkError> {
+        if self.temp.is_none() {
+            self.temp = Some(folder.create()?);
+        }
+        Ok(self.temp.as_mut().expect("it was created above"))
+    }
+}

@@ -1,0 +1,130 @@
+//! The sink that writes Parquet files.
+//!
+//! ```text
+//!  record ─▶ rows ─▶ row group, encoded in memory ─▶ tmp/<own name>.tmp ─fsync─ rename ─▶ scores/date=…/hour=…/<name>.parquet
+//!            8,192       65,536 rows or 64 MiB          (locked while open)                 (complete, or not there)
+//! ```
+//! One file for each hour of the records' own time and each model; records of two shards cross an hour's end in any
+//! order, so the old hour's file stays open a moment longer. Encoding never touches the disk and so never fails; what
+//! touches the disk can be repeated at any step. While one file cannot be written, nothing more is taken.
+
+mod file;
+mod folder;
+mod layout;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use self::file::Open;
+use self::folder::Folder;
+use self::layout::Layout;
+use super::{Delivery, Sink, SinkError};
+use crate::config::Records;
+use crate::record::Frame;
+use crate::served::Served;
+use crate::side::calendar::hour_of;
+
+/// How long a file stays open for stragglers after the first record of a later one.
+const STRAGGLERS: Duration = Duration::from_secs(2);
+
+/// Files that are open at once: this hour's and the one before, of two models.
+const OPEN_MAX: usize = 4;
+
+/// Writes files under `<data_dir>/scores`.
+pub(super) struct Parquet {
+    folder: Folder,
+    roll_rows: u64,
+    roll_after: Duration,
+    open: Vec<Open>,
+    layout: Option<Arc<Layout>>,
+    delivered: Delivery,
+}
+
+impl Parquet {
+    pub(super) fn open(records: &Records) -> Result<Self, SinkError> {
+        Ok(Self {
+            folder: Folder::open(&records.data_dir)?,
+            roll_rows: (records.roll_rows as u64).max(1),
+            roll_after: records.roll_after,
+            open: Vec::with_capacity(OPEN_MAX),
+            layout: None,
+            delivered: Delivery::default(),
+        })
+    }
+
+    /// Writes what must be written before anything else is taken, and moves finished files to their place.
+    fn settle(&mut self, now: Instant) -> Result<(), SinkError> {
+        while let Some(place) = self.open.iter().position(|file| file.is_due(now)) {
+            self.open[place].advance(&mut self.folder, now)?;
+            if self.open[place].is_published() {
+                let file = self.open.swap_remove(place);
+                self.delivered.records += file.records();
+                self.delivered.files += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn layout(&mut self, model: &Arc<Served>) -> Arc<Layout> {
+        match &self.layout {
+            Some(layout) if layout.generation() == model.generation => Arc::clone(layout),
+            _ => Arc::clone(self.layout.insert(Arc::new(Layout::new(model)))),
+        }
+    }
+
+    /// The file a record belongs into. A new one makes all others ones that end soon.
+    fn place(&mut self, record: &Frame<'_>, model: &Arc<Served>, now: Instant) -> Result<usize, SinkError> {
+        let hour = hour_of(record.time_us);
+        let same = |file: &Open| file.is_open_for(hour, model.generation);
+        if let Some(place) = self.open.iter().position(same) {
+            return Ok(place);
+        }
+        for file in &mut self.open {
+            file.end_by(now + STRAGGLERS);
+        }
+        while self.open.len() >= OPEN_MAX {
+            self.open[0].end_by(now);
+            self.settle(now)?;
+        }
+        let layout = self.layout(model);
+        self.open.push(Open::new(layout, record, now + self.roll_after));
+        Ok(self.open.len() - 1)
+    }
+}
+
+impl Sink for Parquet {
+    fn take(&mut self, record: &Frame<'_>, model: &Arc<Served>, now: Instant) -> Result<(), SinkError> {
+        layout::check(record, &model.model)?;
+        self.settle(now)?;
+        let place = self.place(record, model, now)?;
+        let file = &mut self.open[place];
+        file.push(record);
+        if file.records() >= self.roll_rows {
+            file.end_by(now);
+        }
+        Ok(())
+    }
+
+    fn due(&self) -> Option<Instant> {
+        self.open.iter().map(Open::due).min()
+    }
+
+    fn deliver(&mut self, now: Instant) -> Result<(), SinkError> {
+        self.settle(now)
+    }
+
+    fn flush(&mut self) -> Result<(), SinkError> {
+        let now = Instant::now();
+        for file in &mut self.open {
+            file.end_by(now);
+        }
+        self.settle(now)
+    }
+
+    fn delivered(&self) -> Delivery {
+        self.delivered
+    }
+}

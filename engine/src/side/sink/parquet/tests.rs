@@ -1,0 +1,474 @@
+//! Files are read back with the Parquet reader; folders are taken away under the sink.
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int8Type, TimestampMicrosecondType, UInt16Type};
+
+use super::*;
+use crate::config::SinkKind;
+use crate::record::{Entry, decode};
+use crate::side::testing::{Recorder, TestDir, logistic, say, softprob};
+
+/// 2025-11-24 16:00:00 UTC.
+const NOW_US: i64 = 1_764_000_000_000_000;
+const HOUR_US: i64 = 3_600_000_000;
+const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+
+fn sink(dir: &TestDir, roll_rows: usize) -> Parquet {
+    Parquet::open(&Records {
+        sink: SinkKind::Parquet,
+        data_dir: dir.path().to_path_buf(),
+        roll_rows,
+        ..Records::default()
+    })
+    .unwrap()
+}
+
+fn read(path: &Path) -> RecordBatch {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap();
+    let schema = Arc::clone(reader.schema());
+    let batches: Vec<_> = reader.build().unwrap().map(Result::unwrap).collect();
+    assert!(!batches.is_empty(), "{} is empty", path.display());
+    if batches.len() == 1 {
+        return batches.into_iter().next().unwrap();
+    }
+    // Larger files are only counted.
+    let rows = batches.iter().map(RecordBatch::num_rows).sum();
+    let options = arrow_array::RecordBatchOptions::new().with_row_count(Some(rows));
+    let none = Arc::new(schema.project(&[]).unwrap());
+    RecordBatch::try_new_with_options(none, vec![], &options).unwrap()
+}
+
+fn rows(dir: &TestDir) -> usize {
+    dir.files().iter().map(|path| read(path).num_rows()).sum()
+}
+
+fn floats(batch: &RecordBatch, name: &str) -> Vec<Option<u64>> {
+    let column = batch.column_by_name(name).unwrap().as_primitive::<Float64Type>();
+    column.iter().map(|value| value.map(f64::to_bits)).collect()
+}
+
+fn texts(batch: &RecordBatch, name: &str) -> Vec<String> {
+    let column = batch.column_by_name(name).unwrap().as_string::<i32>();
+    column.iter().map(|text| text.unwrap().to_owned()).collect()
+}
+
+#[test]
+fn every_value_comes_back() {
+    let dir = TestDir::new("values");
+    let mut sink = sink(&dir, 1000);
+    let model = logistic(["a", "lead_id", "Größe 🦀", "x.y"], 3);
+    let id = uuid::Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001);
+    let first = Entry {
+        record_id: id,
+        time_us: NOW_US + 123_456,
+        model: 3,
+        shard: 255,
+        score: Some(5),
+        latency_ns: 1_234,
+        lead_id: "Bärbel 🦀",
+        request_id: "request-1",
+        margins: &[-0.0],
+        predictions: &[0.1 + 0.2],
+        row: &[f64::NAN, -0.0, f64::MIN_POSITIVE / 4.0, f64::INFINITY],
+    };
+    let second = Entry {
+        score: None,
+        lead_id: "",
+        margins: &[f64::NAN],
+        row: &[1.0, 2.0, 3.0, f64::from_bits(0x7FF0_0000_0000_0001)],
+        ..first
+    };
+    for entry in [first, second] {
+        let mut bytes = Vec::new();
+        entry.encode(&mut bytes);
+        sink.take(&decode(&bytes).unwrap().0, &model, Instant::now()).unwrap();
+    }
+    sink.flush().unwrap();
+
+    let files = dir.files();
+    assert_eq!(files.len(), 1);
+    let expected = format!("scores/date=2025-11-24/hour=16/20251124T160000123456Z-{id}.parquet");
+    assert_eq!(
+        files[0].strip_prefix(dir.path()).unwrap().to_str(),
+        Some(expected.as_str())
+    );
+    let batch = read(&files[0]);
+    let schema = batch.schema();
+    let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    let fixed = "record_id time lead_id request_id model model_version margin prediction score latency_us shard";
+    assert_eq!(names[..11].join(" "), fixed);
+    assert_eq!(names[11..], ["a", "feature.lead_id", "Größe 🦀", "x.y"]);
+    assert_eq!(texts(&batch, "record_id"), [id.to_string(), id.to_string()]);
+    assert_eq!(texts(&batch, "lead_id"), ["Bärbel 🦀", ""]);
+    assert_eq!(texts(&batch, "request_id"), ["request-1", "request-1"]);
+    assert_eq!(texts(&batch, "model"), ["logistic", "logistic"]);
+    assert_eq!(texts(&batch, "model_version")[0], model.model.version());
+    assert_eq!(
+        floats(&batch, "margin"),
+        [Some((-0.0_f64).to_bits()), Some(f64::NAN.to_bits())]
+    );
+    assert_eq!(floats(&batch, "prediction")[0], Some((0.1_f64 + 0.2).to_bits()));
+    assert_eq!(floats(&batch, "latency_us")[0], Some(1.234_f64.to_bits()));
+    assert_eq!(floats(&batch, "a"), [None, Some(1.0_f64.to_bits())]);
+    assert_eq!(
+        floats(&batch, "feature.lead_id"),
+        [Some((-0.0_f64).to_bits()), Some(2.0_f64.to_bits())]
+    );
+    assert_eq!(floats(&batch, "Größe 🦀")[0], Some((f64::MIN_POSITIVE / 4.0).to_bits()));
+    assert_eq!(floats(&batch, "x.y"), [Some(f64::INFINITY.to_bits()), None]);
+    let scores = batch.column_by_name("score").unwrap().as_primitive::<Int8Type>();
+    assert_eq!(scores.iter().collect::<Vec<_>>(), [Some(5), None]);
+    let shards = batch.column_by_name("shard").unwrap().as_primitive::<UInt16Type>();
+    assert_eq!(shards.values().to_vec(), [255, 255]);
+    let times = batch
+        .column_by_name("time")
+        .unwrap()
+        .as_primitive::<TimestampMicrosecondType>();
+    assert_eq!((times.value(0), times.timezone()), (NOW_US + 123_456, Some("UTC")));
+}
+
+#[test]
+fn several_outputs_are_lists() {
+    let dir = TestDir::new("lists");
+    let mut sink = sink(&dir, 1000);
+    let model = softprob(NAMES, 1);
+    let mut recorder = Recorder::new(&model, 0);
+    for number in 0..3 {
+        sink.take(&recorder.frame(NOW_US, number), &model, Instant::now())
+            .unwrap();
+    }
+    sink.flush().unwrap();
+    let batch = read(&dir.files()[0]);
+    for (name, expected) in [("margin", 2.25), ("prediction", 2.0 / 7.0)] {
+        let column = batch.column_by_name(name).unwrap().as_list::<i32>();
+        let last = column.value(2);
+        let values: Vec<u64> = last
+            .as_primitive::<Float64Type>()
+            .values()
+            .iter()
+            .map(|x| x.to_bits())
+            .collect();
+        assert_eq!(values, [f64::to_bits(expected); 3]);
+    }
+}
+
+#[test]
+fn files_end_by_rows_and_by_age() {
+    let dir = TestDir::new("rolls");
+    let mut sink = sink(&dir, 10);
+    let model = logistic(NAMES, 1);
+    let mut recorder = Recorder::new(&model, 0);
+    let now = Instant::now();
+    for number in 0..25 {
+        sink.take(&recorder.frame(NOW_US, number), &model, now).unwrap();
+    }
+    assert_eq!(sink.delivered(), Delivery { records: 20, files: 2 });
+    assert_eq!(sink.due(), Some(now + Records::default().roll_after));
+    sink.deliver(now + Records::default().roll_after).unwrap();
+    assert_eq!(sink.delivered(), Delivery { records: 25, files: 3 });
+    let counts: Vec<usize> = dir.files().iter().map(|path| read(path).num_rows()).collect();
+    assert_eq!(counts, [10, 10, 5]);
+    assert!(dir.temporary().is_empty());
+}
+
+#[test]
+fn hours_and_models_have_files_of_their_own() {
+    let dir = TestDir::new("hours");
+    let mut sink = sink(&dir, 1000);
+    let (old, new) = (logistic(NAMES, 1), softprob(NAMES, 2));
+    let (mut first, mut second) = (Recorder::new(&old, 0), Recorder::new(&old, 1));
+    let now = Instant::now();
+    // Two shards cross an hour's end, one a little before the other.
+    for step in 0..20 {
+        let ahead = NOW_US + HOUR_US - 10 + step;
+        sink.take(&first.frame(ahead, 1), &old, now).unwrap();
+        sink.take(&second.frame(ahead - 3, 2), &old, now).unwrap();
+    }
+    assert_eq!(sink.delivered().files, 0);
+    // The old hour waits for stragglers only, the new one for its age.
+    assert_eq!(sink.due(), Some(now + STRAGGLERS));
+    sink.deliver(now + STRAGGLERS).unwrap();
+    assert_eq!(sink.delivered(), Delivery { records: 23, files: 1 });
+    let mut third = Recorder::new(&new, 0);
+    sink.take(&third.frame(NOW_US + HOUR_US + 50, 1), &new, now + STRAGGLERS)
+        .unwrap();
+    sink.flush().unwrap();
+    assert_eq!(sink.delivered(), Delivery { records: 41, files: 3 });
+    for path in dir.files() {
+        let batch = read(&path);
+        let times = batch
+            .column_by_name("time")
+            .unwrap()
+            .as_primitive::<TimestampMicrosecondType>();
+        let hour = if path.to_str().unwrap().contains("hour=16") {
+            0
+        } else {
+            1
+        };
+        assert!(
+            times
+                .values()
+                .iter()
+                .all(|&time_us| (time_us - NOW_US) / HOUR_US == hour)
+        );
+    }
+}
+
+#[test]
+fn more_hours_than_may_be_open_are_no_trouble() {
+    let dir = TestDir::new("many-hours");
+    let mut sink = sink(&dir, 1000);
+    let model = logistic(NAMES, 1);
+    let mut recorder = Recorder::new(&model, 0);
+    let now = Instant::now();
+    for number in 0..50 {
+        sink.take(
+            &recorder.frame(NOW_US + i64::from(number % 10) * HOUR_US, number),
+            &model,
+            now,
+        )
+        .unwrap();
+        assert!(sink.open.len() <= OPEN_MAX);
+    }
+    sink.flush().unwrap();
+    assert_eq!((sink.delivered().records, rows(&dir)), (50, 50));
+}
+
+#[test]
+fn row_groups_reach_the_disk_before_the_file_ends() {
+    let dir = TestDir::new("groups");
+    let mut sink = sink(&dir, 1_000_000);
+    let model = logistic(NAMES, 1);
+    let mut recorder = Recorder::new(&model, 0);
+    let count = 150_000_u32;
+    for number in 0..count {
+        sink.take(&recorder.frame(NOW_US, number), &model, Instant::now())
+            .unwrap();
+    }
+    assert!(dir.files().is_empty());
+    assert!(fs::metadata(&dir.temporary()[0]).unwrap().len() > 100_000);
+    // The folder is cleaned up by someone in the middle of a file.
+    fs::remove_dir_all(dir.path().join("tmp")).unwrap();
+    sink.flush().unwrap();
+    assert_eq!(rows(&dir), 150_000);
+    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&dir.files()[0]).unwrap()).unwrap();
+    assert_eq!(reader.metadata().num_row_groups(), 3);
+    assert!(dir.temporary().is_empty());
+}
+
+#[test]
+fn a_finished_file_survives_the_removal_of_its_folder() {
+    let dir = TestDir::new("finished");
+    let mut sink = sink(&dir, 1000);
+    let model = logistic(NAMES, 1);
+    sink.take(&Recorder::new(&model, 0).frame(NOW_US, 1), &model, Instant::now())
+        .unwrap();
+    let scores = dir.path().join("scores");
+    fs::remove_dir(&scores).unwrap();
+    fs::write(&scores, "in the way").unwrap();
+    assert!(sink.flush().is_err());
+    assert_eq!(dir.temporary().len(), 1);
+    fs::remove_dir_all(dir.path().join("tmp")).unwrap();
+    fs::remove_file(&scores).unwrap();
+    sink.flush().unwrap();
+    assert_eq!((sink.delivered().records, rows(&dir)), (1, 1));
+    assert!(dir.temporary().is_empty());
+}
+
+#[test]
+fn a_record_that_does_not_fit_its_model_is_refused() {
+    let dir = TestDir::new("unfit");
+    let mut sink = sink(&dir, 10);
+    let (one, three) = (logistic(NAMES, 1), softprob(NAMES, 1));
+    let mut recorder = Recorder::new(&three, 0);
+    let result = sink.take(&recorder.frame(NOW_US, 1), &one, Instant::now());
+    assert!(matches!(result, Err(SinkError::Unfit(_))));
+    sink.flush().unwrap();
+    assert!(dir.files().is_empty());
+}
+
+/// Takes a path away, has the sink refuse, and gives the path back.
+fn outlives(name: &str, block: impl Fn(&Path), unblock: impl Fn(&Path)) {
+    let dir = TestDir::new(name);
+    let mut sink = sink(&dir, 10);
+    let model = logistic(NAMES, 1);
+    let mut recorder = Recorder::new(&model, 0);
+    let mut taken = 0_u32;
+    for round in 0..3 {
+        block(dir.path());
+        let mut refused = 0;
+        for _ in 0..25 {
+            match sink.take(&recorder.frame(NOW_US, taken), &model, Instant::now()) {
+                Ok(()) => taken += 1,
+                Err(SinkError::File { .. }) => refused += 1,
+                Err(other) => panic!("{other}"),
+            }
+        }
+        assert!(refused > 0, "nothing was refused in round {round}");
+        assert!(sink.flush().is_err());
+        assert!(sink.due().is_some_and(|due| due <= Instant::now()));
+        unblock(dir.path());
+        sink.deliver(Instant::now()).unwrap();
+    }
+    sink.flush().unwrap();
+    assert_eq!(
+        (sink.delivered().records, rows(&dir)),
+        (u64::from(taken), taken as usize)
+    );
+    let mut leads: Vec<String> = dir
+        .files()
+        .iter()
+        .flat_map(|path| texts(&read(path), "lead_id"))
+        .collect();
+    leads.sort_unstable();
+    let mut expected: Vec<String> = (0..taken).map(|number| format!("lead-{number}")).collect();
+    expected.sort_unstable();
+    assert_eq!(leads, expected, "each record is there once");
+}
+
+#[test]
+fn a_folder_that_becomes_a_file_loses_nothing() {
+    for folder in ["scores", "tmp"] {
+        let block = |dir: &Path| {
+            fs::rename(dir.join(folder), dir.join("aside")).unwrap();
+            fs::write(dir.join(folder), "in the way").unwrap();
+        };
+        let unblock = |dir: &Path| {
+            fs::remove_file(dir.join(folder)).unwrap();
+            fs::rename(dir.join("aside"), dir.join(folder)).unwrap();
+        };
+        outlives(folder, block, unblock);
+    }
+}
+
+#[test]
+fn an_hour_that_is_a_file_loses_nothing() {
+    let block = |dir: &Path| {
+        let date = dir.join("scores/date=2025-11-24");
+        let _ = fs::rename(&date, dir.join("aside"));
+        fs::write(date, "in the way").unwrap();
+    };
+    let unblock = |dir: &Path| {
+        fs::remove_file(dir.join("scores/date=2025-11-24")).unwrap();
+        let _ = fs::rename(dir.join("aside"), dir.join("scores/date=2025-11-24"));
+    };
+    outlives("hour", block, unblock);
+}
+
+#[test]
+fn what_a_dead_process_left_is_removed_and_what_a_living_one_writes_is_not() {
+    let dir = TestDir::new("stale");
+    let model = logistic(NAMES, 1);
+    let mut recorder = Recorder::new(&model, 0);
+    let mut alive = sink(&dir, 1_000_000);
+    for number in 0..70_000 {
+        alive
+            .take(&recorder.frame(NOW_US, number), &model, Instant::now())
+            .unwrap();
+    }
+    let living = dir.temporary();
+    assert_eq!(living.len(), 1);
+    let dead = dir.path().join("tmp/1-abc-1.tmp");
+    let foreign = dir.path().join("tmp/notes.txt");
+    fs::write(&dead, "PAR1").unwrap();
+    fs::write(&foreign, "mine").unwrap();
+
+    let mut other = sink(&dir, 10);
+    assert!(!dead.exists() && foreign.exists() && living[0].exists());
+    other
+        .take(&recorder.frame(NOW_US, 70_000), &model, Instant::now())
+        .unwrap();
+    other.flush().unwrap();
+    alive.flush().unwrap();
+    assert_eq!(rows(&dir), 70_001);
+
+    // A process that ends without finishing leaves a file, and its lock goes with it.
+    let mut dying = sink(&dir, 1_000_000);
+    for number in 0..70_000 {
+        dying
+            .take(&recorder.frame(NOW_US, number), &model, Instant::now())
+            .unwrap();
+    }
+    drop(dying);
+    assert_eq!(dir.temporary().len(), 2);
+    drop(sink(&dir, 10));
+    assert_eq!(dir.temporary(), [foreign]);
+}
+
+#[test]
+fn a_folder_that_cannot_be_used_is_found_at_start() {
+    let dir = TestDir::new("open");
+    let file = dir.path().join("file");
+    fs::write(&file, "in the way").unwrap();
+    let records = Records {
+        data_dir: file,
+        ..Records::default()
+    };
+    let error = Parquet::open(&records).map(|_| ()).unwrap_err();
+    assert!(error.to_string().contains("file/scores"), "{error}");
+}
+
+/// A small disk over a folder, as long as it is held.
+struct SmallDisk<'a>(&'a Path);
+
+impl<'a> SmallDisk<'a> {
+    /// None when this user may not mount.
+    fn mount(folder: &'a Path) -> Option<Self> {
+        run("mount", &["-t", "tmpfs", "-o", "size=2m", "tmpfs"], folder).then_some(Self(folder))
+    }
+}
+
+impl Drop for SmallDisk<'_> {
+    fn drop(&mut self) {
+        run("umount", &[], self.0);
+    }
+}
+
+fn run(program: &str, arguments: &[&str], folder: &Path) -> bool {
+    let mut command = std::process::Command::new(program);
+    let status = command
+        .args(arguments)
+        .arg(folder)
+        .stderr(std::process::Stdio::null())
+        .status();
+    status.is_ok_and(|status| status.success())
+}
+
+#[test]
+fn a_full_disk_loses_nothing() {
+    let dir = TestDir::new("full");
+    let Some(_disk) = SmallDisk::mount(dir.path()) else {
+        return say("SKIPPED: A FULL DISK IS NOT TRIED, FOR THIS USER MAY NOT MOUNT A SMALL ONE");
+    };
+    let mut sink = sink(&dir, 20_000);
+    let model = logistic(NAMES, 1);
+    let mut recorder = Recorder::new(&model, 0);
+    let ballast = dir.path().join("ballast");
+    fs::write(&ballast, vec![1; 1_900_000]).unwrap();
+    let mut refused = 0;
+    let mut taken = 0_u32;
+    for _ in 0..60_000 {
+        match sink.take(&recorder.frame(NOW_US, taken), &model, Instant::now()) {
+            Ok(()) => taken += 1,
+            Err(error) => {
+                refused += 1;
+                assert!(error.to_string().contains("No space left"), "{error}");
+                if refused == 5 {
+                    fs::remove_file(&ballast).unwrap();
+                }
+            }
+        }
+    }
+    sink.flush().unwrap();
+    assert_eq!(refused, 5);
+    assert_eq!(
+        (sink.delivered().records, rows(&dir)),
+        (u64::from(taken), taken as usize)
+    );
+    assert!(dir.temporary().is_empty());
+}

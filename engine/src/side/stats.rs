@@ -1,0 +1,219 @@
+//! Collects what the shards count and gives them the text of `/metrics`.
+//!
+//! Two blocks of counts exist for a shard: it fills one, the other travels. Side sends it empty and gets the full one
+//! back, so neither waits for the other and nothing is allocated after the start.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use crossbeam_channel::Receiver;
+use hdrhistogram::Histogram;
+use tokio::time::MissedTickBehavior;
+
+use super::counts::{Counts, Stop};
+use super::metrics::{BUCKETS_NS, Facts, Gauge, Reading};
+use super::process::Process;
+use crate::shard::mailbox::{Address, Mail};
+use crate::shard::stats::{Gauges, ShardStats};
+
+/// How often the counts are collected.
+const TICK: Duration = Duration::from_millis(500);
+
+/// A shard swaps blocks within a turn of its loop; after this the full one is usually back.
+const ROUND_TRIP: Duration = Duration::from_millis(20);
+
+/// Recent quantiles are those of this span and of the one before it that ended last: 5 to 10 seconds.
+const SPAN: Duration = Duration::from_secs(5);
+
+/// The process is looked at every so many ticks: with 10,000 connections that takes a millisecond or two.
+const PROCESS_TICKS: u32 = 10;
+
+/// Side's end of one shard's counts.
+pub(super) struct Link {
+    address: Address,
+    full: Receiver<Box<ShardStats>>,
+    gauges: Arc<Gauges>,
+    queue_capacity_bytes: usize,
+    /// The travelling block, while it is here.
+    spare: Option<Box<ShardStats>>,
+    requests: u64,
+    connections: u64,
+}
+
+impl Link {
+    pub(super) fn new(
+        address: Address,
+        full: Receiver<Box<ShardStats>>,
+        gauges: Arc<Gauges>,
+        queue_capacity_bytes: usize,
+    ) -> Self {
+        Self {
+            address,
+            full,
+            gauges,
+            queue_capacity_bytes,
+            spare: Some(Box::default()),
+            requests: 0,
+            connections: 0,
+        }
+    }
+}
+
+/// Latencies of scored leads, of all shards.
+pub(super) struct Latency {
+    /// Scores at or below each of [`BUCKETS_NS`] and above the one before.
+    pub(super) buckets: [u64; BUCKETS_NS.len()],
+    pub(super) sum_seconds: f64,
+    span: Histogram<u64>,
+    span_before: Histogram<u64>,
+    span_began: Instant,
+    /// Both spans, for reading.
+    pub(super) recent: Histogram<u64>,
+}
+
+impl Latency {
+    pub(super) fn new() -> Self {
+        let empty = ShardStats::new().score_ns;
+        Self {
+            buckets: [0; BUCKETS_NS.len()],
+            sum_seconds: 0.0,
+            span: empty.clone(),
+            span_before: empty.clone(),
+            span_began: Instant::now(),
+            recent: empty,
+        }
+    }
+
+    pub(super) fn add(&mut self, block: &Histogram<u64>) {
+        for value in block.iter_recorded() {
+            // The block holds values to three digits; the lowest of them keeps "at or below" true for round numbers.
+            let value_ns = block.lowest_equivalent(value.value_iterated_to());
+            let bucket = BUCKETS_NS.partition_point(|&bound_ns| bound_ns < value_ns);
+            if let Some(count) = self.buckets.get_mut(bucket) {
+                *count += value.count_at_value();
+            }
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a count of scores between two ticks")]
+        let sum_ns = block.mean() * block.len() as f64;
+        self.sum_seconds += sum_ns * 1e-9;
+        self.span.add(block).expect("all blocks have the same bounds");
+    }
+
+    #[cfg(test)]
+    pub(super) fn span_began(&self) -> Instant {
+        self.span_began
+    }
+
+    pub(super) fn settle(&mut self, now: Instant) {
+        self.recent.reset();
+        for part in [&self.span, &self.span_before] {
+            self.recent.add(part).expect("all blocks have the same bounds");
+        }
+        if now.duration_since(self.span_began) >= SPAN {
+            std::mem::swap(&mut self.span, &mut self.span_before);
+            self.span.reset();
+            self.span_began = now;
+        }
+    }
+}
+
+pub(super) struct Stats {
+    links: Vec<Link>,
+    facts: Facts,
+    counts: Arc<Counts>,
+    totals: ShardStats,
+    latency: Latency,
+    process: Process,
+    ticks: u32,
+}
+
+impl Stats {
+    pub(super) fn new(links: Vec<Link>, facts: Facts, counts: Arc<Counts>) -> Self {
+        Self {
+            links,
+            facts,
+            counts,
+            totals: ShardStats::new(),
+            latency: Latency::new(),
+            process: Process::look(),
+            ticks: 0,
+        }
+    }
+
+    /// Collects and publishes until the end. The shards have ended by then, so there is nobody to publish to.
+    pub(super) async fn run(mut self, stop: &Stop) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while !stop.is_set() {
+            tokio::select! {
+                _ = tick.tick() => {}
+                // Only to notice the end soon.
+                () = tokio::time::sleep(Duration::from_millis(20)) => continue,
+            }
+            self.send_empty_blocks();
+            tokio::time::sleep(ROUND_TRIP).await;
+            self.collect();
+            self.ticks = (self.ticks + 1) % PROCESS_TICKS;
+            if self.ticks == 0 {
+                self.process = Process::look();
+            }
+            self.publish();
+        }
+    }
+
+    pub(super) fn send_empty_blocks(&mut self) {
+        // What came after the last look comes first: its block is the one to send.
+        self.collect();
+        for link in &mut self.links {
+            let Some(block) = link.spare.take() else { continue };
+            if let Err(Mail::Stats(block)) = link.address.send(Mail::Stats(block)) {
+                link.spare = Some(block);
+            }
+        }
+    }
+
+    pub(super) fn collect(&mut self) {
+        for link in &mut self.links {
+            while let Ok(mut block) = link.full.try_recv() {
+                link.requests += block.requests.as_flattened().iter().sum::<u64>();
+                link.connections += block.connections;
+                self.latency.add(&block.score_ns);
+                self.totals.add(&block);
+                block.clear();
+                link.spare = Some(block);
+            }
+        }
+        self.latency.settle(Instant::now());
+    }
+
+    /// Renders `/metrics` and sends it to every shard. One whose mailbox is full keeps what it has.
+    pub(super) fn publish(&mut self) {
+        let text = self.render();
+        for link in &self.links {
+            let _ = link.address.send(Mail::Metrics(text.clone()));
+        }
+    }
+
+    fn render(&self) -> Bytes {
+        let shards: Vec<Gauge> = self
+            .links
+            .iter()
+            .enumerate()
+            .map(|(shard, link)| Gauge {
+                requests: link.requests,
+                connections: link.connections,
+                connections_open: link.gauges.open_connections(),
+                queued_bytes: self.counts.queued_bytes(shard),
+                queue_capacity_bytes: link.queue_capacity_bytes,
+            })
+            .collect();
+        self.facts.render(&Reading {
+            totals: &self.totals,
+            latency: &self.latency,
+            counts: &self.counts,
+            shards: &shards,
+            process: &self.process,
+        })
+    }
+}
