@@ -15,6 +15,7 @@
 //! `docs/architecture.md` has the code map and who may not know whom.
 
 pub mod accept;
+pub mod cli;
 pub mod config;
 pub mod http;
 pub mod limits;

@@ -1,0 +1,226 @@
+//! The grammar of the command line. The flags of `serve` come from the configuration's table of keys.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
+use clap::{Arg, ArgMatches, FromArgMatches, Parser, Subcommand, ValueEnum};
+use quintile_model::{KernelChoice, Trees};
+
+use crate::config::Flags;
+use crate::config::keys::{KEYS, Key, TREES};
+use crate::config::value::Kind;
+
+const ABOUT: &str = "Serves gradient-boosted tree models over REST, exactly and in microseconds";
+
+const EXAMPLES: &str = "Examples:
+  quintile serve
+  quintile score --model model.ubj rows.csv
+  quintile inspect model.ubj
+
+Exit codes: 0 done, 1 failed, 2 the command line is wrong, 70 a bug, 78 the configuration is wrong";
+
+const SERVE_EXAMPLES: &str = "Examples:
+  quintile serve
+  quintile serve --model model.ubj --listen 0.0.0.0:8080 --data-dir /var/lib/quintile
+  QUINTILE_LIMITS__DRAIN_MS=20000 quintile serve --config quintile.toml --sink none";
+
+const SCORE_EXAMPLES: &str = "Examples:
+  quintile score leads.csv
+  quintile score --model model.ubj --output prediction rows.csv > predictions.csv
+  head -n 1001 rows.csv | quintile score --model model.ubj --output score -";
+
+const INSPECT_EXAMPLES: &str = "Examples:
+  quintile inspect
+  quintile inspect model.ubj --all
+  quintile inspect model.ubj --format json";
+
+/// Version, commit and target: what a report of a fault needs.
+pub(super) const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (",
+    env!("BUILD_COMMIT"),
+    ", ",
+    env!("BUILD_TARGET"),
+    ")"
+);
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(name = "quintile", version = VERSION, about = ABOUT, after_long_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve a model over HTTP
+    ///
+    /// Settings come from a TOML file, QUINTILE_SECTION__KEY variables and flags, each over the one before. All faults are
+    /// reported at once.
+    Serve(ServeArgs),
+    /// Score the rows of a CSV file
+    ///
+    /// Prints CSV: a header line, then one line a row, numbers in their shortest exact form. An empty cell, nan or null is
+    /// missing. Columns match by name when the header has all of the model's names, otherwise by position when their number
+    /// fits.
+    #[command(after_long_help = SCORE_EXAMPLES)]
+    Score(ScoreArgs),
+    /// Show what a model file holds and how it is evaluated
+    ///
+    /// Without a model it shows the embedded demo.
+    #[command(after_long_help = INSPECT_EXAMPLES)]
+    Inspect(InspectArgs),
+}
+
+/// `serve`.
+#[derive(Debug, Default)]
+pub(crate) struct ServeArgs {
+    pub(crate) flags: Flags,
+}
+
+/// `score`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ScoreArgs {
+    /// The model file, with its manifest beside it; without it the embedded demo
+    #[arg(long, value_name = "FILE")]
+    pub(crate) model: Option<PathBuf>,
+    /// What to print for each row
+    #[arg(long, value_enum, default_value = "margin")]
+    pub(crate) output: Output,
+    /// Which trees make the prediction: all, or those up to the file's best_iteration
+    #[arg(long, value_parser = trees_parser(), default_value = "all")]
+    pub(crate) trees: Trees,
+    /// The code that evaluates the trees
+    #[arg(long, value_parser = kernel_parser(), default_value = "auto")]
+    pub(crate) kernel: KernelChoice,
+    /// The rows, with a header line; - is standard input
+    #[arg(value_name = "ROWS.csv")]
+    pub(crate) rows: PathBuf,
+}
+
+/// What `score` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// The raw sums of the trees
+    Margin,
+    /// After the objective's transform: probabilities, counts, classes
+    Prediction,
+    /// The band, 1 to 5
+    Score,
+}
+
+/// `inspect`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct InspectArgs {
+    /// The model file; without it the embedded demo
+    #[arg(value_name = "FILE")]
+    pub(crate) model: Option<PathBuf>,
+    /// How to print it
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: InspectFormat,
+    /// List every feature, however many there are
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Which trees make the prediction: all, or those up to the file's best_iteration
+    #[arg(long, value_parser = trees_parser(), default_value = "all")]
+    pub(crate) trees: Trees,
+    /// The code that evaluates the trees
+    #[arg(long, value_parser = kernel_parser(), default_value = "auto")]
+    pub(crate) kernel: KernelChoice,
+}
+
+/// How `inspect` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum InspectFormat {
+    /// For people
+    Text,
+    /// One JSON object, with all features
+    Json,
+}
+
+fn trees_parser() -> impl TypedValueParser<Value = Trees> {
+    PossibleValuesParser::new(TREES.map(|(name, _)| name)).map(|word| {
+        TREES
+            .into_iter()
+            .find(|(name, _)| *name == word)
+            .map_or(Trees::All, |(_, trees)| trees)
+    })
+}
+
+fn kernel_parser() -> impl TypedValueParser<Value = KernelChoice> {
+    PossibleValuesParser::new(KernelChoice::NAMES.map(|(name, _)| name)).map(|word| word.parse().unwrap_or_default())
+}
+
+impl FromArgMatches for ServeArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut args = Self::default();
+        args.update_from_arg_matches(matches)?;
+        Ok(args)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.flags.config = matches.get_one::<OsString>("config").map(PathBuf::from);
+        let value = |flag: &'static str| Some((flag, matches.get_one::<OsString>(flag)?.clone()));
+        self.flags.values = KEYS.iter().filter_map(|key| key.flag).filter_map(value).collect();
+        Ok(())
+    }
+}
+
+impl clap::Args for ServeArgs {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        let config = Arg::new("config")
+            .long("config")
+            .value_name("FILE")
+            .value_parser(OsStringValueParser::new())
+            .help("A TOML file with settings [env: QUINTILE_CONFIG]");
+        let flags = KEYS.iter().filter_map(|key| Some(flag(key, key.flag?)));
+        command.arg(config).args(flags).after_long_help(serve_help())
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+/// Values stay text here: the configuration checks them, and reports their faults with all others.
+fn flag(key: &Key, name: &'static str) -> Arg {
+    let mut help = key.help.to_owned();
+    // Writing to a String cannot fail.
+    let _ = match &key.kind {
+        Kind::Word { words, .. } => write!(help, " [possible values: {}]", words().join(", ")),
+        _ => Ok(()),
+    };
+    if let Some(default) = key.default {
+        let _ = write!(help, " [default: {default}]");
+    }
+    let _ = write!(help, " [env: {}]", key.variable());
+    Arg::new(name)
+        .long(name)
+        .value_name(key.kind.placeholder())
+        .value_parser(OsStringValueParser::new())
+        .allow_negative_numbers(true)
+        .help(help)
+}
+
+/// The examples, and every key that has no flag.
+fn serve_help() -> String {
+    let mut text = String::from("Settings without a flag, in the file or as variables:\n");
+    for key in KEYS.iter().filter(|key| key.flag.is_none()) {
+        let default = key
+            .default
+            .map_or_else(String::new, |default| format!(" [default: {default}]"));
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "  {} = {}\n          {}{default}",
+            key.path(),
+            key.kind.accepts(),
+            key.help
+        );
+    }
+    text + "\n" + SERVE_EXAMPLES
+}

@@ -1,0 +1,221 @@
+//! `quintile inspect`: what a model file holds and how it is evaluated.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use quintile_model::{FeatureKind, Model, Options, Precision};
+
+use super::args::{InspectArgs, InspectFormat};
+use super::{Exit, Streams, report};
+use crate::score::render;
+use crate::served::Served;
+
+/// Features that are listed without `--all`.
+const FEATURES_SHOWN: usize = 60;
+
+/// Loads the model and prints what it is.
+pub(crate) fn run(args: &InspectArgs, streams: &mut Streams<'_>) -> Exit {
+    let options = Options {
+        trees: args.trees,
+        kernel: args.kernel,
+    };
+    let served = match Served::load(args.model.as_deref(), options, 0) {
+        Ok(served) => served,
+        Err(error) => return report::model(&error, streams),
+    };
+    let file = args.model.as_deref().unwrap_or(Path::new("the embedded demo"));
+    let file = file.display().to_string();
+    let text = match args.format {
+        InspectFormat::Text => text(&file, &served, args.all),
+        InspectFormat::Json => json(&file, &served),
+    };
+    let written = streams
+        .stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| streams.stdout.flush());
+    report::finish(written, streams)
+}
+
+fn kind(model: &Model, column: usize) -> &'static str {
+    match model.schema().kind(column) {
+        FeatureKind::Number => "number",
+        FeatureKind::Integer => "integer",
+        FeatureKind::Boolean => "boolean",
+        FeatureKind::Category => "category",
+    }
+}
+
+fn precision(model: &Model) -> &'static str {
+    match model.precision() {
+        Precision::F32 => "32-bit floats",
+        Precision::F64 => "64-bit floats",
+    }
+}
+
+/// For people. Names and texts come from files that others wrote, so control characters are escaped.
+pub(super) fn text(file: &str, served: &Served, all: bool) -> String {
+    let model = &served.model;
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let mut line = |name: &str, value: String| {
+        let _ = writeln!(out, "{name:<12} {value}");
+    };
+    line("file", harmless(file));
+    line(
+        "model",
+        format!("{} {}", harmless(model.name()), harmless(model.version())),
+    );
+    if let Some(description) = model.description() {
+        line("description", harmless(description));
+    }
+    line("format", model.format().to_owned());
+    line("objective", harmless(model.objective()));
+    line("precision", precision(model).to_owned());
+    let probability = if model.is_probability() { ", a probability" } else { "" };
+    line(
+        "outputs",
+        format!(
+            "margins {}, predictions {}{probability}",
+            model.margin_len(),
+            model.prediction_len()
+        ),
+    );
+    line(
+        "trees",
+        format!(
+            "{} with {} nodes, {} bytes to evaluate",
+            model.tree_count(),
+            model.node_count(),
+            model.bytes()
+        ),
+    );
+    match model.bands() {
+        Some(bands) => line(
+            "bands",
+            format!("1 to 5, the next one from each of {:?}", bands.edges()),
+        ),
+        None => line("bands", "none: predictions are served without a score".into()),
+    }
+    line("golden rows", format!("{} met to the last bit", served.golden_rows));
+    for (index, note) in model.notes().iter().enumerate() {
+        line(if index == 0 { "notes" } else { "" }, harmless(note));
+    }
+    for (index, text) in model.explain().lines().enumerate() {
+        line(if index == 0 { "plan" } else { "" }, text.to_owned());
+    }
+    let schema = model.schema();
+    line("features", schema.len().to_string());
+    let shown = if all {
+        schema.len()
+    } else {
+        schema.len().min(FEATURES_SHOWN)
+    };
+    let width = schema
+        .names()
+        .take(shown)
+        .map(|name| harmless(name).chars().count())
+        .max()
+        .unwrap_or(0)
+        .min(40);
+    for column in 0..shown {
+        let label = schema
+            .label(column)
+            .or_else(|| schema.description(column))
+            .unwrap_or_default();
+        let row = format!(
+            "{column:>5}  {:<width$}  {:<8}  {}",
+            harmless(schema.name(column)),
+            kind(model, column),
+            harmless(label)
+        );
+        let _ = writeln!(out, "{}", row.trim_end());
+    }
+    if shown < schema.len() {
+        let _ = writeln!(out, "       and {} more (--all lists them)", schema.len() - shown);
+    }
+    out
+}
+
+/// A text on one line, and nothing in it that a terminal would obey.
+fn harmless(text: &str) -> String {
+    let escape = |letter: char| {
+        if letter.is_control() {
+            letter.escape_default().collect()
+        } else {
+            String::from(letter)
+        }
+    };
+    text.chars().map(escape).collect()
+}
+
+/// One JSON object, for scripts.
+pub(super) fn json(file: &str, served: &Served) -> String {
+    let model = &served.model;
+    let mut object = Object::default();
+    object.text("file", Some(file));
+    object.text("name", Some(model.name()));
+    object.text("version", Some(model.version()));
+    object.text("description", model.description());
+    object.text("format", Some(model.format()));
+    object.text("objective", Some(model.objective()));
+    object.text("precision", Some(precision(model)));
+    object.raw("margins", &model.margin_len().to_string());
+    object.raw("predictions", &model.prediction_len().to_string());
+    object.raw("probability", &model.is_probability().to_string());
+    object.raw("trees", &model.tree_count().to_string());
+    object.raw("nodes", &model.node_count().to_string());
+    object.raw("bytes", &model.bytes().to_string());
+    match model.bands() {
+        // Edges are finite, and Rust prints a finite double as JSON does.
+        Some(bands) => object.raw("bands", &format!("{:?}", bands.edges())),
+        None => object.raw("bands", "null"),
+    }
+    object.raw("golden_rows", &served.golden_rows.to_string());
+    object.raw("notes", &array(model.notes().iter().map(|note| quoted(note))));
+    object.text("kernel", Some(&model.kernel().to_string()));
+    object.raw("plan", &array(model.explain().lines().map(quoted)));
+    let schema = model.schema();
+    let features = (0..schema.len()).map(|column| {
+        let mut feature = Object::default();
+        feature.raw("column", &column.to_string());
+        feature.text("name", Some(schema.name(column)));
+        feature.text("kind", Some(kind(model, column)));
+        feature.text("label", schema.label(column));
+        feature.text("description", schema.description(column));
+        feature.finish()
+    });
+    object.raw("features", &array(features));
+    object.finish() + "\n"
+}
+
+/// A JSON object that is being written.
+#[derive(Default)]
+struct Object(String);
+
+impl Object {
+    fn raw(&mut self, name: &str, value: &str) {
+        self.0.push(if self.0.is_empty() { '{' } else { ',' });
+        self.0.push_str(&quoted(name));
+        self.0.push(':');
+        self.0.push_str(value);
+    }
+
+    fn text(&mut self, name: &str, value: Option<&str>) {
+        let value = value.map_or_else(|| "null".into(), quoted);
+        self.raw(name, &value);
+    }
+
+    fn finish(self) -> String {
+        self.0 + "}"
+    }
+}
+
+fn array(values: impl Iterator<Item = String>) -> String {
+    format!("[{}]", values.collect::<Vec<_>>().join(","))
+}
+
+fn quoted(text: &str) -> String {
+    let mut out = Vec::new();
+    render::string(&mut out, text);
+    String::from_utf8_lossy(&out).into_owned()
+}

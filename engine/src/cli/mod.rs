@@ -1,0 +1,86 @@
+//! The command line: what is asked for, who does it, and what the shell is told.
+//!
+//! Results go to standard output and nothing else does. A reader that goes away early (`| head`) is no failure.
+
+mod args;
+mod inspect;
+mod logging;
+mod report;
+mod score;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::config::Settings;
+use args::{Cli, Command};
+
+/// What the shell is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done.
+    Success = 0,
+    /// It could not be done.
+    Failure = 1,
+    /// The command line is not understood.
+    Usage = 2,
+    /// A bug of ours: a panic.
+    Bug = 70,
+    /// The configuration has faults.
+    Configuration = 78,
+}
+
+/// The process's standard streams, or a test's.
+pub(crate) struct Streams<'s> {
+    pub(crate) stdin: &'s mut dyn Read,
+    pub(crate) stdout: &'s mut dyn Write,
+    pub(crate) stderr: &'s mut dyn Write,
+}
+
+/// All of the `quintile` binary.
+#[must_use]
+pub fn main() -> ExitCode {
+    let exit = std::panic::catch_unwind(|| {
+        let mut streams = Streams {
+            stdin: &mut io::stdin().lock(),
+            stdout: &mut io::stdout(),
+            stderr: &mut io::stderr(),
+        };
+        run(std::env::args_os(), &mut streams)
+    });
+    // The hook has printed the panic's message and place.
+    ExitCode::from(exit.unwrap_or(Exit::Bug) as u8)
+}
+
+/// Does what the arguments ask for.
+pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>, streams: &mut Streams<'_>) -> Exit {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return report::arguments(&error, streams),
+    };
+    match cli.command {
+        Command::Serve(args) => match Settings::of_process(&args.flags) {
+            Ok(settings) => serve(&settings),
+            Err(error) => report::configuration(&error, streams),
+        },
+        Command::Score(args) => score::run(&args, streams),
+        Command::Inspect(args) => inspect::run(&args, streams),
+    }
+}
+
+/// From here on there is a log, and everything goes there.
+fn serve(settings: &Settings) -> Exit {
+    logging::start(settings);
+    match crate::server::run(settings) {
+        Ok(()) => Exit::Success,
+        Err(error) => {
+            tracing::error!("{error}");
+            Exit::Failure
+        }
+    }
+}

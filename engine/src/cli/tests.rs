@@ -1,0 +1,308 @@
+//! The command line from its arguments to its streams and exit codes, without a process.
+
+use clap::CommandFactory as _;
+
+use super::*;
+use crate::config::keys::KEYS;
+
+/// Exit code, standard output, standard error.
+fn quintile(arguments: &[&str], stdin: &str) -> (Exit, String, String) {
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let mut streams = Streams {
+        stdin: &mut stdin.as_bytes(),
+        stdout: &mut stdout,
+        stderr: &mut stderr,
+    };
+    let words = ["quintile"].iter().chain(arguments).map(OsString::from);
+    let exit = run(words, &mut streams);
+    (
+        exit,
+        String::from_utf8(stdout).unwrap(),
+        String::from_utf8(stderr).unwrap(),
+    )
+}
+
+fn fixture(name: &str) -> String {
+    format!("{}/../model/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn the_grammar_is_sound() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn flags_of_serve_reach_the_configuration_as_they_are() {
+    let words = [
+        "quintile",
+        "serve",
+        "--listen",
+        "h:1",
+        "--model",
+        "m.ubj",
+        "--runtime",
+        "epoll",
+        "--shards",
+        "-1",
+        "--cpus",
+        "1.5",
+        "--sink",
+        "none",
+        "--data-dir",
+        "d",
+        "--log",
+        "json",
+        "--trees",
+        "best",
+        "--kernel",
+        "scalar",
+        "--config",
+        "c.toml",
+    ];
+    let Command::Serve(args) = Cli::try_parse_from(words).unwrap().command else {
+        panic!("not serve");
+    };
+    assert_eq!(args.flags.config.as_deref(), Some(std::path::Path::new("c.toml")));
+    let expected: Vec<(&str, OsString)> = [
+        ("listen", "h:1"),
+        ("runtime", "epoll"),
+        ("shards", "-1"),
+        ("cpus", "1.5"),
+        ("model", "m.ubj"),
+        ("trees", "best"),
+        ("kernel", "scalar"),
+        ("sink", "none"),
+        ("data-dir", "d"),
+        ("log", "json"),
+    ]
+    .map(|(name, value)| (name, value.into()))
+    .to_vec();
+    assert_eq!(args.flags.values, expected);
+    assert_eq!(KEYS.iter().filter(|key| key.flag.is_some()).count(), expected.len());
+}
+
+#[test]
+fn help_is_a_result_and_long_help_has_examples() {
+    for command in [&[][..], &["serve"], &["score"], &["inspect"]] {
+        let help = |flag| quintile(&[command, &[flag]].concat(), "");
+        let ((short_exit, short, _), (exit, long, stderr)) = (help("-h"), help("--help"));
+        assert_eq!((short_exit, exit, stderr.as_str()), (Exit::Success, Exit::Success, ""));
+        assert_eq!(
+            long.lines()
+                .filter(|line| line.starts_with("  ") && line.contains("quintile "))
+                .count(),
+            3,
+            "{long}"
+        );
+        assert!(
+            long.contains("Examples:") && !short.contains("Examples:") && short.lines().count() <= 40,
+            "{short}"
+        );
+    }
+    let (_, serve, _) = quintile(&["serve", "--help"], "");
+    for key in KEYS {
+        let named = key.flag.map_or_else(|| key.path(), |flag| format!("--{flag} <"));
+        assert!(serve.contains(&named) && serve.contains(key.help), "{named}");
+    }
+    let (exit, version, _) = quintile(&["--version"], "");
+    assert_eq!(
+        (exit, version),
+        (Exit::Success, format!("quintile {}\n", super::args::VERSION))
+    );
+}
+
+#[test]
+fn a_wrong_command_line_is_a_usage_error_and_short() {
+    let long = "x".repeat(100_000);
+    for arguments in [
+        &[][..],
+        &["sevre"],
+        &["serve", "--prot", "1"],
+        &["serve", "--shards"],
+        &["serve", "--shards", "1", "--shards", "2"],
+        &["score"],
+        &["score", "--output", "margins", "rows.csv"],
+        &["score", "--trees", "most", "rows.csv"],
+        &["score", "--kernel", &long, "rows.csv"],
+        &["inspect", "a", "b"],
+        &["serve", "--shards", "0", "--log", "xml"],
+    ] {
+        let (exit, stdout, stderr) = quintile(arguments, "");
+        assert_eq!((exit, stdout.as_str()), (Exit::Usage, ""), "{arguments:.40?}: {stderr}");
+        assert!(
+            !stderr.is_empty() && stderr.len() < 2_000 && stderr.lines().count() <= 24,
+            "{arguments:.40?}: {stderr}"
+        );
+    }
+    let (_, _, stderr) = quintile(&["serve", "--shards", "0", "--log", "xml"], "");
+    assert!(
+        stderr.contains("--shards: is 0; accepted") && stderr.contains("--log: is \"xml\"; accepted: json, text"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_configuration_with_faults_has_its_own_exit_code() {
+    let (exit, stdout, stderr) = quintile(&["serve", "--config", "/no/such.toml", "--shards", "0"], "");
+    assert_eq!((exit, stdout.as_str()), (Exit::Configuration, ""));
+    assert!(
+        stderr.starts_with("quintile: the configuration has 2 faults:\n  /no/such.toml (--config): cannot be read"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn rows_come_from_standard_input_or_a_file() {
+    let names = (1..=50)
+        .map(|number| format!("f{number}"))
+        .collect::<Vec<_>>()
+        .join(",");
+    let rows = format!("{names}\n{}\n", ",".repeat(49));
+    let (exit, stdout, stderr) = quintile(&["score", "-"], &rows);
+    assert_eq!(
+        (exit, stdout.as_str(), stderr.as_str()),
+        (Exit::Success, "margin\n-2.592759132385254\n", "")
+    );
+    let (_, stdout, _) = quintile(&["score", "--output", "score", "--kernel", "reference", "-"], &rows);
+    assert_eq!(stdout, "score\n3\n");
+    let (exit, stdout, stderr) = quintile(&["score", "/no/such.csv"], "");
+    assert_eq!((exit, stdout.as_str()), (Exit::Failure, ""));
+    assert!(
+        stderr.starts_with("quintile: /no/such.csv: read the rows: "),
+        "{stderr}"
+    );
+    let (exit, _, stderr) = quintile(&["score", "-"], "a,b\n1,2\n");
+    assert_eq!(exit, Exit::Failure);
+    assert!(
+        stderr.starts_with("quintile: -: 2 columns do not fit the model's 50"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn models_that_cannot_be_used_say_why_on_a_screen() {
+    let best = fixture("gbtree-base-score.ubj");
+    let csv = fixture("gbtree-base-score.csv");
+    for (arguments, says) in [
+        (&["score", "--model", "/no/such.ubj", "-"][..], "read /no/such.ubj: "),
+        (&["inspect", "/no/such.ubj"], "read /no/such.ubj: "),
+        (&["inspect", &csv], "load "),
+        (&["inspect", "/"], "is a folder"),
+        (
+            &["score", "--model", &best, "--trees", "best", "-"],
+            "the model file has no best_iteration",
+        ),
+    ] {
+        let (exit, stdout, stderr) = quintile(arguments, "");
+        assert_eq!((exit, stdout.as_str()), (Exit::Failure, ""), "{arguments:?}: {stderr}");
+        assert!(
+            stderr.starts_with("quintile: ") && stderr.contains(says),
+            "{arguments:?}: {stderr}"
+        );
+        assert!(stderr.len() < 2_000 && stderr.lines().count() <= 24);
+    }
+}
+
+#[test]
+fn notes_of_a_model_go_to_standard_error() {
+    let model = fixture("best-iteration.ubj");
+    let (exit, stdout, stderr) = quintile(&["score", "--model", &model, "-"], "a,b,c,d\n1,2,3,4\n");
+    assert_eq!((exit, stdout.lines().count()), (Exit::Success, 2));
+    assert!(
+        stderr.contains("quintile: note: the file names best_iteration"),
+        "{stderr}"
+    );
+    assert!(
+        stderr.contains("quintile: note: columns are taken by position"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn inspect_tells_what_a_model_is() {
+    let (exit, stdout, stderr) = quintile(&["inspect"], "");
+    assert_eq!((exit, stderr.as_str()), (Exit::Success, ""));
+    for says in [
+        "demo 1.0.0",
+        "XGBoost UBJSON",
+        "binary:logistic",
+        "500 with",
+        "golden rows  ",
+        "kernel: scalar",
+        "f50",
+        "Visits in the last 7 days",
+    ] {
+        assert!(stdout.contains(says), "{says}\n{stdout}");
+    }
+    let (_, softprob, _) = quintile(
+        &[
+            "inspect",
+            "--kernel",
+            "reference",
+            &fixture("objective-multi-softprob.json"),
+        ],
+        "",
+    );
+    assert!(
+        softprob.contains("margins 3, predictions 3")
+            && softprob.contains("none: predictions are served without a score"),
+        "{softprob}"
+    );
+    assert!(softprob.contains("kernel: reference"), "{softprob}");
+}
+
+#[test]
+fn inspect_prints_json_for_scripts() {
+    let (_, stdout, _) = quintile(&["inspect", "--format", "json", &fixture("gbtree-base-score.json")], "");
+    let mut bytes = stdout.into_bytes();
+    use simd_json::prelude::ValueIntoString as _;
+    let tape = simd_json::to_tape(&mut bytes).unwrap();
+    let object = tape.as_value();
+    let object = object.as_object().unwrap();
+    let text = |name: &str| {
+        object
+            .get(name)
+            .and_then(|value| value.into_string())
+            .unwrap_or_default()
+    };
+    assert_eq!(
+        (text("name"), text("format"), text("kernel")),
+        ("gbtree-base-score", "XGBoost JSON", "scalar")
+    );
+    let features = object.get("features").unwrap();
+    let feature = features.as_array().unwrap().get(2).unwrap();
+    assert_eq!(
+        feature.as_object().unwrap().get("name").unwrap().into_string(),
+        Some("quote \" and ü")
+    );
+    assert_eq!(object.get("bands").unwrap().as_array().unwrap().len(), 4);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    struct Gone;
+    impl Write for Gone {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    for arguments in [&["inspect"][..], &["--help"], &["score", "-"]] {
+        let mut stderr = Vec::new();
+        let rows = format!("{}x\n{}\n", ",".repeat(49), ",".repeat(49));
+        let mut streams = Streams {
+            stdin: &mut rows.as_bytes(),
+            stdout: &mut Gone,
+            stderr: &mut stderr,
+        };
+        let words = ["quintile"].iter().chain(arguments).map(OsString::from);
+        assert_eq!(
+            run(words, &mut streams),
+            Exit::Success,
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&stderr)
+        );
+    }
+}
