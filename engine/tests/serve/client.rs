@@ -1,0 +1,165 @@
+//! A plain HTTP/1.1 client over one socket: it sends exactly the bytes it is told to.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::Duration;
+
+use crate::harness::PATIENCE;
+
+/// A keep-alive connection.
+pub(crate) struct Connection {
+    pub(crate) socket: TcpStream,
+    unread: Vec<u8>,
+}
+
+/// One answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+/// How a connection ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Closed,
+    Reset,
+}
+
+impl Connection {
+    pub(crate) fn open(port: u16) -> Self {
+        let socket = TcpStream::connect(("127.0.0.1", port)).expect("the server listens");
+        socket.set_nodelay(true).expect("a TCP socket");
+        socket.set_read_timeout(Some(PATIENCE)).expect("a TCP socket");
+        Self {
+            socket,
+            unread: Vec::new(),
+        }
+    }
+
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.socket.write_all(bytes.as_ref()).expect("the server reads");
+    }
+
+    pub(crate) fn get(&mut self, path: &str) -> Answer {
+        self.send(format!("GET {path} HTTP/1.1\r\nhost: q\r\n\r\n"));
+        self.answer()
+    }
+
+    pub(crate) fn post(&mut self, path: &str, body: &str) -> Answer {
+        self.post_with(path, "", body.as_bytes())
+    }
+
+    /// `headers` end in CRLF each.
+    pub(crate) fn post_with(&mut self, path: &str, headers: &str, body: &[u8]) -> Answer {
+        self.send(request(path, headers, body));
+        self.answer()
+    }
+
+    pub(crate) fn answer(&mut self) -> Answer {
+        self.try_answer()
+            .unwrap_or_else(|end| panic!("{end:?} instead of an answer; got {:?}", self.text()))
+    }
+
+    /// Reads one answer with a content-length.
+    pub(crate) fn try_answer(&mut self) -> Result<Answer, End> {
+        let head_end = loop {
+            if let Some(at) = self.unread.windows(4).position(|four| four == b"\r\n\r\n") {
+                break at + 4;
+            }
+            self.fill()?;
+        };
+        let head = String::from_utf8(self.unread[..head_end].to_vec()).expect("a head is ASCII");
+        let mut answer = Answer {
+            status: 0,
+            head,
+            body: Vec::new(),
+        };
+        answer.status = answer
+            .head
+            .split(' ')
+            .nth(1)
+            .and_then(|word| word.parse().ok())
+            .expect("a status line");
+        let length: usize = answer
+            .header("content-length")
+            .map_or(0, |text| text.parse().expect("a length"));
+        while self.unread.len() < head_end + length {
+            self.fill()?;
+        }
+        answer.body = self.unread[head_end..head_end + length].to_vec();
+        self.unread.drain(..head_end + length);
+        Ok(answer)
+    }
+
+    fn fill(&mut self) -> Result<(), End> {
+        let mut space = [0; 16 << 10];
+        match self.socket.read(&mut space) {
+            Ok(0) => Err(End::Closed),
+            Ok(read) => {
+                self.unread.extend_from_slice(&space[..read]);
+                Ok(())
+            }
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => Err(End::Reset),
+            Err(error) => panic!("read: {error}"),
+        }
+    }
+
+    /// Reads until the server closes; what came before is kept.
+    pub(crate) fn end(&mut self) -> End {
+        loop {
+            if let Err(end) = self.fill() {
+                return end;
+            }
+        }
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.unread).into_owned()
+    }
+
+    pub(crate) fn half_close(&self) {
+        self.socket.shutdown(Shutdown::Write).expect("still connected");
+    }
+
+    /// Whether the server says nothing and keeps the connection for this long.
+    pub(crate) fn is_quiet_for(&mut self, time: Duration) -> bool {
+        self.socket.set_read_timeout(Some(time)).expect("a TCP socket");
+        let mut space = [0; 1024];
+        let quiet = match self.socket.read(&mut space) {
+            Err(error) => matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+            Ok(read) => {
+                self.unread.extend_from_slice(&space[..read]);
+                false
+            }
+        };
+        self.socket.set_read_timeout(Some(PATIENCE)).expect("a TCP socket");
+        quiet
+    }
+}
+
+pub(crate) fn request(path: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: q\r\n{headers}content-length: {}\r\n\r\n",
+        body.len()
+    );
+    [head.as_bytes(), body].concat()
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            key.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).expect("text")
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+}

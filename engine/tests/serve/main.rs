@@ -1,0 +1,31 @@
+//! The real binary on a free port, spoken to over real sockets, on both backends.
+//!
+//! A test is a function of the backend's name; [`on_both!`] makes two tests of it. Where the machine denies io_uring the
+//! glommio half says so and passes: CI prints how many did.
+
+mod client;
+mod drain;
+mod fairness;
+mod h2;
+mod harness;
+mod limits;
+mod metrics;
+mod panics;
+mod records;
+mod runtime;
+mod score;
+
+/// Makes one test for each backend of each function.
+macro_rules! on_both {
+    ($($name:ident),+ $(,)?) => {
+        mod epoll {
+            $(#[test] fn $name() { super::$name("epoll"); })+
+        }
+        mod glommio {
+            $(#[test] fn $name() {
+                if crate::harness::io_uring_is_usable() { super::$name("glommio"); }
+            })+
+        }
+    };
+}
+pub(crate) use on_both;
