@@ -16,6 +16,10 @@ pub const TREE_NODES_MAX: usize = 4_194_304;
 /// Nodes of all trees. At 32 bytes a node in the ensemble and 16 in the plan this is 3 GiB, the most a server may hold.
 pub const NODES_MAX: usize = 67_108_864;
 
+/// Values of vector leaves and terms of linear ones, of all trees. A leaf of a hundred classes takes a hundred; at 8 or 16
+/// bytes each this is the memory that as many nodes may take.
+pub const LEAF_VALUES_MAX: usize = NODES_MAX;
+
 /// Outputs (classes, targets or quantiles) of a model: the length of the margins.
 pub const OUTPUTS_MAX: usize = 4_096;
 

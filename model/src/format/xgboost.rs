@@ -6,7 +6,7 @@
 
 use super::document::{Cursor, Value, shortened};
 use super::{FormatError, json, xgboost_tree};
-use crate::ensemble::{Comparison, Ensemble, Parts, Precision, Tree};
+use crate::ensemble::{Codes, Comparison, Ensemble, Finish, Input, Parts, Precision, Tree};
 use crate::limits::{FEATURES_MAX, OUTPUTS_MAX, TREES_MAX};
 use crate::objective::Objective;
 use crate::schema::{FeatureKind, Schema};
@@ -35,10 +35,14 @@ pub(super) fn ensemble(document: &Value, format: &'static str) -> Result<Ensembl
         format,
         precision: Precision::F32,
         comparison: Comparison::Less,
+        input: Input::Rounded,
+        codes: Codes::Below24Bits,
         schema,
         objective,
         base_margins,
         trees,
+        finish: Finish::Nothing,
+        linear: None,
         iteration_ends,
         best_iteration: best_iteration(&learner)?,
         notes,

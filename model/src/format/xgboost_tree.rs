@@ -81,6 +81,7 @@ pub(super) fn tree(tree: &Cursor<'_>, output: u32, weight: Option<f32>) -> Resul
         nodes,
         categories,
         output,
+        ..Tree::default()
     })
 }
 
@@ -133,6 +134,7 @@ fn node(tree: &Cursor<'_>, columns: &Columns<'_>, index: usize, weight: Option<f
             feature,
             threshold: f64::from(condition),
             missing_left,
+            zero_is_missing: false,
             left,
             right,
         },

@@ -1,13 +1,13 @@
 //! The code that walks trees. One file a kernel, all of one shape: `supports()` says what it takes and why not, and one
 //! function adds a row's leaves to its margins. Every kernel is compared with [`reference`].
 
+mod linear;
+pub mod real;
 pub mod reference;
 pub mod scalar;
 
 use std::fmt;
 use std::str::FromStr;
-
-use crate::ensemble::Ensemble;
 
 /// Which kernel to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -67,24 +67,6 @@ pub struct Unsupported {
     pub kernel: KernelChoice,
     /// What it lacks.
     pub reason: &'static str,
-}
-
-/// What every `f32` kernel asks of an ensemble.
-fn supports_f32(kernel: KernelChoice, ensemble: &Ensemble) -> Result<(), Unsupported> {
-    use crate::ensemble::{Comparison, Precision};
-    if ensemble.precision() != Precision::F32 {
-        return Err(Unsupported {
-            kernel,
-            reason: "its sums are 64-bit floats",
-        });
-    }
-    if ensemble.comparison() != Comparison::Less {
-        return Err(Unsupported {
-            kernel,
-            reason: "its numbers go left on <=, not on <",
-        });
-    }
-    Ok(())
 }
 
 #[cfg(test)]

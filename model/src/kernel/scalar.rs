@@ -5,36 +5,49 @@
 //! 2. Eight trees stepped together give the processor eight independent chains of loads.
 //! 3. A leaf is its own child, so the trees of a batch take the same number of steps and no one asks who has arrived.
 //! 4. Leaves are added tree by tree after the batch: the sum keeps the library's order, and so its last bit.
+//! 5. `<` or `<=` is chosen once a row, outside the loops.
 
-use super::{KernelChoice, Unsupported, supports_f32};
-use crate::ensemble::Ensemble;
-use crate::plan::{BATCH_TREES, Batch, CATEGORY, COLUMN, MISSING_LEFT, Plan, PlanNode};
+use super::real::Real;
+use super::{KernelChoice, Unsupported};
+use crate::ensemble::{Comparison, Ensemble};
+use crate::plan::{BATCH_TREES, Batch, CATEGORY, COLUMN, LeafKind, MISSING_LEFT, Plan, PlanNode, PlanTree, SPECIAL};
 
 /// Whether this kernel can evaluate the model.
 ///
 /// # Errors
-/// `f64` models, and comparisons other than `<`.
-pub fn supports(ensemble: &Ensemble) -> Result<(), Unsupported> {
-    supports_f32(KernelChoice::Scalar, ensemble)
+/// None: it evaluates every ensemble.
+pub fn supports(_: &Ensemble) -> Result<(), Unsupported> {
+    let _ = KernelChoice::Scalar;
+    Ok(())
 }
 
 /// Sums a plan's trees for one row into `margins`, which it first sets to the base margins.
 ///
-/// `row` has at least one value and one for each column, NaN for missing.
-pub fn margins(plan: &Plan, row: &[f32], margins: &mut [f32]) {
+/// `row` has at least one value and one for each column, as [`crate::ensemble::Input`] leaves it, NaN for missing.
+pub fn margins<T: Real>(plan: &Plan<T>, row: &[T], margins: &mut [T]) {
     for (margin, &base) in margins.iter_mut().zip(&plan.base_margins) {
         *margin = base;
     }
+    if let Some((linear, columns)) = &plan.linear {
+        return super::linear::margins(linear, row, *columns, margins);
+    }
+    match plan.comparison {
+        Comparison::Less => trees::<T, false>(plan, row, margins),
+        Comparison::LessOrEqual => trees::<T, true>(plan, row, margins),
+    }
+}
+
+fn trees<T: Real, const OR_EQUAL: bool>(plan: &Plan<T>, row: &[T], margins: &mut [T]) {
     for batch in &plan.batches {
         if batch.steps > 0 {
-            in_step(plan, batch, row, margins)
+            in_step::<T, OR_EQUAL>(plan, batch, row, margins)
         } else {
-            one_by_one(plan, batch, row, margins)
+            one_by_one::<T, OR_EQUAL>(plan, batch, row, margins)
         }
     }
 }
 
-fn in_step(plan: &Plan, batch: &Batch, row: &[f32], margins: &mut [f32]) {
+fn in_step<T: Real, const OR_EQUAL: bool>(plan: &Plan<T>, batch: &Batch, row: &[T], margins: &mut [T]) {
     let trees = &plan.trees[batch.first..batch.first + batch.count];
     // Places without a tree stay on node 0, the sentinel leaf.
     let mut at = [0u32; BATCH_TREES];
@@ -43,7 +56,7 @@ fn in_step(plan: &Plan, batch: &Batch, row: &[f32], margins: &mut [f32]) {
     }
     for _ in 0..batch.steps {
         for place in &mut at {
-            *place = step(&plan.nodes[*place as usize], row);
+            *place = step::<T, OR_EQUAL>(&plan.nodes[*place as usize], row);
         }
     }
     for (&place, tree) in at.iter().zip(trees) {
@@ -52,38 +65,79 @@ fn in_step(plan: &Plan, batch: &Batch, row: &[f32], margins: &mut [f32]) {
 }
 
 #[inline]
-fn step(node: &PlanNode, row: &[f32]) -> u32 {
+fn step<T: Real, const OR_EQUAL: bool>(node: &PlanNode<T>, row: &[T]) -> u32 {
     let value = row[(node.feature & COLUMN) as usize];
     let missing_goes_left = value.is_nan() & (node.feature & MISSING_LEFT != 0);
-    let goes_left = (value < node.threshold) | missing_goes_left;
-    node.left.wrapping_add(u32::from(!goes_left))
+    let holds = if OR_EQUAL {
+        value <= node.threshold
+    } else {
+        value < node.threshold
+    };
+    node.left.wrapping_add(u32::from(!(holds | missing_goes_left)))
 }
 
-fn one_by_one(plan: &Plan, batch: &Batch, row: &[f32], margins: &mut [f32]) {
+fn one_by_one<T: Real, const OR_EQUAL: bool>(plan: &Plan<T>, batch: &Batch, row: &[T], margins: &mut [T]) {
     for tree in &plan.trees[batch.first..batch.first + batch.count] {
         let mut place = tree.root;
         let value = loop {
             let node = &plan.nodes[place as usize];
-            let next = if node.feature & CATEGORY == 0 {
-                step(node, row)
+            let next = if node.feature & SPECIAL == 0 {
+                step::<T, OR_EQUAL>(node, row)
             } else {
-                category_step(plan, node, row)
+                special_step::<T, OR_EQUAL>(plan, node, row)
             };
             if next == place {
                 break node.value;
             }
             place = next;
         };
-        margins[tree.output as usize] += value;
+        add(plan, tree, value, row, margins);
     }
 }
 
-fn category_step(plan: &Plan, node: &PlanNode, row: &[f32]) -> u32 {
+/// A category's set, or a number that counts zero as missing.
+fn special_step<T: Real, const OR_EQUAL: bool>(plan: &Plan<T>, node: &PlanNode<T>, row: &[T]) -> u32 {
     let value = row[(node.feature & COLUMN) as usize];
+    let missing_left = node.feature & MISSING_LEFT != 0;
+    if node.feature & CATEGORY == 0 {
+        return if value == T::ZERO {
+            node.left.wrapping_add(u32::from(!missing_left))
+        } else {
+            step::<T, OR_EQUAL>(node, row)
+        };
+    }
     let goes_left = if value.is_nan() {
-        node.feature & MISSING_LEFT != 0
+        missing_left
     } else {
-        !plan.sets.contains(node.threshold.to_bits(), value)
+        let code = value.code(plan.codes);
+        code.is_none_or(|code| !plan.sets.contains(node.threshold.index(), code))
     };
     node.left.wrapping_add(u32::from(!goes_left))
+}
+
+/// Adds a leaf, whose value is a number or the number of what it adds.
+fn add<T: Real>(plan: &Plan<T>, tree: &PlanTree, value: T, row: &[T], margins: &mut [T]) {
+    match tree.leaves {
+        LeafKind::Number => margins[tree.output as usize] += value,
+        LeafKind::Vector => {
+            let values = &plan.vectors[value.index() as usize..];
+            for (margin, &value) in margins.iter_mut().zip(values) {
+                *margin += value;
+            }
+        }
+        LeafKind::Linear => {
+            let leaf = &plan.linear_leaves[value.index() as usize];
+            let terms = &plan.terms[leaf.first as usize..(leaf.first + leaf.count) as usize];
+            let mut sum = leaf.constant;
+            for &(column, coefficient) in terms {
+                let input = row[column as usize];
+                if input.is_nan() {
+                    sum = leaf.value;
+                    break;
+                }
+                sum += coefficient * input;
+            }
+            margins[tree.output as usize] += sum;
+        }
+    }
 }

@@ -4,8 +4,6 @@
 
 use std::collections::HashMap;
 
-use crate::kernel::reference::is_listed;
-
 /// All sets of a plan, by number.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CategorySets {
@@ -64,26 +62,18 @@ impl CategorySets {
         });
     }
 
-    /// Whether a value, which is not NaN, is one of a set's codes.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "the cast saturates: see below"
-    )]
-    pub(crate) fn contains(&self, number: u32, value: f32) -> bool {
+    /// Whether a code is in a set.
+    pub(crate) fn contains(&self, number: u32, code: u32) -> bool {
         let Some(set) = self.sets.get(number as usize) else {
             return false;
         };
         let words = &self.words[set.first..set.first + set.count];
         if !set.is_bits {
-            return is_listed(words, value);
+            return words.binary_search(&code).is_ok();
         }
-        // Below 0 is no code. Codes beyond the field are none of the set: `as` cuts fractions off and saturates.
-        let code = value as u32;
-        value >= 0.0
-            && words
-                .get(code as usize / 32)
-                .is_some_and(|word| word >> (code % 32) & 1 == 1)
+        // Codes beyond the field are none of the set.
+        let word = words.get(code as usize / 32);
+        word.is_some_and(|word| word >> (code % 32) & 1 == 1)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -105,38 +95,32 @@ mod tests {
 
     #[test]
     fn both_forms_answer_as_the_list() {
-        let sets: [&[u32]; 4] = [&[0], &[1, 5, 255], &[16_777_215], &[3, 70_000]];
+        let sets: [&[u32]; 5] = [&[0], &[1, 5, 255], &[u32::MAX], &[3, 70_000], &[]];
         let mut builder = CategorySetsBuilder::default();
         let numbers = sets.map(|codes| builder.number(codes));
-        assert_eq!(numbers, [0, 1, 2, 3]);
+        assert_eq!(numbers, [0, 1, 2, 3, 4]);
         assert_eq!(builder.number(&[1, 5, 255]), 1);
         let built = builder.finish();
-        assert_eq!((built.len(), built.bit_sets()), (4, 2));
+        assert_eq!((built.len(), built.bit_sets()), (5, 3));
         for (number, codes) in numbers.into_iter().zip(sets) {
-            for value in [
-                -1.0,
-                -0.5,
-                -0.0,
-                0.5,
-                1.0,
-                5.9,
-                31.0,
-                32.0,
-                255.0,
-                256.0,
-                7e4,
-                16_777_215.0,
-                16_777_216.0,
+            for code in [
+                0,
+                1,
+                3,
+                5,
+                31,
+                32,
+                255,
+                256,
+                69_999,
+                70_000,
+                16_777_215,
+                16_777_216,
+                u32::MAX,
             ] {
-                for value in [value, f32::INFINITY, f32::NEG_INFINITY, 4.3e9] {
-                    assert_eq!(
-                        built.contains(number, value),
-                        is_listed(codes, value),
-                        "{codes:?} {value}"
-                    );
-                }
+                assert_eq!(built.contains(number, code), codes.contains(&code), "{codes:?} {code}");
             }
         }
-        assert!(!built.contains(9, 0.0));
+        assert!(!built.contains(9, 0));
     }
 }

@@ -1,8 +1,11 @@
-//! Base score → base margin and margin → prediction, exactly as XGBoost computes them.
+//! Base score → base margin and margin → prediction, exactly as each library computes them.
 //!
-//! Sources: XGBoost 3.2.0 `src/objective/*.cu`, `src/common/math.h`. All arithmetic is `f32` in XGBoost's order, except the
-//! softmax sum, which is `f64` there too. `expf` and `logf` are the platform's libm, as they are for the library: with the
-//! same glibc both give the same bits, elsewhere a prediction may differ by one unit in the last place.
+//! `exp`, `log` and their kin are the platform's libm, as they are for the libraries: with the same glibc both give the
+//! same bits, elsewhere a prediction may differ by one unit in the last place.
+
+mod lightgbm;
+mod transform;
+mod treelite;
 
 /// How a base score in prediction space becomes a margin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,31 +18,32 @@ pub enum BaseLink {
     Log,
 }
 
-/// How margins become predictions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Transform {
-    /// The margin is the prediction.
-    Identity,
-    /// Each margin to a probability.
-    Sigmoid,
-    /// 1 above zero, else 0.
-    Hinge,
-    /// `expf`.
-    Exp,
-    /// All margins to probabilities that sum to one.
-    Softmax,
-    /// The index of the first largest margin: one prediction whatever the number of margins.
-    ArgMax,
-}
+pub use transform::Transform;
 
 /// A training objective by name, with the two functions it defines.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Objective {
     name: String,
     base_link: BaseLink,
     transform: Transform,
     known: bool,
+    /// What margins are divided by on their way to predictions: a LightGBM forest's iterations.
+    divisor: Option<f64>,
+    /// How outputs hang together.
+    groups: Groups,
 }
+
+/// Which outputs a transform takes together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Groups {
+    /// All of them.
+    One,
+    /// Treelite's targets: each has `stride` outputs, of which the first so many are its classes.
+    Targets { stride: usize, classes: Vec<usize> },
+}
+
+/// Outputs up to which a forest's averages need no heap: classes of nearly every forest.
+const AVERAGES_ON_STACK: usize = 64;
 
 /// `kRtEps` of XGBoost, the distance a logistic base score keeps from 0 and 1.
 const LOGISTIC_EPSILON: f32 = 1e-6;
@@ -76,6 +80,8 @@ impl Objective {
             base_link,
             transform,
             known,
+            divisor: None,
+            groups: Groups::One,
         }
     }
 
@@ -121,65 +127,55 @@ impl Objective {
         }
     }
 
+    /// Whether each prediction is a probability of its own.
+    #[must_use]
+    pub fn is_probability(&self) -> bool {
+        matches!(self.transform, Transform::Sigmoid | Transform::Logistic { .. })
+    }
+
     /// Writes the predictions of one row. `out` has [`Self::prediction_len`] places; what is beyond either end is ignored.
     pub fn predict_f32(&self, margins: &[f32], out: &mut [f64]) {
-        match self.transform {
-            Transform::Identity => each(margins, out, |margin| margin),
-            Transform::Sigmoid => each(margins, out, sigmoid),
-            Transform::Hinge => each(margins, out, |margin| if margin > 0.0 { 1.0 } else { 0.0 }),
-            Transform::Exp => each(margins, out, f32::exp),
-            Transform::Softmax => softmax(margins, out),
-            Transform::ArgMax => {
-                if let Some(first) = out.first_mut() {
-                    *first = arg_max(margins);
-                }
+        self.grouped(margins, out, Transform::apply_f32);
+    }
+
+    /// As [`Self::predict_f32`], for a model whose sums are 64-bit floats.
+    pub fn predict_f64(&self, margins: &[f64], out: &mut [f64]) {
+        let Some(divisor) = self.divisor else {
+            return self.grouped(margins, out, Transform::apply_f64);
+        };
+        // A forest's outputs are few: a joint transform of averages goes through a copy on the stack or, beyond, the heap.
+        let mut averages = [0.0; AVERAGES_ON_STACK];
+        let mut more = Vec::new();
+        let averages = match averages.get_mut(..margins.len()) {
+            Some(averages) => averages,
+            None => {
+                more.resize(margins.len(), 0.0);
+                more.as_mut_slice()
             }
+        };
+        for (average, &margin) in averages.iter_mut().zip(margins) {
+            *average = margin / divisor;
+        }
+        self.grouped(averages, out, Transform::apply_f64);
+    }
+
+    /// Applies the transform to each group of outputs.
+    fn grouped<T: Copy>(&self, margins: &[T], out: &mut [f64], apply: fn(Transform, &[T], &mut [f64]))
+    where
+        f64: From<T>,
+    {
+        let Groups::Targets { stride, classes } = &self.groups else {
+            return apply(self.transform, margins, out);
+        };
+        for (place, &margin) in out.iter_mut().zip(margins) {
+            *place = f64::from(margin);
+        }
+        let targets = margins.chunks_exact(*stride).zip(out.chunks_exact_mut(*stride));
+        for ((margins, out), &classes) in targets.zip(classes) {
+            let taken = classes.min(*stride);
+            apply(self.transform, &margins[..taken], &mut out[..taken]);
         }
     }
-}
-
-fn each(margins: &[f32], out: &mut [f64], transform: impl Fn(f32) -> f32) {
-    for (place, &margin) in out.iter_mut().zip(margins) {
-        *place = f64::from(transform(margin));
-    }
-}
-
-/// `common::Sigmoid(float)`. The comparison is written as `std::min` has it, so that NaN stays NaN.
-fn sigmoid(margin: f32) -> f32 {
-    let negated = -margin;
-    let bounded = if 88.7 < negated { 88.7 } else { negated };
-    1.0 / (bounded.exp() + 1.0 + 1e-16)
-}
-
-/// `common::Softmax`: exponentials in `f32`, their sum in `f64`, the quotient by the sum rounded to `f32`.
-fn softmax(margins: &[f32], out: &mut [f64]) {
-    let Some(&first) = margins.first() else { return };
-    let largest = margins.iter().fold(first, |largest, &margin| margin.max(largest));
-    let mut sum = 0.0f64;
-    for (place, &margin) in out.iter_mut().zip(margins) {
-        let exponential = f64::from((margin - largest).exp());
-        *place = exponential;
-        sum += exponential;
-    }
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "XGBoost rounds the sum and holds each exponential in f32"
-    )]
-    for place in out.iter_mut().take(margins.len()) {
-        *place = f64::from(*place as f32 / sum as f32);
-    }
-}
-
-/// `common::FindMaxIndex`: the first of equals; NaN never wins, and keeps the first place if it stands there.
-fn arg_max(margins: &[f32]) -> f64 {
-    let mut best = 0;
-    for (index, &margin) in margins.iter().enumerate() {
-        if margin > margins[best] {
-            best = index;
-        }
-    }
-    // Outputs are far below 2^24, so the class is exact in f32 as it is in the library.
-    u32::try_from(best).map_or(f64::NAN, f64::from)
 }
 
 #[cfg(test)]

@@ -3,13 +3,18 @@
 //! Everything that can fail fails in [`Model::build`]; [`Model::score_row`] is total, allocates nothing and takes any
 //! values.
 
+mod evaluator;
+mod fit;
+
+pub use evaluator::Scratch;
+
 use crate::bands::Bands;
-use crate::ensemble::{BestError, Ensemble, Precision, Trees};
+use crate::ensemble::{BestError, Ensemble, Finish, Input, Precision, Trees};
 use crate::kernel::{KernelChoice, Unsupported, reference, scalar};
-use crate::manifest::{Golden, Manifest, ManifestError, ManifestFault, Place};
-use crate::objective::{Objective, Transform};
-use crate::plan::Plan;
+use crate::manifest::{Golden, Manifest, ManifestError};
+use crate::objective::Objective;
 use crate::schema::Schema;
+use evaluator::Engine;
 
 /// A model's name and version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,13 +66,6 @@ pub struct GoldenFault {
     pub expected: f64,
 }
 
-/// What evaluates the trees.
-#[derive(Debug)]
-enum Engine {
-    Reference { ensemble: Box<Ensemble>, tree_limit: usize },
-    Scalar(Plan),
-}
-
 /// A model ready to score.
 #[derive(Debug)]
 pub struct Model {
@@ -84,30 +82,9 @@ pub struct Model {
     bands: Option<Bands>,
     notes: Vec<String>,
     golden: Vec<Golden>,
+    input: Input,
+    finish: Finish,
     engine: Engine,
-}
-
-/// One thread's working memory for one model, and the numbers of its last row.
-#[derive(Debug, Clone)]
-pub struct Scratch {
-    row: Vec<f32>,
-    margins_f32: Vec<f32>,
-    margins: Vec<f64>,
-    predictions: Vec<f64>,
-}
-
-impl Scratch {
-    /// The margins of the last row; those of an `f32` model widened, which is exact. Zeros before the first.
-    #[must_use]
-    pub fn margins(&self) -> &[f64] {
-        &self.margins
-    }
-
-    /// The predictions of the last row, widened likewise. Zeros before the first.
-    #[must_use]
-    pub fn predictions(&self) -> &[f64] {
-        &self.predictions
-    }
 }
 
 impl Model {
@@ -124,7 +101,7 @@ impl Model {
     ) -> Result<Self, BuildError> {
         let tree_limit = ensemble.tree_limit(options.trees)?;
         let kernel = choose(options.kernel, &ensemble)?;
-        let faults = misfits(&manifest, &ensemble);
+        let faults = fit::misfits(&manifest, &ensemble);
         if !faults.is_empty() {
             return Err(BuildError::Manifest(ManifestError { faults }));
         }
@@ -133,26 +110,11 @@ impl Model {
         let (precision, format, file_trees) = (ensemble.precision(), ensemble.format(), ensemble.trees().len());
         let margin_len = ensemble.base_margins().len();
         let mut notes = ensemble.notes().to_vec();
-        notes.extend(tree_note(&ensemble, options.trees));
-        let bands = bands(&manifest, ensemble.objective(), margin_len, &mut notes);
-        let (engine, mut schema, objective) = match kernel {
-            KernelChoice::Reference => {
-                let (schema, objective) = (ensemble.schema().clone(), ensemble.objective().clone());
-                (
-                    Engine::Reference {
-                        ensemble: Box::new(ensemble),
-                        tree_limit,
-                    },
-                    schema,
-                    objective,
-                )
-            }
-            KernelChoice::Scalar | KernelChoice::Auto => {
-                let plan = Plan::compile(&ensemble, tree_limit);
-                let (schema, objective) = ensemble.into_schema();
-                (Engine::Scalar(plan), schema, objective)
-            }
-        };
+        notes.extend(fit::tree_note(&ensemble, options.trees));
+        let bands = fit::bands(&manifest, ensemble.objective(), margin_len, &mut notes);
+        let (input, finish) = (ensemble.input(), ensemble.finish().clone());
+        let (mut schema, objective) = (ensemble.schema().clone(), ensemble.objective().clone());
+        let engine = Engine::new(ensemble, tree_limit, kernel);
         for note in manifest.features {
             if let Some(column) = schema.column(&note.name) {
                 schema.annotate(column, note.description, note.label);
@@ -174,6 +136,8 @@ impl Model {
             bands,
             notes,
             golden: manifest.golden,
+            input,
+            finish,
             engine,
         })
     }
@@ -241,41 +205,23 @@ impl Model {
     /// Working memory for [`Self::score_row`], one for each thread.
     #[must_use]
     pub fn scratch(&self) -> Scratch {
-        Scratch {
-            row: vec![f32::NAN; self.row_len()],
-            margins_f32: vec![0.0; self.margin_len],
-            margins: vec![0.0; self.margin_len],
-            predictions: vec![0.0; self.prediction_len()],
-        }
+        Scratch::new(self.precision, self.row_len(), self.margin_len, self.prediction_len())
     }
 
     /// Scores one row: `row` has a value for each column of the schema, NaN for missing. Margins and predictions are left
     /// in `scratch`; returned is the band, 1 to 5, of a model that has bands.
     ///
-    /// Values narrow to `f32` as `astype(float32)` does: round to nearest, infinite beyond its range. A row that is too
-    /// short counts as missing beyond its end. A scratch of another model is replaced, which allocates.
+    /// Values of an `f32` model narrow as `astype(float32)` does: round to nearest, infinite beyond its range. A row that is
+    /// too short counts as missing beyond its end. A scratch of another model is replaced, which allocates.
     pub fn score_row(&self, row: &[f64], scratch: &mut Scratch) -> Option<u8> {
         debug_assert_eq!(row.len(), self.schema.len(), "a row has a value for each column");
-        if scratch.row.len() != self.row_len()
-            || scratch.margins.len() != self.margin_len
-            || scratch.predictions.len() != self.prediction_len()
-        {
+        if !scratch.fits(self.precision, self.row_len(), self.margin_len, self.prediction_len()) {
             *scratch = self.scratch();
         }
-        narrow(row, &mut scratch.row);
-        match &self.engine {
-            Engine::Reference { ensemble, tree_limit } => {
-                reference::margins(ensemble, *tree_limit, &scratch.row, &mut scratch.margins_f32);
-            }
-            Engine::Scalar(plan) => scalar::margins(plan, &scratch.row, &mut scratch.margins_f32),
-        }
-        for (wide, &margin) in scratch.margins.iter_mut().zip(&scratch.margins_f32) {
-            *wide = f64::from(margin);
-        }
-        self.objective
-            .predict_f32(&scratch.margins_f32, &mut scratch.predictions);
+        self.engine
+            .evaluate(row, self.input, &self.finish, &self.objective, scratch);
         let bands = self.bands.as_ref()?;
-        scratch.predictions.first().map(|&prediction| bands.score(prediction))
+        scratch.predictions().first().map(|&prediction| bands.score(prediction))
     }
 
     /// Scores the manifest's golden rows and compares margins to the last bit. Returns how many rows there are.
@@ -286,7 +232,7 @@ impl Model {
         let mut scratch = self.scratch();
         for (index, golden) in self.golden.iter().enumerate() {
             self.score_row(&golden.features, &mut scratch);
-            for (output, (&actual, &stated)) in scratch.margins.iter().zip(&golden.margin).enumerate() {
+            for (output, (&actual, &stated)) in scratch.margins().iter().zip(&golden.margin).enumerate() {
                 let expected = self.rounded(stated);
                 if actual.to_bits() != expected.to_bits() && !(actual.is_nan() && expected.is_nan()) {
                     return Err(GoldenFault {
@@ -305,28 +251,14 @@ impl Model {
     /// The kernel in use, never [`KernelChoice::Auto`].
     #[must_use]
     pub fn kernel(&self) -> KernelChoice {
-        match &self.engine {
-            Engine::Reference { .. } => KernelChoice::Reference,
-            Engine::Scalar(_) => KernelChoice::Scalar,
-        }
+        self.engine.kernel()
     }
 
     /// What was chosen and why, several lines.
     #[must_use]
     pub fn explain(&self) -> String {
         let trees = format!("trees: {} of the file's {}", self.tree_count, self.file_trees);
-        let engine = match &self.engine {
-            Engine::Reference { .. } => {
-                "kernel: reference, the literal walk: exact and slow, because it was asked for".into()
-            }
-            Engine::Scalar(plan) => {
-                format!(
-                    "kernel: scalar, which supports every 32-bit model with `<` splits\n{}",
-                    plan.explain()
-                )
-            }
-        };
-        format!("{trees}\n{engine}")
+        format!("{trees}\n{}", self.engine.explain())
     }
 
     /// What the file was, for people: `XGBoost JSON`.
@@ -356,10 +288,7 @@ impl Model {
     /// Bytes the evaluated form holds. Names and notes are not counted.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        match &self.engine {
-            Engine::Reference { ensemble, .. } => ensemble.bytes(),
-            Engine::Scalar(plan) => plan.bytes(),
-        }
+        self.engine.bytes()
     }
 
     /// A leaf's step reads column 0, so there is one even for a model without features.
@@ -379,19 +308,6 @@ impl Model {
     }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the library narrows rows to f32 before any comparison"
-)]
-fn narrow(row: &[f64], narrowed: &mut [f32]) {
-    for (place, &value) in narrowed.iter_mut().zip(row) {
-        *place = value as f32;
-    }
-    for place in narrowed.iter_mut().skip(row.len()) {
-        *place = f32::NAN;
-    }
-}
-
 fn choose(wanted: KernelChoice, ensemble: &Ensemble) -> Result<KernelChoice, Unsupported> {
     match wanted {
         KernelChoice::Reference => reference::supports(ensemble)?,
@@ -405,73 +321,5 @@ fn choose(wanted: KernelChoice, ensemble: &Ensemble) -> Result<KernelChoice, Uns
 }
 
 fn is_probability(objective: &Objective, margin_len: usize) -> bool {
-    objective.transform() == Transform::Sigmoid && margin_len == 1
-}
-
-/// What in a manifest contradicts the model, in the order of its lines.
-fn misfits(manifest: &Manifest, ensemble: &Ensemble) -> Vec<ManifestFault> {
-    let (schema, margins) = (ensemble.schema(), ensemble.base_margins().len());
-    let mut faults = Vec::new();
-    let mut fault = |place: Place, message: String| faults.push(ManifestFault { place, message });
-    let predictions = ensemble.objective().prediction_len(margins);
-    if let (Some((_, place)), true) = (manifest.edges, predictions != 1) {
-        fault(
-            place,
-            format!("edges need a single prediction, but the model gives {predictions}"),
-        );
-    }
-    for note in &manifest.features {
-        if schema.column(&note.name).is_none() {
-            fault(note.place, format!("the model has no feature {:?}", note.name));
-        }
-    }
-    for golden in &manifest.golden {
-        if golden.features.len() != schema.len() {
-            let message = format!(
-                "a golden row has {} features, the model {}",
-                golden.features.len(),
-                schema.len()
-            );
-            fault(golden.place, message);
-        }
-        if golden.margin.len() != margins {
-            fault(
-                golden.place,
-                format!("a golden row has {} margins, the model {margins}", golden.margin.len()),
-            );
-        }
-    }
-    faults.sort_by_key(|fault| fault.place);
-    faults.truncate(crate::limits::MANIFEST_FAULTS_MAX);
-    faults
-}
-
-fn tree_note(ensemble: &Ensemble, trees: Trees) -> Option<String> {
-    let best = ensemble.best_iteration()?;
-    let iterations = ensemble.iterations();
-    (trees == Trees::All).then(|| {
-        format!(
-            "the file names best_iteration {best} of its {iterations} iterations, but all trees are used, as XGBoost's \
-             Booster.predict does; its scikit-learn wrapper would use the best only"
-        )
-    })
-}
-
-fn bands(manifest: &Manifest, objective: &Objective, margin_len: usize, notes: &mut Vec<String>) -> Option<Bands> {
-    let name = objective.name();
-    if !objective.is_known() {
-        notes.push(format!(
-            "objective {name} is none of XGBoost's own: predictions are the margins, not transformed"
-        ));
-    }
-    if let Some((bands, _)) = manifest.edges {
-        return Some(bands);
-    }
-    if is_probability(objective, margin_len) {
-        return Some(Bands::PROBABILITY);
-    }
-    notes.push(format!(
-        "objective {name} with {margin_len} outputs has no natural bands: predictions are served without a score"
-    ));
-    None
+    objective.is_probability() && margin_len == 1
 }
