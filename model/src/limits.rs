@@ -26,6 +26,9 @@ pub const OUTPUTS_MAX: usize = 4_096;
 /// First category code that is not one. XGBoost compares codes as `f32`, which holds integers exactly up to here.
 pub const CATEGORY_END: u32 = 1 << 24;
 
+/// Names of categories of all features. Real vocabularies that go without hashing end far below.
+pub const CATEGORY_NAMES_MAX: usize = 1 << 20;
+
 /// Bytes of a model file. The largest real ones we met are 200 MB of JSON.
 pub const MODEL_BYTES_MAX: usize = 1 << 30;
 

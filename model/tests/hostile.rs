@@ -38,11 +38,14 @@ fn survives(bytes: &[u8]) -> bool {
     true
 }
 
-const SMALL: [&str; 4] = [
+const SMALL: [&str; 7] = [
     "objective-binary-logistic",
     "category-onehot",
+    "category-names",
     "dart-logistic",
+    "linear-softmax",
     "objective-multi-softmax",
+    "vector-logistic",
 ];
 
 #[test]
@@ -237,7 +240,7 @@ fn faults_name_the_tree_the_node_and_the_field() {
         (edited("\"id\":1", "\"id\":0"), "id: 0 is not a new number from 0 to 1"),
         (
             edited("\"name\":\"gbtree\"", "\"name\":\"forest\""),
-            "gbtree and dart are accepted, not \"forest\"",
+            "gbtree, dart and gblinear are accepted, not \"forest\"",
         ),
         (
             edited("\"learner\":", "\"teacher\":"),
@@ -312,6 +315,38 @@ fn category_segments_stay_within_their_array() {
         (edit("categories_nodes", 0, "99999"), "categories_nodes[0]: "),
         (edit("split_type", 0, "2"), "split_type[0]: 0 and 1 are accepted, not 2"),
     ] {
+        assert!(error.contains(needle), "{error} lacks {needle}");
+    }
+}
+
+#[test]
+fn category_names_that_are_no_text_leave_codes() {
+    let text = String::from_utf8(fixture("category-names.json")).unwrap();
+    let (from, offset) = ("\"values\":[90,117,114", "\"offsets\":[0,6,");
+    assert!(text.contains(from) && text.contains(offset), "the fixture has changed");
+    for (byte, used) in [("-61", false), ("195", false), ("91", true)] {
+        let edited = text.replacen(from, &format!("\"values\":[{byte},117,114"), 1);
+        let ensemble = load(edited.as_bytes()).unwrap();
+        assert_eq!(ensemble.schema().category_code(0, "a").is_some(), used, "{byte}");
+        assert_eq!(
+            ensemble.notes().iter().any(|note| note.contains("cut in the wrong")),
+            !used,
+            "{byte}"
+        );
+    }
+    for (from, to, needle) in [
+        (from, "\"values\":[300,117,114", "300 is no byte"),
+        (offset, "\"offsets\":[0,6000,", "6000 is not within"),
+        (offset, "\"offsets\":[0,-1,", "-1 is not within"),
+        ("[30,-5,7,2]", "[30,-5,7,7]", "same name"),
+        (
+            "\"feature_types\":[\"c\"",
+            "\"feature_types\":[\"float\"",
+            "says it is none",
+        ),
+    ] {
+        assert!(text.contains(from), "{from}");
+        let error = load(text.replacen(from, to, 1).as_bytes()).expect_err(to).to_string();
         assert!(error.contains(needle), "{error} lacks {needle}");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! bytes ─┬─ json   ─┐
-//!        ├─ ubjson ─┴─ document ── xgboost (+ xgboost_tree) ── Ensemble::try_new
+//!        ├─ ubjson ─┴─ document ── xgboost ── Ensemble::try_new
 //!        └─ foreign: what else it is, and what to do instead
 //! ```
 //!
@@ -15,7 +15,6 @@ mod foreign;
 mod json;
 mod ubjson;
 mod xgboost;
-mod xgboost_tree;
 
 pub use error::FormatError;
 

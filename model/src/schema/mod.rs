@@ -2,9 +2,12 @@
 //!
 //! Built by the format readers, annotated by the manifest, read by whoever turns a request into a row.
 
+mod categories;
+
 use std::collections::HashSet;
 
 use crate::limits::{FEATURES_MAX, NAME_BYTES_MAX};
+pub use categories::{Categories, Unseen};
 
 /// What a feature's values are, as far as the model file says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,8 +18,8 @@ pub enum FeatureKind {
     Integer,
     /// 0 or 1 (XGBoost `i`, an indicator).
     Boolean,
-    /// A category's code, 0 to 2^24 − 1 (XGBoost `c`). Category *strings* are not translated: the row carries the codes
-    /// that pandas or Arrow gave them in training.
+    /// A category's code (XGBoost `c`, LightGBM's categorical features). A row carries the codes that training had; when the
+    /// file names the categories, [`Schema::category_code`] finds the code of a name.
     Category,
 }
 
@@ -31,6 +34,8 @@ pub struct Feature {
     pub description: Option<String>,
     /// A name for people, from the manifest.
     pub label: Option<String>,
+    /// The names of its categories, when the file has them.
+    pub categories: Option<Categories>,
 }
 
 /// The features of a model in column order. Names are unique and not empty.
@@ -104,6 +109,7 @@ impl Schema {
             kind,
             description: None,
             label: None,
+            categories: None,
         };
         Ok(Self {
             features: features.into_iter().map(feature).collect(),
@@ -157,6 +163,25 @@ impl Schema {
     #[must_use]
     pub fn label(&self, column: usize) -> Option<&str> {
         self.features.get(column)?.label.as_deref()
+    }
+
+    /// The names of a column's categories, when the file has them.
+    #[must_use]
+    pub fn categories(&self, column: usize) -> Option<&Categories> {
+        self.features.get(column)?.categories.as_ref()
+    }
+
+    /// The value a row carries for a category's name; NaN, which is missing, for a name that the training library takes
+    /// for a missing value. None for a name that the library refuses, and for a column without names.
+    #[must_use]
+    pub fn category_code(&self, column: usize, name: &str) -> Option<f64> {
+        self.categories(column)?.code(name)
+    }
+
+    pub(crate) fn set_categories(&mut self, column: usize, categories: Categories) {
+        if let Some(feature) = self.features.get_mut(column) {
+            feature.categories = Some(categories);
+        }
     }
 
     pub(crate) fn annotate(&mut self, column: usize, description: Option<String>, label: Option<String>) {

@@ -3,8 +3,8 @@
 //! What the library takes on trust is checked here: lengths, parents, and that a right child follows its left one, which
 //! its predictor assumes. That the nodes make a tree is [`crate::ensemble::Ensemble::try_new`]'s to prove.
 
-use super::FormatError;
-use super::document::{Cursor, Ints};
+use super::super::FormatError;
+use super::super::document::{Cursor, Ints};
 use crate::ensemble::{Node, Tree};
 use crate::limits::TREE_NODES_MAX;
 
@@ -21,22 +21,25 @@ struct Columns<'a> {
     default_left: Vec<bool>,
     /// For category nodes, where their codes lie in [`Tree::categories`].
     codes: Vec<Option<(u32, u32)>>,
+    /// For leaves of a tree with vectors, where their values begin in [`Tree::vectors`].
+    vectors: Option<Vec<u32>>,
 }
 
-/// Reads a tree that adds to `output`, its leaves multiplied by dart's `weight`.
-pub(super) fn tree(tree: &Cursor<'_>, output: u32, weight: Option<f32>) -> Result<Tree, FormatError> {
+/// Reads a tree that adds to output `group` of so many `outputs`, or to all, its leaves multiplied by dart's `weight`.
+pub(super) fn tree(tree: &Cursor<'_>, group: u32, outputs: usize, weight: Option<f32>) -> Result<Tree, FormatError> {
     let param = tree.field("tree_param")?;
-    if let Some(size) = param.optional("size_leaf_vector")?
-        && size.count()? > 1
-    {
-        return Err(size.fault("vector leaves (multi_strategy=multi_output_tree) are not accepted: scalar leaves are"));
-    }
+    let has_vectors = has_vectors(&param, outputs)?;
     let count_field = param.field("num_nodes")?;
     let count = count_field.count()?;
     if count == 0 || count > TREE_NODES_MAX {
         return Err(count_field.fault(format!("{count} nodes: 1 to {TREE_NODES_MAX} are accepted")));
     }
-    for key in ["loss_changes", "sum_hessian", "base_weights"] {
+    let statistics: &[&str] = match has_vectors {
+        // Files of 3.0 and 3.1 lack the statistics of such trees, and their weights are read below.
+        true => &[],
+        false => &["loss_changes", "sum_hessian", "base_weights"],
+    };
+    for key in statistics {
         if let Some(field) = tree.optional(key)? {
             same_length(&field, field.floats()?.len(), count)?;
         }
@@ -56,6 +59,11 @@ pub(super) fn tree(tree: &Cursor<'_>, output: u32, weight: Option<f32>) -> Resul
     same_length(&default_left_field, default_left.len(), count)?;
     let mut categories = Vec::new();
     let codes = codes(tree, count, &mut categories)?;
+    let vectors = match has_vectors {
+        true => Some(leaf_vectors(tree, &lefts, &rights, outputs)?),
+        false => None,
+    };
+    let (starts, values) = vectors.unzip();
     let columns = Columns {
         lefts,
         rights,
@@ -64,6 +72,7 @@ pub(super) fn tree(tree: &Cursor<'_>, output: u32, weight: Option<f32>) -> Resul
         conditions,
         default_left,
         codes,
+        vectors: starts,
     };
     let nodes = (0..count)
         .map(|index| node(tree, &columns, index, weight))
@@ -80,9 +89,76 @@ pub(super) fn tree(tree: &Cursor<'_>, output: u32, weight: Option<f32>) -> Resul
     Ok(Tree {
         nodes,
         categories,
-        output,
+        vectors: values
+            .unwrap_or_default()
+            .into_iter()
+            .map(|value| f64::from(weighted(value, weight)))
+            .collect(),
+        output: group,
         ..Tree::default()
     })
+}
+
+/// Dart adds `(0 + leaf) * weight`, in f32; the sum makes a negative zero a positive one.
+fn weighted(value: f32, weight: Option<f32>) -> f32 {
+    weight.map_or(value, |weight| (0.0 + value) * weight)
+}
+
+/// Whether the leaves hold a value for each output (`multi_strategy=multi_output_tree`).
+fn has_vectors(param: &Cursor<'_>, outputs: usize) -> Result<bool, FormatError> {
+    let Some(size) = param.optional("size_leaf_vector")? else {
+        return Ok(false);
+    };
+    match size.count()? {
+        0 | 1 => Ok(false),
+        values if values == outputs => Ok(true),
+        values => Err(size.fault(format!(
+            "leaves hold {values} values, but the model has {outputs} outputs"
+        ))),
+    }
+}
+
+/// Where each leaf's values begin, and the values: `leaf_weights`, in which a leaf's right child is its number (3.2 on), or
+/// `base_weights`, which has a vector for every node (3.0 and 3.1).
+fn leaf_vectors(
+    tree: &Cursor<'_>,
+    lefts: &Ints<'_>,
+    rights: &Ints<'_>,
+    outputs: usize,
+) -> Result<(Vec<u32>, Vec<f32>), FormatError> {
+    let leaf_weights = tree.optional("leaf_weights")?;
+    let field = match leaf_weights {
+        Some(field) => field,
+        None => tree.field("base_weights")?,
+    };
+    let weights = field.floats()?;
+    let rights_field = tree.field("right_children")?;
+    let mut starts = vec![0; lefts.len()];
+    let mut values: Vec<f32> = Vec::new();
+    let mut is_taken = vec![false; lefts.len()];
+    for index in (0..lefts.len()).filter(|&index| lefts.get(index) == -1) {
+        let number = if leaf_weights.is_some() {
+            rights.get(index)
+        } else {
+            i64::try_from(index).unwrap_or(-1)
+        };
+        // Numbers that repeat could claim the same vector for every leaf of a large file.
+        let number = usize::try_from(number).ok().filter(|&number| number < is_taken.len());
+        let Some(number) = number.filter(|&number| !std::mem::replace(&mut is_taken[number], true)) else {
+            let number = rights.get(index);
+            return Err(rights_field.fault_at(index, format!("{number} is not the number of one leaf's vector")));
+        };
+        let first = number.saturating_mul(outputs);
+        let Some(vector) = weights.get(first..first.saturating_add(outputs)) else {
+            let held = weights.len();
+            return Err(field.fault(format!(
+                "vector {number} of {outputs} values is not within the {held} there are"
+            )));
+        };
+        starts[index] = u32::try_from(values.len()).map_err(|_| field.fault("more values than 32 bits number"))?;
+        values.extend_from_slice(vector);
+    }
+    Ok((starts, values))
 }
 
 fn same_length(field: &Cursor<'_>, actual: usize, count: usize) -> Result<(), FormatError> {
@@ -102,10 +178,11 @@ fn node(tree: &Cursor<'_>, columns: &Columns<'_>, index: usize, weight: Option<f
     }
     let (left, right) = (columns.lefts.get(index), columns.rights.get(index));
     if left == -1 {
-        // Dart adds `(0 + leaf) * weight`, in f32; the sum makes a negative zero a positive one.
-        let value = weight.map_or(condition, |weight| (0.0 + condition) * weight);
-        return Ok(Node::Leaf {
-            value: f64::from(value),
+        return Ok(match &columns.vectors {
+            Some(starts) => Node::Vector { first: starts[index] },
+            None => Node::Leaf {
+                value: f64::from(weighted(condition, weight)),
+            },
         });
     }
     let fault = |key, message| {

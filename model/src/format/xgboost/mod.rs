@@ -2,12 +2,16 @@
 //! attributes, feature_names, feature_types}`.
 //!
 //! Follows `src/learner.cc`, `src/gbm/gbtree_model.cc` and `src/gbm/gbtree.cc` of XGBoost 3.2.0. Three layouts of dart and
-//! both spellings of the base score are one here; vector leaves and linear boosters are refused by name.
+//! both spellings of the base score are one here.
+
+mod booster;
+mod cats;
+mod tree;
 
 use super::document::{Cursor, Value, shortened};
-use super::{FormatError, json, xgboost_tree};
-use crate::ensemble::{Codes, Comparison, Ensemble, Finish, Input, Parts, Precision, Tree};
-use crate::limits::{FEATURES_MAX, OUTPUTS_MAX, TREES_MAX};
+use super::{FormatError, json};
+use crate::ensemble::{Codes, Comparison, Ensemble, Finish, Input, Parts, Precision};
+use crate::limits::{FEATURES_MAX, OUTPUTS_MAX};
 use crate::objective::Objective;
 use crate::schema::{FeatureKind, Schema};
 
@@ -27,10 +31,15 @@ pub(super) fn ensemble(document: &Value, format: &'static str) -> Result<Ensembl
     let param = learner.field("learner_model_param")?;
     let outputs = outputs(&param)?;
     check_objective(&objective_field, objective_name, outputs)?;
-    let base_margins = base_margins(&param, &objective, outputs)?;
-    let schema = schema(&learner, &param)?;
+    let mut base_margins = base_margins(&param, &objective, outputs)?;
+    let mut schema = schema(&learner, &param)?;
     let mut notes = Vec::new();
-    let (trees, iteration_ends) = booster(&learner, &mut notes)?;
+    let booster = booster::read(&learner, outputs, &mut schema, &mut notes)?;
+    if booster.linear.is_some() {
+        // `GBLinear::PredictBatchInternal` adds the first base score to every output, in every release so far.
+        let first = base_margins.first().copied().unwrap_or_default();
+        base_margins.fill(first);
+    }
     Ok(Ensemble::try_new(Parts {
         format,
         precision: Precision::F32,
@@ -40,10 +49,10 @@ pub(super) fn ensemble(document: &Value, format: &'static str) -> Result<Ensembl
         schema,
         objective,
         base_margins,
-        trees,
+        trees: booster.trees,
         finish: Finish::Nothing,
-        linear: None,
-        iteration_ends,
+        linear: booster.linear,
+        iteration_ends: booster.iteration_ends,
         best_iteration: best_iteration(&learner)?,
         notes,
     })?)
@@ -176,124 +185,4 @@ fn best_iteration(learner: &Cursor<'_>) -> Result<Option<u64>, FormatError> {
         return Ok(None);
     };
     Ok(Some(best.count()? as u64))
-}
-
-/// Trees in the order of their ids, and where each iteration ends.
-fn booster(learner: &Cursor<'_>, notes: &mut Vec<String>) -> Result<(Vec<Tree>, Vec<u32>), FormatError> {
-    let booster = learner.field("gradient_booster")?;
-    let name_field = booster.field("name")?;
-    match name_field.text()? {
-        // Since 3.3 the model of a dart booster is named gbtree and holds its weights itself.
-        "gbtree" => {
-            let model = booster.field("model")?;
-            let weights = model.optional("weight_drop")?;
-            trees(&model, weights.as_ref(), false, notes)
-        }
-        "dart" => {
-            let gbtree = booster.field("gbtree")?;
-            let weights = booster.field("weight_drop")?;
-            trees(&gbtree.field("model")?, Some(&weights), true, notes)
-        }
-        "gblinear" => Err(name_field.fault("a linear booster (gblinear) is not accepted: gbtree and dart are")),
-        other => Err(name_field.fault(format!("gbtree and dart are accepted, not {:?}", shortened(other)))),
-    }
-}
-
-fn trees(
-    model: &Cursor<'_>,
-    weights: Option<&Cursor<'_>>,
-    all_weighted: bool,
-    notes: &mut Vec<String>,
-) -> Result<(Vec<Tree>, Vec<u32>), FormatError> {
-    let param = model.field("gbtree_model_param")?;
-    let num_trees = param.field("num_trees")?;
-    let count = num_trees.count()?;
-    if count == 0 {
-        // The library then predicts the base score itself or its margin, depending on how the file came to be.
-        return Err(num_trees.fault("the model holds no trees: it was never trained"));
-    }
-    if count > TREES_MAX {
-        return Err(num_trees.fault(format!("{count} trees are more than the {TREES_MAX} accepted")));
-    }
-    let list = model.field("trees")?;
-    let elements = list.elements()?;
-    if elements.len() != count {
-        return Err(list.fault(format!("{} trees, but num_trees is {count}", elements.len())));
-    }
-    let info = model.field("tree_info")?;
-    let outputs = info.ints()?;
-    if outputs.len() != count {
-        return Err(info.fault(format!("{} entries, but num_trees is {count}", outputs.len())));
-    }
-    let weights = weights
-        .map(|weights| tree_weights(weights, count, all_weighted))
-        .transpose()?;
-    let mut trees: Vec<Option<Tree>> = vec![None; count];
-    for element in elements {
-        let id = element.field("id")?;
-        let number = id.count()?;
-        let Some(slot) = trees.get_mut(number).filter(|slot| slot.is_none()) else {
-            return Err(id.fault(format!(
-                "{number} is not a new number from 0 to {}",
-                count.saturating_sub(1)
-            )));
-        };
-        let output = u32::try_from(outputs.get(number))
-            .map_err(|_| info.fault_at(number, format!("an output is accepted, not {}", outputs.get(number))))?;
-        let weight = weights.as_ref().and_then(|weights| weights.get(number).copied());
-        *slot = Some(xgboost_tree::tree(&element, output, weight)?);
-    }
-    let trees: Vec<Tree> = trees.into_iter().flatten().collect();
-    let ends = iteration_ends(model, &param, &trees)?;
-    if has_category_names(model)? {
-        notes.push(
-            "the file maps category names to codes (cats), which is not applied: rows carry the training data's codes"
-                .to_owned(),
-        );
-    }
-    Ok((trees, ends))
-}
-
-fn has_category_names(model: &Cursor<'_>) -> Result<bool, FormatError> {
-    let Some(cats) = model.optional("cats")? else {
-        return Ok(false);
-    };
-    Ok(cats.optional("enc")?.is_some_and(|encodings| !encodings.is_empty()))
-}
-
-/// Dart's weights. The old layout has one for every tree; in the new one trees without one count in full.
-fn tree_weights(field: &Cursor<'_>, count: usize, all_weighted: bool) -> Result<Vec<f32>, FormatError> {
-    let weights = field.floats()?.into_owned();
-    if weights.len() > count || (all_weighted && weights.len() != count) {
-        return Err(field.fault(format!("{} weights for {count} trees", weights.len())));
-    }
-    match weights.iter().position(|weight| !weight.is_finite()) {
-        Some(index) => Err(field.fault_at(index, format!("a weight is {}: weights are finite", weights[index]))),
-        None => Ok(weights),
-    }
-}
-
-/// `iteration_indptr` without its leading 0; files before it was saved are divided as `MakeIndptr` does.
-fn iteration_ends(model: &Cursor<'_>, param: &Cursor<'_>, trees: &[Tree]) -> Result<Vec<u32>, FormatError> {
-    let Some(field) = model.optional("iteration_indptr")? else {
-        let parallel_field = param.optional("num_parallel_tree")?;
-        let parallel = parallel_field.map_or(Ok(1), |field| field.count())?.max(1);
-        let groups = trees.iter().map(|tree| tree.output as usize + 1).max().unwrap_or(1);
-        let round = parallel.saturating_mul(groups);
-        if !trees.len().is_multiple_of(round) {
-            return Err(param.fault(format!("{} trees do not divide into rounds of {round}", trees.len())));
-        }
-        return Ok((1..=trees.len() / round)
-            .filter_map(|end| u32::try_from(end * round).ok())
-            .collect());
-    };
-    let indptr = field.ints()?;
-    if indptr.len() == 0 || indptr.get(0) != 0 {
-        return Err(field.fault("the first entry is 0"));
-    }
-    let end = |index| {
-        let end = indptr.get(index);
-        u32::try_from(end).map_err(|_| field.fault_at(index, format!("a number of trees is accepted, not {end}")))
-    };
-    (1..indptr.len()).map(end).collect()
 }
