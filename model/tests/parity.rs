@@ -1,4 +1,4 @@
-//! Every XGBoost case of the parity suite: what the training library itself predicts, with both kernels.
+//! Every case of the parity suite: what the training library itself predicts, with both kernels.
 //!
 //! The suite lies beside the checkout (`shared/parity`), not in it: without it this says `SKIPPED` and passes.
 
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use quintile_model::kernel::{reference, scalar};
 use quintile_model::plan::Plan;
-use quintile_model::{Identity, KernelChoice, Manifest, Model, Options, Trees, load};
+use quintile_model::{Identity, KernelChoice, Manifest, Model, Options, Precision, Trees, load};
 use serde_json::Value;
 
 fn suite() -> Option<PathBuf> {
@@ -60,11 +60,20 @@ fn table(path: &Path, has_header: bool) -> Vec<Vec<f64>> {
         .collect()
 }
 
-fn ulps(actual: f64, expected: f64) -> u64 {
+/// How far apart two numbers of a precision are; those of f32 are widened.
+fn ulps(actual: f64, expected: f64, precision: Precision) -> u64 {
     #[expect(clippy::cast_possible_truncation, reason = "both are widened f32")]
-    let ordered = |value: f64| {
+    let narrow = |value: f64| {
         let bits = (value as f32).to_bits().cast_signed();
         i64::from(if bits < 0 { i32::MIN - bits } else { bits })
+    };
+    let wide = |value: f64| {
+        let bits = value.to_bits().cast_signed();
+        if bits < 0 { i64::MIN - bits } else { bits }
+    };
+    let ordered = |value| match precision {
+        Precision::F32 => narrow(value),
+        Precision::F64 => wide(value),
     };
     if actual.is_nan() && expected.is_nan() {
         0
@@ -72,6 +81,9 @@ fn ulps(actual: f64, expected: f64) -> u64 {
         ordered(actual).abs_diff(ordered(expected))
     }
 }
+
+/// Formats of the suite that are read.
+const FORMATS: [(&str, usize); 3] = [("xgboost-json", 53), ("xgboost-ubj", 10), ("lightgbm-text", 40)];
 
 #[derive(Default)]
 struct Tally {
@@ -85,23 +97,23 @@ struct Tally {
 fn margins_are_bit_equal_and_predictions_within_one_ulp() {
     let Some(suite) = suite() else { return };
     let index: Vec<Value> = serde_json::from_slice(&read(&suite.join("index.json"))).unwrap();
-    let mut tally = Tally::default();
-    for case in index
-        .iter()
-        .filter(|case| case["format"].as_str().unwrap().starts_with("xgboost"))
-    {
-        compare(&suite, case, &mut tally);
+    for (format, least) in FORMATS {
+        let mut tally = Tally::default();
+        for case in index.iter().filter(|case| case["format"] == format) {
+            compare(&suite, case, &mut tally);
+        }
+        let Tally {
+            cases,
+            rows,
+            predictions,
+            not_bit_equal,
+        } = tally;
+        eprintln!(
+            "{format}: {cases} cases, {rows} rows with each kernel, {predictions} predictions of which {not_bit_equal} are \
+             one ulp off"
+        );
+        assert!(cases >= least, "{format}: the suite has shrunk to {cases} cases");
     }
-    let Tally {
-        cases,
-        rows,
-        predictions,
-        not_bit_equal,
-    } = tally;
-    eprintln!(
-        "{cases} cases, {rows} rows with each kernel, {predictions} predictions of which {not_bit_equal} are one ulp off"
-    );
-    assert!(cases >= 63, "the suite has shrunk to {cases} cases");
 }
 
 fn compare(suite: &Path, case: &Value, tally: &mut Tally) {
@@ -139,15 +151,16 @@ fn compare(suite: &Path, case: &Value, tally: &mut Tally) {
         };
         let model = Model::build(ensemble, Manifest::empty(), identity, Options { trees, kernel }).unwrap();
         let mut scratch = model.scratch();
+        let allowed = |most| is_exact.then(|| (model.precision(), most));
         for (number, row) in rows.iter().enumerate() {
             assert_eq!(row.len(), model.schema().len(), "{name}: columns");
             model.score_row(row, &mut scratch);
             tally.rows += usize::from(kernel == KernelChoice::Scalar);
             if let Some(expected) = &margins {
-                compare_numbers(&name, number, scratch.margins(), &expected[number], is_exact, 0);
+                compare_numbers(&name, number, scratch.margins(), &expected[number], allowed(0));
             }
             if let Some(expected) = &predictions {
-                let off = compare_numbers(&name, number, scratch.predictions(), &expected[number], is_exact, 1);
+                let off = compare_numbers(&name, number, scratch.predictions(), &expected[number], allowed(1));
                 tally.not_bit_equal += off;
                 tally.predictions += expected[number].len();
             }
@@ -170,27 +183,33 @@ fn compare_first_trees(name: &str, bytes: &[u8], limit: usize, rows: &[Vec<f64>]
                 _ => scalar::margins(&plan, &row, &mut margins),
             }
             let margins: Vec<f64> = margins.iter().copied().map(f64::from).collect();
-            compare_numbers(name, number, &margins, &expected[number], false, 0);
+            compare_numbers(name, number, &margins, &expected[number], None);
         }
     }
 }
 
-/// How many of the numbers are not bit-equal.
-fn compare_numbers(name: &str, row: usize, actual: &[f64], expected: &[f64], is_exact: bool, most: u64) -> usize {
+/// How many of the numbers are not bit-equal. Published numbers have too few digits for that: none is allowed for them.
+fn compare_numbers(
+    name: &str,
+    row: usize,
+    actual: &[f64],
+    expected: &[f64],
+    allowed: Option<(Precision, u64)>,
+) -> usize {
     assert_eq!(actual.len(), expected.len(), "{name}: outputs");
     let mut off = 0;
     for (&actual, &expected) in actual.iter().zip(expected) {
-        let distance = ulps(actual, expected);
-        if is_exact {
-            assert!(
-                distance <= most,
-                "{name} row {row}: {actual:?} is not {expected:?} ({distance} ulp)"
-            );
-        } else {
+        let Some((precision, most)) = allowed else {
             let scaled = (actual - expected).abs() / expected.abs().max(1.0);
             assert!(scaled <= 1e-5, "{name} row {row}: {actual:?} is not near {expected:?}");
-        }
-        off += usize::from(is_exact && distance > 0);
+            continue;
+        };
+        let distance = ulps(actual, expected, precision);
+        assert!(
+            distance <= most,
+            "{name} row {row}: {actual:?} is not {expected:?} ({distance} ulp)"
+        );
+        off += usize::from(distance > 0);
     }
     off
 }

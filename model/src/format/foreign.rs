@@ -20,7 +20,7 @@ fn name(bytes: &[u8]) -> Option<Known> {
         "a Python pickle, which can run code and is never opened",
         "load it where it comes from and save the booster as JSON or UBJSON (Booster.save_model)",
     );
-    const PREFIXES: [(&[u8], Known); 12] = [
+    const PREFIXES: [(&[u8], Known); 11] = [
         (b"binf", LEGACY),
         (b"bs64", LEGACY),
         (b"\x1f\x8b", ("compressed with gzip", "decompress it first")),
@@ -30,7 +30,6 @@ fn name(bytes: &[u8]) -> Option<Known> {
             b"version https://git-lfs",
             ("a Git LFS pointer, not the file it points to", "run `git lfs pull`"),
         ),
-        (b"tree\n", ("a LightGBM text model", ACCEPTED)),
         (b"CBM1", ("a CatBoost model", ACCEPTED)),
         (b"\x89HDF", ("an HDF5 file", ACCEPTED)),
         (

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! bytes ─┬─ json   ─┐
-//!        ├─ ubjson ─┴─ document ── xgboost ── Ensemble::try_new
+//!        ├─ ubjson ─┴─ document ── xgboost ─┬─ Ensemble::try_new
+//!        ├─ lightgbm ───────────────────────┘
 //!        └─ foreign: what else it is, and what to do instead
 //! ```
 //!
@@ -13,6 +14,7 @@ mod document;
 mod error;
 mod foreign;
 mod json;
+mod lightgbm;
 mod ubjson;
 mod xgboost;
 
@@ -31,6 +33,9 @@ pub fn load(bytes: &[u8]) -> Result<Ensemble, FormatError> {
     }
     if bytes.len() > MODEL_BYTES_MAX {
         return Err(FormatError::TooLarge { bytes: bytes.len() });
+    }
+    if lightgbm::is_one(bytes) {
+        return lightgbm::ensemble(bytes);
     }
     let brace = bytes.iter().position(|byte| !byte.is_ascii_whitespace());
     let after_brace = brace
