@@ -1,15 +1,18 @@
-//! The committed fixtures: models of every kind with the library's own answers (`fixtures/make.py`), both files, both
-//! kernels. Margins are equal to the last bit, predictions within one unit in the last place of `expf`.
+//! The committed fixtures: models of every kind with the library's own answers (`fixtures/make*.py`), all files, both
+//! kernels. Margins are equal to the last bit, predictions within one unit in the last place of `exp`.
 
 #![allow(
     clippy::unwrap_used,
     reason = "the lint spares test functions but not what they call"
 )]
 
+mod support;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use quintile_model::{Identity, KernelChoice, Manifest, Model, Options, Trees, load};
+use support::ulps;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
@@ -23,7 +26,7 @@ fn names() -> Vec<String> {
         .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
         .collect();
     names.sort();
-    assert!(names.len() >= 37, "the fixtures have shrunk to {}", names.len());
+    assert!(names.len() >= 67, "the fixtures have shrunk to {}", names.len());
     names
 }
 
@@ -52,10 +55,10 @@ fn rows(name: &str) -> Vec<Row> {
     text.lines().map(row).collect()
 }
 
-/// The files of a name, by suffix: nearly all models lie here as JSON and as UBJSON.
+/// The files of a name, by suffix: XGBoost's models lie here as JSON and as UBJSON.
 fn suffixes(name: &str) -> Vec<&'static str> {
     let exists = |suffix: &&str| folder().join(format!("{name}.{suffix}")).exists();
-    let suffixes: Vec<_> = ["json", "ubj"].into_iter().filter(exists).collect();
+    let suffixes: Vec<_> = ["json", "ubj", "txt"].into_iter().filter(exists).collect();
     assert!(!suffixes.is_empty(), "{name} has answers but no model");
     suffixes
 }
@@ -73,19 +76,6 @@ fn build(name: &str, suffix: &str, kernel: KernelChoice) -> Model {
         version: "1".into(),
     };
     Model::build(ensemble, Manifest::empty(), identity, Options { trees, kernel }).unwrap()
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "answers are f32 values")]
-fn ulps(actual: f64, expected: f64) -> u64 {
-    let ordered = |value: f64| {
-        let bits = (value as f32).to_bits().cast_signed();
-        i64::from(if bits < 0 { i32::MIN - bits } else { bits })
-    };
-    if actual.is_nan() && expected.is_nan() {
-        0
-    } else {
-        ordered(actual).abs_diff(ordered(expected))
-    }
 }
 
 #[test]
@@ -109,7 +99,10 @@ fn every_fixture_is_answered_as_the_library_does() {
                     );
                     assert_eq!(scratch.predictions().len(), row.predictions.len(), "{at}");
                     for (&actual, &expected) in scratch.predictions().iter().zip(&row.predictions) {
-                        assert!(ulps(actual, expected) <= 1, "{at}: {actual:?} is not {expected:?}");
+                        assert!(
+                            ulps(actual, expected, model.precision()) <= 1,
+                            "{at}: {actual:?} is not {expected:?}"
+                        );
                         compared += 1;
                         off += usize::from(actual.to_bits() != expected.to_bits());
                     }
@@ -170,5 +163,35 @@ fn names_of_categories_give_the_librarys_answers() {
             assert_eq!(schema.categories(2).unwrap().names(), ["30", "-5", "7", "2"]);
             assert!(model.notes()[0].contains("integers"), "{:?}", model.notes());
         }
+    }
+}
+
+#[test]
+fn lightgbm_takes_the_names_that_pandas_had() {
+    let text = fs::read_to_string(folder().join("lightgbm-names.names")).unwrap();
+    for kernel in [KernelChoice::Reference, KernelChoice::Scalar] {
+        let model = build("lightgbm-names", "txt", kernel);
+        let schema = model.schema();
+        let mut scratch = model.scratch();
+        for line in text.lines() {
+            let mut parts = line.split(';');
+            let mut part = || parts.next().expect("a line has three parts");
+            let (place, number, margin) = (part(), part(), part().parse::<f64>().unwrap());
+            let code = |column, name| {
+                schema
+                    .category_code(column, name)
+                    .expect("every name is a code or missing")
+            };
+            model.score_row(&[code(0, place), 0.5, code(2, number)], &mut scratch);
+            assert_eq!(scratch.margins()[0].to_bits(), margin.to_bits(), "{line}");
+        }
+        assert!(schema.category_code(0, "Zurich").is_some_and(f64::is_nan));
+        assert_eq!(schema.category_code(0, "Zürich"), Some(0.0));
+        assert_eq!(schema.category_code(1, "a"), None);
+        assert!(
+            model.notes().is_empty() && model.is_probability(),
+            "{:?}",
+            model.notes()
+        );
     }
 }

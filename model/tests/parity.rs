@@ -7,6 +7,8 @@
     reason = "the lint spares test functions but not what they call"
 )]
 
+mod support;
+
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -15,6 +17,7 @@ use quintile_model::kernel::{reference, scalar};
 use quintile_model::plan::Plan;
 use quintile_model::{Identity, KernelChoice, Manifest, Model, Options, Precision, Trees, load};
 use serde_json::Value;
+use support::ulps;
 
 fn suite() -> Option<PathBuf> {
     let suite = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/parity");
@@ -58,28 +61,6 @@ fn table(path: &Path, has_header: bool) -> Vec<Vec<f64>> {
         .records()
         .map(|record| record.unwrap().iter().map(number).collect())
         .collect()
-}
-
-/// How far apart two numbers of a precision are; those of f32 are widened.
-fn ulps(actual: f64, expected: f64, precision: Precision) -> u64 {
-    #[expect(clippy::cast_possible_truncation, reason = "both are widened f32")]
-    let narrow = |value: f64| {
-        let bits = (value as f32).to_bits().cast_signed();
-        i64::from(if bits < 0 { i32::MIN - bits } else { bits })
-    };
-    let wide = |value: f64| {
-        let bits = value.to_bits().cast_signed();
-        if bits < 0 { i64::MIN - bits } else { bits }
-    };
-    let ordered = |value| match precision {
-        Precision::F32 => narrow(value),
-        Precision::F64 => wide(value),
-    };
-    if actual.is_nan() && expected.is_nan() {
-        0
-    } else {
-        ordered(actual).abs_diff(ordered(expected))
-    }
 }
 
 /// Formats of the suite that are read.
