@@ -35,6 +35,14 @@ const LIGHTGBM: [&str; 5] = [
     "lightgbm-linear.txt",
     "lightgbm-names.txt",
 ];
+const TREELITE: [&str; 6] = [
+    "treelite-boosting-two.bin",
+    "treelite-forest-targets.bin",
+    "treelite-hist-category.bin",
+    "treelite-isolation.bin",
+    "treelite-operators-mixed-f32.bin",
+    "treelite-partial.bin",
+];
 
 fn fixture(name: &str) -> Vec<u8> {
     fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)).unwrap()
@@ -152,3 +160,4 @@ macro_rules! damage {
 damage!(json, JSON);
 damage!(ubjson, UBJSON);
 damage!(lightgbm, LIGHTGBM);
+damage!(treelite, TREELITE);

@@ -26,7 +26,7 @@ fn names() -> Vec<String> {
         .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
         .collect();
     names.sort();
-    assert!(names.len() >= 67, "the fixtures have shrunk to {}", names.len());
+    assert!(names.len() >= 87, "the fixtures have shrunk to {}", names.len());
     names
 }
 
@@ -58,7 +58,7 @@ fn rows(name: &str) -> Vec<Row> {
 /// The files of a name, by suffix: XGBoost's models lie here as JSON and as UBJSON.
 fn suffixes(name: &str) -> Vec<&'static str> {
     let exists = |suffix: &&str| folder().join(format!("{name}.{suffix}")).exists();
-    let suffixes: Vec<_> = ["json", "ubj", "txt"].into_iter().filter(exists).collect();
+    let suffixes: Vec<_> = ["json", "ubj", "txt", "bin"].into_iter().filter(exists).collect();
     assert!(!suffixes.is_empty(), "{name} has answers but no model");
     suffixes
 }

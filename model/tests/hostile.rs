@@ -303,10 +303,14 @@ fn faults_of_a_text_model_name_the_line_or_the_entry() {
         (entry("num_cat", 0, "1"), "Tree=0.cat_boundaries: the line is missing"),
         (
             entry("cat_boundaries", 1, "99"),
-            "cat_boundaries[1]: boundaries begin at 0 and never fall",
+            "cat_threshold: 2 entries where 99 are accepted",
         ),
         (
-            entry("num_tree_per_iteration", 0, "2"),
+            entry("cat_boundaries", 0, "2"),
+            "cat_boundaries[0]: boundaries begin at 0 and never fall",
+        ),
+        (
+            entry("num_tree_per_iteration", 0, "7"),
             "the objective binary has one output",
         ),
         (

@@ -64,7 +64,12 @@ fn table(path: &Path, has_header: bool) -> Vec<Vec<f64>> {
 }
 
 /// Formats of the suite that are read.
-const FORMATS: [(&str, usize); 3] = [("xgboost-json", 53), ("xgboost-ubj", 10), ("lightgbm-text", 40)];
+const FORMATS: [(&str, usize); 4] = [
+    ("xgboost-json", 53),
+    ("xgboost-ubj", 10),
+    ("lightgbm-text", 40),
+    ("treelite-checkpoint", 4),
+];
 
 #[derive(Default)]
 struct Tally {

@@ -5,8 +5,8 @@ use crate::limits::MODEL_BYTES_MAX;
 use crate::schema::SchemaError;
 
 /// What every refusal of a foreign file ends with.
-pub(super) const ACCEPTED: &str = "accepted are XGBoost models saved as JSON or UBJSON (Booster.save_model) and \
-    LightGBM models saved as text (Booster.save_model)";
+pub(super) const ACCEPTED: &str = "accepted are XGBoost models saved as JSON or UBJSON (Booster.save_model), \
+    LightGBM models saved as text (Booster.save_model) and Treelite checkpoints of version 4 (Model.serialize)";
 
 /// Why a file is no model we can evaluate exactly.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

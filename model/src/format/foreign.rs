@@ -9,6 +9,14 @@ pub(super) fn refusal(bytes: &[u8]) -> FormatError {
     FormatError::Foreign { what, advice }
 }
 
+/// A Treelite checkpoint of another version than 4.
+pub(super) fn old_treelite() -> FormatError {
+    FormatError::Foreign {
+        what: "a Treelite checkpoint of another version than 4",
+        advice: "load it with Treelite 4.0 or later (Model.deserialize) and write it again with Model.serialize",
+    }
+}
+
 type Known = (&'static str, &'static str);
 
 fn name(bytes: &[u8]) -> Option<Known> {

@@ -3,18 +3,21 @@
 //! ```text
 //! bytes ─┬─ json   ─┐
 //!        ├─ ubjson ─┴─ document ── xgboost ─┬─ Ensemble::try_new
-//!        ├─ lightgbm ───────────────────────┘
+//!        ├─ lightgbm ───────────────────────┤
+//!        ├─ treelite ───────────────────────┘
 //!        └─ foreign: what else it is, and what to do instead
 //! ```
 //!
 //! A reader never reserves memory by what a file claims, never recurses deeper than [`crate::limits::NESTING_MAX`], and
 //! never returns an ensemble that `try_new` has not seen.
 
+mod bytes;
 mod document;
 mod error;
 mod foreign;
 mod json;
 mod lightgbm;
+mod treelite;
 mod ubjson;
 mod xgboost;
 
@@ -36,6 +39,12 @@ pub fn load(bytes: &[u8]) -> Result<Ensemble, FormatError> {
     }
     if lightgbm::is_one(bytes) {
         return lightgbm::ensemble(bytes);
+    }
+    if let Some(version) = treelite::version(bytes) {
+        return match version {
+            4 => treelite::ensemble(bytes),
+            _ => Err(foreign::old_treelite()),
+        };
     }
     let brace = bytes.iter().position(|byte| !byte.is_ascii_whitespace());
     let after_brace = brace
