@@ -43,6 +43,11 @@ const TREELITE: [&str; 6] = [
     "treelite-operators-mixed-f32.bin",
     "treelite-partial.bin",
 ];
+const CATBOOST: [&str; 3] = [
+    "catboost-logloss.json",
+    "catboost-multiclass-lossguide.json",
+    "catboost-multirmse.json",
+];
 
 fn fixture(name: &str) -> Vec<u8> {
     fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)).unwrap()
@@ -161,3 +166,4 @@ damage!(json, JSON);
 damage!(ubjson, UBJSON);
 damage!(lightgbm, LIGHTGBM);
 damage!(treelite, TREELITE);
+damage!(catboost, CATBOOST);

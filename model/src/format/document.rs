@@ -9,20 +9,21 @@ use std::fmt::Write as _;
 use super::FormatError;
 use crate::limits::DOCUMENT_VALUES_MAX;
 
-/// A value of a file. Floats are `f32`, because XGBoost's own readers round them to that at once.
+/// A value of a file. XGBoost's floats are `f32`, because its own readers round them to that at once; the numbers of formats
+/// that keep 64 bits are doubles.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value {
     Null,
     Bool(bool),
     Int(i64),
     Float(f32),
+    Double(f64),
     Text(String),
     Bools(Vec<bool>),
     Bytes(Vec<u8>),
     Ints(Vec<i64>),
     Floats(Vec<f32>),
-    /// 64-bit floats, which no field of XGBoost's takes.
-    Doubles,
+    Doubles(Vec<f64>),
     List(Vec<Value>),
     Object(BTreeMap<String, Value>),
 }
@@ -34,12 +35,12 @@ impl Value {
             Self::Null => "null",
             Self::Bool(_) => "a boolean",
             Self::Int(_) => "an integer",
-            Self::Float(_) => "a number",
+            Self::Float(_) | Self::Double(_) => "a number",
             Self::Text(_) => "a string",
             Self::Bools(_) => "an array of booleans",
             Self::Bytes(_) | Self::Ints(_) => "an array of integers",
             Self::Floats(_) => "an array of numbers",
-            Self::Doubles => "64-bit floats",
+            Self::Doubles(_) => "64-bit floats",
             Self::List(list) if list.is_empty() => "an empty array",
             Self::List(_) => "an array",
             Self::Object(_) => "an object",
@@ -92,7 +93,14 @@ impl ArrayBuilder {
             (Value::Ints(ints), Value::Int(int)) => ints.push(int),
             (Value::Floats(floats), Value::Float(float)) => floats.push(float),
             (Value::Floats(floats), Value::Int(int)) => floats.push(to_f32(int)),
+            (Value::Doubles(doubles), Value::Double(double)) => doubles.push(double),
+            (Value::Doubles(doubles), Value::Int(int)) => doubles.push(int as f64),
             (Value::Bools(bools), Value::Bool(bool)) => bools.push(bool),
+            (Value::Ints(ints), Value::Double(double)) => {
+                let mut doubles: Vec<f64> = ints.iter().map(|&int| int as f64).collect();
+                doubles.push(double);
+                self.array = Value::Doubles(doubles);
+            }
             (Value::Ints(ints), Value::Float(float)) => {
                 let mut floats: Vec<f32> = ints.iter().map(|&int| to_f32(int)).collect();
                 floats.push(float);
@@ -101,6 +109,7 @@ impl ArrayBuilder {
             (Value::List(list), value) if list.is_empty() => match value {
                 Value::Int(int) => self.array = Value::Ints(vec![int]),
                 Value::Float(float) => self.array = Value::Floats(vec![float]),
+                Value::Double(double) => self.array = Value::Doubles(vec![double]),
                 Value::Bool(bool) => self.array = Value::Bools(vec![bool]),
                 value => {
                     budget.take(1)?;
@@ -121,6 +130,7 @@ impl ArrayBuilder {
         let len = match &self.array {
             Value::Ints(ints) => ints.len(),
             Value::Floats(floats) => floats.len(),
+            Value::Doubles(doubles) => doubles.len(),
             Value::Bools(bools) => bools.len(),
             _ => 0,
         };
@@ -128,6 +138,7 @@ impl ArrayBuilder {
         let mut list: Vec<Value> = match &self.array {
             Value::Ints(ints) => ints.iter().copied().map(Value::Int).collect(),
             Value::Floats(floats) => floats.iter().copied().map(Value::Float).collect(),
+            Value::Doubles(doubles) => doubles.iter().copied().map(Value::Double).collect(),
             Value::Bools(bools) => bools.iter().copied().map(Value::Bool).collect(),
             _ => Vec::new(),
         };
@@ -278,6 +289,18 @@ impl<'a> Cursor<'a> {
             Value::Float(float) => Ok(vec![*float].into()),
             Value::Int(int) => Ok(vec![to_f32(*int)].into()),
             _ => Err(self.wrong_kind("an array of 32-bit floats")),
+        }
+    }
+
+    /// Numbers as `f64`, of a document whose numbers are; a single number counts as an array of one.
+    pub(super) fn doubles(&self) -> Result<std::borrow::Cow<'a, [f64]>, FormatError> {
+        match self.value {
+            Value::Doubles(doubles) => Ok(doubles.as_slice().into()),
+            Value::Ints(ints) => Ok(ints.iter().map(|&int| int as f64).collect::<Vec<_>>().into()),
+            Value::List(list) if list.is_empty() => Ok(Vec::new().into()),
+            Value::Double(double) => Ok(vec![*double].into()),
+            Value::Int(int) => Ok(vec![*int as f64].into()),
+            _ => Err(self.wrong_kind("an array of numbers")),
         }
     }
 

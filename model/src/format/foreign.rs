@@ -38,7 +38,13 @@ fn name(bytes: &[u8]) -> Option<Known> {
             b"version https://git-lfs",
             ("a Git LFS pointer, not the file it points to", "run `git lfs pull`"),
         ),
-        (b"CBM1", ("a CatBoost model", ACCEPTED)),
+        (
+            b"CBM1",
+            (
+                "a CatBoost model in its binary format",
+                "load it with CatBoost and save it as JSON (save_model(\"model.json\", format=\"json\"))",
+            ),
+        ),
         (b"\x89HDF", ("an HDF5 file", ACCEPTED)),
         (
             b"\xef\xbb\xbf",

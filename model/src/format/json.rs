@@ -10,10 +10,20 @@ use super::FormatError;
 use super::document::{ArrayBuilder, Budget, Value};
 use crate::limits::NESTING_MAX;
 
-/// Reads a whole document.
+/// Reads a whole document whose numbers are `f32`.
 pub(super) fn parse(bytes: &[u8]) -> Result<Value, FormatError> {
+    document(bytes, false)
+}
+
+/// Reads a whole document whose numbers are `f64`.
+pub(super) fn parse_doubles(bytes: &[u8]) -> Result<Value, FormatError> {
+    document(bytes, true)
+}
+
+fn document(bytes: &[u8], is_double: bool) -> Result<Value, FormatError> {
     let mut reader = Reader {
         bytes,
+        is_double,
         at: 0,
         depth: 0,
         budget: Budget::new(),
@@ -28,6 +38,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Value, FormatError> {
 
 struct Reader<'b> {
     bytes: &'b [u8],
+    is_double: bool,
     at: usize,
     depth: usize,
     budget: Budget,
@@ -169,9 +180,13 @@ impl<'b> Reader<'b> {
         }
         let text = std::str::from_utf8(&self.bytes[start..self.at]).unwrap_or_default();
         let value = if text.contains(['.', 'e', 'E']) {
-            text.parse().ok().map(Value::Float)
+            match self.is_double {
+                true => text.parse().ok().map(Value::Double),
+                false => text.parse().ok().map(Value::Float),
+            }
         } else {
-            text.parse().ok().map(Value::Int)
+            let wide = || text.parse().ok().filter(|_| self.is_double).map(Value::Double);
+            text.parse().ok().map(Value::Int).or_else(wide)
         };
         value.ok_or_else(|| {
             let message = format!("{:?} is no number that fits 64 bits", super::document::shortened(text));

@@ -3,6 +3,7 @@
 //! ```text
 //! bytes ─┬─ json   ─┐
 //!        ├─ ubjson ─┴─ document ── xgboost ─┬─ Ensemble::try_new
+//!        ├─ json ──── document ── catboost ─┤
 //!        ├─ lightgbm ───────────────────────┤
 //!        ├─ treelite ───────────────────────┘
 //!        └─ foreign: what else it is, and what to do instead
@@ -12,6 +13,7 @@
 //! never returns an ensemble that `try_new` has not seen.
 
 mod bytes;
+mod catboost;
 mod document;
 mod error;
 mod foreign;
@@ -56,6 +58,14 @@ pub fn load(bytes: &[u8]) -> Result<Ensemble, FormatError> {
     // A UBJSON key starts with the type of its length; a JSON one with a quote.
     match after_brace.iter().find(|byte| !byte.is_ascii_whitespace()) {
         Some(b'L' | b'l' | b'I' | b'i' | b'U') => xgboost::ensemble(&ubjson::parse(bytes)?, "XGBoost UBJSON"),
+        Some(b'"') if catboost::is_first_key(first_key(after_brace)) => {
+            catboost::ensemble(&json::parse_doubles(bytes)?, bytes.len())
+        }
         _ => xgboost::ensemble(&json::parse(bytes)?, "XGBoost JSON"),
     }
+}
+
+/// What stands between the first two quotes.
+fn first_key(after_brace: &[u8]) -> &[u8] {
+    after_brace.split(|&byte| byte == b'"').nth(1).unwrap_or_default()
 }

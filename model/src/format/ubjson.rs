@@ -117,7 +117,7 @@ impl<'b> Reader<'b> {
             b'F' => Ok(Value::Bool(false)),
             b'S' => self.string().map(Value::Text),
             b'd' => self.array_of().map(|bytes| Value::Float(f32::from_be_bytes(bytes))),
-            b'D' => self.take(8).map(|_| Value::Doubles),
+            b'D' => self.array_of().map(|eight| Value::Double(f64::from_be_bytes(eight))),
             marker @ (b'i' | b'U' | b'C' | b'I' | b'l' | b'L') => self.integer(marker).map(Value::Int),
             other => Err(self.wrong_marker(other, "a value")),
         }
@@ -199,7 +199,7 @@ impl<'b> Reader<'b> {
         Ok(match kind {
             b'U' => Value::Bytes(bytes.to_vec()),
             b'd' => Value::Floats(elements(bytes, f32::from_be_bytes)),
-            b'D' => Value::Doubles,
+            b'D' => Value::Doubles(elements(bytes, f64::from_be_bytes)),
             b'i' => Value::Ints(elements(bytes, |byte| i8::from_be_bytes(byte).into())),
             b'I' => Value::Ints(elements(bytes, |pair| i16::from_be_bytes(pair).into())),
             b'l' => Value::Ints(elements(bytes, |four| i32::from_be_bytes(four).into())),

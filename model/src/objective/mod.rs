@@ -3,6 +3,8 @@
 //! `exp`, `log` and their kin are the platform's libm, as they are for the libraries: with the same glibc both give the
 //! same bits, elsewhere a prediction may differ by one unit in the last place.
 
+mod catboost;
+mod fast_exp;
 mod lightgbm;
 mod transform;
 mod treelite;

@@ -1,5 +1,7 @@
 //! Margins → predictions of one row. Each function is the library's own, step by step and in its precision.
 
+use super::fast_exp::fast_exp;
+
 /// How margins become predictions.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Transform {
@@ -31,6 +33,10 @@ pub enum Transform {
     Softmax,
     /// The same as Treelite computes it: exponentials in `f32` whatever the precision.
     SoftmaxOfFloats,
+    /// `exp` as CatBoost computes it.
+    FastExp,
+    /// Probabilities that sum to one, of such exponentials.
+    SoftmaxOfFastExps,
     /// The index of the first largest margin: one prediction whatever the number of margins.
     ArgMax,
 }
@@ -38,7 +44,10 @@ pub enum Transform {
 impl Transform {
     /// Whether it looks at all margins at once.
     pub(super) fn is_joint(self) -> bool {
-        matches!(self, Self::Softmax | Self::SoftmaxOfFloats | Self::ArgMax)
+        matches!(
+            self,
+            Self::Softmax | Self::SoftmaxOfFloats | Self::SoftmaxOfFastExps | Self::ArgMax
+        )
     }
 
     #[expect(
@@ -54,13 +63,13 @@ impl Transform {
                 each(margins, out, |margin| 1.0 / (1.0 + (factor * margin).exp()));
             }
             Self::Hinge => each(margins, out, |margin| if margin > 0.0 { 1.0 } else { 0.0 }),
-            Self::Exp => each(margins, out, f32::exp),
+            Self::Exp | Self::FastExp => each(margins, out, f32::exp),
             Self::ExpRatio { ratio } => each(margins, out, |margin| (-margin / ratio as f32).exp2()),
             Self::LogOnePlusExp => each(margins, out, |margin| margin.exp().ln_1p()),
             Self::SignTimesSquare | Self::SignedSquare => {
                 each(margins, out, |margin| (margin * margin).copysign(margin));
             }
-            Self::Softmax => softmax_f32(margins, out),
+            Self::Softmax | Self::SoftmaxOfFastExps => softmax_f32(margins, out),
             Self::SoftmaxOfFloats => softmax_of_floats_f32(margins, out),
             Self::ArgMax => arg_max(margins, out),
         }
@@ -73,6 +82,7 @@ impl Transform {
             Self::Logistic { alpha } => each(margins, out, |margin| 1.0 / (1.0 + (-alpha * margin).exp())),
             Self::Hinge => each(margins, out, |margin| if margin > 0.0 { 1.0 } else { 0.0 }),
             Self::Exp => each(margins, out, f64::exp),
+            Self::FastExp => each(margins, out, fast_exp),
             Self::ExpRatio { ratio } => each(margins, out, |margin| (-margin / ratio).exp2()),
             Self::LogOnePlusExp => each(margins, out, |margin| margin.exp().ln_1p()),
             Self::SignTimesSquare => each(margins, out, |margin| {
@@ -80,7 +90,8 @@ impl Transform {
                 sign * margin * margin
             }),
             Self::SignedSquare => each(margins, out, |margin| (margin * margin).copysign(margin)),
-            Self::Softmax => softmax_f64(margins, out),
+            Self::Softmax => softmax_f64(margins, out, f64::exp),
+            Self::SoftmaxOfFastExps => softmax_f64(margins, out, fast_exp),
             Self::SoftmaxOfFloats => softmax_of_floats_f64(margins, out),
             Self::ArgMax => arg_max(margins, out),
         }
@@ -122,8 +133,8 @@ fn softmax_f32(margins: &[f32], out: &mut [f64]) {
     }
 }
 
-/// LightGBM's `Common::Softmax`.
-fn softmax_f64(margins: &[f64], out: &mut [f64]) {
+/// LightGBM's `Common::Softmax`, and CatBoost's.
+fn softmax_f64(margins: &[f64], out: &mut [f64], exp: fn(f64) -> f64) {
     let Some(&first) = margins.first() else { return };
     let largest = margins.iter().fold(
         first,
@@ -131,7 +142,7 @@ fn softmax_f64(margins: &[f64], out: &mut [f64]) {
     );
     let mut sum = 0.0;
     for (place, &margin) in out.iter_mut().zip(margins) {
-        *place = (margin - largest).exp();
+        *place = exp(margin - largest);
         sum += *place;
     }
     for place in out.iter_mut().take(margins.len()) {

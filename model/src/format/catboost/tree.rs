@@ -1,0 +1,181 @@
+//! Oblivious trees, whose level asks every node the same question, and the others, which are nested objects.
+
+use super::super::FormatError;
+use super::super::document::{Cursor, shortened};
+use super::{Floats, TREES_MAX};
+use crate::ensemble::{Node, Tree};
+use crate::limits::TREE_NODES_MAX;
+
+/// Levels of a tree: CatBoost's own limit.
+const DEPTH_MAX: usize = 16;
+
+/// Reads all trees of a file of so many bytes, and how many outputs their leaves have.
+pub(super) fn read(root: &Cursor<'_>, floats: &Floats, bytes: usize) -> Result<(Vec<Tree>, usize), FormatError> {
+    let oblivious = root.optional("oblivious_trees")?;
+    let list = match oblivious {
+        Some(list) => list,
+        None => root.field("trees")?,
+    };
+    let elements = list.elements()?;
+    if elements.len() > TREES_MAX {
+        return Err(list.fault(format!("more trees than the {TREES_MAX} accepted")));
+    }
+    let mut forest = Forest {
+        floats,
+        outputs: None,
+        // A leaf has a value and a weight of two bytes each at least: what is denser was not written by CatBoost, and its
+        // two nodes a value would take many times the file's size.
+        leaves_left: bytes / 4 + (1 << DEPTH_MAX),
+        trees: Vec::new(),
+    };
+    for element in elements {
+        forest.trees.push(Tree::default());
+        match oblivious {
+            Some(_) => forest.oblivious(&element)?,
+            None => {
+                forest.nested(&element, 0)?;
+            }
+        }
+    }
+    Ok((forest.trees, forest.outputs.unwrap_or(1)))
+}
+
+struct Forest<'f> {
+    floats: &'f Floats,
+    outputs: Option<usize>,
+    leaves_left: usize,
+    trees: Vec<Tree>,
+}
+
+/// A question: whether a column's value is greater than a border.
+struct Split {
+    feature: u32,
+    border: f64,
+    missing_right: bool,
+}
+
+impl Forest<'_> {
+    /// Bit `k` of a leaf's number is the answer to split `k`: the last split stands at the root, the first above the leaves.
+    fn oblivious(&mut self, tree: &Cursor<'_>) -> Result<(), FormatError> {
+        let splits_field = tree.optional("splits")?;
+        let splits = match &splits_field {
+            Some(field) => field
+                .elements()?
+                .map(|split| self.split(&split))
+                .collect::<Result<Vec<_>, _>>()?,
+            None => Vec::new(),
+        };
+        if splits.len() > DEPTH_MAX {
+            return Err(tree.fault(format!("{} levels: at most {DEPTH_MAX} are accepted", splits.len())));
+        }
+        let leaves = 1usize << splits.len();
+        let values_field = tree.field("leaf_values")?;
+        let values = values_field.doubles()?;
+        let outputs = values.len() / leaves;
+        if outputs == 0 || outputs * leaves != values.len() {
+            return Err(values_field.fault(format!("{} values for {leaves} leaves", values.len())));
+        }
+        for (level, split) in splits.iter().rev().enumerate() {
+            let first = (1usize << level) - 1;
+            for place in first..2 * first + 1 {
+                let left = 2 * place + 1;
+                self.push(number(split, left, left + 1));
+            }
+        }
+        for leaf in values.chunks_exact(outputs) {
+            self.leaf(&values_field, leaf)?;
+        }
+        Ok(())
+    }
+
+    /// A node and what hangs below it. Returns its number. The document's nesting bounds the recursion.
+    fn nested(&mut self, node: &Cursor<'_>, depth: usize) -> Result<usize, FormatError> {
+        if let Some(value) = node.optional("value")? {
+            return self.leaf(&value, &value.doubles()?);
+        }
+        if depth > DEPTH_MAX {
+            return Err(node.fault(format!("more levels than the {DEPTH_MAX} accepted")));
+        }
+        let split = self.split(&node.field("split")?)?;
+        let place = self.push(number(&split, 0, 0));
+        let left = self.nested(&node.field("left")?, depth + 1)?;
+        let right = self.nested(&node.field("right")?, depth + 1)?;
+        if let Some(slot) = self.trees.last_mut().and_then(|tree| tree.nodes.get_mut(place)) {
+            *slot = number(&split, left, right);
+        }
+        Ok(place)
+    }
+
+    fn split(&self, split: &Cursor<'_>) -> Result<Split, FormatError> {
+        let kind_field = split.optional("split_type")?;
+        let kind = kind_field.as_ref().map_or(Ok("FloatFeature"), |kind| kind.text())?;
+        if kind != "FloatFeature" {
+            let kind = shortened(kind);
+            return Err(split.fault(format!(
+                "a split of type {kind:?}: CatBoost models of numeric features alone are accepted"
+            )));
+        }
+        let index_field = split.field("float_feature_index")?;
+        let index = index_field.count()?;
+        let border_field = split.field("border")?;
+        let border = match *border_field.doubles()? {
+            [border] => border,
+            _ => return Err(border_field.fault("a number is accepted")),
+        };
+        match (self.floats.columns.get(index), self.floats.missing_right.get(index)) {
+            (Some(&feature), Some(&missing_right)) => Ok(Split {
+                feature,
+                border: narrow(border),
+                missing_right,
+            }),
+            _ => Err(index_field.fault(format!("the model has no numeric feature {index}"))),
+        }
+    }
+
+    fn push(&mut self, node: Node) -> usize {
+        let Some(tree) = self.trees.last_mut() else { return 0 };
+        tree.nodes.push(node);
+        tree.nodes.len() - 1
+    }
+
+    fn leaf(&mut self, field: &Cursor<'_>, values: &[f64]) -> Result<usize, FormatError> {
+        if *self.outputs.get_or_insert(values.len()) != values.len() || values.is_empty() {
+            return Err(field.fault("leaves of all trees have the same number of values, at least one"));
+        }
+        let nodes = self.trees.last().map_or(0, |tree| tree.nodes.len());
+        self.leaves_left = match self.leaves_left.checked_sub(1) {
+            Some(left) if nodes < TREE_NODES_MAX => left,
+            _ => return Err(field.fault("more leaves than a file of this size may hold")),
+        };
+        let node = match (values, self.trees.last_mut()) {
+            (&[value], _) => Node::Leaf { value },
+            (values, Some(tree)) => {
+                let first = u32::try_from(tree.vectors.len());
+                tree.vectors.extend_from_slice(values);
+                Node::Vector {
+                    first: first.map_err(|_| field.fault("more values than 32 bits number"))?,
+                }
+            }
+            (_, None) => Node::Removed,
+        };
+        Ok(self.push(node))
+    }
+}
+
+fn number(split: &Split, left: usize, right: usize) -> Node {
+    let child = |child| u32::try_from(child).unwrap_or(u32::MAX);
+    Node::Number {
+        feature: split.feature,
+        threshold: split.border,
+        missing_left: !split.missing_right,
+        zero_is_missing: false,
+        left: child(left),
+        right: child(right),
+    }
+}
+
+/// Borders are floats that the file writes as doubles.
+#[expect(clippy::cast_possible_truncation, reason = "the library reads them into floats")]
+fn narrow(border: f64) -> f64 {
+    f64::from(border as f32)
+}
