@@ -61,7 +61,10 @@ pub fn load(bytes: &[u8]) -> Result<Ensemble, FormatError> {
         Some(b'"') if catboost::is_first_key(first_key(after_brace)) => {
             catboost::ensemble(&json::parse_doubles(bytes)?, bytes.len())
         }
-        _ => xgboost::ensemble(&json::parse(bytes)?, "XGBoost JSON"),
+        _ => match foreign::json_object(first_key(after_brace), bytes) {
+            Some(refusal) => Err(refusal),
+            None => xgboost::ensemble(&json::parse(bytes)?, "XGBoost JSON"),
+        },
     }
 }
 
