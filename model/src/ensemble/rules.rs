@@ -44,6 +44,8 @@ pub enum Codes {
     Int,
     /// 0 up to 2^32 − 1 or the last integer the precision counts to, that one included; a value below 0 is none: Treelite.
     Unsigned,
+    /// Whole numbers from 0 to 2^24 − 1; a fraction makes it none: ONNX asks for equality.
+    Whole,
 }
 
 impl Codes {
@@ -51,7 +53,7 @@ impl Codes {
     #[must_use]
     pub fn last(self) -> u32 {
         match self {
-            Self::Below24Bits => crate::limits::CATEGORY_END - 1,
+            Self::Below24Bits | Self::Whole => crate::limits::CATEGORY_END - 1,
             Self::Int => i32::MAX.unsigned_abs(),
             Self::Unsigned => u32::MAX,
         }

@@ -5,7 +5,8 @@
 //!        ├─ ubjson ─┴─ document ── xgboost ─┬─ Ensemble::try_new
 //!        ├─ json ──── document ── catboost ─┤
 //!        ├─ lightgbm ───────────────────────┤
-//!        ├─ treelite ───────────────────────┘
+//!        ├─ treelite ───────────────────────┤
+//!        ├─ onnx ───────────────────────────┘
 //!        └─ foreign: what else it is, and what to do instead
 //! ```
 //!
@@ -19,13 +20,14 @@ mod error;
 mod foreign;
 mod json;
 mod lightgbm;
+mod onnx;
 mod treelite;
 mod ubjson;
 mod xgboost;
 
 pub use error::FormatError;
 
-use crate::ensemble::Ensemble;
+use crate::ensemble::{Ensemble, Precision};
 use crate::limits::MODEL_BYTES_MAX;
 
 /// Reads a model file of any accepted format.
@@ -47,6 +49,9 @@ pub fn load(bytes: &[u8]) -> Result<Ensemble, FormatError> {
             4 => treelite::ensemble(bytes),
             _ => Err(foreign::old_treelite()),
         };
+    }
+    if onnx::is_one(bytes) {
+        return onnx::ensemble(bytes);
     }
     let brace = bytes.iter().position(|byte| !byte.is_ascii_whitespace());
     let after_brace = brace
@@ -71,4 +76,16 @@ pub fn load(bytes: &[u8]) -> Result<Ensemble, FormatError> {
 /// What stands between the first two quotes.
 fn first_key(after_brace: &[u8]) -> &[u8] {
     after_brace.split(|&byte| byte == b'"').nth(1).unwrap_or_default()
+}
+
+/// The next number up: `x <= t` is `x < next_up(t)`. Infinity and NaN are judged elsewhere.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "thresholds of an f32 model are f32 values"
+)]
+fn next_up(value: f64, precision: Precision) -> f64 {
+    match precision {
+        Precision::F32 => f64::from((value as f32).next_up()),
+        Precision::F64 => value.next_up(),
+    }
 }

@@ -74,6 +74,7 @@ macro_rules! real {
                 let (value, is_code) = match codes {
                     Codes::Below24Bits => (self, (0.0..16_777_216.0).contains(&self)),
                     Codes::Int => (self.trunc(), (0.0..2_147_483_648.0).contains(&self.trunc())),
+                    Codes::Whole => (self, (0.0..16_777_216.0).contains(&self) && self.fract() == 0.0),
                     Codes::Unsigned => (self, (0.0..=$counts_to).contains(&self)),
                 };
                 is_code.then_some(value as u32)

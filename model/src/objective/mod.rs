@@ -6,6 +6,7 @@
 mod catboost;
 mod fast_exp;
 mod lightgbm;
+mod onnx;
 mod transform;
 mod treelite;
 
@@ -132,7 +133,10 @@ impl Objective {
     /// Whether each prediction is a probability of its own.
     #[must_use]
     pub fn is_probability(&self) -> bool {
-        matches!(self.transform, Transform::Sigmoid | Transform::Logistic { .. })
+        matches!(
+            self.transform,
+            Transform::Sigmoid | Transform::Logistic { .. } | Transform::LogisticOfMagnitude | Transform::Probability
+        )
     }
 
     /// Writes the predictions of one row. `out` has [`Self::prediction_len`] places; what is beyond either end is ignored.

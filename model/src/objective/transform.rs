@@ -14,6 +14,10 @@ pub enum Transform {
         /// The factor.
         alpha: f64,
     },
+    /// Each margin to a probability: `1 / (1 + exp(-|x|))`, or its complement below zero. onnxruntime.
+    LogisticOfMagnitude,
+    /// The margin is a probability.
+    Probability,
     /// 1 above zero, else 0.
     Hinge,
     /// `exp`.
@@ -37,6 +41,8 @@ pub enum Transform {
     FastExp,
     /// Probabilities that sum to one, of such exponentials.
     SoftmaxOfFastExps,
+    /// The same with all steps in the model's precision: onnxruntime.
+    SoftmaxInPrecision,
     /// The index of the first largest margin: one prediction whatever the number of margins.
     ArgMax,
 }
@@ -46,7 +52,7 @@ impl Transform {
     pub(super) fn is_joint(self) -> bool {
         matches!(
             self,
-            Self::Softmax | Self::SoftmaxOfFloats | Self::SoftmaxOfFastExps | Self::ArgMax
+            Self::Softmax | Self::SoftmaxOfFloats | Self::SoftmaxOfFastExps | Self::SoftmaxInPrecision | Self::ArgMax
         )
     }
 
@@ -56,7 +62,12 @@ impl Transform {
     )]
     pub(super) fn apply_f32(self, margins: &[f32], out: &mut [f64]) {
         match self {
-            Self::Identity => each(margins, out, |margin| margin),
+            Self::Identity | Self::Probability => each(margins, out, |margin| margin),
+            Self::LogisticOfMagnitude => each(margins, out, |margin: f32| {
+                let upper = 1.0 / (1.0 + (-margin.abs()).exp());
+                if margin < 0.0 { 1.0 - upper } else { upper }
+            }),
+            Self::SoftmaxInPrecision => softmax_in_f32(margins, out),
             Self::Sigmoid => each(margins, out, sigmoid),
             Self::Logistic { alpha } => {
                 let factor = -(alpha as f32);
@@ -77,7 +88,12 @@ impl Transform {
 
     pub(super) fn apply_f64(self, margins: &[f64], out: &mut [f64]) {
         match self {
-            Self::Identity => each(margins, out, |margin| margin),
+            Self::Identity | Self::Probability => each(margins, out, |margin| margin),
+            Self::LogisticOfMagnitude => each(margins, out, |margin: f64| {
+                let upper = 1.0 / (1.0 + (-margin.abs()).exp());
+                if margin < 0.0 { 1.0 - upper } else { upper }
+            }),
+            Self::SoftmaxInPrecision => softmax_f64(margins, out, f64::exp),
             Self::Sigmoid => each(margins, out, |margin| 1.0 / (1.0 + (-margin).exp())),
             Self::Logistic { alpha } => each(margins, out, |margin| 1.0 / (1.0 + (-alpha * margin).exp())),
             Self::Hinge => each(margins, out, |margin| if margin > 0.0 { 1.0 } else { 0.0 }),
@@ -130,6 +146,24 @@ fn softmax_f32(margins: &[f32], out: &mut [f64]) {
     }
     for place in out.iter_mut().take(margins.len()) {
         *place = f64::from(*place as f32 / sum as f32);
+    }
+}
+
+/// onnxruntime's `ComputeSoftmax<float>`: the sum is a float too.
+#[expect(clippy::cast_possible_truncation, reason = "exponentials are f32 values")]
+fn softmax_in_f32(margins: &[f32], out: &mut [f64]) {
+    let largest = margins.iter().fold(
+        f32::MIN,
+        |largest, &margin| if margin > largest { margin } else { largest },
+    );
+    let mut sum = 0.0f32;
+    for (place, &margin) in out.iter_mut().zip(margins) {
+        let exponential = (margin - largest).exp();
+        *place = f64::from(exponential);
+        sum += exponential;
+    }
+    for place in out.iter_mut().take(margins.len()) {
+        *place = f64::from(*place as f32 / sum);
     }
 }
 

@@ -249,7 +249,7 @@ impl<'o> Forest<'o> {
                     message: "<= infinity in a model that also compares with < is not accepted".into(),
                 });
             }
-            *threshold = next_up(*threshold, self.precision);
+            *threshold = super::super::next_up(*threshold, self.precision);
         }
         Ok((self.trees, common_comparison(true)))
     }
@@ -307,16 +307,4 @@ fn category(index: usize, columns: &mut Columns, tree: &mut Tree) -> Result<Node
         left: if is_swapped { right } else { left },
         right: if is_swapped { left } else { right },
     })
-}
-
-/// The next number up: `x <= t` is `x < next_up(t)`. Infinity and NaN are judged elsewhere.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "thresholds of an f32 model are f32 values"
-)]
-fn next_up(value: f64, precision: Precision) -> f64 {
-    match precision {
-        Precision::F32 => f64::from((value as f32).next_up()),
-        Precision::F64 => value.next_up(),
-    }
 }

@@ -1,0 +1,218 @@
+//! The graph around a tree ensemble: what stands before and behind it may rename and cast, and nothing else.
+
+use std::collections::BTreeMap;
+
+use super::super::FormatError;
+use super::super::document::shortened;
+use super::protobuf::{Field, Message, floats, ints, raw_doubles};
+
+/// An attribute's values; a single one is a list of one.
+#[derive(Default)]
+pub(super) struct Attribute<'b> {
+    pub(super) ints: Vec<i64>,
+    pub(super) floats: Vec<f64>,
+    pub(super) texts: Vec<Message<'b>>,
+    /// Whether the numbers are 64-bit floats.
+    pub(super) is_double: bool,
+}
+
+/// One node.
+pub(super) struct Node<'b> {
+    pub(super) operator: &'b str,
+    inputs: Vec<&'b str>,
+    outputs: Vec<&'b str>,
+    pub(super) attributes: BTreeMap<&'b str, Attribute<'b>>,
+    pub(super) message: Message<'b>,
+}
+
+/// The tree ensemble of a model, and the columns of its input when the graph states them.
+pub(super) struct Graph<'b> {
+    pub(super) trees: Node<'b>,
+    pub(super) columns: Option<usize>,
+    /// Whether the output's exponential is what the model gives: a regressor of counts.
+    pub(super) has_exp: bool,
+}
+
+const ADVICE: &str =
+    "accepted is a tree ensemble with renaming and casting around it, as skl2onnx and onnxmltools write it";
+
+/// Reads a model's graph.
+pub(super) fn read(bytes: &[u8]) -> Result<Graph<'_>, FormatError> {
+    let model = Message::new(bytes);
+    let graph = submessages(model, 7)?;
+    let [graph] = graph.as_slice() else {
+        return Err(model.fault(format!("{} graphs: one is accepted", graph.len())));
+    };
+    let nodes = submessages(*graph, 1)?
+        .into_iter()
+        .map(node)
+        .collect::<Result<Vec<_>, _>>()?;
+    let ones = constant_ones(*graph)?;
+    let mut trees = None;
+    let mut tree_outputs: Vec<&str> = Vec::new();
+    let mut has_exp = false;
+    for node in nodes {
+        match node.operator {
+            "TreeEnsembleClassifier" | "TreeEnsembleRegressor" if trees.is_none() => {
+                tree_outputs.clone_from(&node.outputs);
+                trees = Some(node);
+            }
+            "Cast" | "Identity" if trees.is_none() => {}
+            "Cast" | "Identity" | "ZipMap" if comes_from(&node, &tree_outputs, &[]) => {
+                tree_outputs.extend(&node.outputs);
+            }
+            "Exp" if !has_exp && is_regressor(&trees) && comes_from(&node, &tree_outputs, &[]) => {
+                has_exp = true;
+                tree_outputs.clone_from(&node.outputs);
+            }
+            "Mul" if comes_from(&node, &tree_outputs, &ones) => tree_outputs.extend(&node.outputs),
+            other => {
+                let other = shortened(other);
+                return Err(node
+                    .message
+                    .fault(format!("the operator {other} is not accepted here: {ADVICE}")));
+            }
+        }
+    }
+    let trees = trees.ok_or_else(|| graph.fault(format!("the graph holds no tree ensemble: {ADVICE}")))?;
+    Ok(Graph {
+        trees,
+        columns: columns(*graph)?,
+        has_exp,
+    })
+}
+
+fn is_regressor(trees: &Option<Node<'_>>) -> bool {
+    trees
+        .as_ref()
+        .is_some_and(|trees| trees.operator == "TreeEnsembleRegressor")
+}
+
+/// Whether a node's inputs are outputs of the trees, or constants that change nothing.
+fn comes_from(node: &Node<'_>, outputs: &[&str], neutral: &[&str]) -> bool {
+    let mut from_trees = false;
+    node.inputs.iter().all(|input| {
+        let is_output = outputs.contains(input);
+        from_trees |= is_output;
+        is_output || neutral.contains(input)
+    }) && from_trees
+}
+
+/// The messages of a field.
+fn submessages<'b>(message: Message<'b>, number: u64) -> Result<Vec<Message<'b>>, FormatError> {
+    let mut found = Vec::new();
+    for field in message.fields() {
+        match field? {
+            (at, Field::Bytes(inner)) if at == number => found.push(inner),
+            _ => {}
+        }
+    }
+    Ok(found)
+}
+
+fn node(message: Message<'_>) -> Result<Node<'_>, FormatError> {
+    let mut node = Node {
+        operator: "",
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        attributes: BTreeMap::new(),
+        message,
+    };
+    for field in message.fields() {
+        match field? {
+            (1, Field::Bytes(input)) => node.inputs.push(input.text()?),
+            (2, Field::Bytes(output)) => node.outputs.push(output.text()?),
+            (4, Field::Bytes(operator)) => node.operator = operator.text()?,
+            (5, Field::Bytes(inner)) => {
+                let (name, attribute) = attribute(inner)?;
+                if node.attributes.insert(name, attribute).is_some() {
+                    return Err(inner.fault(format!("the attribute {:?} is there twice", shortened(name))));
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(node)
+}
+
+fn attribute(message: Message<'_>) -> Result<(&str, Attribute<'_>), FormatError> {
+    let mut name = "";
+    let mut attribute = Attribute::default();
+    for field in message.fields() {
+        match field? {
+            (1, Field::Bytes(text)) => name = text.text()?,
+            (2 | 7, field) => floats(field, &mut attribute.floats)?,
+            (3 | 8, field) => ints(field, &mut attribute.ints)?,
+            (4 | 9, Field::Bytes(text)) => attribute.texts.push(text),
+            (5, Field::Bytes(inner)) => tensor(inner, &mut attribute)?,
+            _ => {}
+        }
+    }
+    Ok((name, attribute))
+}
+
+/// A `TensorProto` of floats or doubles.
+fn tensor(message: Message<'_>, attribute: &mut Attribute<'_>) -> Result<(), FormatError> {
+    const DOUBLE: u64 = 11;
+    let fields = message.fields().collect::<Result<Vec<_>, _>>()?;
+    attribute.is_double = fields.iter().any(|field| matches!(field, (2, Field::Varint(DOUBLE))));
+    for (number, field) in fields {
+        match (number, field) {
+            (4, field) => floats(field, &mut attribute.floats)?,
+            (10, Field::Fixed64(_)) => floats(field, &mut attribute.floats)?,
+            (10, Field::Bytes(packed)) => raw_doubles(packed, &mut attribute.floats)?,
+            (9, Field::Bytes(packed)) if attribute.is_double => raw_doubles(packed, &mut attribute.floats)?,
+            (9, Field::Bytes(_)) => floats(field, &mut attribute.floats)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Names of constants that are a single 1, by which onnxmltools multiplies a probability.
+fn constant_ones(graph: Message<'_>) -> Result<Vec<&str>, FormatError> {
+    let mut ones = Vec::new();
+    for initializer in submessages(graph, 5)? {
+        let mut name = "";
+        for field in initializer.fields() {
+            if let (8, Field::Bytes(text)) = field? {
+                name = text.text()?;
+            }
+        }
+        let mut attribute = Attribute::default();
+        // Integers and strings are no ones either: what does not read as floats is left out.
+        if tensor(initializer, &mut attribute).is_ok()
+            && matches!(attribute.floats.as_slice(), [one] if one.to_bits() == 1f64.to_bits())
+        {
+            ones.push(name);
+        }
+    }
+    Ok(ones)
+}
+
+/// The last dimension of the only input, when it is stated.
+fn columns(graph: Message<'_>) -> Result<Option<usize>, FormatError> {
+    let inputs = submessages(graph, 11)?;
+    let [input] = inputs.as_slice() else {
+        return Err(graph.fault(format!(
+            "{} inputs: one matrix of all features is accepted",
+            inputs.len()
+        )));
+    };
+    let mut message = *input;
+    for number in [2, 1, 2] {
+        let Some(inner) = submessages(message, number)?.pop() else {
+            return Ok(None);
+        };
+        message = inner;
+    }
+    let Some(dimension) = submessages(message, 1)?.pop() else {
+        return Ok(None);
+    };
+    for field in dimension.fields() {
+        if let (1, Field::Varint(value)) = field? {
+            return Ok(usize::try_from(value).ok().filter(|&value| value > 0));
+        }
+    }
+    Ok(None)
+}
