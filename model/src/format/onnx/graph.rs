@@ -43,6 +43,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Graph<'_>, FormatError> {
     let [graph] = graph.as_slice() else {
         return Err(model.fault(format!("{} graphs: one is accepted", graph.len())));
     };
+    check_version(model)?;
     let nodes = submessages(*graph, 1)?
         .into_iter()
         .map(node)
@@ -80,6 +81,31 @@ pub(super) fn read(bytes: &[u8]) -> Result<Graph<'_>, FormatError> {
         columns: columns(*graph)?,
         has_exp,
     })
+}
+
+/// `opset_import` names the version of the operators: ensembles are other operators from 5 on.
+fn check_version(model: Message<'_>) -> Result<(), FormatError> {
+    for import in submessages(model, 8)? {
+        let (mut domain, mut version) = ("", 0);
+        for field in import.fields() {
+            match field? {
+                (1, Field::Bytes(text)) => domain = text.text()?,
+                (2, Field::Varint(number)) => version = number,
+                _ => {}
+            }
+        }
+        if domain == "ai.onnx.ml" {
+            return match version {
+                1..=4 => Ok(()),
+                _ => Err(import.fault(format!(
+                    "operators of ai.onnx.ml {version}: versions 1 to 4 are accepted"
+                ))),
+            };
+        }
+    }
+    Err(model.fault(format!(
+        "the model uses no operators of ai.onnx.ml, or is cut off: {ADVICE}"
+    )))
 }
 
 fn is_regressor(trees: &Option<Node<'_>>) -> bool {
