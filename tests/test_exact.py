@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from exact import assert_bit_equal, assert_within, ulps
+from exact import FAR, assert_bit_equal, assert_within, ulps
 
 
 @pytest.mark.parametrize(
@@ -16,12 +16,30 @@ from exact import assert_bit_equal, assert_within, ulps
         (1e-45, -1e-45, 3),
         (np.inf, 3.4028234663852886e38, 1),
         (np.nan, np.nan, 0),
-        (np.nan, 1.0, 1 << 32),
+        (np.nan, 1.0, FAR),
     ],
 )
 def test_distance_counts_floats_between(a: float, b: float, distance: int) -> None:
     assert ulps(np.array([a]), np.array([b])).tolist() == [[distance]]
     assert ulps(np.array([b]), np.array([a])).tolist() == [[distance]]
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "distance"),
+    [
+        (1.0, 1.0, 0),
+        (1.0, np.nextafter(1.0, 2.0), 1),
+        (-1.0, np.nextafter(-1.0, 0.0), 1),
+        (0.0, -0.0, 1),
+        (5e-324, -5e-324, 3),
+        (np.inf, np.finfo(np.float64).max, 1),
+        (np.nan, np.nan, 0),
+        (np.nan, -np.inf, FAR),
+    ],
+)
+def test_distance_counts_doubles_between(a: float, b: float, distance: int) -> None:
+    assert ulps(np.array([a]), np.array([b]), np.float64).tolist() == [[distance]]
+    assert ulps(np.array([b]), np.array([a]), np.float64).tolist() == [[distance]]
 
 
 def test_one_ulp_is_not_equal_and_is_counted() -> None:
