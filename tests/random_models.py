@@ -41,6 +41,9 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
     "reg:gamma": {},
     "reg:tweedie": {"tweedie_variance_power": 1.4},
 }
+# What a linear booster and trees of vector leaves train; the first takes no ranking, the others no scalar target.
+LINEAR = ["reg:squarederror", "binary:logistic", "binary:logitraw", "count:poisson", "multi:softmax", "multi:softprob"]
+VECTOR = ["multi:softmax", "multi:softprob"]
 IN_UNIT_INTERVAL = {"reg:logistic", "binary:logistic", "binary:logitraw", "binary:hinge", "rank:map"}
 
 
@@ -82,7 +85,14 @@ def recipes() -> list[Recipe]:
             replace(plain, tree_method=exact_or_hist(objective), depth=8, format="ubj"),
             replace(plain, booster="dart", parallel=2, depth=3, categorical=True, base_score=start(objective)),
         ]
-    return [replace(recipe, seed=recipe.seed + i % 6) for i, recipe in enumerate(found)]
+    found = [replace(recipe, seed=recipe.seed + i % 6) for i, recipe in enumerate(found)]
+    for number, objective in enumerate([*LINEAR, *VECTOR, *VECTOR]):
+        plain = Recipe(seed=1000 + number, objective=objective, format=("json", "ubj")[number % 2])
+        if number < len(LINEAR):
+            found.append(replace(plain, booster="gblinear", base_score=start(objective) if number % 3 else None))
+        else:
+            found.append(replace(plain, booster="vector", depth=number - 4, parallel=1 + number % 3))
+    return found
 
 
 def start(objective: str) -> float:
@@ -103,7 +113,8 @@ def train(recipe: Recipe, path: Path) -> xgb.Booster:
     params = {
         **OBJECTIVES[recipe.objective],
         "objective": recipe.objective.partition(",")[0],
-        "booster": recipe.booster,
+        "booster": "gbtree" if recipe.booster == "vector" else recipe.booster,
+        "multi_strategy": "multi_output_tree" if recipe.booster == "vector" else "one_output_per_tree",
         "tree_method": recipe.tree_method,
         "num_parallel_tree": recipe.parallel,
         "max_depth": recipe.depth,
@@ -113,6 +124,7 @@ def train(recipe: Recipe, path: Path) -> xgb.Booster:
         "seed": recipe.seed,
         "nthread": 1,
     }
+    params |= {"updater": "coord_descent"} if recipe.booster == "gblinear" else {}
     params |= {"rate_drop": 0.3, "skip_drop": 0.2} if recipe.booster == "dart" else {}
     params |= {} if recipe.base_score is None else {"base_score": recipe.base_score}
     xgb.train(params, data, num_boost_round=ROUNDS).save_model(path)
@@ -128,6 +140,8 @@ def matrix(recipe: Recipe, table: Table) -> xgb.DMatrix:
 
 def training_table(rng: np.random.Generator, recipe: Recipe) -> Table:
     table = rng.normal(size=(TRAIN_ROWS, len(recipe.names))) * [1.0, 1e-3, 1.0, 1e30, 50.0, 1.0, 1e-40]
+    if recipe.booster == "gblinear":
+        table[:, 3] /= 1e30  # a linear booster does not converge on columns so far apart
     table[:, 4] = np.round(table[:, 4])
     for column in CATEGORICAL:
         if recipe.categorical:
@@ -192,7 +206,7 @@ def thresholds(model: Path, columns: int) -> list[NDArray[np.float32]]:
     """The distinct numerical thresholds of each column."""
     booster = json.loads(xgb.Booster(model_file=model).save_raw("json"))["learner"]["gradient_booster"]
     found: list[list[float]] = [[] for _ in range(columns)]
-    for tree in booster.get("gbtree", booster)["model"]["trees"]:
+    for tree in booster.get("gbtree", booster)["model"].get("trees", []):
         fields = ("left_children", "split_indices", "split_conditions", "split_type")
         for left, column, condition, kind in zip(*(tree[field] for field in fields), strict=True):
             if left != -1 and kind == 0:

@@ -30,6 +30,6 @@ def test_equals_xgboost(recipe: Recipe, tmp_path: Path, note: Note) -> None:
 
 def test_recipes_are_distinct_and_cover_what_decides_a_prediction() -> None:
     all_recipes = recipes()
-    assert len({str(recipe) for recipe in all_recipes}) == len({recipe.seed for recipe in all_recipes}) == 120
+    assert len({str(recipe) for recipe in all_recipes}) == len({recipe.seed for recipe in all_recipes}) == 130
     assert {recipe.tree_method for recipe in all_recipes} == {"hist", "approx", "exact"}
     assert {recipe.depth for recipe in all_recipes} >= {1, 2, 3, 4, 5, 6, 8}
