@@ -28,4 +28,4 @@ pub use format::{FormatError, load};
 pub use kernel::KernelChoice;
 pub use manifest::{Manifest, ManifestError};
 pub use model::{BuildError, GoldenFault, Identity, Model, Options, Scratch};
-pub use schema::{FeatureKind, Schema};
+pub use schema::{Categories, FeatureKind, Schema, Unseen};

@@ -2,8 +2,8 @@
 //!
 //! Written to be read beside XGBoost's `predict_fn.h` and `categorical.h` and LightGBM's `tree.h`, not to be fast.
 
+use super::Unsupported;
 use super::real::Real;
-use super::{KernelChoice, Unsupported};
 use crate::ensemble::{Comparison, Ensemble, Node, Tree};
 
 /// Whether this kernel can evaluate the model.
@@ -11,7 +11,6 @@ use crate::ensemble::{Comparison, Ensemble, Node, Tree};
 /// # Errors
 /// None: it evaluates every ensemble.
 pub fn supports(_: &Ensemble) -> Result<(), Unsupported> {
-    let _ = KernelChoice::Reference;
     Ok(())
 }
 

@@ -7,8 +7,8 @@
 //! 4. Leaves are added tree by tree after the batch: the sum keeps the library's order, and so its last bit.
 //! 5. `<` or `<=` is chosen once a row, outside the loops.
 
+use super::Unsupported;
 use super::real::Real;
-use super::{KernelChoice, Unsupported};
 use crate::ensemble::{Comparison, Ensemble};
 use crate::plan::{BATCH_TREES, Batch, CATEGORY, COLUMN, LeafKind, MISSING_LEFT, Plan, PlanNode, PlanTree, SPECIAL};
 
@@ -17,7 +17,6 @@ use crate::plan::{BATCH_TREES, Batch, CATEGORY, COLUMN, LeafKind, MISSING_LEFT, 
 /// # Errors
 /// None: it evaluates every ensemble.
 pub fn supports(_: &Ensemble) -> Result<(), Unsupported> {
-    let _ = KernelChoice::Scalar;
     Ok(())
 }
 
