@@ -224,6 +224,7 @@ def onnx_answers(seed: int, scratch: Path) -> Iterator[tuple[str, Answers]]:
                     if mode != b"LEAF":
                         thresholds[column].append(value)
         rows = rows_beside(np.random.Generator(np.random.PCG64([seed, number])), thresholds, np.float32)
+        # On several threads onnxruntime adds partial sums, in an order that depends on the number of rows.
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

@@ -1,5 +1,5 @@
 //! The code that walks trees. One file a kernel, all of one shape: `supports()` says what it takes and why not, and one
-//! function adds a row's leaves to its margins. Every kernel is compared with [`reference`].
+//! function adds a row's leaves to its margins. Every kernel is compared with [`mod@reference`].
 
 mod linear;
 pub mod real;

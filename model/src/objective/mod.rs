@@ -112,7 +112,7 @@ impl Objective {
         match self.base_link {
             BaseLink::Identity => base_score,
             BaseLink::Log => base_score.ln(),
-            // XGBoost refuses scores outside [0, 1] and clamps the ends since 2.1 (issue 11499).
+            // XGBoost refuses scores outside [0, 1] and clamps the ends since 2.1.
             BaseLink::Logit if !(0.0..=1.0).contains(&base_score) => f32::NAN,
             BaseLink::Logit => {
                 let clamped = base_score.clamp(LOGISTIC_EPSILON, 1.0 - LOGISTIC_EPSILON);

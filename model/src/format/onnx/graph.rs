@@ -29,9 +29,14 @@ pub(super) struct Node<'b> {
 pub(super) struct Graph<'b> {
     pub(super) trees: Node<'b>,
     pub(super) columns: Option<usize>,
+    /// Whether the trees see the input's 64-bit floats: without a cast their sums are such floats too.
+    pub(super) is_double: bool,
     /// Whether the output's exponential is what the model gives: a regressor of counts.
     pub(super) has_exp: bool,
 }
+
+/// `TensorProto.DOUBLE`.
+const DOUBLE: u64 = 11;
 
 const ADVICE: &str =
     "accepted is a tree ensemble with renaming and casting around it, as skl2onnx and onnxmltools write it";
@@ -51,14 +56,14 @@ pub(super) fn read(bytes: &[u8]) -> Result<Graph<'_>, FormatError> {
     let ones = constant_ones(*graph)?;
     let mut trees = None;
     let mut tree_outputs: Vec<&str> = Vec::new();
-    let mut has_exp = false;
+    let (mut has_exp, mut has_cast) = (false, false);
     for node in nodes {
         match node.operator {
             "TreeEnsembleClassifier" | "TreeEnsembleRegressor" if trees.is_none() => {
                 tree_outputs.clone_from(&node.outputs);
                 trees = Some(node);
             }
-            "Cast" | "Identity" if trees.is_none() => {}
+            "Cast" | "Identity" if trees.is_none() => has_cast |= node.operator == "Cast",
             "Cast" | "Identity" | "ZipMap" if comes_from(&node, &tree_outputs, &[]) => {
                 tree_outputs.extend(&node.outputs);
             }
@@ -79,6 +84,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Graph<'_>, FormatError> {
     Ok(Graph {
         trees,
         columns: columns(*graph)?,
+        is_double: input_type(*graph)? == DOUBLE && !has_cast,
         has_exp,
     })
 }
@@ -179,7 +185,6 @@ fn attribute(message: Message<'_>) -> Result<(&str, Attribute<'_>), FormatError>
 
 /// A `TensorProto` of floats or doubles.
 fn tensor(message: Message<'_>, attribute: &mut Attribute<'_>) -> Result<(), FormatError> {
-    const DOUBLE: u64 = 11;
     let fields = message.fields().collect::<Result<Vec<_>, _>>()?;
     attribute.is_double = fields.iter().any(|field| matches!(field, (2, Field::Varint(DOUBLE))));
     for (number, field) in fields {
@@ -214,6 +219,25 @@ fn constant_ones(graph: Message<'_>) -> Result<Vec<&str>, FormatError> {
         }
     }
     Ok(ones)
+}
+
+/// The type of the first input's elements; 0 when it is not stated.
+fn input_type(graph: Message<'_>) -> Result<u64, FormatError> {
+    let Some(mut message) = submessages(graph, 11)?.into_iter().next() else {
+        return Ok(0);
+    };
+    for number in [2, 1] {
+        let Some(inner) = submessages(message, number)?.pop() else {
+            return Ok(0);
+        };
+        message = inner;
+    }
+    for field in message.fields() {
+        if let (1, Field::Varint(kind)) = field? {
+            return Ok(kind);
+        }
+    }
+    Ok(0)
 }
 
 /// The last dimension of the only input, when it is stated.

@@ -1,7 +1,8 @@
 //! ONNX-ML tree ensembles, as onnxruntime evaluates them (`core/providers/cpu/ml/tree_ensemble_*.h`).
 //!
 //! A binary classifier has one margin, and its prediction is the probability of the second class; onnxruntime gives the
-//! complement beside it. Sums are in tree order: onnxruntime adds them so unless it splits a single row over threads.
+//! complement beside it. Sums are in tree order, as onnxruntime has them on one thread: on several it adds partial sums of
+//! trees, in an order that depends on the number of rows, and its own answers to one row differ in the last bits.
 
 mod chains;
 mod graph;
@@ -65,7 +66,7 @@ impl<'n, 'b> Attributes<'n, 'b> {
 pub(super) fn ensemble(bytes: &[u8]) -> Result<Ensemble, FormatError> {
     let graph = graph::read(bytes)?;
     let attributes = Attributes { node: &graph.trees };
-    let is_double = graph.trees.attributes.values().any(|attribute| attribute.is_double);
+    let is_double = graph.is_double || graph.trees.attributes.values().any(|attribute| attribute.is_double);
     let precision = if is_double { Precision::F64 } else { Precision::F32 };
     let is_classifier = graph.trees.operator == "TreeEnsembleClassifier";
     let classes = classes(&attributes);
