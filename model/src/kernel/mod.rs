@@ -1,6 +1,9 @@
 //! The code that walks trees. One file a kernel, all of one shape: `supports()` says what it takes and why not, and one
 //! function adds a row's leaves to its margins. Every kernel is compared with [`mod@reference`].
 
+#[cfg_attr(not(target_arch = "x86_64"), path = "absent.rs")]
+pub mod avx512;
+pub mod lanes;
 mod linear;
 pub mod real;
 pub mod reference;
@@ -19,14 +22,17 @@ pub enum KernelChoice {
     Reference,
     /// A compact node array, eight trees in step.
     Scalar,
+    /// 64 trees at once over bytes that hold the ranks of a row's values, with AVX-512 byte permutes.
+    Avx512,
 }
 
 impl KernelChoice {
     /// Every choice with its name, as options and errors list them.
-    pub const NAMES: [(&'static str, Self); 3] = [
+    pub const NAMES: [(&'static str, Self); 4] = [
         ("auto", Self::Auto),
         ("reference", Self::Reference),
         ("scalar", Self::Scalar),
+        ("avx512", Self::Avx512),
     ];
 }
 
@@ -42,7 +48,7 @@ impl fmt::Display for KernelChoice {
 
 /// A name that no kernel has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no kernel is named {name:?}: choose auto, reference or scalar")]
+#[error("no kernel is named {name:?}: choose auto, reference, scalar or avx512")]
 pub struct UnknownKernel {
     /// The name.
     pub name: String,
@@ -78,6 +84,6 @@ mod tests {
         for (name, choice) in KernelChoice::NAMES {
             assert_eq!((name.parse(), choice.to_string()), (Ok(choice), name.to_owned()));
         }
-        assert!("avx512".parse::<KernelChoice>().is_err());
+        assert!("avx1024".parse::<KernelChoice>().is_err());
     }
 }

@@ -77,21 +77,32 @@ fn step<T: Real, const OR_EQUAL: bool>(node: &PlanNode<T>, row: &[T]) -> u32 {
 
 fn one_by_one<T: Real, const OR_EQUAL: bool>(plan: &Plan<T>, batch: &Batch, row: &[T], margins: &mut [T]) {
     for tree in &plan.trees[batch.first..batch.first + batch.count] {
-        let mut place = tree.root;
-        let value = loop {
-            let node = &plan.nodes[place as usize];
-            let next = if node.feature & SPECIAL == 0 {
-                step::<T, OR_EQUAL>(node, row)
-            } else {
-                special_step::<T, OR_EQUAL>(plan, node, row)
-            };
-            if next == place {
-                break node.value;
-            }
-            place = next;
-        };
-        add(plan, tree, value, row, margins);
+        walk::<T, OR_EQUAL>(plan, tree, tree.root, row, margins);
     }
+}
+
+/// Walks one tree from a place of it, and adds the leaf.
+pub(super) fn resume<T: Real>(plan: &Plan<T>, tree: &PlanTree, place: u32, row: &[T], margins: &mut [T]) {
+    match plan.comparison {
+        Comparison::Less => walk::<T, false>(plan, tree, place, row, margins),
+        Comparison::LessOrEqual => walk::<T, true>(plan, tree, place, row, margins),
+    }
+}
+
+fn walk<T: Real, const OR_EQUAL: bool>(plan: &Plan<T>, tree: &PlanTree, mut place: u32, row: &[T], margins: &mut [T]) {
+    let value = loop {
+        let node = &plan.nodes[place as usize];
+        let next = if node.feature & SPECIAL == 0 {
+            step::<T, OR_EQUAL>(node, row)
+        } else {
+            special_step::<T, OR_EQUAL>(plan, node, row)
+        };
+        if next == place {
+            break node.value;
+        }
+        place = next;
+    };
+    add(plan, tree, value, row, margins);
 }
 
 /// A category's set, or a number that counts zero as missing.

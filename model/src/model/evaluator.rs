@@ -1,10 +1,13 @@
 //! A kernel with what it evaluates, in the model's precision, and the memory that a thread lends it.
 
 use crate::ensemble::{Ensemble, FLUSHED_TO_ZERO, Finish, Input, Precision};
+use crate::kernel::avx512::{Avx512, Vector};
+use crate::kernel::lanes::LaneScratch;
 use crate::kernel::real::Real;
-use crate::kernel::{KernelChoice, reference, scalar};
+use crate::kernel::{KernelChoice, Unsupported, reference, scalar};
 use crate::objective::Objective;
 use crate::plan::Plan;
+use crate::plan::lanes::LanePlan;
 
 /// What evaluates the trees.
 #[derive(Debug)]
@@ -14,9 +17,17 @@ pub(super) enum Engine {
 }
 
 #[derive(Debug)]
-pub(super) enum Evaluator<T> {
+pub(super) struct Evaluator<T> {
+    form: Form<T>,
+    /// Why this kernel.
+    why: String,
+}
+
+#[derive(Debug)]
+enum Form<T> {
     Reference { ensemble: Box<Ensemble>, tree_limit: usize },
     Scalar(Box<Plan<T>>),
+    Avx512(Avx512, Box<LanePlan<T>>),
 }
 
 /// One thread's working memory for one model, and the numbers of its last row.
@@ -33,13 +44,14 @@ pub struct Scratch {
 struct Buffers<T> {
     row: Vec<T>,
     margins: Vec<T>,
+    lanes: LaneScratch,
 }
 
 impl Scratch {
-    pub(super) fn new(precision: Precision, columns: usize, margins: usize, predictions: usize) -> Self {
-        let (single, double) = match precision {
-            Precision::F32 => (Buffers::new(columns, margins), Buffers::default()),
-            Precision::F64 => (Buffers::default(), Buffers::new(columns, margins)),
+    pub(super) fn new(engine: &Engine, columns: usize, margins: usize, predictions: usize) -> Self {
+        let (single, double) = match engine {
+            Engine::F32(evaluator) => (Buffers::new(evaluator, columns, margins), Buffers::default()),
+            Engine::F64(evaluator) => (Buffers::default(), Buffers::new(evaluator, columns, margins)),
         };
         Self {
             single,
@@ -50,12 +62,12 @@ impl Scratch {
     }
 
     /// Whether it was made for a model of this shape.
-    pub(super) fn fits(&self, precision: Precision, columns: usize, margins: usize, predictions: usize) -> bool {
-        let lengths = match precision {
-            Precision::F32 => [self.single.row.len(), self.single.margins.len()],
-            Precision::F64 => [self.double.row.len(), self.double.margins.len()],
+    pub(super) fn fits(&self, engine: &Engine, columns: usize, margins: usize, predictions: usize) -> bool {
+        let row_fits = match engine {
+            Engine::F32(evaluator) => self.single.fits(evaluator, columns, margins),
+            Engine::F64(evaluator) => self.double.fits(evaluator, columns, margins),
         };
-        lengths == [columns, margins] && [self.margins.len(), self.predictions.len()] == [margins, predictions]
+        row_fits && [self.margins.len(), self.predictions.len()] == [margins, predictions]
     }
 
     /// The margins of the last row; those of an `f32` model widened, which is exact. Zeros before the first.
@@ -71,21 +83,37 @@ impl Scratch {
     }
 }
 
-impl<T: Real> Buffers<T> {
-    fn new(columns: usize, margins: usize) -> Self {
+impl<T: Vector> Buffers<T> {
+    fn new(evaluator: &Evaluator<T>, columns: usize, margins: usize) -> Self {
         Self {
             row: vec![T::NAN; columns],
             margins: vec![T::ZERO; margins],
+            lanes: match &evaluator.form {
+                Form::Avx512(_, plan) => LaneScratch::new(plan),
+                Form::Reference { .. } | Form::Scalar(_) => LaneScratch::default(),
+            },
         }
+    }
+
+    fn fits(&self, evaluator: &Evaluator<T>, columns: usize, margins: usize) -> bool {
+        let lanes_fit = match &evaluator.form {
+            Form::Avx512(_, plan) => self.lanes.fits(plan),
+            Form::Reference { .. } | Form::Scalar(_) => true,
+        };
+        lanes_fit && [self.row.len(), self.margins.len()] == [columns, margins]
     }
 }
 
 impl Engine {
-    pub(super) fn new(ensemble: Ensemble, tree_limit: usize, kernel: KernelChoice) -> Self {
-        match ensemble.precision() {
-            Precision::F32 => Self::F32(Evaluator::new(ensemble, tree_limit, kernel)),
-            Precision::F64 => Self::F64(Evaluator::new(ensemble, tree_limit, kernel)),
-        }
+    /// Compiles an ensemble for a kernel.
+    ///
+    /// # Errors
+    /// The kernel does not support it, or the CPU not the kernel.
+    pub(super) fn new(ensemble: Ensemble, tree_limit: usize, kernel: KernelChoice) -> Result<Self, Unsupported> {
+        Ok(match ensemble.precision() {
+            Precision::F32 => Self::F32(Evaluator::new(ensemble, tree_limit, kernel)?),
+            Precision::F64 => Self::F64(Evaluator::new(ensemble, tree_limit, kernel)?),
+        })
     }
 
     /// Leaves the margins and predictions of a row in a scratch that fits.
@@ -112,56 +140,101 @@ impl Engine {
     /// The kernel in use, never [`KernelChoice::Auto`].
     pub(super) fn kernel(&self) -> KernelChoice {
         match self {
-            Self::F32(Evaluator::Reference { .. }) | Self::F64(Evaluator::Reference { .. }) => KernelChoice::Reference,
-            Self::F32(Evaluator::Scalar(_)) | Self::F64(Evaluator::Scalar(_)) => KernelChoice::Scalar,
+            Self::F32(evaluator) => evaluator.kernel(),
+            Self::F64(evaluator) => evaluator.kernel(),
         }
     }
 
     pub(super) fn explain(&self) -> String {
-        let plan = match self {
-            Self::F32(Evaluator::Scalar(plan)) => plan.explain(),
-            Self::F64(Evaluator::Scalar(plan)) => plan.explain(),
-            Self::F32(Evaluator::Reference { .. }) | Self::F64(Evaluator::Reference { .. }) => {
-                return "kernel: reference, the literal walk: exact and slow, because it was asked for".into();
-            }
-        };
-        format!("kernel: scalar, which supports every model\n{plan}")
+        match self {
+            Self::F32(evaluator) => evaluator.explain(),
+            Self::F64(evaluator) => evaluator.explain(),
+        }
     }
 
     pub(super) fn bytes(&self) -> usize {
         match self {
-            Self::F32(Evaluator::Reference { ensemble, .. }) | Self::F64(Evaluator::Reference { ensemble, .. }) => {
-                ensemble.bytes()
-            }
-            Self::F32(Evaluator::Scalar(plan)) => plan.bytes(),
-            Self::F64(Evaluator::Scalar(plan)) => plan.bytes(),
+            Self::F32(evaluator) => evaluator.bytes(),
+            Self::F64(evaluator) => evaluator.bytes(),
         }
     }
 }
 
-impl<T: Real> Evaluator<T> {
-    fn new(ensemble: Ensemble, tree_limit: usize, kernel: KernelChoice) -> Self {
-        match kernel {
-            KernelChoice::Reference => Self::Reference {
-                ensemble: Box::new(ensemble),
-                tree_limit,
+impl<T: Vector> Evaluator<T> {
+    fn new(ensemble: Ensemble, tree_limit: usize, kernel: KernelChoice) -> Result<Self, Unsupported> {
+        let (form, why) = match kernel {
+            KernelChoice::Reference => {
+                reference::supports(&ensemble)?;
+                let ensemble = Box::new(ensemble);
+                (Form::Reference { ensemble, tree_limit }, "it was asked for".to_owned())
+            }
+            KernelChoice::Scalar => {
+                scalar::supports(&ensemble)?;
+                (Form::scalar(&ensemble, tree_limit), "it was asked for".to_owned())
+            }
+            KernelChoice::Avx512 => (Form::avx512(&ensemble, tree_limit)?, "it was asked for".to_owned()),
+            KernelChoice::Auto => match Form::avx512(&ensemble, tree_limit) {
+                Ok(form) => (form, "the CPU has its instructions and they serve the model".to_owned()),
+                Err(unsupported) => (Form::scalar(&ensemble, tree_limit), unsupported.to_string()),
             },
-            KernelChoice::Scalar | KernelChoice::Auto => Self::Scalar(Box::new(Plan::compile(&ensemble, tree_limit))),
+        };
+        Ok(Self { form, why })
+    }
+
+    fn kernel(&self) -> KernelChoice {
+        match &self.form {
+            Form::Reference { .. } => KernelChoice::Reference,
+            Form::Scalar(_) => KernelChoice::Scalar,
+            Form::Avx512(..) => KernelChoice::Avx512,
+        }
+    }
+
+    fn explain(&self) -> String {
+        let plan = match &self.form {
+            Form::Reference { .. } => "the literal walk: exact and slow".to_owned(),
+            Form::Scalar(plan) => plan.explain(),
+            Form::Avx512(_, plan) => plan.explain(),
+        };
+        format!("kernel: {}, because {}\n{plan}", self.kernel(), self.why)
+    }
+
+    fn bytes(&self) -> usize {
+        match &self.form {
+            Form::Reference { ensemble, .. } => ensemble.bytes(),
+            Form::Scalar(plan) => plan.bytes(),
+            Form::Avx512(_, plan) => plan.bytes(),
         }
     }
 
     fn margins(&self, row: &[f64], input: Input, finish: &Finish, buffers: &mut Buffers<T>, margins: &mut [f64]) {
         read(row, input, &mut buffers.row);
-        match self {
-            Self::Reference { ensemble, tree_limit } => {
+        match &self.form {
+            Form::Reference { ensemble, tree_limit } => {
                 reference::margins(ensemble, *tree_limit, &buffers.row, &mut buffers.margins);
             }
-            Self::Scalar(plan) => scalar::margins(plan, &buffers.row, &mut buffers.margins),
+            Form::Scalar(plan) => scalar::margins(plan, &buffers.row, &mut buffers.margins),
+            Form::Avx512(kernel, plan) => {
+                kernel.margins(plan, &buffers.row, &mut buffers.lanes, &mut buffers.margins);
+            }
         }
         finish.apply(&mut buffers.margins);
         for (wide, &margin) in margins.iter_mut().zip(&buffers.margins) {
             *wide = margin.widen();
         }
+    }
+}
+
+impl<T: Vector> Form<T> {
+    fn scalar(ensemble: &Ensemble, tree_limit: usize) -> Self {
+        Self::Scalar(Box::new(Plan::compile(ensemble, tree_limit)))
+    }
+
+    fn avx512(ensemble: &Ensemble, tree_limit: usize) -> Result<Self, Unsupported> {
+        let kernel = KernelChoice::Avx512;
+        let reason = "the CPU lacks AVX-512 with byte permutes (VBMI)";
+        let proof = Avx512::new().ok_or(Unsupported { kernel, reason })?;
+        let plan = LanePlan::try_compile(ensemble, tree_limit, kernel)?;
+        Ok(Self::Avx512(proof, Box::new(plan)))
     }
 }
 

@@ -10,7 +10,7 @@ pub use evaluator::Scratch;
 
 use crate::bands::Bands;
 use crate::ensemble::{BestError, Ensemble, Finish, Input, Precision, Trees};
-use crate::kernel::{KernelChoice, Unsupported, reference, scalar};
+use crate::kernel::{KernelChoice, Unsupported};
 use crate::manifest::{Golden, Manifest, ManifestError};
 use crate::objective::Objective;
 use crate::schema::Schema;
@@ -100,7 +100,6 @@ impl Model {
         options: Options,
     ) -> Result<Self, BuildError> {
         let tree_limit = ensemble.tree_limit(options.trees)?;
-        let kernel = choose(options.kernel, &ensemble)?;
         let faults = fit::misfits(&manifest, &ensemble);
         if !faults.is_empty() {
             return Err(BuildError::Manifest(ManifestError { faults }));
@@ -114,7 +113,7 @@ impl Model {
         let bands = fit::bands(&manifest, ensemble.objective(), margin_len, &mut notes);
         let (input, finish) = (ensemble.input(), ensemble.finish().clone());
         let (mut schema, objective) = (ensemble.schema().clone(), ensemble.objective().clone());
-        let engine = Engine::new(ensemble, tree_limit, kernel);
+        let engine = Engine::new(ensemble, tree_limit, options.kernel)?;
         for note in manifest.features {
             if let Some(column) = schema.column(&note.name) {
                 schema.annotate(column, note.description, note.label);
@@ -205,7 +204,7 @@ impl Model {
     /// Working memory for [`Self::score_row`], one for each thread.
     #[must_use]
     pub fn scratch(&self) -> Scratch {
-        Scratch::new(self.precision, self.row_len(), self.margin_len, self.prediction_len())
+        Scratch::new(&self.engine, self.row_len(), self.margin_len, self.prediction_len())
     }
 
     /// Scores one row: `row` has a value for each column of the schema, NaN for missing. Margins and predictions are left
@@ -215,7 +214,7 @@ impl Model {
     /// too short counts as missing beyond its end. A scratch of another model is replaced, which allocates.
     pub fn score_row(&self, row: &[f64], scratch: &mut Scratch) -> Option<u8> {
         debug_assert_eq!(row.len(), self.schema.len(), "a row has a value for each column");
-        if !scratch.fits(self.precision, self.row_len(), self.margin_len, self.prediction_len()) {
+        if !scratch.fits(&self.engine, self.row_len(), self.margin_len, self.prediction_len()) {
             *scratch = self.scratch();
         }
         self.engine
@@ -306,18 +305,6 @@ impl Model {
             Precision::F64 => stated,
         }
     }
-}
-
-fn choose(wanted: KernelChoice, ensemble: &Ensemble) -> Result<KernelChoice, Unsupported> {
-    match wanted {
-        KernelChoice::Reference => reference::supports(ensemble)?,
-        KernelChoice::Scalar => scalar::supports(ensemble)?,
-        KernelChoice::Auto => {
-            scalar::supports(ensemble)?;
-            return Ok(KernelChoice::Scalar);
-        }
-    }
-    Ok(wanted)
 }
 
 fn is_probability(objective: &Objective, margin_len: usize) -> bool {

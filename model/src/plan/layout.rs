@@ -156,6 +156,18 @@ impl<'a, T: Real> Layout<'a, T> {
     }
 }
 
+/// Where each node of a tree that begins at `root` stands, by the file's number; `root` for removed ones.
+pub(super) fn places(tree: &Tree, root: u32) -> Vec<u32> {
+    let mut places = vec![root; tree.nodes.len()];
+    let (mut order, mut done) = (vec![0u32], 0);
+    while let Some(&number) = order.get(done) {
+        places[number as usize] = root + index_of(done);
+        order.extend(tree.nodes[number as usize].children().into_iter().flatten());
+        done += 1;
+    }
+    places
+}
+
 fn kind(leaf: &Node) -> LeafKind {
     match leaf {
         Node::Vector { .. } => LeafKind::Vector,

@@ -11,6 +11,7 @@
 //! Breadth-first order puts the nodes every row visits into the same few cache lines, and siblings side by side need one
 //! child number instead of two. A leaf points at itself, so that trees of different depth can be walked in step.
 
+pub mod lanes;
 mod layout;
 mod sets;
 

@@ -1,0 +1,28 @@
+//! The face of a vector kernel on a CPU of another kind, where it cannot be constructed.
+
+use super::lanes::LaneScratch;
+use super::real::Real;
+use crate::plan::lanes::LanePlan;
+
+/// Proof that the CPU has the instructions: there is none.
+#[derive(Debug, Clone, Copy)]
+pub struct Avx512(std::convert::Infallible);
+
+impl Avx512 {
+    /// None: this CPU is of another kind.
+    #[must_use]
+    pub fn new() -> Option<Self> {
+        None
+    }
+
+    /// Cannot be called.
+    pub fn margins<T: Vector>(self, _: &LanePlan<T>, _: &[T], _: &mut LaneScratch, _: &mut [T]) {
+        match self.0 {}
+    }
+}
+
+/// A number that vectors compare: [`f32`] and [`f64`].
+pub trait Vector: Real {}
+
+impl Vector for f32 {}
+impl Vector for f64 {}

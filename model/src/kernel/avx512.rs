@@ -1,0 +1,276 @@
+//! Evaluates a [`LanePlan`] with AVX-512: 64 trees a step. See the head of `plan/lanes` for what ranks, lanes and labels are.
+//!
+//! ```text
+//! rank    value ─broadcast─▶ compare with 16 pivots ─popcount─▶ which block ─▶ compare with its 16 ─popcount─▶ a byte
+//! step    indices ─vpermb over the lanes─▶ bytes ─ > ranks ─▶ and label = the step's ─▶ label := step + 1, where both
+//! leaves  label of each tree ─▶ its leaf ─▶ one addition after the other, in tree order
+//! ```
+//!
+//! 1. One permute looks up the lanes of 64 nodes: 64 lanes are a register, `vpermi2b` reads 128 from two, and bit 7 of the
+//!    index chooses between two of those. Beyond 256 lanes a mask for each 128 says whose byte counts.
+//! 2. A row in which nothing is missing has equal halves, so it reads the first one only: `vpermb` ignores the index bit that
+//!    names the half.
+//! 3. The two chunks of a pack are stepped in turn, so that the comparison of one hides the latency of the other's label.
+//! 4. Full trees have the same labels everywhere: those lines stay in the first-level cache, and a step reads two lines a
+//!    chunk instead of three.
+//! 5. Labels go to memory and come back one by one as bytes, which the store buffer forwards; leaves are found by tree and
+//!    label without following anything.
+
+#![expect(
+    unsafe_code,
+    reason = "vector loads and stores take pointers, and code compiled for a CPU feature may be called only with proof of it"
+)]
+
+use std::arch::x86_64::{
+    __m512i, _CMP_LE_OQ, _CMP_LT_OQ, _mm512_add_epi8, _mm512_cmp_pd_mask, _mm512_cmp_ps_mask, _mm512_cmpgt_epu8_mask,
+    _mm512_load_pd, _mm512_load_ps, _mm512_load_si512, _mm512_loadu_si512, _mm512_mask_cmpeq_epi8_mask,
+    _mm512_mask_mov_epi8, _mm512_movepi8_mask, _mm512_permutex2var_epi8, _mm512_permutexvar_epi8, _mm512_set1_epi8,
+    _mm512_set1_pd, _mm512_set1_ps, _mm512_setzero_si512, _mm512_storeu_si512,
+};
+
+use super::lanes::{LaneScratch, add_leaves, look_up_sets, set_lanes, value};
+use super::real::Real;
+use crate::ensemble::Comparison;
+use crate::plan::lanes::{BLOCK, Block, CHUNK, GROUP, LanePlan, Line, PACK_CHUNKS, Pack, Ranks};
+
+/// Proof that the CPU has the instructions.
+#[derive(Debug, Clone, Copy)]
+pub struct Avx512(());
+
+impl Avx512 {
+    /// The kernel, on a CPU that has what it needs.
+    #[must_use]
+    pub fn new() -> Option<Self> {
+        let has = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vbmi")
+            && is_x86_feature_detected!("popcnt");
+        has.then_some(Self(()))
+    }
+
+    /// Sums a plan's trees for one row into `margins`, which it first sets to the base margins.
+    ///
+    /// `row` has at least one value and one for each column, as [`crate::ensemble::Input`] leaves it, NaN for missing;
+    /// `scratch` was made for the plan.
+    pub fn margins<T: Vector>(self, plan: &LanePlan<T>, row: &[T], scratch: &mut LaneScratch, margins: &mut [T]) {
+        // SAFETY: `self` exists only where `new` has found every feature that the function is compiled for.
+        unsafe { row_margins(plan, row, scratch, margins) }
+    }
+}
+
+/// A number that vectors compare: [`f32`] and [`f64`].
+pub trait Vector: Real {
+    /// How many of a block's thresholds are below the value (`OR_EQUAL`: a value equal to a threshold stays left of it).
+    ///
+    /// # Safety
+    /// The CPU has AVX-512F and POPCNT.
+    #[doc(hidden)]
+    unsafe fn count<const OR_EQUAL: bool>(block: &[Self; BLOCK], value: Self) -> usize;
+}
+
+impl Vector for f32 {
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,popcnt")]
+    unsafe fn count<const OR_EQUAL: bool>(block: &[Self; BLOCK], value: Self) -> usize {
+        let value = _mm512_set1_ps(value);
+        // SAFETY: the block is 16 f32, 64 bytes, and aligned so as part of a `Block`.
+        let thresholds = unsafe { _mm512_load_ps(block.as_ptr()) };
+        let below = if OR_EQUAL {
+            _mm512_cmp_ps_mask::<_CMP_LT_OQ>(thresholds, value)
+        } else {
+            _mm512_cmp_ps_mask::<_CMP_LE_OQ>(thresholds, value)
+        };
+        below.count_ones() as usize
+    }
+}
+
+impl Vector for f64 {
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,popcnt")]
+    unsafe fn count<const OR_EQUAL: bool>(block: &[Self; BLOCK], value: Self) -> usize {
+        let value = _mm512_set1_pd(value);
+        // SAFETY: the block is 16 f64, 128 bytes, and aligned to 64 as part of a `Block`; 8 are read from its middle.
+        let (low, high) = unsafe { (_mm512_load_pd(block.as_ptr()), _mm512_load_pd(block.as_ptr().add(8))) };
+        let below = |thresholds| {
+            if OR_EQUAL {
+                _mm512_cmp_pd_mask::<_CMP_LT_OQ>(thresholds, value)
+            } else {
+                _mm512_cmp_pd_mask::<_CMP_LE_OQ>(thresholds, value)
+            }
+        };
+        (u32::from(below(low)) | u32::from(below(high)) << 8).count_ones() as usize
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,popcnt")]
+fn row_margins<T: Vector>(plan: &LanePlan<T>, row: &[T], scratch: &mut LaneScratch, margins: &mut [T]) {
+    let LaneScratch { lanes, labels } = scratch;
+    let any_missing = match plan.comparison {
+        Comparison::Less => rank_row::<T, false>(plan, row, lanes),
+        Comparison::LessOrEqual => rank_row::<T, true>(plan, row, lanes),
+    };
+    let used = if any_missing & plan.has_right {
+        plan.lanes()
+    } else {
+        plan.half
+    };
+    let lanes = &lanes[..plan.lanes()];
+    match used {
+        _ if plan.is_grouped() => label::<T, GROUPED>(plan, lanes, labels),
+        64 => label::<T, 64>(plan, lanes, labels),
+        128 => label::<T, 128>(plan, lanes, labels),
+        _ => label::<T, 256>(plan, lanes, labels),
+    }
+    add_leaves(plan, row, labels, margins);
+}
+
+/// Writes both halves of the lanes. Returns whether something is missing.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,popcnt")]
+fn rank_row<T: Vector, const OR_EQUAL: bool>(plan: &LanePlan<T>, row: &[T], lanes: &mut [u8]) -> bool {
+    let ranks = &plan.ranks;
+    let (left, right) = lanes.split_at_mut(plan.half);
+    let (plain, wide) = ranks.items.split_at(ranks.plain);
+    let mut any_missing = false;
+    for ((item, left), right) in plain.iter().zip(&mut *left).zip(&mut *right) {
+        let value = value(item, row);
+        let rank = rank_in::<T, OR_EQUAL>(ranks, item.first_block as usize, 1, value);
+        *left = byte(rank);
+        *right = *left | if value.is_nan() { u8::MAX } else { 0 };
+        any_missing |= value.is_nan();
+    }
+    for (number, item) in (ranks.plain..).zip(wide) {
+        let value = value(item, row);
+        let rank = rank_in::<T, OR_EQUAL>(ranks, item.first_block as usize, item.pivot_blocks as usize, value);
+        set_lanes(item, number, rank, value.is_nan(), left, right);
+        any_missing |= value.is_nan();
+    }
+    any_missing | look_up_sets(plan, row, left, right)
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,popcnt")]
+fn rank_in<T: Vector, const OR_EQUAL: bool>(ranks: &Ranks<T>, first: usize, pivots: usize, value: T) -> usize {
+    // SAFETY: this function is compiled for the features that `count` asks for.
+    let count = |block: &Block<T>| unsafe { T::count::<OR_EQUAL>(&block.0, value) };
+    let blocks = first + pivots;
+    let full = match pivots {
+        1 => count(&ranks.blocks[first]),
+        _ => ranks.blocks[first..blocks].iter().map(count).sum(),
+    };
+    full * BLOCK + count(&ranks.blocks[blocks + full])
+}
+
+#[inline]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "an item of one window has at most 255 thresholds"
+)]
+fn byte(rank: usize) -> u8 {
+    rank as u8
+}
+
+/// Lanes beyond those of [`crate::plan::lanes::LANES_BYTE`].
+const GROUPED: usize = 0;
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,popcnt")]
+fn label<T: Vector, const LANES: usize>(plan: &LanePlan<T>, lanes: &[u8], labels: &mut [u8]) {
+    let mut tables = [_mm512_setzero_si512(); 4];
+    for (table, bytes) in tables.iter_mut().zip(lanes.chunks_exact(CHUNK)) {
+        *table = load_bytes(bytes);
+    }
+    let look_up = LookUp { tables, lanes };
+    for (pack, labels) in plan.packs.iter().zip(labels.chunks_exact_mut(PACK_CHUNKS * CHUNK)) {
+        match (pack.chunks, pack.is_balanced) {
+            (1, true) => label_pack::<T, LANES, 1, true>(plan, pack, &look_up, labels),
+            (1, false) => label_pack::<T, LANES, 1, false>(plan, pack, &look_up, labels),
+            (_, true) => label_pack::<T, LANES, 2, true>(plan, pack, &look_up, labels),
+            (_, false) => label_pack::<T, LANES, 2, false>(plan, pack, &look_up, labels),
+        }
+    }
+}
+
+/// A row's lanes: in registers when an index byte can name them.
+struct LookUp<'a> {
+    tables: [__m512i; 4],
+    lanes: &'a [u8],
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,popcnt")]
+fn label_pack<T: Vector, const LANES: usize, const CHUNKS: usize, const BALANCED: bool>(
+    plan: &LanePlan<T>,
+    pack: &Pack,
+    look_up: &LookUp<'_>,
+    labels: &mut [u8],
+) {
+    let lines_a_chunk = if BALANCED { 2 } else { 3 };
+    let groups = look_up.lanes.len() / GROUP;
+    let one = _mm512_set1_epi8(1);
+    let mut next = _mm512_setzero_si512();
+    let mut at = [_mm512_setzero_si512(); CHUNKS];
+    let lines = plan.lines[pack.first_line..].chunks_exact(CHUNKS * lines_a_chunk);
+    let mut masks = plan.masks[pack.first_mask..].chunks_exact(groups.max(1));
+    for (lines, balanced) in lines.zip(&plan.balanced).take(pack.steps) {
+        next = _mm512_add_epi8(next, one);
+        for (chunk, at) in at.iter_mut().enumerate() {
+            let lines = &lines[chunk * lines_a_chunk..][..lines_a_chunk];
+            let label = if BALANCED { load(balanced) } else { load(&lines[2]) };
+            let masks = if LANES == GROUPED {
+                masks.next().unwrap_or_default()
+            } else {
+                &[]
+            };
+            let bytes = bytes_of::<LANES>(look_up, load(&lines[0]), masks);
+            let exceeds = _mm512_cmpgt_epu8_mask(bytes, load(&lines[1]));
+            let moves = _mm512_mask_cmpeq_epi8_mask(exceeds, *at, label);
+            *at = _mm512_mask_mov_epi8(*at, moves, next);
+        }
+    }
+    for (at, labels) in at.into_iter().zip(labels.chunks_exact_mut(CHUNK)) {
+        // SAFETY: the chunk is 64 bytes.
+        unsafe { _mm512_storeu_si512(labels.as_mut_ptr().cast(), at) }
+    }
+}
+
+/// The bytes of 64 lanes.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,popcnt")]
+fn bytes_of<const LANES: usize>(look_up: &LookUp<'_>, indices: __m512i, masks: &[u64]) -> __m512i {
+    let [a, b, c, d] = look_up.tables;
+    match LANES {
+        64 => _mm512_permutexvar_epi8(indices, a),
+        128 => _mm512_permutex2var_epi8(a, indices, b),
+        256 => {
+            let low = _mm512_permutex2var_epi8(a, indices, b);
+            let high = _mm512_permutex2var_epi8(c, indices, d);
+            _mm512_mask_mov_epi8(low, _mm512_movepi8_mask(indices), high)
+        }
+        _ => {
+            let mut bytes = _mm512_setzero_si512();
+            for (lanes, &mask) in look_up.lanes.chunks_exact(GROUP).zip(masks) {
+                let (low, high) = lanes.split_at(CHUNK);
+                let found = _mm512_permutex2var_epi8(load_bytes(low), indices, load_bytes(high));
+                bytes = _mm512_mask_mov_epi8(bytes, mask, found);
+            }
+            bytes
+        }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load(line: &Line) -> __m512i {
+    // SAFETY: a line is 64 bytes and aligned to 64.
+    unsafe { _mm512_load_si512(std::ptr::from_ref(line).cast()) }
+}
+
+/// Loads the first 64 of at least 64 bytes.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load_bytes(bytes: &[u8]) -> __m512i {
+    let (bytes, _) = bytes.split_first_chunk::<CHUNK>().expect("lanes come in chunks of 64");
+    // SAFETY: 64 bytes are there; the load needs no alignment.
+    unsafe { _mm512_loadu_si512(std::ptr::from_ref(bytes).cast()) }
+}

@@ -1,0 +1,219 @@
+//! Every kernel against the reference, to the last bit, on random ensembles and rows that lie on and beside thresholds.
+//!
+//! Sizes are swept around every boundary of the lane plans: 64, 128 and 256 lanes, 255 thresholds, 64 trees, 256 leaves.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "the lints spare test functions but not what they call"
+)]
+
+#[path = "support/random.rs"]
+mod random;
+
+use quintile_model::kernel::avx512::{Avx512, Vector};
+use quintile_model::kernel::lanes::{self, LaneScratch};
+use quintile_model::kernel::{reference, scalar};
+use quintile_model::plan::Plan;
+use quintile_model::plan::lanes::LanePlan;
+use quintile_model::{KernelChoice, Precision};
+use random::{LeafOf, Missing, Neighbour, Random, Recipe, Sample};
+
+/// What was compared with the reference.
+#[derive(Debug, Default)]
+struct Tally {
+    rows: usize,
+    lanes: usize,
+    avx512: usize,
+}
+
+impl Tally {
+    fn check(&mut self, recipe: Recipe) {
+        let sample = recipe.ensemble();
+        match recipe.precision {
+            Precision::F32 => self.compare::<f32>(&sample, recipe),
+            Precision::F64 => self.compare::<f64>(&sample, recipe),
+        }
+    }
+
+    fn compare<T: Vector + Neighbour>(&mut self, sample: &Sample, recipe: Recipe) {
+        let ensemble = &sample.ensemble;
+        for limit in [recipe.trees, recipe.trees / 2] {
+            let walk = Plan::<T>::compile(ensemble, limit);
+            let lane_plan = LanePlan::<T>::try_compile(ensemble, limit, KernelChoice::Avx512);
+            let mut random = Random(recipe.seed ^ 0x5eed);
+            // A scratch is reused from row to row, so that what one leaves behind would show.
+            let mut scratch = lane_plan.as_ref().map(LaneScratch::new).unwrap_or_default();
+            for row in sample.rows::<T>(24, &mut random) {
+                let margins = |evaluate: &mut dyn FnMut(&mut [T])| {
+                    let mut margins = vec![T::NAN; recipe.outputs];
+                    evaluate(&mut margins);
+                    margins
+                        .iter()
+                        .map(|margin| margin.widen().to_bits())
+                        .collect::<Vec<_>>()
+                };
+                let expected = margins(&mut |out| reference::margins(ensemble, limit, &row, out));
+                let scalar = margins(&mut |out| scalar::margins(&walk, &row, out));
+                assert_eq!(scalar, expected, "scalar: {recipe:?} {row:?}");
+                self.rows += 1;
+                let Ok(plan) = &lane_plan else { continue };
+                let lanes = margins(&mut |out| lanes::margins(plan, &row, &mut scratch, out));
+                assert_eq!(lanes, expected, "lanes: {recipe:?} {row:?}");
+                self.lanes += 1;
+                let Some(kernel) = Avx512::new() else { continue };
+                let avx512 = margins(&mut |out| kernel.margins(plan, &row, &mut scratch, out));
+                assert_eq!(avx512, expected, "avx512: {recipe:?} {row:?}");
+                self.avx512 += 1;
+            }
+        }
+    }
+
+    /// Says what the machine let us exercise, and that every sample of this test took to lanes.
+    fn report(&self, name: &str, all_take_lanes: bool) {
+        println!("{name}: {self:?}");
+        assert!(self.rows > 0);
+        assert!(!all_take_lanes || self.lanes == self.rows, "{name}: {self:?}");
+        if Avx512::new().is_some() {
+            assert_eq!(self.avx512, self.lanes);
+        } else {
+            println!("SKIPPED: this CPU has no AVX-512 with byte permutes");
+        }
+    }
+}
+
+fn both(recipe: Recipe) -> [Recipe; 2] {
+    [Precision::F32, Precision::F64].map(|precision| Recipe { precision, ..recipe })
+}
+
+#[test]
+fn depths_and_counts_of_trees() {
+    let mut tally = Tally::default();
+    for (seed, depth) in (1..).zip(0..=12) {
+        for trees in [1, 2, 7, 63, 64, 65, 127, 128, 129, 200, 600] {
+            let leaves = 1 << depth.min(9);
+            // Deep and many at once would only take time.
+            if trees * leaves <= 40_000 {
+                for recipe in both(Recipe {
+                    seed,
+                    trees,
+                    depth,
+                    leaves,
+                    ..Recipe::PLAIN
+                }) {
+                    tally.check(recipe);
+                }
+            }
+        }
+    }
+    tally.report("depths", true);
+}
+
+#[test]
+fn counts_of_features_around_lane_boundaries() {
+    let mut tally = Tally::default();
+    for (seed, features) in (100..).zip([1, 2, 31, 50, 63, 64, 65, 100, 127, 128, 129, 200, 255, 256, 257, 300]) {
+        for missing in [Missing::Left, Missing::Right, Missing::Either] {
+            for recipe in both(Recipe {
+                seed,
+                features,
+                missing,
+                trees: 130,
+                thresholds: 30,
+                ..Recipe::PLAIN
+            }) {
+                tally.check(recipe);
+            }
+        }
+    }
+    tally.report("features", true);
+}
+
+#[test]
+fn counts_of_thresholds_around_blocks_and_windows() {
+    let mut tally = Tally::default();
+    for (seed, thresholds) in (200..).zip([
+        1, 2, 15, 16, 17, 254, 255, 256, 257, 271, 272, 510, 511, 512, 700, 5_000,
+    ]) {
+        for features in [1, 3, 30] {
+            for recipe in both(Recipe {
+                seed,
+                thresholds,
+                features,
+                trees: 300,
+                ..Recipe::PLAIN
+            }) {
+                tally.check(recipe);
+            }
+        }
+    }
+    tally.report("thresholds", true);
+}
+
+#[test]
+fn unbalanced_trees_around_label_boundaries() {
+    let mut tally = Tally::default();
+    for (seed, leaves) in (300..).zip([1, 2, 3, 8, 31, 32, 63, 64, 65, 127, 200, 254, 255, 256, 257, 400, 1_000]) {
+        for depth in [20, 60] {
+            for recipe in both(Recipe {
+                seed,
+                leaves,
+                depth,
+                trees: 70,
+                ..Recipe::PLAIN
+            }) {
+                tally.check(recipe);
+            }
+        }
+    }
+    tally.report("leaves", true);
+}
+
+#[test]
+fn outputs_leaves_categories_and_zeros() {
+    let mut tally = Tally::default();
+    let mut seed = 400;
+    for outputs in [1, 3, 10] {
+        for leaf in [LeafOf::Number, LeafOf::Vector, LeafOf::Linear] {
+            for category_one_in in [0, 2, 40] {
+                for zero_is_missing in [false, true] {
+                    seed += 1;
+                    let recipe = Recipe {
+                        seed,
+                        outputs,
+                        leaf,
+                        category_one_in,
+                        zero_is_missing,
+                        trees: 30,
+                        ..Recipe::PLAIN
+                    };
+                    for recipe in both(recipe) {
+                        tally.check(recipe);
+                    }
+                }
+            }
+        }
+    }
+    tally.report("outputs", true);
+}
+
+#[test]
+fn what_needs_too_many_lanes_is_refused() {
+    let recipe = Recipe {
+        features: 1_500,
+        trees: 200,
+        thresholds: 3,
+        ..Recipe::PLAIN
+    };
+    let sample = recipe.ensemble();
+    let refused = LanePlan::<f32>::try_compile(&sample.ensemble, recipe.trees, KernelChoice::Avx512);
+    let message = refused.map(|_| ()).unwrap_err().to_string();
+    assert!(message.contains("2,048"), "{message}");
+    let none = Recipe {
+        trees: 0,
+        ..Recipe::PLAIN
+    };
+    for recipe in both(none) {
+        Tally::default().check(recipe);
+    }
+}
