@@ -22,16 +22,16 @@
 )]
 
 use std::arch::x86_64::{
-    __m512i, _CMP_LE_OQ, _CMP_LT_OQ, _mm512_add_epi8, _mm512_cmp_pd_mask, _mm512_cmp_ps_mask, _mm512_cmpgt_epu8_mask,
-    _mm512_load_pd, _mm512_load_ps, _mm512_load_si512, _mm512_loadu_si512, _mm512_mask_cmpeq_epi8_mask,
-    _mm512_mask_mov_epi8, _mm512_movepi8_mask, _mm512_permutex2var_epi8, _mm512_permutexvar_epi8, _mm512_set1_epi8,
-    _mm512_set1_pd, _mm512_set1_ps, _mm512_setzero_si512, _mm512_storeu_si512,
+    __m512i, _CMP_LE_OQ, _CMP_LT_OQ, _mm512_add_epi8, _mm512_cmp_pd_mask, _mm512_cmp_ps_mask, _mm512_cmpeq_epi8_mask,
+    _mm512_cmpgt_epu8_mask, _mm512_load_pd, _mm512_load_ps, _mm512_load_si512, _mm512_loadu_si512,
+    _mm512_mask_add_epi8, _mm512_mask_mov_epi8, _mm512_movepi8_mask, _mm512_permutex2var_epi8, _mm512_permutexvar_epi8,
+    _mm512_set1_epi8, _mm512_set1_pd, _mm512_set1_ps, _mm512_setzero_si512, _mm512_storeu_si512,
 };
 
-use super::lanes::{LaneScratch, add_leaves, look_up_sets, set_lanes, value};
+use super::lanes::{LaneScratch, add_pack, look_up_sets, set_lanes, value};
 use super::real::Real;
 use crate::ensemble::Comparison;
-use crate::plan::lanes::{BLOCK, Block, CHUNK, GROUP, LanePlan, Line, PACK_CHUNKS, Pack, Ranks};
+use crate::plan::lanes::{BLOCK, Block, CHUNK, FULL_DEPTH_MAX, GROUP, LanePlan, Line, Pack, Ranks, Shape};
 
 /// Proof that the CPU has the instructions.
 #[derive(Debug, Clone, Copy)]
@@ -116,12 +116,11 @@ fn row_margins<T: Vector>(plan: &LanePlan<T>, row: &[T], scratch: &mut LaneScrat
     };
     let lanes = &lanes[..plan.lanes()];
     match used {
-        _ if plan.is_grouped() => label::<T, GROUPED>(plan, lanes, labels),
-        64 => label::<T, 64>(plan, lanes, labels),
-        128 => label::<T, 128>(plan, lanes, labels),
-        _ => label::<T, 256>(plan, lanes, labels),
+        _ if plan.is_grouped() => evaluate::<T, GROUPED>(plan, row, lanes, labels, margins),
+        64 => evaluate::<T, 64>(plan, row, lanes, labels, margins),
+        128 => evaluate::<T, 128>(plan, row, lanes, labels, margins),
+        _ => evaluate::<T, 256>(plan, row, lanes, labels, margins),
     }
-    add_leaves(plan, row, labels, margins);
 }
 
 /// Writes both halves of the lanes. Returns whether something is missing.
@@ -175,19 +174,36 @@ const GROUPED: usize = 0;
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,popcnt")]
-fn label<T: Vector, const LANES: usize>(plan: &LanePlan<T>, lanes: &[u8], labels: &mut [u8]) {
+fn evaluate<T: Vector, const LANES: usize>(
+    plan: &LanePlan<T>,
+    row: &[T],
+    lanes: &[u8],
+    labels: &mut [u8],
+    margins: &mut [T],
+) {
     let mut tables = [_mm512_setzero_si512(); 4];
     for (table, bytes) in tables.iter_mut().zip(lanes.chunks_exact(CHUNK)) {
         *table = load_bytes(bytes);
     }
     let look_up = LookUp { tables, lanes };
-    for (pack, labels) in plan.packs.iter().zip(labels.chunks_exact_mut(PACK_CHUNKS * CHUNK)) {
-        match (pack.chunks, pack.is_balanced) {
-            (1, true) => label_pack::<T, LANES, 1, true>(plan, pack, &look_up, labels),
-            (1, false) => label_pack::<T, LANES, 1, false>(plan, pack, &look_up, labels),
-            (_, true) => label_pack::<T, LANES, 2, true>(plan, pack, &look_up, labels),
-            (_, false) => label_pack::<T, LANES, 2, false>(plan, pack, &look_up, labels),
+    margins.copy_from_slice(&plan.base_margins);
+    let mut before: Option<&Pack> = None;
+    for pack in &plan.packs {
+        let lines = &plan.lines[pack.first_line..];
+        let own = &mut labels[pack.first_tree..][..CHUNK * pack.chunks];
+        match (pack.shape, pack.chunks) {
+            (Shape::Full { depth }, _) => label_full::<LANES>(depth, lines, &look_up, own),
+            (Shape::Listed, 1) => label_listed::<LANES, 1>(pack.steps, lines, &look_up, own),
+            (Shape::Listed, 2) => label_listed::<LANES, 2>(pack.steps, lines, &look_up, own),
+            (Shape::Listed, 3) => label_listed::<LANES, 3>(pack.steps, lines, &look_up, own),
+            (Shape::Listed, _) => label_listed::<LANES, 4>(pack.steps, lines, &look_up, own),
         }
+        if let Some(before) = before.replace(pack) {
+            add_pack(plan, before, row, labels, margins);
+        }
+    }
+    if let Some(last) = before {
+        add_pack(plan, last, row, labels, margins);
     }
 }
 
@@ -197,47 +213,101 @@ struct LookUp<'a> {
     lanes: &'a [u8],
 }
 
+/// One of a level's lines for each of 64 trees: the one that its turns so far lead to.
+macro_rules! select {
+    ($name:ident, $turn:literal, $below:ident) => {
+        #[inline]
+        #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,popcnt")]
+        fn $name(lines: &[Line], turns: &[u64; FULL_DEPTH_MAX]) -> __m512i {
+            let (left, right) = lines.split_at(1 << $turn);
+            _mm512_mask_mov_epi8($below(left, turns), turns[$turn], $below(right, turns))
+        }
+    };
+}
+
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,popcnt")]
-fn label_pack<T: Vector, const LANES: usize, const CHUNKS: usize, const BALANCED: bool>(
-    plan: &LanePlan<T>,
-    pack: &Pack,
+fn select_0(lines: &[Line], _: &[u64; FULL_DEPTH_MAX]) -> __m512i {
+    load(&lines[0])
+}
+
+select!(select_1, 0, select_0);
+select!(select_2, 1, select_1);
+select!(select_3, 2, select_2);
+select!(select_4, 3, select_3);
+select!(select_5, 4, select_4);
+select!(select_6, 5, select_5);
+select!(select_7, 6, select_6);
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,popcnt")]
+fn label_full<const LANES: usize>(depth: usize, lines: &[Line], look_up: &LookUp<'_>, labels: &mut [u8]) {
+    let mut rest = lines;
+    let mut turns = [0u64; FULL_DEPTH_MAX];
+    let mut at = _mm512_setzero_si512();
+    macro_rules! level {
+        ($level:literal, $select:ident) => {
+            if depth > $level {
+                let nodes = 1 << $level;
+                let kinds = if LANES == GROUPED { 3 } else { 2 };
+                let (own, below) = rest.split_at(kinds * nodes);
+                rest = below;
+                let index = $select(&own[..nodes], &turns);
+                let rank = $select(&own[nodes..2 * nodes], &turns);
+                let group = match LANES {
+                    GROUPED => $select(&own[2 * nodes..], &turns),
+                    _ => index,
+                };
+                turns[$level] = _mm512_cmpgt_epu8_mask(bytes_of::<LANES>(look_up, index, group), rank);
+                let doubled = _mm512_add_epi8(at, at);
+                at = _mm512_mask_add_epi8(doubled, turns[$level], doubled, _mm512_set1_epi8(1));
+            }
+        };
+    }
+    level!(0, select_0);
+    level!(1, select_1);
+    level!(2, select_2);
+    level!(3, select_3);
+    level!(4, select_4);
+    level!(5, select_5);
+    level!(6, select_6);
+    level!(7, select_7);
+    let _ = rest;
+    store(labels, at);
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,popcnt")]
+fn label_listed<const LANES: usize, const CHUNKS: usize>(
+    steps: usize,
+    lines: &[Line],
     look_up: &LookUp<'_>,
     labels: &mut [u8],
 ) {
-    let lines_a_chunk = if BALANCED { 2 } else { 3 };
-    let groups = look_up.lanes.len() / GROUP;
-    let one = _mm512_set1_epi8(1);
+    let kinds = if LANES == GROUPED { 4 } else { 3 };
     let mut next = _mm512_setzero_si512();
     let mut at = [_mm512_setzero_si512(); CHUNKS];
-    let lines = plan.lines[pack.first_line..].chunks_exact(CHUNKS * lines_a_chunk);
-    let mut masks = plan.masks[pack.first_mask..].chunks_exact(groups.max(1));
-    for (lines, balanced) in lines.zip(&plan.balanced).take(pack.steps) {
-        next = _mm512_add_epi8(next, one);
+    for lines in lines.chunks_exact(CHUNKS * kinds).take(steps) {
+        next = _mm512_add_epi8(next, _mm512_set1_epi8(1));
         for (chunk, at) in at.iter_mut().enumerate() {
-            let lines = &lines[chunk * lines_a_chunk..][..lines_a_chunk];
-            let label = if BALANCED { load(balanced) } else { load(&lines[2]) };
-            let masks = if LANES == GROUPED {
-                masks.next().unwrap_or_default()
-            } else {
-                &[]
-            };
-            let bytes = bytes_of::<LANES>(look_up, load(&lines[0]), masks);
+            let lines = &lines[chunk * kinds..][..kinds];
+            let bytes = bytes_of::<LANES>(look_up, load(&lines[0]), load(&lines[kinds - 2]));
             let exceeds = _mm512_cmpgt_epu8_mask(bytes, load(&lines[1]));
-            let moves = _mm512_mask_cmpeq_epi8_mask(exceeds, *at, label);
+            // A label that no tree stands on where the row goes left, so that nothing but one comparison waits for `at`.
+            let label = _mm512_mask_mov_epi8(_mm512_set1_epi8(-1), exceeds, load(&lines[kinds - 1]));
+            let moves = _mm512_cmpeq_epi8_mask(*at, label);
             *at = _mm512_mask_mov_epi8(*at, moves, next);
         }
     }
     for (at, labels) in at.into_iter().zip(labels.chunks_exact_mut(CHUNK)) {
-        // SAFETY: the chunk is 64 bytes.
-        unsafe { _mm512_storeu_si512(labels.as_mut_ptr().cast(), at) }
+        store(labels, at);
     }
 }
 
 /// The bytes of 64 lanes.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,popcnt")]
-fn bytes_of<const LANES: usize>(look_up: &LookUp<'_>, indices: __m512i, masks: &[u64]) -> __m512i {
+fn bytes_of<const LANES: usize>(look_up: &LookUp<'_>, indices: __m512i, groups: __m512i) -> __m512i {
     let [a, b, c, d] = look_up.tables;
     match LANES {
         64 => _mm512_permutexvar_epi8(indices, a),
@@ -249,14 +319,26 @@ fn bytes_of<const LANES: usize>(look_up: &LookUp<'_>, indices: __m512i, masks: &
         }
         _ => {
             let mut bytes = _mm512_setzero_si512();
-            for (lanes, &mask) in look_up.lanes.chunks_exact(GROUP).zip(masks) {
+            let mut group = _mm512_setzero_si512();
+            for lanes in look_up.lanes.chunks_exact(GROUP) {
                 let (low, high) = lanes.split_at(CHUNK);
                 let found = _mm512_permutex2var_epi8(load_bytes(low), indices, load_bytes(high));
-                bytes = _mm512_mask_mov_epi8(bytes, mask, found);
+                bytes = _mm512_mask_mov_epi8(bytes, _mm512_cmpeq_epi8_mask(groups, group), found);
+                group = _mm512_add_epi8(group, _mm512_set1_epi8(1));
             }
             bytes
         }
     }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn store(labels: &mut [u8], at: __m512i) {
+    let (labels, _) = labels
+        .split_first_chunk_mut::<CHUNK>()
+        .expect("labels come in chunks of 64");
+    // SAFETY: 64 bytes are there; the store needs no alignment.
+    unsafe { _mm512_storeu_si512(std::ptr::from_mut(labels).cast(), at) }
 }
 
 #[inline]

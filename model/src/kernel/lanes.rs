@@ -6,7 +6,7 @@
 use super::real::Real;
 use super::scalar;
 use crate::ensemble::Comparison;
-use crate::plan::lanes::{BLOCK, CHUNK, GROUP, Item, LanePlan, Leaves, PACK_CHUNKS, Ranks, WINDOW};
+use crate::plan::lanes::{BLOCK, CHUNK, GROUP, Item, LanePlan, Leaves, Line, Pack, Ranks, Shape, WINDOW, full_place};
 
 /// A thread's working memory for one plan.
 #[derive(Debug, Clone, Default)]
@@ -35,7 +35,7 @@ impl LaneScratch {
     }
 
     fn lengths<T: Real>(plan: &LanePlan<T>) -> [usize; 2] {
-        [plan.half * 2, plan.tree_count.next_multiple_of(PACK_CHUNKS * CHUNK)]
+        [plan.half * 2, plan.tree_count.next_multiple_of(CHUNK)]
     }
 }
 
@@ -117,28 +117,48 @@ pub(super) fn look_up_sets<T: Real>(plan: &LanePlan<T>, row: &[T], left: &mut [u
 }
 
 fn label<T: Real>(plan: &LanePlan<T>, lanes: &[u8], labels: &mut [u8]) {
-    let groups = plan.lanes().div_ceil(GROUP);
-    let packs = plan.packs.iter().zip(labels.chunks_mut(PACK_CHUNKS * CHUNK));
-    for (pack, labels) in packs {
-        labels.fill(0);
-        let mut lines = plan.lines[pack.first_line..].iter();
-        let mut line = || &lines.next().expect("a plan has the lines of each step").0;
-        let mut masks = plan.masks[pack.first_mask..].chunks(groups);
-        for step in 0..pack.steps {
-            for chunk in labels.chunks_mut(CHUNK).take(pack.chunks) {
-                let (indices, ranks) = (line(), line());
-                let own = if pack.is_balanced {
-                    &plan.balanced[step].0
-                } else {
-                    line()
-                };
-                let group = if plan.is_grouped() { masks.next() } else { None };
-                for (tree, label) in chunk.iter_mut().enumerate() {
-                    let in_group = |group: &[u64]| group.iter().position(|mask| mask >> tree & 1 == 1).unwrap_or(0);
-                    let lane = usize::from(indices[tree]) + GROUP * group.map_or(0, in_group);
-                    if lanes[lane] > ranks[tree] && *label == own[tree] {
-                        *label = u8::try_from(step + 1).expect("a pack has at most 255 steps");
-                    }
+    for pack in &plan.packs {
+        let lines = &plan.lines[pack.first_line..];
+        let labels = &mut labels[pack.first_tree..][..CHUNK * pack.chunks];
+        match pack.shape {
+            Shape::Full { depth } => label_full(plan.step_lines(), depth, lines, lanes, labels),
+            Shape::Listed => label_listed(plan.step_lines(), pack, lines, lanes, labels),
+        }
+    }
+}
+
+/// Whether a tree's row goes right at a node: lines are indices, ranks and groups, `apart` from each other.
+fn goes_right(lines: &[Line], apart: usize, kinds: usize, tree: usize, lanes: &[u8]) -> bool {
+    let group = if kinds > 2 {
+        usize::from(lines[2 * apart].0[tree])
+    } else {
+        0
+    };
+    lanes[usize::from(lines[0].0[tree]) + GROUP * group] > lines[apart].0[tree]
+}
+
+fn label_full(kinds: usize, depth: usize, lines: &[Line], lanes: &[u8], labels: &mut [u8]) {
+    for (tree, label) in labels.iter_mut().enumerate() {
+        let mut place = 0;
+        for level in 0..depth {
+            let first = kinds * ((1 << level) - 1);
+            let in_level = full_place(level, place) - full_place(level, 0);
+            let is_right = goes_right(&lines[first + in_level..], 1 << level, kinds, tree, lanes);
+            place = 2 * place + usize::from(is_right);
+        }
+        *label = u8::try_from(place).expect("a full tree has at most 256 leaves");
+    }
+}
+
+fn label_listed(kinds: usize, pack: &Pack, lines: &[Line], lanes: &[u8], labels: &mut [u8]) {
+    labels.fill(0);
+    let mut lines = lines.chunks_exact(kinds + 1);
+    for step in 0..pack.steps {
+        for chunk in labels.chunks_mut(CHUNK) {
+            let lines = lines.next().expect("a plan has the lines of each step");
+            for (tree, label) in chunk.iter_mut().enumerate() {
+                if *label == lines[kinds].0[tree] && goes_right(lines, 1, kinds, tree, lanes) {
+                    *label = u8::try_from(step + 1).expect("a pack has at most 255 steps");
                 }
             }
         }
@@ -146,36 +166,37 @@ fn label<T: Real>(plan: &LanePlan<T>, lanes: &[u8], labels: &mut [u8]) {
 }
 
 /// Adds each tree's leaf, in tree order, to margins that it first sets to the base margins.
-#[inline]
 pub(super) fn add_leaves<T: Real>(plan: &LanePlan<T>, row: &[T], labels: &[u8], margins: &mut [T]) {
     margins.copy_from_slice(&plan.base_margins);
+    for pack in &plan.packs {
+        add_pack(plan, pack, row, labels, margins);
+    }
+}
+
+/// Adds the leaves of a pack's trees, in tree order.
+#[inline]
+pub(super) fn add_pack<T: Real>(plan: &LanePlan<T>, pack: &Pack, row: &[T], labels: &[u8], margins: &mut [T]) {
+    let trees = pack.first_tree..pack.first_tree + pack.trees;
+    let labels = &labels[trees.clone()];
     match &plan.leaves {
         Leaves::Numbers { values, outputs } if outputs.is_empty() => {
-            let mut sum = plan.base_margins[0];
-            for (pack, labels) in plan.packs.iter().zip(labels.chunks(PACK_CHUNKS * CHUNK)) {
-                let leaves = values[pack.first_leaf..].chunks_exact(pack.stride);
-                for (leaves, &label) in leaves.zip(labels) {
-                    sum += leaves[usize::from(label)];
-                }
+            let mut sum = margins[0];
+            let leaves = values[pack.first_leaf..].chunks_exact(pack.stride);
+            for (leaves, &label) in leaves.zip(labels) {
+                sum += leaves[usize::from(label)];
             }
             margins[0] = sum;
         }
         Leaves::Numbers { values, outputs } => {
-            let outputs = outputs.chunks(PACK_CHUNKS * CHUNK);
-            for ((pack, labels), outputs) in plan.packs.iter().zip(labels.chunks(PACK_CHUNKS * CHUNK)).zip(outputs) {
-                let leaves = values[pack.first_leaf..].chunks_exact(pack.stride);
-                for ((leaves, &label), &output) in leaves.zip(labels).zip(outputs) {
-                    margins[output as usize] += leaves[usize::from(label)];
-                }
+            let leaves = values[pack.first_leaf..].chunks_exact(pack.stride);
+            for ((leaves, &label), &output) in leaves.zip(labels).zip(&outputs[trees]) {
+                margins[output as usize] += leaves[usize::from(label)];
             }
         }
         Leaves::Places { plan: walk, places } => {
-            let mut trees = walk.trees.iter();
-            for (pack, labels) in plan.packs.iter().zip(labels.chunks(PACK_CHUNKS * CHUNK)) {
-                let places = places[pack.first_leaf..].chunks_exact(pack.stride);
-                for ((places, &label), tree) in places.zip(labels).zip(trees.by_ref()) {
-                    scalar::resume(walk, tree, places[usize::from(label)], row, margins);
-                }
+            let places = places[pack.first_leaf..].chunks_exact(pack.stride);
+            for ((places, &label), tree) in places.zip(labels).zip(&walk.trees[trees]) {
+                scalar::resume(walk, tree, places[usize::from(label)], row, margins);
             }
         }
     }

@@ -1,29 +1,29 @@
-//! A tree as a sequence of steps over labels: see the head of [`super`].
+//! A tree as a sequence of steps: see the head of [`super`].
 
 use std::collections::VecDeque;
 
-use super::{LanePlan, Line, rank::Test};
+use super::{LanePlan, rank::Test};
 use crate::ensemble::{Node, Tree};
 use crate::kernel::real::Real;
 
 /// Steps of a tree: labels are bytes, and a step makes one.
 pub(super) const STEPS_MAX: usize = 255;
 
-/// Depth of the largest full tree that labels can name.
-const FULL_DEPTH_MAX: u32 = 8;
+/// Depth of the largest full tree whose leaves a byte can name.
+pub(crate) const FULL_DEPTH_MAX: usize = 8;
 
-/// How the trees of a pack are laid out.
+/// How the trees of a chunk are laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shape {
-    /// As full trees of this depth: steps that no node stands behind do nothing, and labels need not be stored.
-    Full { depth: u32 },
+pub(crate) enum Shape {
+    /// As full trees of this depth; a place that no node stands on sends every row left.
+    Full { depth: usize },
     /// Node by node, each with its label.
     Listed,
 }
 
 impl Shape {
-    /// The shape that reads fewer lines: those of the largest model's plan come from the second-level cache, whose
-    /// bandwidth is what bounds the kernel.
+    /// The shape that reads fewer lines: those of a large model's plan come from the second-level cache, whose bandwidth is
+    /// what bounds the kernel.
     pub(super) fn of(trees: &[Tree]) -> Self {
         let depth = trees.iter().map(depth).max().unwrap_or(0);
         let inner = |tree: &Tree| tree.nodes.iter().filter(|node| node.children().is_some()).count();
@@ -34,16 +34,12 @@ impl Shape {
             Self::Listed
         }
     }
-
-    pub(super) fn is_balanced(self) -> bool {
-        matches!(self, Self::Full { .. })
-    }
 }
 
 /// A node as a step.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Step {
-    pub(super) lane: u32,
+    pub(super) lane: usize,
     pub(super) rank: u8,
     pub(super) label: u8,
 }
@@ -88,47 +84,37 @@ fn listed<T: Real>(tree: &Tree, plan: &LanePlan<T>) -> Scheduled {
     scheduled
 }
 
-fn full<T: Real>(tree: &Tree, depth: u32, plan: &LanePlan<T>) -> Scheduled {
-    let labels = full_labels();
-    let steps = (1usize << depth) - 1;
-    // No byte exceeds the highest rank: such a step moves nothing.
-    let idle = |step: usize| Step {
+/// Level by level. A label is the leaf's number from the left.
+fn full<T: Real>(tree: &Tree, depth: usize, plan: &LanePlan<T>) -> Scheduled {
+    // No byte exceeds the highest rank: such a step sends every row left.
+    let idle = Step {
         lane: 0,
         rank: u8::MAX,
-        label: labels[step],
+        label: 0,
     };
     let mut scheduled = Scheduled {
-        steps: (0..steps).map(idle).collect(),
-        exits: vec![None; steps + 1],
+        steps: vec![idle; (1 << depth) - 1],
+        exits: vec![None; 1 << depth],
         is_cut: false,
     };
-    let mut open = vec![(0u32, 0usize, 0u8)];
-    while let Some((number, place, label)) = open.pop() {
+    let mut open = vec![(0u32, 0usize, 0usize)];
+    while let Some((number, level, place)) = open.pop() {
         let node = &tree.nodes[number as usize];
         if let Some([left, right]) = node.children() {
-            scheduled.steps[place] = step(tree, node, label, plan);
-            let new = u8::try_from(place + 1).expect("a full tree of depth 8 has 255 steps");
-            open.extend([(left, 2 * place + 1, label), (right, 2 * place + 2, new)]);
+            scheduled.steps[full_place(level, place)] = step(tree, node, 0, plan);
+            open.extend([(left, level + 1, 2 * place), (right, level + 1, 2 * place + 1)]);
         } else {
-            scheduled.exits[usize::from(label)] = Some(number);
+            scheduled.exits[place << (depth - level)] = Some(number);
         }
     }
     scheduled
 }
 
-/// The label of each step of a full tree, breadth first; it does not depend on the depth.
-fn full_labels() -> [u8; STEPS_MAX] {
-    let mut labels = [0u8; STEPS_MAX];
-    for place in 0..STEPS_MAX / 2 {
-        labels[2 * place + 1] = labels[place];
-        labels[2 * place + 2] = u8::try_from(place + 1).expect("half of 255 places");
-    }
-    labels
-}
-
-/// The labels of full trees, a line a step.
-pub(super) fn balanced_labels() -> Vec<Line> {
-    full_labels().iter().map(|&label| Line([label; 64])).collect()
+/// Where the node at a place of a level stands among the steps: the turns that lead to it, last one first, so that two
+/// nodes that the first turn tells apart stand side by side.
+pub(crate) fn full_place(level: usize, place: usize) -> usize {
+    let turns = (0..level).map(|turn| (place >> turn & 1) << (level - 1 - turn));
+    (1 << level) - 1 + turns.sum::<usize>()
 }
 
 fn step<T: Real>(tree: &Tree, node: &Node, label: u8, plan: &LanePlan<T>) -> Step {
@@ -154,15 +140,14 @@ fn step<T: Real>(tree: &Tree, node: &Node, label: u8, plan: &LanePlan<T>) -> Ste
             unreachable!("only nodes with children are steps")
         }
     };
-    let half = u32::try_from(plan.half).expect("LANES_MAX fits u32");
     Step {
-        lane: lane + if missing_left { 0 } else { half },
+        lane: lane as usize + if missing_left { 0 } else { plan.half },
         rank,
         label,
     }
 }
 
-fn depth(tree: &Tree) -> u32 {
+fn depth(tree: &Tree) -> usize {
     let (mut depth, mut level) = (0, vec![0u32]);
     loop {
         let below = level.iter().filter_map(|&node| tree.nodes[node as usize].children());

@@ -1,11 +1,11 @@
-//! Ensemble → lanes: a row becomes a vector of bytes, and 64 trees are decided by one permute and one comparison a step.
+//! Ensemble → lanes: a row becomes a vector of bytes, and a node of 64 trees is one permute and one comparison.
 //!
 //! ```text
 //! items   column 7: pivots | blocks of 16 thresholds      a value's rank among its feature's distinct thresholds
 //!         column 9: …                                     is one byte lane, or several when there are more than 255
 //! lanes   [ missing goes left: item 0, item 1 … | missing goes right: item 0, item 1 … ]
-//! packs   [ up to 2 chunks of 64 consecutive trees ]
-//! lines   step 0: lanes of 64 nodes | their ranks | their labels;  step 1 …     64 bytes a line, one byte a tree
+//! packs   64 consecutive trees, or up to 4 times as many
+//! lines   64 bytes, one for each tree of a chunk:  lane's index | rank | group of lanes, if many | label, if listed
 //! leaves  [ tree 0: by label | tree 1 … ]
 //! ```
 //!
@@ -16,10 +16,13 @@
 //! **Missing costs nothing a node.** NaN has rank 0, which goes left at every node. The second half of the lanes is the same
 //! with 255 for what is missing, which goes right at every node; a node reads the half that its default direction names.
 //!
-//! **Labels replace child pointers.** A row starts on label 0 of every tree. A left child has its parent's label, the right
-//! child of step `i` has label `i + 1`. A step moves those rows that stand on its label and exceed its rank; the label that is
-//! left names the leaf. Steps follow the tree from the root down, so a parent is decided before its children, and a step that
-//! is not on the row's path finds its label gone. This works for trees of any shape up to 256 leaves.
+//! **Full trees** (XGBoost's, up to depth 8) are laid out level by level. The turns a row has taken choose, tree by tree, one
+//! node of the level; then one comparison decides all 64 trees, and the turns are the leaf's number.
+//!
+//! **Listed trees** (LightGBM's, of any shape up to 256 leaves) are lists of nodes, parents first, with labels in the place of
+//! child pointers. A row starts on label 0 of every tree. A left child has its parent's label, the right child of step `i` has
+//! label `i + 1`. A step moves those rows that stand on its label and exceed its rank; the label that is left names the leaf. A
+//! step that is not on the row's path finds its label gone.
 
 mod label;
 mod rank;
@@ -30,19 +33,20 @@ use super::{LeafKind, Plan};
 use crate::ensemble::{Codes, Comparison, Ensemble, Node, Tree};
 use crate::kernel::real::Real;
 use crate::kernel::{KernelChoice, Unsupported};
+pub(crate) use label::{FULL_DEPTH_MAX, Shape, full_place};
 pub(crate) use rank::{BLOCK, Block, Item, Ranks, WINDOW};
 
 /// Trees of a chunk: bytes of a register.
 pub(crate) const CHUNK: usize = 64;
 
-/// Chunks whose steps are interleaved, so that one's comparisons run while the other's labels settle. Measured on Zen 5: see
-/// `docs/kernels.md`.
-pub(crate) const PACK_CHUNKS: usize = 2;
+/// Chunks of listed trees whose steps are interleaved: a step waits for the label that the last one left, about six cycles
+/// on Zen 5, and others run meanwhile.
+pub(crate) const PACK_CHUNKS: usize = 4;
 
 /// Lanes of a plan. Each 128 cost a permute a step; beyond sixteen of those a walk is faster.
 pub(crate) const LANES_MAX: usize = 2_048;
 
-/// Lanes that one index byte and two permutes reach; more need a mask for each 128.
+/// Lanes that one index byte names; with more of them a second byte names the group.
 pub(crate) const LANES_BYTE: usize = 256;
 
 /// Lanes of a group: what one two-register permute reaches.
@@ -56,15 +60,15 @@ pub(crate) struct Line(pub(crate) [u8; 64]);
 /// Consecutive trees whose steps lie together.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pack {
-    /// 64 trees each, the last one maybe fewer.
+    /// One if the trees are full ones. The last chunk of a plan may have fewer than 64 trees.
     pub(crate) chunks: usize,
+    pub(crate) shape: Shape,
     pub(crate) steps: usize,
-    /// Where its lines begin: a step has two for each chunk, three when it is not balanced.
+    pub(crate) first_tree: usize,
+    pub(crate) trees: usize,
+    /// Where its lines begin. Full: a level's nodes, indices first, then ranks, then groups. Listed: what belongs to a step
+    /// of a chunk lies together.
     pub(crate) first_line: usize,
-    /// Where its masks begin: one for each step, chunk and group, when there are more lanes than a byte names.
-    pub(crate) first_mask: usize,
-    /// Whether its trees are laid out as full ones, whose labels are the same for all trees.
-    pub(crate) is_balanced: bool,
     /// Where its leaves begin, and how many places each of its trees has.
     pub(crate) first_leaf: usize,
     pub(crate) stride: usize,
@@ -92,9 +96,6 @@ pub struct LanePlan<T> {
     pub(crate) has_right: bool,
     pub(crate) packs: Vec<Pack>,
     pub(crate) lines: Vec<Line>,
-    pub(crate) masks: Vec<u64>,
-    /// The labels of full trees, a line a step.
-    pub(crate) balanced: Vec<Line>,
     pub(crate) leaves: Leaves<T>,
     pub(crate) base_margins: Vec<T>,
     pub(crate) tree_count: usize,
@@ -132,8 +133,6 @@ impl<T: Real> LanePlan<T> {
             has_right,
             packs: Vec::new(),
             lines: Vec::new(),
-            masks: Vec::new(),
-            balanced: label::balanced_labels(),
             leaves: Leaves::Numbers {
                 values: Vec::new(),
                 outputs: Vec::new(),
@@ -146,7 +145,7 @@ impl<T: Real> LanePlan<T> {
         Ok(plan)
     }
 
-    /// Whether indices name lanes by group and mask.
+    /// Whether lanes are named by index and group.
     pub(crate) fn is_grouped(&self) -> bool {
         self.lanes() > LANES_BYTE
     }
@@ -158,24 +157,28 @@ impl<T: Real> LanePlan<T> {
 
     fn lay_out(&mut self, ensemble: &Ensemble, trees: &[Tree]) {
         let mut exits: Vec<Vec<Option<u32>>> = Vec::with_capacity(trees.len());
-        for taken in trees.chunks(PACK_CHUNKS * CHUNK) {
-            let pack = label::Shape::of(taken);
-            let scheduled: Vec<_> = taken.iter().map(|tree| label::schedule(tree, pack, self)).collect();
+        let mut left = trees;
+        while !left.is_empty() {
+            let (shape, chunks) = next_pack(left);
+            let (taken, others) = left.split_at((chunks * CHUNK).min(left.len()));
+            left = others;
+            let scheduled: Vec<_> = taken.iter().map(|tree| label::schedule(tree, shape, self)).collect();
+            let stride = scheduled.iter().map(|tree| tree.exits.len()).max().unwrap_or(1);
             let steps = scheduled.iter().map(|tree| tree.steps.len()).max().unwrap_or(0);
             self.packs.push(Pack {
-                chunks: taken.len().div_ceil(CHUNK),
+                chunks,
+                shape,
                 steps,
+                first_tree: exits.len(),
+                trees: taken.len(),
                 first_line: self.lines.len(),
-                first_mask: self.masks.len(),
-                is_balanced: pack.is_balanced(),
-                first_leaf: 0,
-                stride: scheduled.iter().map(|tree| tree.exits.len()).max().unwrap_or(1),
+                first_leaf: self
+                    .packs
+                    .last()
+                    .map_or(0, |last| last.first_leaf + last.stride * last.trees),
+                stride,
             });
-            for step in 0..steps {
-                for chunk in scheduled.chunks(CHUNK) {
-                    self.push_step(chunk, step, pack.is_balanced());
-                }
-            }
+            self.push_steps(shape, steps, &scheduled);
             self.cut_trees += scheduled.iter().filter(|tree| tree.is_cut).count();
             exits.extend(scheduled.into_iter().map(|tree| tree.exits));
         }
@@ -183,26 +186,31 @@ impl<T: Real> LanePlan<T> {
         self.ranks.forget();
     }
 
-    fn push_step(&mut self, chunk: &[label::Scheduled], step: usize, is_balanced: bool) {
-        let (mut lanes, mut ranks, mut labels) = ([0u8; CHUNK], [u8::MAX; CHUNK], [0u8; CHUNK]);
-        let groups = self.lanes().div_ceil(GROUP);
-        let mut masks = vec![0u64; groups];
-        for (tree, scheduled) in chunk.iter().enumerate() {
-            let Some(node) = scheduled.steps.get(step) else {
-                continue;
-            };
-            // The cut keeps what an index byte names: 7 bits in a group, 8 without.
-            lanes[tree] = node.lane.to_le_bytes()[0] & if self.is_grouped() { 0x7f } else { 0xff };
-            masks[node.lane as usize / GROUP] |= 1 << tree;
-            (ranks[tree], labels[tree]) = (node.rank, node.label);
+    fn push_steps(&mut self, shape: Shape, steps: usize, scheduled: &[label::Scheduled]) {
+        let (is_grouped, kinds) = (self.is_grouped(), self.step_lines());
+        let Shape::Full { depth } = shape else {
+            for step in 0..steps {
+                for chunk in scheduled.chunks(CHUNK) {
+                    let [index, rank, group, label] = lines_of(chunk, step, is_grouped);
+                    self.lines.extend([index, rank]);
+                    self.lines.extend(is_grouped.then_some(group));
+                    self.lines.push(label);
+                }
+            }
+            return;
+        };
+        for level in 0..depth {
+            for kind in 0..kinds {
+                let nodes = (1 << level) - 1..(2 << level) - 1;
+                let lines = nodes.map(|step| lines_of(scheduled, step, is_grouped)[kind]);
+                self.lines.extend(lines);
+            }
         }
-        self.lines.extend([Line(lanes), Line(ranks)]);
-        if !is_balanced {
-            self.lines.push(Line(labels));
-        }
-        if self.is_grouped() {
-            self.masks.extend(masks);
-        }
+    }
+
+    /// Lines that say what a node of a chunk tests: the lane's index, the rank, and the lane's group if there are many.
+    pub(crate) fn step_lines(&self) -> usize {
+        if self.is_grouped() { 3 } else { 2 }
     }
 
     fn push_leaves(&mut self, ensemble: &Ensemble, trees: &[Tree], exits: &[Vec<Option<u32>>]) {
@@ -213,18 +221,13 @@ impl<T: Real> LanePlan<T> {
             .iter()
             .zip(exits)
             .all(|(tree, exits)| exits.iter().all(|exit| is_number(tree, exit)));
-        let mut first_leaf = 0;
-        for (pack, trees) in self.packs.iter_mut().zip(trees.chunks(PACK_CHUNKS * CHUNK)) {
-            pack.first_leaf = first_leaf;
-            first_leaf += pack.stride * trees.len();
-        }
         let strides = self
             .packs
             .iter()
-            .flat_map(|pack| std::iter::repeat_n(pack.stride, PACK_CHUNKS * CHUNK));
+            .flat_map(|pack| std::iter::repeat_n(pack.stride, pack.trees));
         let placed = trees.iter().zip(exits).zip(strides);
         if all_numbers {
-            let mut values = Vec::with_capacity(first_leaf);
+            let mut values = Vec::new();
             for ((tree, exits), stride) in placed {
                 let value = |exit: &Option<u32>| match exit.map(|node| &tree.nodes[node as usize]) {
                     Some(&Node::Leaf { value }) => T::narrow(value),
@@ -241,7 +244,7 @@ impl<T: Real> LanePlan<T> {
             self.leaves = Leaves::Numbers { values, outputs };
         } else {
             let plan = Plan::compile(ensemble, trees.len());
-            let mut places = Vec::with_capacity(first_leaf);
+            let mut places = Vec::new();
             for (number, ((tree, exits), stride)) in placed.enumerate() {
                 let root = plan.trees[number].root;
                 let numbers = super::layout::places(tree, root);
@@ -276,14 +279,13 @@ impl<T: Real> LanePlan<T> {
             self.ranks.lanes(),
             self.half
         );
-        let balanced: Vec<_> = self.packs.iter().map(|pack| pack.is_balanced).collect();
-        let full = balanced.iter().filter(|&&is_balanced| is_balanced).count();
+        let full = self.packs.iter().filter(|pack| pack.shape != Shape::Listed);
+        let full: usize = full.map(|pack| pack.trees).sum();
         let steps: usize = self.packs.iter().map(|pack| pack.steps * pack.chunks).sum();
         let _ = writeln!(
             text,
-            "steps: {steps} of 64 trees each for {} trees; {full} of {} packs as full trees, the others node by node",
-            self.tree_count,
-            self.packs.len()
+            "steps: {steps} of 64 trees each for {} trees; {full} of these as full trees, the others node by node",
+            self.tree_count
         );
         let _ = writeln!(text, "leaves: {}", self.explain_leaves());
         let _ = write!(
@@ -316,11 +318,41 @@ impl<T: Real> LanePlan<T> {
         self.ranks.bytes()
             + size_of_val(self.packs.as_slice())
             + size_of_val(self.lines.as_slice())
-            + size_of_val(self.masks.as_slice())
-            + size_of_val(self.balanced.as_slice())
             + size_of_val(self.base_margins.as_slice())
             + leaves
     }
+}
+
+/// The shape of the next pack, and its chunks: listed ones go together.
+fn next_pack(trees: &[Tree]) -> (Shape, usize) {
+    let mut shapes = trees.chunks(CHUNK).take(PACK_CHUNKS).map(Shape::of);
+    match shapes.next() {
+        Some(Shape::Listed) => (
+            Shape::Listed,
+            1 + shapes.take_while(|&shape| shape == Shape::Listed).count(),
+        ),
+        Some(shape) => (shape, 1),
+        None => (Shape::Listed, 0),
+    }
+}
+
+/// One step of a chunk: indices, ranks, groups and labels.
+fn lines_of(chunk: &[label::Scheduled], step: usize, is_grouped: bool) -> [Line; 4] {
+    let mut lines = [Line([0; CHUNK]); 4];
+    // No byte exceeds the highest rank: trees that have no such step stay where they are.
+    lines[1] = Line([u8::MAX; CHUNK]);
+    for (tree, scheduled) in chunk.iter().enumerate() {
+        let Some(node) = scheduled.steps.get(step) else {
+            continue;
+        };
+        let in_group = if is_grouped { node.lane % GROUP } else { node.lane };
+        let byte = |lane: usize| u8::try_from(lane).expect("LANES_MAX and LANES_BYTE keep both parts within a byte");
+        lines[0].0[tree] = byte(in_group);
+        lines[1].0[tree] = node.rank;
+        lines[2].0[tree] = byte(node.lane / GROUP);
+        lines[3].0[tree] = node.label;
+    }
+    lines
 }
 
 fn goes_right(node: &Node) -> bool {
