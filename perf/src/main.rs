@@ -23,8 +23,9 @@ struct Contestant {
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
-    let folder = arguments.next().expect("usage: quintile-perf FOLDER [NAME]");
+    let folder = arguments.next().expect("usage: quintile-perf FOLDER [NAME [KERNEL]]");
     let wanted = arguments.next().unwrap_or_default();
+    let kernel = arguments.next().unwrap_or_default();
     let rows = rows(&Path::new(&folder).join("rows.f32"));
     let mut paths: Vec<_> = fs::read_dir(&folder)
         .expect("the folder of models is there")
@@ -37,7 +38,7 @@ fn main() {
         .collect();
     paths.sort();
     for path in paths {
-        compare(&path, &rows);
+        compare(&path, &rows, &kernel);
     }
 }
 
@@ -52,10 +53,12 @@ fn rows(path: &Path) -> Vec<Vec<f64>> {
     numbers.chunks_exact(50).map(<[f64]>::to_vec).collect()
 }
 
-fn compare(path: &Path, rows: &[Vec<f64>]) {
+/// Runs the kernels whose name begins as asked for.
+fn compare(path: &Path, rows: &[Vec<f64>], wanted: &str) {
     let bytes = fs::read(path).expect("the model can be read");
     let mut contestants: Vec<_> = KernelChoice::NAMES
         .iter()
+        .filter(|(name, _)| name.starts_with(wanted))
         .filter(|(_, kernel)| !matches!(kernel, KernelChoice::Auto | KernelChoice::Reference))
         .filter_map(|&(_, kernel)| contestant(&bytes, kernel))
         .collect();

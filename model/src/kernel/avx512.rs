@@ -31,7 +31,7 @@ use std::arch::x86_64::{
 use super::lanes::{LaneScratch, add_pack, look_up_sets, set_lanes, value};
 use super::real::Real;
 use crate::ensemble::Comparison;
-use crate::plan::lanes::{BLOCK, Block, CHUNK, FULL_DEPTH_MAX, GROUP, LanePlan, Line, Pack, Ranks, Shape};
+use crate::plan::lanes::{BLOCK, Block, CHUNK, FULL_DEPTH_MAX, GROUP, LanePlan, Leaves, Line, Pack, Ranks, Shape};
 
 /// Proof that the CPU has the instructions.
 #[derive(Debug, Clone, Copy)]
@@ -187,6 +187,11 @@ fn evaluate<T: Vector, const LANES: usize>(
     }
     let look_up = LookUp { tables, lanes };
     margins.copy_from_slice(&plan.base_margins);
+    let mut sum = margins[0];
+    let mut add = |pack: &Pack, labels: &[u8]| match &plan.leaves {
+        Leaves::Numbers { values, outputs } if outputs.is_empty() => sum = sum_pack(pack, values, labels, sum),
+        Leaves::Numbers { .. } | Leaves::Places { .. } => add_pack(plan, pack, row, labels, margins),
+    };
     let mut before: Option<&Pack> = None;
     for pack in &plan.packs {
         let lines = &plan.lines[pack.first_line..];
@@ -199,12 +204,44 @@ fn evaluate<T: Vector, const LANES: usize>(
             (Shape::Listed, _) => label_listed::<LANES, 4>(pack.steps, lines, &look_up, own),
         }
         if let Some(before) = before.replace(pack) {
-            add_pack(plan, before, row, labels, margins);
+            add(before, labels);
         }
     }
     if let Some(last) = before {
-        add_pack(plan, last, row, labels, margins);
+        add(last, labels);
     }
+    if let Leaves::Numbers { outputs, .. } = &plan.leaves
+        && outputs.is_empty()
+    {
+        margins[0] = sum;
+    }
+}
+
+/// Adds the leaves of a pack's trees to a sum, in tree order.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,popcnt")]
+fn sum_pack<T: Vector>(pack: &Pack, values: &[T], labels: &[u8], mut sum: T) -> T {
+    let labels = &labels[pack.first_tree..][..pack.trees];
+    let mut leaves = values[pack.first_leaf..][..pack.stride * pack.trees].as_ptr();
+    let (eights, others) = labels.as_chunks::<8>();
+    for eight in eights {
+        for &label in eight {
+            // SAFETY: the slice above holds `stride` leaves for each of the pack's trees, `leaves` is at those of one tree, and
+            // a label is less than the stride: a full tree's labels count its leaves and a listed one's its steps.
+            unsafe {
+                sum += *leaves.add(usize::from(label));
+                leaves = leaves.add(pack.stride);
+            }
+        }
+    }
+    for &label in others {
+        // SAFETY: as above.
+        unsafe {
+            sum += *leaves.add(usize::from(label));
+            leaves = leaves.add(pack.stride);
+        }
+    }
+    sum
 }
 
 /// A row's lanes: in registers when an index byte can name them.
