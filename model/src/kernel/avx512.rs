@@ -22,10 +22,12 @@
 )]
 
 use std::arch::x86_64::{
-    __m512i, _CMP_LE_OQ, _CMP_LT_OQ, _mm512_add_epi8, _mm512_cmp_pd_mask, _mm512_cmp_ps_mask, _mm512_cmpeq_epi8_mask,
-    _mm512_cmpgt_epu8_mask, _mm512_load_pd, _mm512_load_ps, _mm512_load_si512, _mm512_loadu_si512,
-    _mm512_mask_add_epi8, _mm512_mask_mov_epi8, _mm512_movepi8_mask, _mm512_permutex2var_epi8, _mm512_permutexvar_epi8,
-    _mm512_set1_epi8, _mm512_set1_pd, _mm512_set1_ps, _mm512_setzero_si512, _mm512_storeu_si512,
+    __m512i, _CMP_LE_OQ, _CMP_LT_OQ, _CMP_UNORD_Q, _mm_movm_epi8, _mm_storeu_si128, _mm512_add_epi8,
+    _mm512_cmp_pd_mask, _mm512_cmp_ps_mask, _mm512_cmpeq_epi8_mask, _mm512_cmpgt_epu8_mask, _mm512_load_pd,
+    _mm512_load_ps, _mm512_load_si512, _mm512_loadu_si512, _mm512_mask_add_epi8, _mm512_mask_mov_epi8,
+    _mm512_maskz_loadu_pd, _mm512_maskz_loadu_ps, _mm512_movepi8_mask, _mm512_permutex2var_epi8,
+    _mm512_permutexvar_epi8, _mm512_set1_epi8, _mm512_set1_pd, _mm512_set1_ps, _mm512_setzero_si512,
+    _mm512_storeu_si512,
 };
 
 use super::lanes::{LaneScratch, add_pack, look_up_sets, set_lanes, value};
@@ -43,6 +45,7 @@ impl Avx512 {
     pub fn new() -> Option<Self> {
         let has = is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vl")
             && is_x86_feature_detected!("avx512vbmi")
             && is_x86_feature_detected!("popcnt");
         has.then_some(Self(()))
@@ -66,11 +69,19 @@ pub trait Vector: Real {
     /// The CPU has AVX-512F and POPCNT.
     #[doc(hidden)]
     unsafe fn count<const OR_EQUAL: bool>(block: &[Self; BLOCK], value: Self) -> usize;
+
+    /// Writes 255 for each value that is NaN, else 0, to as many bytes as the row has values, rounded up to 16. Returns
+    /// whether there is one.
+    ///
+    /// # Safety
+    /// The CPU has AVX-512F, BW and VL.
+    #[doc(hidden)]
+    unsafe fn missing(row: &[Self], bytes: &mut [u8]) -> bool;
 }
 
 impl Vector for f32 {
     #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,popcnt")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,popcnt")]
     unsafe fn count<const OR_EQUAL: bool>(block: &[Self; BLOCK], value: Self) -> usize {
         let value = _mm512_set1_ps(value);
         // SAFETY: the block is 16 f32, 64 bytes, and aligned so as part of a `Block`.
@@ -82,11 +93,26 @@ impl Vector for f32 {
         };
         below.count_ones() as usize
     }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    unsafe fn missing(row: &[Self], bytes: &mut [u8]) -> bool {
+        let mut any = 0;
+        for (values, bytes) in row.chunks(BLOCK).zip(bytes.chunks_exact_mut(BLOCK)) {
+            let there = u16::MAX >> (BLOCK - values.len());
+            // SAFETY: the mask lets only those be read that are there.
+            let values = unsafe { _mm512_maskz_loadu_ps(there, values.as_ptr()) };
+            let missing = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(values, values);
+            store_missing(missing, bytes);
+            any |= missing;
+        }
+        any != 0
+    }
 }
 
 impl Vector for f64 {
     #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,popcnt")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,popcnt")]
     unsafe fn count<const OR_EQUAL: bool>(block: &[Self; BLOCK], value: Self) -> usize {
         let value = _mm512_set1_pd(value);
         // SAFETY: the block is 16 f64, 128 bytes, and aligned to 64 as part of a `Block`; 8 are read from its middle.
@@ -100,14 +126,43 @@ impl Vector for f64 {
         };
         (u32::from(below(low)) | u32::from(below(high)) << 8).count_ones() as usize
     }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    unsafe fn missing(row: &[Self], bytes: &mut [u8]) -> bool {
+        let mut any = 0;
+        for (values, bytes) in row.chunks(BLOCK).zip(bytes.chunks_exact_mut(BLOCK)) {
+            let [low, high] = (u16::MAX >> (BLOCK - values.len())).to_le_bytes();
+            let (first, second) = values.split_at(values.len().min(8));
+            // SAFETY: the masks let only those be read that are there.
+            let (first, second) = unsafe {
+                (
+                    _mm512_maskz_loadu_pd(low, first.as_ptr()),
+                    _mm512_maskz_loadu_pd(high, second.as_ptr()),
+                )
+            };
+            let missing = [first, second].map(|values| _mm512_cmp_pd_mask::<_CMP_UNORD_Q>(values, values));
+            store_missing(u16::from_le_bytes(missing), bytes);
+            any |= u16::from_le_bytes(missing);
+        }
+        any != 0
+    }
 }
 
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,popcnt")]
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn store_missing(missing: u16, bytes: &mut [u8]) {
+    let (bytes, _) = bytes.split_first_chunk_mut::<BLOCK>().expect("bytes come in blocks");
+    // SAFETY: 16 bytes are there; the store needs no alignment.
+    unsafe { _mm_storeu_si128(std::ptr::from_mut(bytes).cast(), _mm_movm_epi8(missing)) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,popcnt")]
 fn row_margins<T: Vector>(plan: &LanePlan<T>, row: &[T], scratch: &mut LaneScratch, margins: &mut [T]) {
-    let LaneScratch { lanes, labels } = scratch;
+    let LaneScratch { lanes, missing, labels } = scratch;
     let any_missing = match plan.comparison {
-        Comparison::Less => rank_row::<T, false>(plan, row, lanes),
-        Comparison::LessOrEqual => rank_row::<T, true>(plan, row, lanes),
+        Comparison::Less => rank_row::<T, false>(plan, row, lanes, missing),
+        Comparison::LessOrEqual => rank_row::<T, true>(plan, row, lanes, missing),
     };
     let used = if any_missing & plan.has_right {
         plan.lanes()
@@ -123,22 +178,45 @@ fn row_margins<T: Vector>(plan: &LanePlan<T>, row: &[T], scratch: &mut LaneScrat
     }
 }
 
-/// Writes both halves of the lanes. Returns whether something is missing.
+/// Writes both halves of the lanes; returns whether something is missing, without which the second half is not to be read.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,popcnt")]
-fn rank_row<T: Vector, const OR_EQUAL: bool>(plan: &LanePlan<T>, row: &[T], lanes: &mut [u8]) -> bool {
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,popcnt")]
+fn rank_row<T: Vector, const OR_EQUAL: bool>(
+    plan: &LanePlan<T>,
+    row: &[T],
+    lanes: &mut [u8],
+    missing: &mut [u8],
+) -> bool {
     let ranks = &plan.ranks;
+    let row = &row[..ranks.columns];
     let (left, right) = lanes.split_at_mut(plan.half);
-    let (plain, wide) = ranks.items.split_at(ranks.plain);
-    let mut any_missing = false;
-    for ((item, left), right) in plain.iter().zip(&mut *left).zip(&mut *right) {
-        let value = value(item, row);
-        let rank = rank_in::<T, OR_EQUAL>(ranks, item.first_block as usize, 1, value);
+    let (plain, others) = ranks.items.split_at(ranks.plain);
+    for (item, left) in plain.iter().zip(&mut *left) {
+        // SAFETY: a plan's columns lie below `columns`, which is the length of the row here. This function is compiled for the
+        // features that `count` asks for. An item's blocks begin with one of pivots, the last of which is NaN and never
+        // counted, so that at least one block of thresholds follows those that are full.
+        let rank = unsafe {
+            let value = *row.get_unchecked(item.column as usize);
+            let first = ranks.blocks.as_ptr().add(item.first_block as usize);
+            let full = T::count::<OR_EQUAL>(&(*first).0, value);
+            full * BLOCK + T::count::<OR_EQUAL>(&(*first.add(1 + full)).0, value)
+        };
         *left = byte(rank);
-        *right = *left | if value.is_nan() { u8::MAX } else { 0 };
-        any_missing |= value.is_nan();
     }
-    for (number, item) in (ranks.plain..).zip(wide) {
+    // SAFETY: this function is compiled for the features that `missing` asks for.
+    let mut any_missing = unsafe { T::missing(row, missing) };
+    if any_missing & plan.has_right {
+        if ranks.is_in_order {
+            for ((right, left), missing) in right.iter_mut().zip(&*left).zip(&missing[..ranks.plain]) {
+                *right = left | missing;
+            }
+        } else {
+            for ((item, right), left) in plain.iter().zip(&mut *right).zip(&*left) {
+                *right = left | missing[item.column as usize];
+            }
+        }
+    }
+    for (number, item) in (ranks.plain..).zip(others) {
         let value = value(item, row);
         let rank = rank_in::<T, OR_EQUAL>(ranks, item.first_block as usize, item.pivot_blocks as usize, value);
         set_lanes(item, number, rank, value.is_nan(), left, right);
@@ -148,15 +226,12 @@ fn rank_row<T: Vector, const OR_EQUAL: bool>(plan: &LanePlan<T>, row: &[T], lane
 }
 
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,popcnt")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,popcnt")]
 fn rank_in<T: Vector, const OR_EQUAL: bool>(ranks: &Ranks<T>, first: usize, pivots: usize, value: T) -> usize {
     // SAFETY: this function is compiled for the features that `count` asks for.
     let count = |block: &Block<T>| unsafe { T::count::<OR_EQUAL>(&block.0, value) };
     let blocks = first + pivots;
-    let full = match pivots {
-        1 => count(&ranks.blocks[first]),
-        _ => ranks.blocks[first..blocks].iter().map(count).sum(),
-    };
+    let full: usize = ranks.blocks[first..blocks].iter().map(count).sum();
     full * BLOCK + count(&ranks.blocks[blocks + full])
 }
 
@@ -173,7 +248,7 @@ fn byte(rank: usize) -> u8 {
 const GROUPED: usize = 0;
 
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,popcnt")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,popcnt")]
 fn evaluate<T: Vector, const LANES: usize>(
     plan: &LanePlan<T>,
     row: &[T],
@@ -219,7 +294,7 @@ fn evaluate<T: Vector, const LANES: usize>(
 
 /// Adds the leaves of a pack's trees to a sum, in tree order.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,popcnt")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,popcnt")]
 fn sum_pack<T: Vector>(pack: &Pack, values: &[T], labels: &[u8], mut sum: T) -> T {
     let labels = &labels[pack.first_tree..][..pack.trees];
     let mut leaves = values[pack.first_leaf..][..pack.stride * pack.trees].as_ptr();
@@ -254,7 +329,7 @@ struct LookUp<'a> {
 macro_rules! select {
     ($name:ident, $turn:literal, $below:ident) => {
         #[inline]
-        #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,popcnt")]
+        #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,popcnt")]
         fn $name(lines: &[Line], turns: &[u64; FULL_DEPTH_MAX]) -> __m512i {
             let (left, right) = lines.split_at(1 << $turn);
             _mm512_mask_mov_epi8($below(left, turns), turns[$turn], $below(right, turns))
@@ -263,7 +338,7 @@ macro_rules! select {
 }
 
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,popcnt")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,popcnt")]
 fn select_0(lines: &[Line], _: &[u64; FULL_DEPTH_MAX]) -> __m512i {
     load(&lines[0])
 }
@@ -277,7 +352,7 @@ select!(select_6, 5, select_5);
 select!(select_7, 6, select_6);
 
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,popcnt")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,popcnt")]
 fn label_full<const LANES: usize>(depth: usize, lines: &[Line], look_up: &LookUp<'_>, labels: &mut [u8]) {
     let mut rest = lines;
     let mut turns = [0u64; FULL_DEPTH_MAX];
@@ -314,7 +389,7 @@ fn label_full<const LANES: usize>(depth: usize, lines: &[Line], look_up: &LookUp
 }
 
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,popcnt")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,popcnt")]
 fn label_listed<const LANES: usize, const CHUNKS: usize>(
     steps: usize,
     lines: &[Line],
@@ -343,7 +418,7 @@ fn label_listed<const LANES: usize, const CHUNKS: usize>(
 
 /// The bytes of 64 lanes.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,popcnt")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,popcnt")]
 fn bytes_of<const LANES: usize>(look_up: &LookUp<'_>, indices: __m512i, groups: __m512i) -> __m512i {
     let [a, b, c, d] = look_up.tables;
     match LANES {

@@ -13,6 +13,8 @@ use crate::plan::lanes::{BLOCK, CHUNK, GROUP, Item, LanePlan, Leaves, Line, Pack
 pub struct LaneScratch {
     /// The half in which what is missing goes left, then the other one.
     pub(super) lanes: Vec<u8>,
+    /// 255 for each column that is missing.
+    pub(super) missing: Vec<u8>,
     /// Where each tree's row stands.
     pub(super) labels: Vec<u8>,
 }
@@ -21,9 +23,10 @@ impl LaneScratch {
     /// Working memory for a plan.
     #[must_use]
     pub fn new<T: Real>(plan: &LanePlan<T>) -> Self {
-        let [lanes, labels] = Self::lengths(plan);
+        let [lanes, missing, labels] = Self::lengths(plan);
         Self {
             lanes: vec![0; lanes],
+            missing: vec![0; missing],
             labels: vec![0; labels],
         }
     }
@@ -31,11 +34,12 @@ impl LaneScratch {
     /// Whether it is as large as one for this plan.
     #[must_use]
     pub fn fits<T: Real>(&self, plan: &LanePlan<T>) -> bool {
-        [self.lanes.len(), self.labels.len()] == Self::lengths(plan)
+        [self.lanes.len(), self.missing.len(), self.labels.len()] == Self::lengths(plan)
     }
 
-    fn lengths<T: Real>(plan: &LanePlan<T>) -> [usize; 2] {
-        [plan.half * 2, plan.tree_count.next_multiple_of(CHUNK)]
+    fn lengths<T: Real>(plan: &LanePlan<T>) -> [usize; 3] {
+        let columns = plan.ranks.columns.next_multiple_of(BLOCK);
+        [plan.half * 2, columns, plan.tree_count.next_multiple_of(CHUNK)]
     }
 }
 
@@ -43,7 +47,7 @@ impl LaneScratch {
 ///
 /// `row` is as for [`scalar::margins`]; `scratch` was made for the plan.
 pub fn margins<T: Real>(plan: &LanePlan<T>, row: &[T], scratch: &mut LaneScratch, margins: &mut [T]) {
-    let LaneScratch { lanes, labels } = scratch;
+    let LaneScratch { lanes, labels, .. } = scratch;
     let (left, right) = lanes.split_at_mut(plan.half);
     for (number, item) in plan.ranks.items.iter().enumerate() {
         let value = value(item, row);

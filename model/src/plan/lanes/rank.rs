@@ -50,10 +50,14 @@ pub(crate) struct SetLane {
 /// From a row to its lanes.
 #[derive(Debug, Clone)]
 pub(crate) struct Ranks<T> {
-    /// Those of one block of pivots first.
+    /// Plain ones first.
     pub(crate) items: Vec<Item>,
-    /// How many of the items have one block of pivots and one window.
+    /// How many of the items have one block of pivots, one window, and no zero that counts as missing.
     pub(crate) plain: usize,
+    /// Whether the plain items are the first columns, in order.
+    pub(crate) is_in_order: bool,
+    /// A row has at least so many values.
+    pub(crate) columns: usize,
     pub(crate) blocks: Vec<Block<T>>,
     pub(crate) set_lanes: Vec<SetLane>,
     pub(crate) sets: CategorySets,
@@ -90,13 +94,14 @@ impl<T: Real> Ranks<T> {
             thresholds.dedup_by(|a, b| a == b);
         }
         let mut columns: Vec<_> = columns.into_iter().collect();
-        columns.sort_by_key(|(_, thresholds)| thresholds.len() > WINDOW);
+        let is_plain = |(key, thresholds): &((u32, bool), Vec<T>)| !key.1 && thresholds.len() <= WINDOW;
+        columns.sort_by_key(|column| !is_plain(column));
+        let plain = columns.iter().filter(|column| is_plain(column)).count();
         let mut ranks = Self {
             items: Vec::with_capacity(columns.len()),
-            plain: columns
-                .iter()
-                .filter(|(_, thresholds)| thresholds.len() <= WINDOW)
-                .count(),
+            plain,
+            is_in_order: (0..).zip(&columns[..plain]).all(|(number, (key, _))| key.0 == number),
+            columns: 0,
             blocks: Vec::new(),
             set_lanes: Vec::new(),
             sets: CategorySets::default(),
@@ -109,6 +114,9 @@ impl<T: Real> Ranks<T> {
             ranks.thresholds.insert(key, (ranks.items.len() - 1, thresholds));
         }
         ranks.push_sets(trees);
+        let numbers = ranks.items.iter().map(|item| item.column);
+        let used = numbers.chain(ranks.set_lanes.iter().map(|lane| lane.column));
+        ranks.columns = used.map(|column| column as usize + 1).max().unwrap_or(0);
         ranks
     }
 
