@@ -220,7 +220,7 @@ fn notes_of_a_model_go_to_standard_error() {
 
 #[test]
 fn inspect_tells_what_a_model_is() {
-    let (exit, stdout, stderr) = quintile(&["inspect"], "");
+    let (exit, stdout, stderr) = quintile(&["inspect", "--kernel", "scalar"], "");
     assert_eq!((exit, stderr.as_str()), (Exit::Success, ""));
     for says in [
         "demo 1.0.0",
@@ -253,7 +253,8 @@ fn inspect_tells_what_a_model_is() {
 
 #[test]
 fn inspect_prints_json_for_scripts() {
-    let (_, stdout, _) = quintile(&["inspect", "--format", "json", &fixture("gbtree-base-score.json")], "");
+    let file = fixture("gbtree-base-score.json");
+    let (_, stdout, _) = quintile(&["inspect", "--kernel", "scalar", "--format", "json", &file], "");
     let mut bytes = stdout.into_bytes();
     use simd_json::prelude::ValueIntoString as _;
     let tape = simd_json::to_tape(&mut bytes).unwrap();

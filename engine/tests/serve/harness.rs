@@ -38,15 +38,8 @@ impl Launch {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("serve-{}-{number}", std::process::id()));
         fs::create_dir_all(&folder).expect("the target directory can be written");
         let mut command = Command::new(env!("CARGO_BIN_EXE_quintile"));
-        command.args([
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--log",
-            "json",
-            "--runtime",
-            runtime,
-        ]);
+        command.args(["serve", "--log", "json", "--runtime", runtime]);
+        command.env("QUINTILE_SERVER__LISTEN", "127.0.0.1:0");
         command.arg("--data-dir").arg(folder.join("data"));
         command
             .stdin(Stdio::null())

@@ -5,6 +5,7 @@ use std::io;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use crate::harness::Launch;
+use crate::on_both;
 use crate::score::lead;
 
 /// Makes the three io_uring system calls answer `errno`, as a container's seccomp profile does.
@@ -92,14 +93,13 @@ fn short_of_locked_memory() {
     }
 }
 
-#[test]
-fn an_address_in_use_is_an_error() {
+fn an_address_in_use_is_an_error(runtime: &str) {
     let server = Launch::new("epoll").no_sink().start();
     let address = format!("127.0.0.1:{}", server.port);
-    for runtime in ["epoll", "auto"] {
-        let (code, log) = Launch::new(runtime).no_sink().args(&["--listen", &address]).refused();
-        assert_eq!(code, Some(1), "{log}");
-        assert!(log.contains(&address) && log.to_lowercase().contains("in use"), "{log}");
-    }
+    let (code, log) = Launch::new(runtime).no_sink().set("SERVER__LISTEN", &address).refused();
+    assert_eq!(code, Some(1), "{log}");
+    assert!(log.contains(&address) && log.to_lowercase().contains("in use"), "{log}");
     assert_eq!(server.connect().get("/healthz").status, 200);
 }
+
+on_both!(an_address_in_use_is_an_error);

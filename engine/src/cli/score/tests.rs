@@ -22,7 +22,9 @@ fn served(name: &str) -> Served {
         trees,
         kernel: KernelChoice::Auto,
     };
-    Served::load(Some(&fixture(&format!("{name}.ubj"))), options, 0).unwrap()
+    let files = ["ubj", "json", "txt", "bin", "onnx"].map(|suffix| fixture(&format!("{name}.{suffix}")));
+    let file = files.iter().find(|file| file.exists()).expect(name);
+    Served::load(Some(file), options, 0).unwrap()
 }
 
 fn demo() -> Served {
@@ -91,6 +93,10 @@ fn fixtures_are_answered_as_the_library_does() {
             let lines: Vec<_> = results.lines().skip(1).collect();
             assert_eq!(lines.len(), expected.len(), "{name}");
             for (line, parts) in lines.iter().zip(&expected) {
+                if parts[part].is_empty() {
+                    // A library that tells its predictions only.
+                    continue;
+                }
                 for (actual, expected) in numbers(line).into_iter().zip(numbers(&parts[part])) {
                     let is_same = actual.to_bits() == expected.to_bits() || (actual.is_nan() && expected.is_nan());
                     let is_close = (actual - expected).abs() <= tolerance * expected.abs();
