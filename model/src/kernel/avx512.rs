@@ -7,24 +7,28 @@
 //! ```
 //!
 //! 1. One permute looks up the lanes of 64 nodes: 64 lanes are a register, `vpermi2b` reads 128 from two, and bit 7 of the
-//!    index chooses between two of those. Beyond 256 lanes a mask for each 128 says whose byte counts.
+//!    index chooses between two of those. Beyond 256 lanes a second byte names the 128 whose byte counts.
 //! 2. A row in which nothing is missing has equal halves, so it reads the first one only: `vpermb` ignores the index bit that
 //!    names the half.
-//! 3. The two chunks of a pack are stepped in turn, so that the comparison of one hides the latency of the other's label.
-//! 4. Full trees have the same labels everywhere: those lines stay in the first-level cache, and a step reads two lines a
-//!    chunk instead of three.
-//! 5. Labels go to memory and come back one by one as bytes, which the store buffer forwards; leaves are found by tree and
-//!    label without following anything.
+//! 3. In full trees the turns taken choose a level's node by masked loads, first turn first: most of them are done before
+//!    the last turn is known. 1,162 to 769 ns a row for 500 trees of depth 6, against labels.
+//! 4. In listed trees a step waits for the label that the one before left. The label that it looks for is made impossible
+//!    where the row goes left, so that only one comparison and one move are on that way; chunks are stepped in turn.
+//! 5. Full trees read two lines a node from the second-level cache, whose bandwidth bounds them: they are asked for 8 KiB
+//!    ahead. 710 to 640 ns for 500 trees of depth 6; listed trees gained nothing.
+//! 6. Leaves are found by tree and label without following anything, and added while the next pack is decided.
 
 #![expect(
     unsafe_code,
     reason = "vector loads and stores take pointers, and code compiled for a CPU feature may be called only with proof of it"
 )]
 
+use std::ops::Range;
+
 use std::arch::x86_64::{
-    __m512i, _CMP_LE_OQ, _CMP_LT_OQ, _CMP_UNORD_Q, _mm_movm_epi8, _mm_storeu_si128, _mm512_add_epi8,
-    _mm512_cmp_pd_mask, _mm512_cmp_ps_mask, _mm512_cmpeq_epi8_mask, _mm512_cmpgt_epu8_mask, _mm512_load_pd,
-    _mm512_load_ps, _mm512_load_si512, _mm512_loadu_si512, _mm512_mask_add_epi8, _mm512_mask_mov_epi8,
+    __m512i, _CMP_LE_OQ, _CMP_LT_OQ, _CMP_UNORD_Q, _MM_HINT_T0, _mm_movm_epi8, _mm_prefetch, _mm_storeu_si128,
+    _mm512_add_epi8, _mm512_cmp_pd_mask, _mm512_cmp_ps_mask, _mm512_cmpeq_epi8_mask, _mm512_cmpgt_epu8_mask,
+    _mm512_load_pd, _mm512_load_ps, _mm512_load_si512, _mm512_loadu_si512, _mm512_mask_add_epi8, _mm512_mask_mov_epi8,
     _mm512_maskz_loadu_pd, _mm512_maskz_loadu_ps, _mm512_movepi8_mask, _mm512_permutex2var_epi8,
     _mm512_permutexvar_epi8, _mm512_set1_epi8, _mm512_set1_pd, _mm512_set1_ps, _mm512_setzero_si512,
     _mm512_storeu_si512,
@@ -244,6 +248,13 @@ fn byte(rank: usize) -> u8 {
     rank as u8
 }
 
+/// Lines that are asked for ahead of the ones in use: 8 KiB, what a chunk of full trees of depth 6 takes.
+const AHEAD: usize = 128;
+
+/// Lines of the plans for which asking ahead is worth it. Smaller ones stay in the first-level cache from row to row, and
+/// what larger ones wait for is beyond the second: 1,000 trees of depth 8 take 2.9 µs without and 3.1 with it.
+const ASKED_FOR: Range<usize> = 512..4_096;
+
 /// Lanes beyond those of [`crate::plan::lanes::LANES_BYTE`].
 const GROUPED: usize = 0;
 
@@ -261,6 +272,7 @@ fn evaluate<T: Vector, const LANES: usize>(
         *table = load_bytes(bytes);
     }
     let look_up = LookUp { tables, lanes };
+    let is_asked_for = ASKED_FOR.contains(&plan.lines.len());
     margins.copy_from_slice(&plan.base_margins);
     let mut sum = margins[0];
     let mut add = |pack: &Pack, labels: &[u8]| match &plan.leaves {
@@ -272,7 +284,7 @@ fn evaluate<T: Vector, const LANES: usize>(
         let lines = &plan.lines[pack.first_line..];
         let own = &mut labels[pack.first_tree..][..CHUNK * pack.chunks];
         match (pack.shape, pack.chunks) {
-            (Shape::Full { depth }, _) => label_full::<LANES>(depth, lines, &look_up, own),
+            (Shape::Full { depth }, _) => label_full::<LANES>(depth, is_asked_for, lines, &look_up, own),
             (Shape::Listed, 1) => label_listed::<LANES, 1>(pack.steps, lines, &look_up, own),
             (Shape::Listed, 2) => label_listed::<LANES, 2>(pack.steps, lines, &look_up, own),
             (Shape::Listed, 3) => label_listed::<LANES, 3>(pack.steps, lines, &look_up, own),
@@ -353,7 +365,13 @@ select!(select_7, 6, select_6);
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,popcnt")]
-fn label_full<const LANES: usize>(depth: usize, lines: &[Line], look_up: &LookUp<'_>, labels: &mut [u8]) {
+fn label_full<const LANES: usize>(
+    depth: usize,
+    is_asked_for: bool,
+    lines: &[Line],
+    look_up: &LookUp<'_>,
+    labels: &mut [u8],
+) {
     let mut rest = lines;
     let mut turns = [0u64; FULL_DEPTH_MAX];
     let mut at = _mm512_setzero_si512();
@@ -364,6 +382,9 @@ fn label_full<const LANES: usize>(depth: usize, lines: &[Line], look_up: &LookUp
                 let kinds = if LANES == GROUPED { 3 } else { 2 };
                 let (own, below) = rest.split_at(kinds * nodes);
                 rest = below;
+                if is_asked_for {
+                    prefetch(own);
+                }
                 let index = $select(&own[..nodes], &turns);
                 let rank = $select(&own[nodes..2 * nodes], &turns);
                 let group = match LANES {
@@ -451,6 +472,16 @@ fn store(labels: &mut [u8], at: __m512i) {
         .expect("labels come in chunks of 64");
     // SAFETY: 64 bytes are there; the store needs no alignment.
     unsafe { _mm512_storeu_si512(std::ptr::from_mut(labels).cast(), at) }
+}
+
+/// Asks the first-level cache for what lies ahead of some lines.
+#[inline]
+fn prefetch(lines: &[Line]) {
+    for line in lines {
+        let ahead = std::ptr::from_ref(line).wrapping_add(AHEAD);
+        // SAFETY: a prefetch may be given any address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(ahead.cast()) }
+    }
 }
 
 #[inline]

@@ -23,6 +23,9 @@ pub(super) struct Evaluator<T> {
     why: String,
 }
 
+/// Trees up to which a walk may be the faster one: a look at both tells. From here on lanes have always been.
+const SMALL_TREES: usize = 64;
+
 #[derive(Debug)]
 enum Form<T> {
     Reference { ensemble: Box<Ensemble>, tree_limit: usize },
@@ -173,10 +176,7 @@ impl<T: Vector> Evaluator<T> {
                 (Form::scalar(&ensemble, tree_limit), "it was asked for".to_owned())
             }
             KernelChoice::Avx512 => (Form::avx512(&ensemble, tree_limit)?, "it was asked for".to_owned()),
-            KernelChoice::Auto => match Form::avx512(&ensemble, tree_limit) {
-                Ok(form) => (form, "the CPU has its instructions and they serve the model".to_owned()),
-                Err(unsupported) => (Form::scalar(&ensemble, tree_limit), unsupported.to_string()),
-            },
+            KernelChoice::Auto => Form::fastest(&ensemble, tree_limit),
         };
         Ok(Self { form, why })
     }
@@ -227,6 +227,28 @@ impl<T: Vector> Evaluator<T> {
 impl<T: Vector> Form<T> {
     fn scalar(ensemble: &Ensemble, tree_limit: usize) -> Self {
         Self::Scalar(Box::new(Plan::compile(ensemble, tree_limit)))
+    }
+
+    /// Ranking a row's columns costs the same for one tree as for a thousand: small models are walked.
+    fn fastest(ensemble: &Ensemble, tree_limit: usize) -> (Self, String) {
+        let lanes = match Self::avx512(ensemble, tree_limit) {
+            Ok(lanes) => lanes,
+            Err(unsupported) => return (Self::scalar(ensemble, tree_limit), unsupported.to_string()),
+        };
+        if let Self::Avx512(_, plan) = &lanes
+            && tree_limit <= SMALL_TREES
+        {
+            let walk = Plan::compile(ensemble, tree_limit);
+            let (lanes_ns, walk_ns) = (plan.cost_ns(), walk.cost_ns());
+            if walk_ns <= lanes_ns {
+                let why = format!("a walk of so few trees costs about {walk_ns} ns and avx512 {lanes_ns} ns");
+                return (Self::Scalar(Box::new(walk)), why);
+            }
+        }
+        (
+            lanes,
+            "the CPU has its instructions and they serve the model".to_owned(),
+        )
     }
 
     fn avx512(ensemble: &Ensemble, tree_limit: usize) -> Result<Self, Unsupported> {

@@ -113,6 +113,20 @@ impl<T: Real> Plan<T> {
         layout::compile(ensemble, tree_limit)
     }
 
+    /// What a row costs, roughly. Measured on Zen 5: a step of eight trees takes 13 ns, one of a tree alone, whose branch is
+    /// not foreseen, 6 ns, and of those a row takes about as many as a balanced tree is deep.
+    #[must_use]
+    pub fn cost_ns(&self) -> usize {
+        let cost = |batch: &Batch| {
+            let trees = &self.trees[batch.first..batch.first + batch.count];
+            match batch.steps {
+                0 => trees.iter().map(|tree| 6 * tree.steps.min(8) as usize).sum::<usize>(),
+                steps => 13 * steps as usize,
+            }
+        };
+        self.batches.iter().map(cost).sum()
+    }
+
     /// What was chosen and why, a line each.
     #[must_use]
     pub fn explain(&self) -> String {
