@@ -16,7 +16,7 @@ use quintile_model::kernel::lanes::{self, LaneScratch};
 use quintile_model::kernel::{reference, scalar};
 use quintile_model::plan::Plan;
 use quintile_model::plan::lanes::LanePlan;
-use quintile_model::{KernelChoice, Precision};
+use quintile_model::{Ensemble, KernelChoice, Precision};
 use random::{LeafOf, Missing, Neighbour, Random, Recipe, Sample};
 
 /// What was compared with the reference.
@@ -25,6 +25,7 @@ struct Tally {
     rows: usize,
     lanes: usize,
     avx512: usize,
+    several: usize,
 }
 
 impl Tally {
@@ -66,6 +67,43 @@ impl Tally {
                 assert_eq!(avx512, expected, "avx512: {recipe:?} {row:?}");
                 self.avx512 += 1;
             }
+            if let (Ok(plan), Some(kernel)) = (&lane_plan, Avx512::new()) {
+                let rows = sample.rows::<T>(24, &mut random);
+                self.several(ensemble, limit, plan, kernel, &rows, recipe);
+            }
+        }
+    }
+
+    /// Rows at once, in blocks around the counts that share registers.
+    fn several<T: Vector>(
+        &mut self,
+        ensemble: &Ensemble,
+        limit: usize,
+        plan: &LanePlan<T>,
+        kernel: Avx512,
+        rows: &[Vec<T>],
+        recipe: Recipe,
+    ) {
+        let mut scratches = vec![LaneScratch::new(plan); rows.len()];
+        let expected = rows.iter().map(|row| {
+            let mut margins = vec![T::NAN; recipe.outputs];
+            reference::margins(ensemble, limit, row, &mut margins);
+            margins
+                .iter()
+                .map(|margin| margin.widen().to_bits())
+                .collect::<Vec<_>>()
+        });
+        let expected: Vec<_> = expected.collect();
+        for count in [24, 16, 9, 8, 7, 4, 3, 1] {
+            let mut margins = vec![T::NAN; count * recipe.outputs];
+            let flat = rows[..count].concat();
+            kernel.rows_margins(plan, &flat, recipe.features, &mut scratches[..count], &mut margins);
+            let actual = margins.iter().map(|margin| margin.widen().to_bits());
+            assert!(
+                actual.eq(expected[..count].concat()),
+                "avx512, {count} rows: {recipe:?}"
+            );
+            self.several += count;
         }
     }
 

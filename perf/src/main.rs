@@ -1,4 +1,4 @@
-//! Times every kernel on every model of a folder: one row a call, distinct rows, all interleaved.
+//! Times every kernel on every model of a folder: one row a call and 1,024, distinct rows, all interleaved.
 //!
 //! Called by `perf/kernels`, which trains the models. A figure is nanoseconds a row: the median over rounds and the least.
 //! Neighbours on the machine disturb every round alike, because each round runs all kernels one after the other; so trust
@@ -13,12 +13,14 @@ use std::time::Instant;
 use quintile_model::{Identity, KernelChoice, Manifest, Model, Options, Scratch, load};
 
 const ROUNDS: usize = 25;
+const BATCH_ROWS: usize = 1_024;
 
 struct Contestant {
     kernel: KernelChoice,
     model: Model,
     scratch: Scratch,
     times: Vec<f64>,
+    batch_times: Vec<f64>,
 }
 
 fn main() {
@@ -63,6 +65,8 @@ fn compare(path: &Path, rows: &[Vec<f64>], wanted: &str) {
         .filter_map(|&(_, kernel)| contestant(&bytes, kernel))
         .collect();
     check(&mut contestants, rows);
+    let batches: Vec<_> = rows.chunks(BATCH_ROWS).map(<[Vec<f64>]>::concat).collect();
+    let batches = &batches;
     for _ in 0..ROUNDS {
         for contestant in &mut contestants {
             let start = Instant::now();
@@ -71,20 +75,36 @@ fn compare(path: &Path, rows: &[Vec<f64>], wanted: &str) {
             }
             let nanoseconds = start.elapsed().as_secs_f64() * 1e9;
             contestant.times.push(nanoseconds / rows.len() as f64);
+            let start = Instant::now();
+            let mut sum = 0.0;
+            for rows in batches {
+                let add = |_, _, scratch: &Scratch| sum += scratch.margins()[0];
+                contestant.model.score_rows(rows, &mut contestant.scratch, add);
+            }
+            std::hint::black_box(sum);
+            let nanoseconds = start.elapsed().as_secs_f64() * 1e9;
+            contestant.batch_times.push(nanoseconds / rows.len() as f64);
         }
     }
     println!("{}", path.display());
     let scalar = median(&contestants[0].times);
     for contestant in &contestants {
-        let median = median(&contestant.times);
-        let least = contestant.times.iter().copied().fold(f64::INFINITY, f64::min);
+        let [single, batch] = [&contestant.times, &contestant.batch_times].map(|times| (median(times), least(times)));
         println!(
-            "  {:<8} {median:9.1} ns a row (least {least:9.1}), {:5.2} times scalar, {:7} KiB",
-            contestant.kernel,
-            scalar / median,
+            "  {:<8} {:9.1} ns a row (least {:9.1}), {:5.2} times scalar; in batches {:9.1} (least {:9.1}); {:6} KiB",
+            contestant.kernel.to_string(),
+            single.0,
+            single.1,
+            scalar / single.0,
+            batch.0,
+            batch.1,
             contestant.model.bytes() / 1024
         );
     }
+}
+
+fn least(times: &[f64]) -> f64 {
+    times.iter().copied().fold(f64::INFINITY, f64::min)
 }
 
 fn contestant(bytes: &[u8], kernel: KernelChoice) -> Option<Contestant> {
@@ -104,6 +124,7 @@ fn contestant(bytes: &[u8], kernel: KernelChoice) -> Option<Contestant> {
         model,
         scratch,
         times: Vec::new(),
+        batch_times: Vec::new(),
     })
 }
 

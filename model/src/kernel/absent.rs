@@ -19,6 +19,11 @@ impl Avx512 {
     pub fn margins<T: Vector>(self, _: &LanePlan<T>, _: &[T], _: &mut LaneScratch, _: &mut [T]) {
         match self.0 {}
     }
+
+    /// Cannot be called.
+    pub fn rows_margins<T: Vector>(self, _: &LanePlan<T>, _: &[T], _: usize, _: &mut [LaneScratch], _: &mut [T]) {
+        match self.0 {}
+    }
 }
 
 /// A number that vectors compare: [`f32`] and [`f64`].

@@ -34,6 +34,8 @@ use std::arch::x86_64::{
     _mm512_storeu_si512,
 };
 
+mod rows;
+
 use super::lanes::{LaneScratch, add_pack, look_up_sets, set_lanes, value};
 use super::real::Real;
 use crate::ensemble::Comparison;
@@ -62,6 +64,19 @@ impl Avx512 {
     pub fn margins<T: Vector>(self, plan: &LanePlan<T>, row: &[T], scratch: &mut LaneScratch, margins: &mut [T]) {
         // SAFETY: `self` exists only where `new` has found every feature that the function is compiled for.
         unsafe { row_margins(plan, row, scratch, margins) }
+    }
+
+    /// Does the same for several rows, `width` values each and one scratch for each.
+    pub fn rows_margins<T: Vector>(
+        self,
+        plan: &LanePlan<T>,
+        rows: &[T],
+        width: usize,
+        scratches: &mut [LaneScratch],
+        margins: &mut [T],
+    ) {
+        // SAFETY: as above.
+        unsafe { rows::rows_margins(plan, rows, width, scratches, margins) }
     }
 }
 
@@ -165,8 +180,8 @@ fn store_missing(missing: u16, bytes: &mut [u8]) {
 fn row_margins<T: Vector>(plan: &LanePlan<T>, row: &[T], scratch: &mut LaneScratch, margins: &mut [T]) {
     let LaneScratch { lanes, missing, labels } = scratch;
     let any_missing = match plan.comparison {
-        Comparison::Less => rank_row::<T, false>(plan, row, lanes, missing),
-        Comparison::LessOrEqual => rank_row::<T, true>(plan, row, lanes, missing),
+        Comparison::Less => rank_row::<T, false>(plan, row, lanes, missing, false),
+        Comparison::LessOrEqual => rank_row::<T, true>(plan, row, lanes, missing, false),
     };
     let used = if any_missing & plan.has_right {
         plan.lanes()
@@ -182,7 +197,7 @@ fn row_margins<T: Vector>(plan: &LanePlan<T>, row: &[T], scratch: &mut LaneScrat
     }
 }
 
-/// Writes both halves of the lanes; returns whether something is missing, without which the second half is not to be read.
+/// Writes both halves of the lanes; returns whether something is missing. If not, the second half is only written when asked.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,popcnt")]
 fn rank_row<T: Vector, const OR_EQUAL: bool>(
@@ -190,6 +205,7 @@ fn rank_row<T: Vector, const OR_EQUAL: bool>(
     row: &[T],
     lanes: &mut [u8],
     missing: &mut [u8],
+    always_both: bool,
 ) -> bool {
     let ranks = &plan.ranks;
     let row = &row[..ranks.columns];
@@ -209,7 +225,7 @@ fn rank_row<T: Vector, const OR_EQUAL: bool>(
     }
     // SAFETY: this function is compiled for the features that `missing` asks for.
     let mut any_missing = unsafe { T::missing(row, missing) };
-    if any_missing & plan.has_right {
+    if (any_missing | always_both) & plan.has_right {
         if ranks.is_in_order {
             for ((right, left), missing) in right.iter_mut().zip(&*left).zip(&missing[..ranks.plain]) {
                 *right = left | missing;

@@ -23,6 +23,10 @@ pub(super) struct Evaluator<T> {
     why: String,
 }
 
+/// Rows of a block: enough for the plan's lines to be read once for many, few enough for their lanes to stay in the
+/// first-level cache.
+const BLOCK_ROWS: usize = 16;
+
 /// Trees up to which a walk may be the faster one: a look at both tells. From here on lanes have always been.
 const SMALL_TREES: usize = 64;
 
@@ -48,6 +52,15 @@ struct Buffers<T> {
     row: Vec<T>,
     margins: Vec<T>,
     lanes: LaneScratch,
+    block: Block<T>,
+}
+
+/// Rows that are evaluated together; empty for kernels that take one at a time.
+#[derive(Debug, Clone, Default)]
+struct Block<T> {
+    rows: Vec<T>,
+    margins: Vec<T>,
+    lanes: Vec<LaneScratch>,
 }
 
 impl Scratch {
@@ -95,6 +108,29 @@ impl<T: Vector> Buffers<T> {
                 Form::Avx512(_, plan) => LaneScratch::new(plan),
                 Form::Reference { .. } | Form::Scalar(_) => LaneScratch::default(),
             },
+            block: match &evaluator.form {
+                Form::Avx512(_, plan) => Block {
+                    rows: vec![T::NAN; columns * BLOCK_ROWS],
+                    margins: vec![T::ZERO; margins * BLOCK_ROWS],
+                    lanes: vec![LaneScratch::new(plan); BLOCK_ROWS],
+                },
+                Form::Reference { .. } | Form::Scalar(_) => Block {
+                    rows: vec![],
+                    margins: vec![],
+                    lanes: vec![],
+                },
+            },
+        }
+    }
+
+    /// Makes the sums of a block's row margins.
+    fn take(&mut self, place: usize, finish: &Finish, margins: &mut [f64]) {
+        let outputs = self.margins.len();
+        self.margins
+            .copy_from_slice(&self.block.margins[place * outputs..][..outputs]);
+        finish.apply(&mut self.margins);
+        for (wide, &margin) in margins.iter_mut().zip(&self.margins) {
+            *wide = margin.widen();
         }
     }
 
@@ -136,6 +172,43 @@ impl Engine {
             Self::F64(evaluator) => {
                 evaluator.margins(row, input, finish, &mut scratch.double, &mut scratch.margins);
                 objective.predict_f64(&scratch.double.margins, &mut scratch.predictions);
+            }
+        }
+    }
+
+    /// Does the same for rows of `width` values, and hands each one's number and results on.
+    pub(super) fn evaluate_rows(
+        &self,
+        (rows, width): (&[f64], usize),
+        rules: (Input, &Finish, &Objective),
+        scratch: &mut Scratch,
+        mut each: impl FnMut(usize, &Scratch),
+    ) {
+        let (input, finish, objective) = rules;
+        for (number, block) in rows.chunks(BLOCK_ROWS * width).enumerate() {
+            let is_block = match self {
+                Self::F32(evaluator) => evaluator.block(block, width, input, &mut scratch.single.block),
+                Self::F64(evaluator) => evaluator.block(block, width, input, &mut scratch.double.block),
+            };
+            for (place, row) in block.chunks(width).enumerate() {
+                let Scratch {
+                    single,
+                    double,
+                    margins,
+                    predictions,
+                } = &mut *scratch;
+                match self {
+                    _ if !is_block => self.evaluate(row, input, finish, objective, scratch),
+                    Self::F32(_) => {
+                        single.take(place, finish, margins);
+                        objective.predict_f32(&single.margins, predictions);
+                    }
+                    Self::F64(_) => {
+                        double.take(place, finish, margins);
+                        objective.predict_f64(&double.margins, predictions);
+                    }
+                }
+                each(number * BLOCK_ROWS + place, scratch);
             }
         }
     }
@@ -204,6 +277,26 @@ impl<T: Vector> Evaluator<T> {
             Form::Scalar(plan) => plan.bytes(),
             Form::Avx512(_, plan) => plan.bytes(),
         }
+    }
+
+    /// Sums a block of rows, if the kernel takes several.
+    fn block(&self, rows: &[f64], width: usize, input: Input, block: &mut Block<T>) -> bool {
+        let Form::Avx512(kernel, plan) = &self.form else {
+            return false;
+        };
+        let count = rows.len().div_ceil(width);
+        for (row, values) in rows.chunks(width).zip(block.rows.chunks_exact_mut(width)) {
+            read(row, input, values);
+        }
+        let margins = &mut block.margins[..count * plan.outputs()];
+        kernel.rows_margins(
+            plan,
+            &block.rows[..count * width],
+            width,
+            &mut block.lanes[..count],
+            margins,
+        );
+        true
     }
 
     fn margins(&self, row: &[f64], input: Input, finish: &Finish, buffers: &mut Buffers<T>, margins: &mut [f64]) {

@@ -223,6 +223,30 @@ impl Model {
         scratch.predictions().first().map(|&prediction| bands.score(prediction))
     }
 
+    /// Scores many rows, one after the other in `rows` with a value for each column, and hands on each one's number and band
+    /// with the scratch that holds its margins and predictions. The answers are those of [`Self::score_row`]; kernels that
+    /// can take several rows at once.
+    pub fn score_rows(&self, rows: &[f64], scratch: &mut Scratch, mut each: impl FnMut(usize, Option<u8>, &Scratch)) {
+        let width = self.row_len();
+        debug_assert!(
+            rows.len().is_multiple_of(width),
+            "every row has a value for each column"
+        );
+        if !scratch.fits(&self.engine, width, self.margin_len, self.prediction_len()) {
+            *scratch = self.scratch();
+        }
+        let rules = (self.input, &self.finish, &self.objective);
+        self.engine
+            .evaluate_rows((rows, width), rules, scratch, |number, scratch| {
+                let first = scratch.predictions().first();
+                let band = self
+                    .bands
+                    .as_ref()
+                    .and_then(|bands| first.map(|&prediction| bands.score(prediction)));
+                each(number, band, scratch);
+            });
+    }
+
     /// Scores the manifest's golden rows and compares margins to the last bit. Returns how many rows there are.
     ///
     /// # Errors

@@ -145,6 +145,11 @@ impl<T: Real> LanePlan<T> {
         Ok(plan)
     }
 
+    /// Margins of a row.
+    pub(crate) fn outputs(&self) -> usize {
+        self.base_margins.len()
+    }
+
     /// Whether lanes are named by index and group.
     pub(crate) fn is_grouped(&self) -> bool {
         self.lanes() > LANES_BYTE
