@@ -268,16 +268,17 @@ impl<T: Real> LanePlan<T> {
         }
     }
 
-    /// What a row costs with AVX-512, roughly: for comparison with [`Plan::cost_ns`]. Measured on Zen 5 with 50 columns and
-    /// 100 to 1,000 trees.
+    /// What a row costs with AVX-512, roughly, when the model is so small that its thresholds stay in the first-level cache:
+    /// for comparison with [`Plan::cost_ns`]. From a sweep of 1 to 60 trees on Zen 5 (`docs/kernels.md`).
     #[must_use]
     pub fn cost_ns(&self) -> usize {
         let step = |pack: &Pack| match pack.shape {
-            Shape::Full { .. } => pack.steps / 2,
-            Shape::Listed => pack.steps.max(pack.steps * pack.chunks * 2 / 3),
+            Shape::Full { .. } => pack.steps / 3,
+            Shape::Listed => pack.steps,
         };
         let steps: usize = self.packs.iter().map(step).sum();
-        20 + 2 * self.ranks.items.len() + 5 * self.ranks.set_lanes.len() + steps + self.tree_count / 2
+        let ranks = self.ranks.items.len() * size_of::<T>() / 9 + 5 * self.ranks.set_lanes.len();
+        5 + ranks + steps + self.tree_count / 2
     }
 
     /// What was chosen and why, a line each.
