@@ -43,8 +43,9 @@ impl Tally {
             let walk = Plan::<T>::compile(ensemble, limit);
             let lane_plan = LanePlan::<T>::try_compile(ensemble, limit, KernelChoice::Avx512);
             let mut random = Random(recipe.seed ^ 0x5eed);
-            // A scratch is reused from row to row, so that what one leaves behind would show.
+            // A scratch is reused from row to row, so that what one leaves behind would show, and no kernel sees another's.
             let mut scratch = lane_plan.as_ref().map(LaneScratch::new).unwrap_or_default();
+            let mut twin_scratch = scratch.clone();
             for row in sample.rows::<T>(24, &mut random) {
                 let margins = |evaluate: &mut dyn FnMut(&mut [T])| {
                     let mut margins = vec![T::NAN; recipe.outputs];
@@ -59,7 +60,7 @@ impl Tally {
                 assert_eq!(scalar, expected, "scalar: {recipe:?} {row:?}");
                 self.rows += 1;
                 let Ok(plan) = &lane_plan else { continue };
-                let lanes = margins(&mut |out| lanes::margins(plan, &row, &mut scratch, out));
+                let lanes = margins(&mut |out| lanes::margins(plan, &row, &mut twin_scratch, out));
                 assert_eq!(lanes, expected, "lanes: {recipe:?} {row:?}");
                 self.lanes += 1;
                 let Some(kernel) = Avx512::new() else { continue };

@@ -180,8 +180,8 @@ fn store_missing(missing: u16, bytes: &mut [u8]) {
 fn row_margins<T: Vector>(plan: &LanePlan<T>, row: &[T], scratch: &mut LaneScratch, margins: &mut [T]) {
     let LaneScratch { lanes, missing, labels } = scratch;
     let any_missing = match plan.comparison {
-        Comparison::Less => rank_row::<T, false>(plan, row, lanes, missing, false),
-        Comparison::LessOrEqual => rank_row::<T, true>(plan, row, lanes, missing, false),
+        Comparison::Less => rank_row::<T, false>(plan, row, lanes, missing, plan.is_grouped()),
+        Comparison::LessOrEqual => rank_row::<T, true>(plan, row, lanes, missing, plan.is_grouped()),
     };
     let used = if any_missing & plan.has_right {
         plan.lanes()
@@ -225,6 +225,14 @@ fn rank_row<T: Vector, const OR_EQUAL: bool>(
     }
     // SAFETY: this function is compiled for the features that `missing` asks for.
     let mut any_missing = unsafe { T::missing(row, missing) };
+    for (number, item) in (ranks.plain..).zip(others) {
+        let value = value(item, row);
+        let rank = rank_in::<T, OR_EQUAL>(ranks, item.first_block as usize, item.pivot_blocks as usize, value);
+        set_lanes(item, number, rank, value.is_nan(), left, right);
+        any_missing |= value.is_nan();
+    }
+    any_missing |= look_up_sets(plan, row, left, right);
+    // Last, for a zero that counts as missing makes the other half be read too.
     if (any_missing | always_both) & plan.has_right {
         if ranks.is_in_order {
             for ((right, left), missing) in right.iter_mut().zip(&*left).zip(&missing[..ranks.plain]) {
@@ -236,13 +244,7 @@ fn rank_row<T: Vector, const OR_EQUAL: bool>(
             }
         }
     }
-    for (number, item) in (ranks.plain..).zip(others) {
-        let value = value(item, row);
-        let rank = rank_in::<T, OR_EQUAL>(ranks, item.first_block as usize, item.pivot_blocks as usize, value);
-        set_lanes(item, number, rank, value.is_nan(), left, right);
-        any_missing |= value.is_nan();
-    }
-    any_missing | look_up_sets(plan, row, left, right)
+    any_missing
 }
 
 #[inline]
