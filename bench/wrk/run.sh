@@ -8,13 +8,14 @@ cargo build --release --quiet
 data=$(mktemp -d)
 trap 'kill "${server:-}" 2>/dev/null || true; rm -rf "$data"' EXIT
 
-printf '%-5s  %-8s  %-22s  %10s  %10s  %10s\n' round runtime request requests/s p50 p99
+printf '%-5s  %-8s  %-26s  %10s  %8s  %9s  %9s\n' round runtime request requests/s 503 p50 p99
 measure() { # round runtime name path wrk-options…
   local out
   out=$(taskset -c 1 wrk -t1 -c"$connections" -d"${seconds}s" --latency "${@:5}" "http://127.0.0.1:$port$4")
-  if grep -qE 'Non-2xx|Socket errors' <<<"$out"; then printf '%s\n' "$out" >&2; exit 1; fi
-  awk -v head="$(printf '%-5s  %-8s  %-22s' "$1" "$2" "$3")" \
-    '/ 50%/ { p50 = $2 } / 99%/ { p99 = $2 } /^Requests\/sec/ { printf "%s  %10s  %10s  %10s\n", head, $2, p50, p99 }' <<<"$out"
+  if grep -q 'Socket errors' <<<"$out"; then printf '%s\n' "$out" >&2; exit 1; fi
+  awk -v head="$(printf '%-5s  %-8s  %-26s' "$1" "$2" "$3")" '
+    / 50%/ { p50 = $2 } / 99%/ { p99 = $2 } / requests in / { all = $1 } /Non-2xx/ { other = $NF }
+    /^Requests\/sec/ { printf "%s  %10.0f  %7.1f%%  %9s  %9s\n", head, $2, 100 * other / all, p50, p99 }' <<<"$out"
 }
 for round in $(seq "$rounds"); do
   for runtime in epoll glommio; do

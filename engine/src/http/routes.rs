@@ -21,12 +21,12 @@ use crate::shard::stats::Route;
 use crate::shard::watch::Watch;
 use crate::side::event::{Event, Kind};
 
-/// A request that takes longer from its head to its answer is logged. Unit: microseconds.
+/// A request that takes longer from its last byte to its answer is logged. Unit: microseconds.
 const SLOW_US: u32 = 250_000;
 
 /// Answers one request.
 pub(super) async fn respond(core: &Rc<ShardCore>, watch: &Watch, request: Request<Incoming>) -> Response<Whole> {
-    let began = Instant::now();
+    let mut began = Instant::now();
     let under_way = UnderWay::new(core, watch);
     let (mut head, body) = request.into_parts();
     let own_id = core.scorer.borrow_mut().next_id();
@@ -44,10 +44,14 @@ pub(super) async fn respond(core: &Rc<ShardCore>, watch: &Watch, request: Reques
     let response = match target {
         Err(failure) => responder.failed(&failure),
         Ok(Target::Score) => match body::collect(core, body).await {
-            Ok(body) => match contained(core, || score(core, &body, id.as_str())) {
-                Ok((answer, timings)) => responder.scored(answer, &timings),
-                Err(failure) => responder.failed(&failure),
-            },
+            Ok(body) => {
+                // A client that sends slowly is not a request that we answer slowly.
+                began = Instant::now();
+                match contained(core, || score(core, &body, id.as_str())) {
+                    Ok((answer, timings)) => responder.scored(answer, &timings),
+                    Err(failure) => responder.failed(&failure),
+                }
+            }
             Err(failure) => responder.failed(&failure),
         },
         Ok(Target::Health) => responder.text(StatusCode::OK, "ok\n"),
@@ -70,7 +74,7 @@ pub(super) async fn respond(core: &Rc<ShardCore>, watch: &Watch, request: Reques
     let status = response.status().as_u16();
     core.stats.borrow_mut().answered(route, status);
     let total_us = u32::try_from(began.elapsed().as_micros()).unwrap_or(u32::MAX);
-    if total_us > SLOW_US || status >= 500 {
+    if (status < 400 && total_us > SLOW_US) || status >= 500 {
         core.tell(Event {
             kind: if status >= 500 { Kind::Failed } else { Kind::Slow },
             shard: core.number,
