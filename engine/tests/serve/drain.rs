@@ -34,7 +34,10 @@ fn request_in_flight_is_answered(runtime: &str) {
 }
 
 fn readyz_says_no_and_the_port_closes(runtime: &str) {
-    let mut server = Launch::new(runtime).no_sink().start();
+    let mut server = Launch::new(runtime)
+        .no_sink()
+        .set("LIMITS__DRAIN_IDLE_MS", "5000")
+        .start();
     let mut open = server.connect();
     assert_eq!(open.get("/readyz").status, 200);
     server.signal(Signal::TERM);

@@ -22,12 +22,13 @@ fn server(runtime: &str) -> Server {
         .start()
 }
 
-/// A limit is 600 ms: it must not come early, and the counts tell that it was this one.
+/// A limit is 600 ms: it must not come at once (on a busy machine our clock starts well after the server's), and the
+/// counts tell that it was this one.
 fn ends_late(connection: &mut Connection) -> End {
     let began = Instant::now();
     let end = connection.end();
     assert!(
-        began.elapsed() >= Duration::from_millis(550),
+        began.elapsed() >= Duration::from_millis(300),
         "cut short after {:?}",
         began.elapsed()
     );
