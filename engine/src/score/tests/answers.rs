@@ -66,6 +66,28 @@ fn models_without_bands_answer_without_a_score() {
 }
 
 #[test]
+fn several_outputs_are_a_list_in_either_precision() {
+    for (name, count) in [
+        ("lightgbm-objective-multiclass.txt", 3),
+        ("lightgbm-objective-multiclassova.txt", 4),
+        ("vector-targets.ubj", 2),
+        ("vector-targets-old.json", 2),
+        ("catboost-multiclass.json", 3),
+    ] {
+        let served = fixture(name);
+        let (workspace, _) = scored(&served, "a");
+        let value: serde_json::Value = serde_json::from_str(&answer(&served, "a", "r")).unwrap();
+        let predictions = value["predictions"].as_array().unwrap();
+        assert_eq!(predictions.len(), count, "{name}");
+        for (printed, prediction) in predictions.iter().zip(workspace.predictions()) {
+            assert_eq!(printed.as_f64().unwrap().to_bits(), prediction.to_bits(), "{name}");
+        }
+        let none = ["prediction", "probability"].map(|key| value.get(key).is_none());
+        assert!(value["score"].is_null() && none == [true, true], "{name}: {value}");
+    }
+}
+
+#[test]
 fn the_longest_answer_stays_below_its_bound() {
     let id = "\u{1}".repeat(crate::limits::LEAD_ID_BYTES_MAX);
     let request = "\u{1f}".repeat(crate::limits::REQUEST_ID_BYTES_MAX);
