@@ -132,6 +132,46 @@ fn other_models_are_scored_without_allocating() {
 }
 
 #[test]
+fn names_of_categories_are_scored_without_allocating() {
+    let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures");
+    for (name, unseen_is_missing) in [("category-names.json", false), ("lightgbm-names.txt", true)] {
+        let served = Served::load(Some(&fixtures.join(name)), Options::default(), 1).unwrap();
+        let mut workspace = Workspace::new(&served, 1 << 20);
+        let mut out = BytesMut::with_capacity(render::answer_bytes_max(&served));
+        let mut bodies = vec![
+            r#"{"lead_id":"1","features":{"where":"b b","number":0.5,"code":"-5"}}"#,
+            r#"{"lead_id":"1","features":{"code":"7","where":"comma, too"}}"#,
+            r#"{"lead_id":"1","features":{"where":"quote \"","number":null,"code":2}}"#,
+            r#"{"lead_id":"1","features":{"wh\u0065re":"\u0062\u0020b","number":1e-3,"code":"\u0033\u0030"}}"#,
+        ];
+        if unseen_is_missing {
+            bodies.push(r#"{"lead_id":"1","features":{"where":"unseen \ud83d\ude00","code":"Z\u00fcrich"}}"#);
+        }
+        for round in 0..3 {
+            for body in &bodies {
+                let mut outcome = Ok(());
+                let count = allocations(|| {
+                    outcome = workspace.read(&served, body.as_bytes());
+                    let score = workspace.score(&served);
+                    out.clear();
+                    render::answer(&mut out, &served, &workspace, score, "r", &Timings::default());
+                });
+                assert_eq!(outcome, Ok(()), "{body}");
+                assert_eq!(count, 0, "round {round}: {body}");
+            }
+        }
+    }
+    // A name that is refused is a fault like any other: gathering it allocates nothing.
+    let served = Served::load(Some(&fixtures.join("category-names.json")), Options::default(), 1).unwrap();
+    let mut workspace = Workspace::new(&served, 1 << 20);
+    let body = br#"{"lead_id":"1","features":{"where":"unseen","code":"\u0041"}}"#;
+    let mut outcome = Ok(());
+    let count = allocations(|| outcome = workspace.read(&served, body));
+    assert_eq!((outcome, count), (Err(Rejection::Invalid), 0));
+    assert_eq!(workspace.faults().total(), 2);
+}
+
+#[test]
 fn gathering_faults_allocates_nothing() {
     let served = Served::load(None, Options::default(), 0).unwrap();
     let mut workspace = Workspace::new(&served, 1 << 20);

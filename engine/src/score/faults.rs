@@ -45,6 +45,8 @@ pub enum Kind {
         /// Its type.
         found: JsonType,
     },
+    /// A string that is no category of a feature, whose library gives no prediction for it.
+    UnknownCategory,
     /// A number that the model's input type cannot hold.
     OutOfRange,
     /// A key that was there before.
@@ -120,6 +122,7 @@ impl Fault {
     pub fn code(&self) -> &'static str {
         match self.kind {
             Kind::WrongType { .. } => "wrong_type",
+            Kind::UnknownCategory => "unknown_category",
             Kind::OutOfRange => "out_of_range",
             Kind::Duplicate => "duplicate_key",
             Kind::Missing => "missing_field",

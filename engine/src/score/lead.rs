@@ -1,6 +1,8 @@
 //! A parsed body → the lead's id and its row, or all that is wrong with it.
 //!
-//! Each key costs one look-up, whether it is known, unknown or a duplicate, so that no body takes more than linear time.
+//! Each key costs one look-up, whether it is known, unknown or a duplicate, so that no body takes more than linear time;
+//! a category's name costs one search among the names of its feature. A number for such a feature is a code and goes to the
+//! trees as it is, as the libraries take it: they have a rule for codes that training never saw.
 
 use arrayvec::ArrayString;
 use quintile_model::Precision;
@@ -129,11 +131,11 @@ impl Lead {
                 self.fault(Place::Feature(column), Kind::Duplicate);
             }
             self.seen[word] |= bit;
-            self.take_value(document, value, column);
+            self.take_value(served, document, value, column);
         }
     }
 
-    fn take_value(&mut self, document: &Document<'_>, value: usize, column: usize) {
+    fn take_value(&mut self, served: &Served, document: &Document<'_>, value: usize, column: usize) {
         let place = Place::Feature(column);
         match document.nodes.get(value) {
             Some(&Node::Static(value)) => match number(value) {
@@ -146,6 +148,13 @@ impl Lead {
                 None => self.fault(place, Kind::WrongType { found: JsonType::Bool }),
             },
             Some(Node::String(text)) if document.is_huge_number(text) => self.fault(place, Kind::OutOfRange),
+            Some(Node::String(name)) => match served.model.schema().categories(column) {
+                Some(categories) => match categories.code(name) {
+                    Some(code) => self.row[column] = code,
+                    None => self.fault(place, Kind::UnknownCategory),
+                },
+                None => self.wrong_type(place, document, value),
+            },
             _ => self.wrong_type(place, document, value),
         }
     }

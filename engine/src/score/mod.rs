@@ -10,6 +10,7 @@
 //! Called by the HTTP layer, tests and benches. Never sees HTTP, a socket or a clock: times are arguments. The way of a
 //! good body allocates nothing once warm; faults are gathered without allocating, and only rendering them may.
 
+pub(crate) mod categories;
 pub mod columns;
 pub mod faults;
 mod lead;
@@ -75,7 +76,7 @@ impl Workspace {
         self.scratch = served.model.scratch();
     }
 
-    /// Reads `{"lead_id": "…", "features": {…}}`. Nothing borrows `body` afterwards.
+    /// Reads `{"lead_id": "…", "features": {…}}`; a category's name becomes its code. Nothing borrows `body` afterwards.
     ///
     /// # Errors
     /// A body that is not JSON, or no request for this model; then row and lead id are those of no request.

@@ -7,6 +7,7 @@ use quintile_model::Options;
 use super::*;
 
 mod answers;
+mod categories;
 mod faults;
 mod fuzz;
 mod not_json;

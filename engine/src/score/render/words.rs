@@ -6,6 +6,7 @@ use quintile_model::Precision;
 use super::escape::Escaped;
 use super::hint::Hints;
 use crate::limits::LEAD_ID_BYTES_MAX;
+use crate::score::categories::Accepted;
 use crate::score::faults::{Echo, Fault, Kind, Place};
 use crate::served::Served;
 
@@ -40,10 +41,21 @@ pub(super) fn message<B: BufMut>(out: &mut Escaped<'_, B>, served: &Served, faul
         (Kind::WrongType { found }, place) => {
             let accepted = match place {
                 Place::LeadId => "a string",
+                Place::Feature(column) if served.model.schema().categories(column).is_some() => {
+                    "a category, its number, or null"
+                }
                 Place::Feature(_) => "a number or null",
                 _ => "an object",
             };
             out.put(format_args!("must be {accepted}, but is {}", found.phrase()));
+        }
+        (Kind::UnknownCategory, place) => {
+            out.put(format_args!("is no category of this feature"));
+            if let Place::Feature(column) = place
+                && let Some(categories) = served.model.schema().categories(column)
+            {
+                out.put(format_args!(", which has {}", Accepted(categories)));
+            }
         }
         (Kind::OutOfRange, _) => {
             let bits = match served.model.precision() {

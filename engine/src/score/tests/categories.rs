@@ -1,0 +1,123 @@
+//! Categories by name: the fixtures of both libraries, whose numbers are the library's own, and every string that is none.
+
+use super::*;
+
+/// `place;number;margin` for each line, and the model that gives these margins. The column between them is 0.5.
+fn answers(names: &str, model: &str) -> (Served, String) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../model/tests/fixtures")
+        .join(names);
+    (fixture(model), std::fs::read_to_string(path).unwrap())
+}
+
+/// A JSON string with each of its code units escaped.
+fn escaped(text: &str) -> String {
+    let units: String = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+    format!("\"{units}\"")
+}
+
+#[test]
+fn names_give_the_librarys_margins() {
+    for (names, model) in [
+        ("category-names.names", "category-names.json"),
+        ("category-names.names", "category-names.ubj"),
+        ("lightgbm-names.names", "lightgbm-names.txt"),
+    ] {
+        let (served, lines) = answers(names, model);
+        let mut workspace = Workspace::new(&served, 4096);
+        for line in lines.lines() {
+            let parts: Vec<&str> = line.split(';').collect();
+            let margin: f64 = parts[2].parse().unwrap();
+            let plain = serde_json::Value::from(parts[0]).to_string();
+            for place in [plain, escaped(parts[0])] {
+                let body = format!(
+                    r#"{{"lead_id":"a","features":{{"where":{place},"number":0.5,"code":"{}"}}}}"#,
+                    parts[1]
+                );
+                assert_eq!(verdict(&served, &mut workspace, body.as_bytes()), "ok", "{body}");
+                workspace.score(&served);
+                assert_eq!(workspace.margins()[0].to_bits(), margin.to_bits(), "{body}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_number_is_a_code_and_null_is_missing() {
+    for model in ["category-names.json", "lightgbm-names.txt"] {
+        let served = fixture(model);
+        let mut workspace = Workspace::new(&served, 4096);
+        // "code" names its categories 30, -5, 7 and 2: the string is a name, the number a code.
+        for (value, expected) in [
+            ("\"2\"", 3.0),
+            ("2", 2.0),
+            ("2.5", 2.5),
+            ("\"-5\"", 1.0),
+            ("-5", -5.0),
+            // Codes that training never saw go to the trees, which have their library's rule for them.
+            ("30", 30.0),
+            ("1e30", 1e30),
+            ("null", f64::NAN),
+        ] {
+            let body = format!(r#"{{"lead_id":"a","features":{{"code":{value}}}}}"#);
+            assert_eq!(verdict(&served, &mut workspace, body.as_bytes()), "ok", "{body}");
+            assert_eq!(
+                workspace
+                    .row()
+                    .iter()
+                    .map(|value| format!("{value}"))
+                    .collect::<Vec<_>>(),
+                ["NaN", "NaN", &format!("{expected}")],
+                "{body}"
+            );
+        }
+        let wrong = br#"{"lead_id":"a","features":{"where":1e400,"code":["2"],"number":"0.5"}}"#;
+        assert_eq!(
+            verdict(&served, &mut workspace, wrong),
+            "out_of_range /features/where, wrong_type /features/code, wrong_type /features/number"
+        );
+    }
+}
+
+#[test]
+fn a_name_training_never_saw_is_what_its_library_makes_of_it() {
+    let (refuses, takes) = (fixture("category-names.json"), fixture("lightgbm-names.txt"));
+    for name in ["", "A", "zz", "Zurich ", "nan", "null", "10.0", "\\u0000", "1e400"] {
+        let body = format!(r#"{{"lead_id":"a","features":{{"where":"{name}"}}}}"#);
+        let told = verdict(&refuses, &mut Workspace::new(&refuses, 4096), body.as_bytes());
+        assert_eq!(told, "unknown_category /features/where", "{body}");
+        let mut workspace = Workspace::new(&takes, 4096);
+        assert_eq!(verdict(&takes, &mut workspace, body.as_bytes()), "ok", "{body}");
+        assert!(workspace.row()[0].is_nan(), "{body}");
+    }
+}
+
+#[test]
+fn faults_of_categories_have_their_words_and_never_repeat_a_value() {
+    let served = fixture("category-names.json");
+    let mut workspace = Workspace::new(&served, 4096);
+    // 1e400 makes the reader take its other way, on which numbers stand as strings for a while.
+    let body = br#"{"lead_id":"a","features":{"where":"s3cret","code":true,"number":"s3cret","number":1e400}}"#;
+    let rejection = workspace.read(&served, body).unwrap_err();
+    let mut out = Vec::new();
+    render::rejection(&mut out, &served, &workspace, &rejection);
+    let text = String::from_utf8(out).unwrap();
+    assert!(!text.contains("s3cret"), "{text}");
+    let faults: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let messages: Vec<_> = faults["error"]["faults"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|fault| fault["message"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        messages,
+        [
+            r#"is no category of this feature, which has 9 categories: "Zurich", "a", "b b", "quote \"", "naive" and 4 more"#,
+            "must be a category, its number, or null, but is a boolean",
+            "must be a number or null, but is a string",
+            "appears more than once",
+            "is beyond the range of the model's 32-bit numbers",
+        ]
+    );
+}
