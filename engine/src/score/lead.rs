@@ -36,14 +36,14 @@ impl Lead {
             row: vec![f64::NAN; features],
             seen: vec![0; features.div_ceil(64)],
             faults: Faults::default(),
-            range_end: range_end(served.model.precision()),
+            range_end: range_end(served.model.input_precision()),
         }
     }
 
     /// Whether it was made for a model like this one.
     pub(super) fn fits(&self, served: &Served) -> bool {
         self.row.len() == served.model.schema().len()
-            && self.range_end.to_bits() == range_end(served.model.precision()).to_bits()
+            && self.range_end.to_bits() == range_end(served.model.input_precision()).to_bits()
     }
 
     pub(super) fn id(&self) -> &str {

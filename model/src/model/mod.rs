@@ -171,6 +171,16 @@ impl Model {
         self.precision
     }
 
+    /// The precision that a row's values are rounded to: that of the arithmetic, but `f32` for CatBoost, which narrows them
+    /// and sums in `f64`.
+    #[must_use]
+    pub fn input_precision(&self) -> Precision {
+        match self.input {
+            Input::Narrowed => Precision::F32,
+            Input::Rounded | Input::Flushed => self.precision,
+        }
+    }
+
     /// Margins of a row: classes, targets or quantiles.
     #[must_use]
     pub fn margin_len(&self) -> usize {

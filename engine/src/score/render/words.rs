@@ -58,7 +58,7 @@ pub(super) fn message<B: BufMut>(out: &mut Escaped<'_, B>, served: &Served, faul
             }
         }
         (Kind::OutOfRange, _) => {
-            let bits = match served.model.precision() {
+            let bits = match served.model.input_precision() {
                 Precision::F32 => 32,
                 Precision::F64 => 64,
             };

@@ -121,3 +121,28 @@ fn faults_of_categories_have_their_words_and_never_repeat_a_value() {
         ]
     );
 }
+
+#[test]
+fn doubles_take_whatever_is_finite_and_narrowing_models_what_they_can_hold() {
+    let told = |model: &str, number: &str| {
+        let served = fixture(model);
+        let name = served.model.schema().name(0);
+        let body = format!(r#"{{"lead_id":"a","features":{{"{name}":{number}}}}}"#);
+        verdict(&served, &mut Workspace::new(&served, 4096), body.as_bytes())
+    };
+    for number in ["1e39", "-1.7976931348623157e308", "5e-324"] {
+        assert_eq!(told("lightgbm-objective-binary.txt", number), "ok", "{number}");
+    }
+    for model in [
+        "lightgbm-objective-binary.txt",
+        // Sums are doubles, but values are narrowed before they are compared.
+        "catboost-logloss.json",
+        "gbtree-deep.json",
+    ] {
+        assert!(told(model, "1.8e308").starts_with("out_of_range "), "{model}");
+    }
+    for model in ["catboost-logloss.json", "gbtree-deep.json"] {
+        assert!(told(model, "1e39").starts_with("out_of_range "), "{model}");
+        assert_eq!(told(model, "3.4e38"), "ok", "{model}");
+    }
+}
