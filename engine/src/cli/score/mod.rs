@@ -10,11 +10,12 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
 
-use quintile_model::{Model, Options};
+use quintile_model::{Model, Options, Schema};
 
 use super::args::{Output, ScoreArgs};
 use super::{Exit, Streams, report};
 use crate::config::screen::excerpt;
+use crate::score::categories::Accepted;
 use crate::served::Served;
 pub(crate) use header::HeaderError;
 use rows::{Row, Rows};
@@ -46,6 +47,17 @@ pub(crate) enum ScoreError {
         line: u64,
         name: String,
         text: String,
+    },
+    #[error(
+        "row {row} (line {line}), column {name}: {text} is no category of this feature, which has {accepted}, nor a code; a \
+         missing value is an empty cell, nan or null"
+    )]
+    Category {
+        row: u64,
+        line: u64,
+        name: String,
+        text: String,
+        accepted: String,
     },
     #[error("line {line} begins a row that does not end: a quote is not closed")]
     Unclosed { line: u64 },
@@ -142,7 +154,7 @@ fn score_rows<R: Read>(
     let mut scratch = model.scratch();
     let mut record = csv::ByteRecord::new();
     while let Some(at) = rows.next(&mut record)? {
-        fill(&mut row, &record, &places, at, &names)?;
+        fill(&mut row, &record, &places, model.schema(), at, &names)?;
         let band = model.score_row(&row, &mut scratch);
         line.clear();
         match output {
@@ -162,6 +174,7 @@ fn fill(
     row: &mut [f64],
     record: &csv::ByteRecord,
     places: &[Option<usize>],
+    schema: &Schema,
     Row { row: number, line }: Row,
     names: &[String],
 ) -> Result<(), ScoreError> {
@@ -174,15 +187,31 @@ fn fill(
         });
     }
     for (index, (cell, place)) in record.iter().zip(places).enumerate() {
-        let Some(value) = place.and_then(|column| row.get_mut(column)) else {
+        let Some((column, value)) = place.and_then(|column| Some((column, row.get_mut(column)?))) else {
             continue;
         };
-        *value = cells::value(cell).ok_or_else(|| ScoreError::Cell {
-            row: number,
-            line,
-            name: excerpt(names.get(index).map_or("", String::as_str)),
-            text: excerpt(&String::from_utf8_lossy(cell.trim_ascii())),
-        })?;
+        let name = || excerpt(names.get(index).map_or("", String::as_str));
+        let text = || excerpt(&String::from_utf8_lossy(cell.trim_ascii()));
+        *value = match schema.categories(column) {
+            Some(categories) => match cells::category(cell, categories) {
+                cells::Cell::Value(value) => value,
+                cells::Cell::Unknown => {
+                    return Err(ScoreError::Category {
+                        row: number,
+                        line,
+                        name: name(),
+                        text: text(),
+                        accepted: Accepted(categories).to_string(),
+                    });
+                }
+            },
+            None => cells::value(cell).ok_or_else(|| ScoreError::Cell {
+                row: number,
+                line,
+                name: name(),
+                text: text(),
+            })?,
+        };
     }
     Ok(())
 }
