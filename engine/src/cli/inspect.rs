@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use quintile_model::{FeatureKind, Model, Options, Precision};
+use quintile_model::{FeatureKind, Model, Options, Precision, Unseen};
 
 use super::args::{InspectArgs, InspectFormat};
 use super::{Exit, Streams, report};
@@ -36,12 +36,33 @@ pub(crate) fn run(args: &InspectArgs, streams: &mut Streams<'_>) -> Exit {
     report::finish(written, streams)
 }
 
+/// A feature's kind as a list of features shows it: with the number of its categories where their names are known.
+fn kind_told(model: &Model, column: usize) -> String {
+    match model
+        .schema()
+        .categories(column)
+        .map(|categories| categories.names().len())
+    {
+        Some(1) => "1 category".to_owned(),
+        Some(count) => format!("{count} categories"),
+        None => kind(model, column).to_owned(),
+    }
+}
+
 fn kind(model: &Model, column: usize) -> &'static str {
     match model.schema().kind(column) {
         FeatureKind::Number => "number",
         FeatureKind::Integer => "integer",
         FeatureKind::Boolean => "boolean",
         FeatureKind::Category => "category",
+    }
+}
+
+/// What becomes of a category's name that training never saw.
+fn unseen(unseen: Unseen) -> &'static str {
+    match unseen {
+        Unseen::Refused => "refused",
+        Unseen::Missing => "missing",
     }
 }
 
@@ -117,15 +138,16 @@ pub(super) fn text(file: &str, served: &Served, all: bool) -> String {
         .max()
         .unwrap_or(0)
         .min(40);
-    for column in 0..shown {
+    let kinds: Vec<_> = (0..shown).map(|column| kind_told(model, column)).collect();
+    let kind_width = kinds.iter().map(String::len).max().unwrap_or(0).max(8);
+    for (column, kind) in kinds.iter().enumerate() {
         let label = schema
             .label(column)
             .or_else(|| schema.description(column))
             .unwrap_or_default();
         let row = format!(
-            "{column:>5}  {:<width$}  {:<8}  {}",
+            "{column:>5}  {:<width$}  {kind:<kind_width$}  {}",
             harmless(schema.name(column)),
-            kind(model, column),
             harmless(label)
         );
         let _ = writeln!(out, "{}", row.trim_end());
@@ -180,6 +202,10 @@ pub(super) fn json(file: &str, served: &Served) -> String {
         feature.raw("column", &column.to_string());
         feature.text("name", Some(schema.name(column)));
         feature.text("kind", Some(kind(model, column)));
+        let categories = schema.categories(column);
+        let count = categories.map_or_else(|| "null".into(), |categories| categories.names().len().to_string());
+        feature.raw("categories", &count);
+        feature.text("unseen", categories.map(|categories| unseen(categories.unseen())));
         feature.text("label", schema.label(column));
         feature.text("description", schema.description(column));
         feature.finish()

@@ -252,6 +252,32 @@ fn inspect_tells_what_a_model_is() {
 }
 
 #[test]
+fn inspect_counts_the_categories_of_a_feature() {
+    for (name, unseen) in [("category-names.ubj", "refused"), ("lightgbm-names.txt", "missing")] {
+        let (exit, text, _) = quintile(&["inspect", &fixture(name)], "");
+        assert_eq!(exit, Exit::Success);
+        let features: Vec<&str> = text.lines().rev().take(3).map(str::trim).collect();
+        assert_eq!(
+            features,
+            [
+                "2  code    4 categories",
+                "1  number  number",
+                "0  where   9 categories"
+            ],
+            "{text}"
+        );
+        let (_, json, _) = quintile(&["inspect", "--format", "json", &fixture(name)], "");
+        for says in [
+            format!(r#""name":"where","kind":"category","categories":9,"unseen":"{unseen}""#),
+            r#""name":"number","kind":"number","categories":null,"unseen":null"#.to_owned(),
+            format!(r#""name":"code","kind":"category","categories":4,"unseen":"{unseen}""#),
+        ] {
+            assert!(json.contains(&says), "{says}: {json}");
+        }
+    }
+}
+
+#[test]
 fn inspect_prints_json_for_scripts() {
     let file = fixture("gbtree-base-score.json");
     let (_, stdout, _) = quintile(&["inspect", "--kernel", "scalar", "--format", "json", &file], "");
