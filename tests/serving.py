@@ -8,6 +8,8 @@ import queue
 import signal
 import subprocess
 import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -16,6 +18,7 @@ import command
 
 START_S = 30
 STOP_S = 60
+Features = dict[str, str | float | None]
 IO_URING_SETUP = 425  # the same number on x86-64 and aarch64
 
 
@@ -44,7 +47,7 @@ class Connection:
         assert self._http.sock is self._socket, "the server closed a keep-alive connection"
         return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, content)
 
-    def score(self, lead_id: str, features: dict[str, float | None]) -> Answer:
+    def score(self, lead_id: str, features: Features) -> Answer:
         body = json.dumps({"lead_id": lead_id, "features": features}, allow_nan=False).encode()
         return self.request("POST", "/score", body, Content_Type="application/json")
 
@@ -117,6 +120,24 @@ class Server:
 
     def _log_tail(self) -> str:
         return "\n".join(self.log[-20:])
+
+
+def score_all(running: Server, leads: Sequence[Features], connections: int) -> list[dict[str, Any]]:
+    """Scores each lead once, dealt to the connections like cards; the answers in the order of the leads."""
+
+    def one_connection(first: int) -> list[tuple[int, dict[str, Any]]]:
+        connection = running.connect()
+        answers = []
+        for row in range(first, len(leads), connections):
+            answer = connection.score(f"lead-{row}", leads[row])
+            assert answer.status == 200, f"row {row}: {answer.status} {answer.body[:500]!r}"
+            answers.append((row, answer.json()))
+        connection.close()
+        return answers
+
+    with ThreadPoolExecutor(connections) as pool:
+        dealt = [pair for part in pool.map(one_connection, range(connections)) for pair in part]
+    return [answer for _, answer in sorted(dealt, key=lambda pair: pair[0])]
 
 
 def listen_address(line: str) -> str | None:

@@ -3,7 +3,6 @@
 import csv
 import json
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 import records
 from conftest import DATA, Note
 from exact import assert_bit_equal, assert_within
-from serving import Server, io_uring_allowed
+from serving import Features, Server, io_uring_allowed, score_all
 
 CSV = DATA / "bank-marketing-15k.csv"
 ROWS, CONNECTIONS, SHARDS = 15_000, 6, 2
@@ -40,7 +39,7 @@ class Bank:
     margin: NDArray[np.float32]
     probability: NDArray[np.float32]
 
-    def features(self, row: int) -> dict[str, float | None]:
+    def features(self, row: int) -> Features:
         """Missing values go as null in even rows and are left out in odd ones."""
         pairs = zip(self.names, self.table[row].tolist(), strict=True)
         return {name: None if x != x else x for name, x in pairs if x == x or row % 2 == 0}
@@ -92,7 +91,7 @@ def test_every_answer_is_exact_and_recorded(
     before = records.now()
     with records.Watcher(folder) as watcher:
         running = server(bank.model, runtime=runtime, shards=SHARDS)
-        answers = score_all(running, bank)
+        answers = score_all(running, [bank.features(row) for row in range(ROWS)], CONNECTIONS)
         running.stop()
     assert not watcher.faults, "\n".join(watcher.faults[:10])
 
@@ -102,26 +101,6 @@ def test_every_answer_is_exact_and_recorded(
     check_schema(bank, schema)
     check_records(bank, answers, found)
     check_times(found, before, records.now())
-
-
-def score_all(running: Server, bank: Bank) -> list[dict[str, Any]]:
-    """Scores every row once, the rows dealt to the connections like cards; the answers in the order of the rows."""
-
-    def one_connection(first: int) -> list[tuple[int, dict[str, Any]]]:
-        connection = running.connect()
-        answers = [(row, score_one(connection, bank, row)) for row in range(first, ROWS, CONNECTIONS)]
-        connection.close()
-        return answers
-
-    with ThreadPoolExecutor(CONNECTIONS) as pool:
-        dealt = [pair for part in pool.map(one_connection, range(CONNECTIONS)) for pair in part]
-    return [answer for _, answer in sorted(dealt, key=lambda pair: pair[0])]
-
-
-def score_one(connection: Any, bank: Bank, row: int) -> dict[str, Any]:
-    answer = connection.score(f"lead-{row}", bank.features(row))
-    assert answer.status == 200, f"row {row}: {answer.status} {answer.body[:500]!r}"
-    return answer.json()
 
 
 def check_answers(bank: Bank, answers: list[dict[str, Any]]) -> int:
