@@ -132,8 +132,12 @@ fn check(served: &Served, workspace: &mut Workspace, body: &[u8]) {
             assert_eq!(value["lead_id"].as_str(), Some(workspace.lead_id()));
             assert_eq!(value.as_object().unwrap().len(), 2);
             let features = value["features"].as_object().unwrap();
-            for (name, value) in served.model.schema().names().zip(workspace.row()) {
-                let expected = features.get(name).and_then(Value::as_f64).unwrap_or(f64::NAN);
+            let schema = served.model.schema();
+            for (column, (name, value)) in schema.names().zip(workspace.row()).enumerate() {
+                let expected = match features.get(name) {
+                    Some(Value::String(text)) => schema.category_code(column, text).expect("refused, but accepted"),
+                    other => other.and_then(Value::as_f64).unwrap_or(f64::NAN),
+                };
                 assert_eq!(value.to_bits(), expected.to_bits(), "{name} {}", shown());
             }
             assert!(features.keys().all(|name| served.columns.column(name).is_some()));
@@ -198,6 +202,29 @@ fn damaged_bodies() {
             damage(&mut random, &mut body);
         }
         check(&served, &mut workspace, &body);
+    }
+}
+
+#[test]
+fn damaged_names_of_categories() {
+    let bodies = [
+        r#"{"lead_id":"1","features":{"where":"b b","number":0.5,"code":"-5"}}"#,
+        r#"{"lead_id":"1","features":{"where":"quote \"","code":"\u0033\u0030"}}"#,
+        r#"{"lead_id":"1","features":{"code":7,"number":1e400,"where":"comma, too"}}"#,
+        r#"{"lead_id":"1","features":{"where":"Z\u00fcrich","code":null}}"#,
+        r#"{"lead_id":"1","features":{"where":"10","code":"30","number":"0.5"}}"#,
+    ];
+    for model in ["category-names.json", "lightgbm-names.txt"] {
+        let served = fixture(model);
+        let mut workspace = Workspace::new(&served, 4096);
+        let mut random = Random::new(0x5EED_0004);
+        for _ in 0..30_000 {
+            let mut body = random.pick(&bodies).as_bytes().to_vec();
+            for _ in 0..random.below(3) {
+                damage(&mut random, &mut body);
+            }
+            check(&served, &mut workspace, &body);
+        }
     }
 }
 
