@@ -7,24 +7,26 @@ import numpy as np
 import pytest
 
 import command
-import leads
+import real_leads
 import records
 from conftest import DATA, Note
 from exact import assert_bit_equal, assert_within
-from leads import Trained
+from real_leads import Trained
 from serving import Server, io_uring_allowed, score_all
 
 SHARDS, CONNECTIONS = 2, 4
-KERNELS = ("auto", "reference", "scalar", "avx512")
+KERNELS = ("auto", "reference", "scalar")
 
-if not leads.tables():
+if not real_leads.tables():
     pytest.skip(f"THE LEADS ARE NOT THERE ({DATA}): categories are not checked", allow_module_level=True)
 
 
-@pytest.fixture(scope="module", params=[f"{library}-{table}" for library in leads.LIBRARIES for table in leads.TABLES])
+@pytest.fixture(
+    scope="module", params=[f"{library}-{table}" for library in real_leads.LIBRARIES for table in real_leads.TABLES]
+)
 def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     library, _, table = request.param.partition("-")
-    return leads.LIBRARIES[library](table, tmp_path_factory.mktemp("leads"))
+    return real_leads.LIBRARIES[library](table, tmp_path_factory.mktemp("leads"))
 
 
 @pytest.mark.parametrize("runtime", ["epoll", "glommio"])
@@ -61,10 +63,10 @@ def test_strings_in_csv(trained: Trained, kernel: str, tmp_path: Path, note: Not
 
 def test_codes_in_csv(trained: Trained, tmp_path: Path) -> None:
     """The same rows as the numbers that stand for the strings in training."""
-    train, _ = leads.split(leads.load(trained.model.stem.partition("-")[2])[0])
+    train, _ = real_leads.split(real_leads.load(trained.model.stem.partition("-")[2])[0])
     train.columns = trained.frame.columns
     frame = trained.frame.copy()
-    for name in leads.strings(train):
+    for name in real_leads.strings(train):
         codes = {word: code for code, word in enumerate(sorted(train[name].dropna().unique()))}
         frame[name] = frame[name].map(codes)
     rows = tmp_path / "rows.csv"
@@ -74,7 +76,7 @@ def test_codes_in_csv(trained: Trained, tmp_path: Path) -> None:
 
 def test_a_string_that_training_never_saw(trained: Trained, server: Callable[..., Server], tmp_path: Path) -> None:
     """XGBoost refuses it, and so do we; LightGBM takes it for a missing value."""
-    name = leads.strings(trained.frame)[0]
+    name = real_leads.strings(trained.frame)[0]
     frame = trained.frame.head(2).copy()
     frame.loc[1, name] = "s3cret, never seen"
     rows = tmp_path / "rows.csv"
@@ -101,11 +103,11 @@ def test_a_string_that_training_never_saw(trained: Trained, server: Callable[...
 def test_the_leads_are_worth_testing_with(trained: Trained) -> None:
     """Many strings, missing ones too, and for LightGBM some that training never saw."""
     frame = trained.frame
-    names = leads.strings(frame)
+    names = real_leads.strings(frame)
     assert len(frame) > 2_900 and len(names) >= 9, (len(frame), names)
     table = trained.model.stem.partition("-")[2]
     assert frame[names].isna().any().any() == (table == "leads")
     if trained.model.stem == "lightgbm-leads":
-        train, _ = leads.split(leads.load(table)[0])
+        train, _ = real_leads.split(real_leads.load(table)[0])
         train.columns = frame.columns
         assert any((~frame[name].dropna().isin(train[name])).any() for name in names)
