@@ -15,7 +15,7 @@ from real_leads import Trained
 from serving import Server, io_uring_allowed, score_all
 
 SHARDS, CONNECTIONS = 2, 4
-KERNELS = ("auto", "reference", "scalar")
+KERNELS = ("auto", "reference", "scalar", "avx512")
 
 if not real_leads.tables():
     pytest.skip(f"THE LEADS ARE NOT THERE ({DATA}): categories are not checked", allow_module_level=True)
