@@ -11,7 +11,8 @@
 #[path = "support/random.rs"]
 mod random;
 
-use quintile_model::kernel::avx512::{Avx512, Vector};
+use quintile_model::kernel::avx2::{self, Avx2};
+use quintile_model::kernel::avx512::{self, Avx512};
 use quintile_model::kernel::lanes::{self, LaneScratch};
 use quintile_model::kernel::{reference, scalar};
 use quintile_model::plan::Plan;
@@ -25,8 +26,12 @@ struct Tally {
     rows: usize,
     lanes: usize,
     avx512: usize,
+    avx2: usize,
     several: usize,
 }
+
+/// Evaluates rows that lie side by side, with a scratch for each, into margins that do so too.
+type Several<'a, T> = dyn Fn(&[T], &mut [LaneScratch], &mut [T]) + 'a;
 
 impl Tally {
     fn check(&mut self, recipe: Recipe) {
@@ -37,7 +42,7 @@ impl Tally {
         }
     }
 
-    fn compare<T: Vector + Neighbour>(&mut self, sample: &Sample, recipe: Recipe) {
+    fn compare<T: avx512::Vector + avx2::Vector + Neighbour>(&mut self, sample: &Sample, recipe: Recipe) {
         let ensemble = &sample.ensemble;
         for limit in [recipe.trees, recipe.trees / 2] {
             let walk = Plan::<T>::compile(ensemble, limit);
@@ -46,6 +51,7 @@ impl Tally {
             // A scratch is reused from row to row, so that what one leaves behind would show, and no kernel sees another's.
             let mut scratch = lane_plan.as_ref().map(LaneScratch::new).unwrap_or_default();
             let mut twin_scratch = scratch.clone();
+            let mut avx2_scratch = scratch.clone();
             for row in sample.rows::<T>(24, &mut random) {
                 let margins = |evaluate: &mut dyn FnMut(&mut [T])| {
                     let mut margins = vec![T::NAN; recipe.outputs];
@@ -63,25 +69,39 @@ impl Tally {
                 let lanes = margins(&mut |out| lanes::margins(plan, &row, &mut twin_scratch, out));
                 assert_eq!(lanes, expected, "lanes: {recipe:?} {row:?}");
                 self.lanes += 1;
+                if let Some(kernel) = Avx2::new() {
+                    let avx2 = margins(&mut |out| kernel.margins(plan, &row, &mut avx2_scratch, out));
+                    assert_eq!(avx2, expected, "avx2: {recipe:?} {row:?}");
+                    self.avx2 += 1;
+                }
                 let Some(kernel) = Avx512::new() else { continue };
                 let avx512 = margins(&mut |out| kernel.margins(plan, &row, &mut scratch, out));
                 assert_eq!(avx512, expected, "avx512: {recipe:?} {row:?}");
                 self.avx512 += 1;
             }
-            if let (Ok(plan), Some(kernel)) = (&lane_plan, Avx512::new()) {
-                let rows = sample.rows::<T>(24, &mut random);
-                self.several(ensemble, limit, plan, kernel, &rows, recipe);
+            let Ok(plan) = &lane_plan else { continue };
+            let rows = sample.rows::<T>(24, &mut random);
+            if let Some(kernel) = Avx512::new() {
+                let evaluate = |flat: &[T], scratches: &mut [LaneScratch], margins: &mut [T]| {
+                    kernel.rows_margins(plan, flat, recipe.features, scratches, margins);
+                };
+                self.several((ensemble, limit), plan, ("avx512", &evaluate), &rows, recipe);
+            }
+            if let Some(kernel) = Avx2::new() {
+                let evaluate = |flat: &[T], scratches: &mut [LaneScratch], margins: &mut [T]| {
+                    kernel.rows_margins(plan, flat, recipe.features, scratches, margins);
+                };
+                self.several((ensemble, limit), plan, ("avx2", &evaluate), &rows, recipe);
             }
         }
     }
 
     /// Rows at once, in blocks around the counts that share registers.
-    fn several<T: Vector>(
+    fn several<T: avx512::Vector + avx2::Vector>(
         &mut self,
-        ensemble: &Ensemble,
-        limit: usize,
+        (ensemble, limit): (&Ensemble, usize),
         plan: &LanePlan<T>,
-        kernel: Avx512,
+        (name, evaluate): (&str, &Several<'_, T>),
         rows: &[Vec<T>],
         recipe: Recipe,
     ) {
@@ -98,11 +118,11 @@ impl Tally {
         for count in [24, 16, 9, 8, 7, 4, 3, 1] {
             let mut margins = vec![T::NAN; count * recipe.outputs];
             let flat = rows[..count].concat();
-            kernel.rows_margins(plan, &flat, recipe.features, &mut scratches[..count], &mut margins);
+            evaluate(&flat, &mut scratches[..count], &mut margins);
             let actual = margins.iter().map(|margin| margin.widen().to_bits());
             assert!(
                 actual.eq(expected[..count].concat()),
-                "avx512, {count} rows: {recipe:?}"
+                "{name}, {count} rows: {recipe:?}"
             );
             self.several += count;
         }
@@ -117,6 +137,11 @@ impl Tally {
             assert_eq!(self.avx512, self.lanes);
         } else {
             println!("SKIPPED: this CPU has no AVX-512 with byte permutes");
+        }
+        if Avx2::new().is_some() {
+            assert_eq!(self.avx2, self.lanes);
+        } else {
+            println!("SKIPPED: this CPU has no AVX2");
         }
     }
 }

@@ -99,7 +99,7 @@ fn kernels_agree_on_real_models() {
         files(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut paths);
     }
     paths.sort();
-    let (mut models, mut fast) = (0, 0);
+    let (mut models, mut on_avx512, mut on_avx2) = (0, 0, 0);
     for path in paths {
         let Ok(ensemble) = load(&bytes(&path)) else { continue };
         let width = ensemble.schema().len();
@@ -122,11 +122,17 @@ fn kernels_agree_on_real_models() {
             expected.push(bits(scratch.margins()));
         }
         models += 1;
-        for kernel in [KernelChoice::Scalar, KernelChoice::Avx512, KernelChoice::Auto] {
+        for kernel in [
+            KernelChoice::Scalar,
+            KernelChoice::Avx512,
+            KernelChoice::Avx2,
+            KernelChoice::Auto,
+        ] {
             let Some(model) = model(&ensemble, kernel) else {
                 continue;
             };
-            fast += usize::from(kernel == KernelChoice::Avx512);
+            on_avx512 += usize::from(kernel == KernelChoice::Avx512);
+            on_avx2 += usize::from(kernel == KernelChoice::Avx2);
             let mut scratch = model.scratch();
             for (row, expected) in rows.chunks(width.max(1)).zip(&expected) {
                 model.score_row(row, &mut scratch);
@@ -144,6 +150,6 @@ fn kernels_agree_on_real_models() {
             assert_eq!(several, expected, "{kernel}, rows at once: {}", path.display());
         }
     }
-    println!("{models} models, {fast} of them on avx512");
+    println!("{models} models, {on_avx512} of them on avx512, {on_avx2} on avx2");
     assert!(models > 80, "only {models} models were found");
 }

@@ -1,4 +1,4 @@
-//! The face of a vector kernel on a CPU of another kind, where it cannot be constructed.
+//! The face of the vector kernels on a CPU of another kind, where they cannot be constructed.
 
 use super::lanes::LaneScratch;
 use super::real::Real;
@@ -6,9 +6,15 @@ use crate::plan::lanes::LanePlan;
 
 /// Proof that the CPU has the instructions: there is none.
 #[derive(Debug, Clone, Copy)]
-pub struct Avx512(std::convert::Infallible);
+pub struct Absent(std::convert::Infallible);
 
-impl Avx512 {
+/// The AVX-512 kernel, which this CPU cannot have.
+pub type Avx512 = Absent;
+
+/// The AVX2 kernel, which this CPU cannot have.
+pub type Avx2 = Absent;
+
+impl Absent {
     /// None: this CPU is of another kind.
     #[must_use]
     pub fn new() -> Option<Self> {

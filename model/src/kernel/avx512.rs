@@ -38,6 +38,7 @@ mod rows;
 
 use super::lanes::{LaneScratch, add_pack, look_up_sets, set_lanes, value};
 use super::real::Real;
+use super::sums::sum_pack;
 use crate::ensemble::Comparison;
 use crate::plan::lanes::{BLOCK, Block, CHUNK, FULL_DEPTH_MAX, GROUP, LanePlan, Leaves, Line, Pack, Ranks, Shape};
 
@@ -320,33 +321,6 @@ fn evaluate<T: Vector, const LANES: usize>(
     {
         margins[0] = sum;
     }
-}
-
-/// Adds the leaves of a pack's trees to a sum, in tree order.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,popcnt")]
-fn sum_pack<T: Vector>(pack: &Pack, values: &[T], labels: &[u8], mut sum: T) -> T {
-    let labels = &labels[pack.first_tree..][..pack.trees];
-    let mut leaves = values[pack.first_leaf..][..pack.stride * pack.trees].as_ptr();
-    let (eights, others) = labels.as_chunks::<8>();
-    for eight in eights {
-        for &label in eight {
-            // SAFETY: the slice above holds `stride` leaves for each of the pack's trees, `leaves` is at those of one tree, and
-            // a label is less than the stride: a full tree's labels count its leaves and a listed one's its steps.
-            unsafe {
-                sum += *leaves.add(usize::from(label));
-                leaves = leaves.add(pack.stride);
-            }
-        }
-    }
-    for &label in others {
-        // SAFETY: as above.
-        unsafe {
-            sum += *leaves.add(usize::from(label));
-            leaves = leaves.add(pack.stride);
-        }
-    }
-    sum
 }
 
 /// A row's lanes: in registers when an index byte can name them.

@@ -1,13 +1,23 @@
 //! The code that walks trees. One file a kernel, all of one shape: `supports()` says what it takes and why not, and one
 //! function adds a row's leaves to its margins. Every kernel is compared with [`mod@reference`].
 
-#[cfg_attr(not(target_arch = "x86_64"), path = "absent.rs")]
+#[cfg(not(target_arch = "x86_64"))]
+#[doc(hidden)]
+pub mod absent;
+#[cfg(target_arch = "x86_64")]
+pub mod avx2;
+#[cfg(target_arch = "x86_64")]
 pub mod avx512;
 pub mod lanes;
 mod linear;
 pub mod real;
 pub mod reference;
 pub mod scalar;
+#[cfg(target_arch = "x86_64")]
+mod sums;
+
+#[cfg(not(target_arch = "x86_64"))]
+pub use {absent as avx2, absent as avx512};
 
 use std::fmt;
 use std::str::FromStr;
@@ -24,15 +34,18 @@ pub enum KernelChoice {
     Scalar,
     /// 64 trees at once over bytes that hold the ranks of a row's values, with AVX-512 byte permutes.
     Avx512,
+    /// The same over half as many trees at once, with AVX2.
+    Avx2,
 }
 
 impl KernelChoice {
     /// Every choice with its name, as options and errors list them.
-    pub const NAMES: [(&'static str, Self); 4] = [
+    pub const NAMES: [(&'static str, Self); 5] = [
         ("auto", Self::Auto),
         ("reference", Self::Reference),
         ("scalar", Self::Scalar),
         ("avx512", Self::Avx512),
+        ("avx2", Self::Avx2),
     ];
 }
 
@@ -48,7 +61,7 @@ impl fmt::Display for KernelChoice {
 
 /// A name that no kernel has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no kernel is named {name:?}: choose auto, reference, scalar or avx512")]
+#[error("no kernel is named {name:?}: choose auto, reference, scalar, avx512 or avx2")]
 pub struct UnknownKernel {
     /// The name.
     pub name: String,

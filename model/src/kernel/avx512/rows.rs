@@ -13,13 +13,11 @@ use std::arch::x86_64::{
 use super::{GROUPED, LookUp, Vector, bytes_of, label_full, load, load_bytes, rank_row, store};
 use crate::ensemble::Comparison;
 use crate::kernel::lanes::{LaneScratch, add_pack};
+use crate::kernel::sums::{ROWS_A_SUM, sum_rows};
 use crate::plan::lanes::{CHUNK, LanePlan, Leaves, Line, Pack, Shape};
 
 /// Rows whose labels share a step's loads: their lanes fit the registers.
 const ROWS_A_STEP: usize = 4;
-
-/// Rows whose sums are kept at once.
-const ROWS_A_SUM: usize = 8;
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,popcnt")]
 pub(super) fn rows_margins<T: Vector>(
@@ -63,7 +61,7 @@ fn evaluate<T: Vector, const LANES: usize>(
             Leaves::Numbers { values, outputs } if outputs.is_empty() => {
                 let sums = margins.chunks_mut(ROWS_A_SUM);
                 for (scratches, sums) in scratches.chunks(ROWS_A_SUM).zip(sums) {
-                    sum(pack, values, scratches, sums);
+                    sum_rows(pack, values, scratches, sums);
                 }
             }
             Leaves::Numbers { .. } | Leaves::Places { .. } => {
@@ -155,33 +153,4 @@ fn label_listed<const LANES: usize, const ROWS: usize>(
         }
     }
     at
-}
-
-/// Adds the leaves of a pack's trees to the sums of up to eight rows.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,popcnt")]
-fn sum<T: Vector>(pack: &Pack, values: &[T], scratches: &[LaneScratch], sums: &mut [T]) {
-    let trees = pack.first_tree..pack.first_tree + pack.trees;
-    let leaves = values[pack.first_leaf..].chunks_exact(pack.stride);
-    let (Ok(eight), Ok(into)) = (
-        <&[LaneScratch; ROWS_A_SUM]>::try_from(scratches),
-        <&mut [T; ROWS_A_SUM]>::try_from(&mut *sums),
-    ) else {
-        for (scratch, sum) in scratches.iter().zip(sums) {
-            for (leaves, &label) in leaves.clone().zip(&scratch.labels[trees.clone()]) {
-                *sum += leaves[usize::from(label)];
-            }
-        }
-        return;
-    };
-    let labels = eight.each_ref().map(|scratch| &scratch.labels[trees.clone()]);
-    let mut own = *into;
-    for (tree, leaves) in leaves.take(pack.trees).enumerate() {
-        for (sum, labels) in own.iter_mut().zip(&labels) {
-            // SAFETY: every row has a label for each of the pack's trees, and a label is less than the stride, which is how
-            // many leaves there are: a full tree's labels count its leaves and a listed one's its steps.
-            *sum += unsafe { *leaves.get_unchecked(usize::from(*labels.get_unchecked(tree))) };
-        }
-    }
-    *into = own;
 }
