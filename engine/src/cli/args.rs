@@ -28,7 +28,7 @@ const SERVE_EXAMPLES: &str = "Examples:
 
 const SCORE_EXAMPLES: &str = "Examples:
   quintile score leads.csv
-  quintile score --model model.ubj --output prediction rows.csv > predictions.csv
+  quintile score --model model.ubj --output prediction --id lead_id rows.ndjson --out predictions.csv
   head -n 1001 rows.csv | quintile score --model model.ubj --output score -";
 
 const INSPECT_EXAMPLES: &str = "Examples:
@@ -62,11 +62,12 @@ pub(crate) enum Command {
     /// Settings come from a TOML file, QUINTILE_SECTION__KEY variables and flags, each over the one before. All faults are
     /// reported at once.
     Serve(ServeArgs),
-    /// Score the rows of a CSV file
+    /// Score the rows of a file
     ///
     /// Prints CSV: a header line, then one line a row, numbers in their shortest exact form. An empty cell, nan or null is
     /// missing. Columns match by name when the header has all of the model's names, otherwise by position when their number
-    /// fits.
+    /// fits. A line of NDJSON is {"f1":1,"f2":null} or a request as the server takes it; a feature that is not there is
+    /// missing.
     #[command(after_long_help = SCORE_EXAMPLES)]
     Score(ScoreArgs),
     /// Show what a model file holds and how it is evaluated
@@ -91,6 +92,21 @@ pub(crate) struct ScoreArgs {
     /// What to print for each row
     #[arg(long, value_enum, default_value = "margin")]
     pub(crate) output: Output,
+    /// What the rows are; without it the file's name says so (.ndjson, .jsonl, .parquet), and any other is CSV
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(crate) input: Option<Format>,
+    /// What to write; without it the name of --out says so, and otherwise it is CSV
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(crate) to: Option<Format>,
+    /// Where to write the results; without it, to standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// A column of the rows that comes first in the results, as text
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) id: Option<String>,
+    /// Threads that score, 1 to 1024; without it, as many as there are cores
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
     /// Which trees make the prediction: all, or those up to the file's best_iteration
     #[arg(long, value_parser = trees_parser(), default_value = "all")]
     pub(crate) trees: Trees,
@@ -100,6 +116,15 @@ pub(crate) struct ScoreArgs {
     /// The rows, with a header line; - is standard input
     #[arg(value_name = "ROWS.csv")]
     pub(crate) rows: PathBuf,
+}
+
+/// How rows and results are written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// A header line, then a line a row
+    Csv,
+    /// A JSON object a line
+    Ndjson,
 }
 
 /// What `score` prints.

@@ -11,7 +11,7 @@ mod score;
 mod tests;
 
 use std::ffi::OsString;
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal as _, Read, Write};
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -40,6 +40,15 @@ pub(crate) struct Streams<'s> {
     pub(crate) stdin: &'s mut dyn Read,
     pub(crate) stdout: &'s mut dyn Write,
     pub(crate) stderr: &'s mut dyn Write,
+    /// Which of the last two somebody watches.
+    pub(crate) watched: Watched,
+}
+
+/// Which streams are terminals.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Watched {
+    pub(crate) stdout: bool,
+    pub(crate) stderr: bool,
 }
 
 /// All of the `quintile` binary.
@@ -50,6 +59,10 @@ pub fn main() -> ExitCode {
             stdin: &mut io::stdin().lock(),
             stdout: &mut io::stdout(),
             stderr: &mut io::stderr(),
+            watched: Watched {
+                stdout: io::stdout().is_terminal(),
+                stderr: io::stderr().is_terminal(),
+            },
         };
         run(std::env::args_os(), &mut streams)
     });

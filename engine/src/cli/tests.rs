@@ -12,6 +12,7 @@ fn quintile(arguments: &[&str], stdin: &str) -> (Exit, String, String) {
         stdin: &mut stdin.as_bytes(),
         stdout: &mut stdout,
         stderr: &mut stderr,
+        watched: Watched::default(),
     };
     let words = ["quintile"].iter().chain(arguments).map(OsString::from);
     let exit = run(words, &mut streams);
@@ -323,6 +324,7 @@ fn a_reader_that_goes_away_is_no_failure() {
             stdin: &mut rows.as_bytes(),
             stdout: &mut Gone,
             stderr: &mut stderr,
+            watched: Watched::default(),
         };
         let words = ["quintile"].iter().chain(arguments).map(OsString::from);
         assert_eq!(

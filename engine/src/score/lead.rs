@@ -4,6 +4,8 @@
 //! a category's name costs one search among the names of its feature. A number for such a feature is a code and goes to the
 //! trees as it is, as the libraries take it: they have a rule for codes that training never saw.
 
+mod flat;
+
 use arrayvec::ArrayString;
 use quintile_model::Precision;
 use simd_json::{Node, StaticNode};
@@ -60,10 +62,7 @@ impl Lead {
 
     /// Reads a document from its top. What was read before is gone.
     pub(super) fn take(&mut self, served: &Served, document: &Document<'_>) {
-        self.id.clear();
-        self.row.fill(f64::NAN);
-        self.seen.fill(0);
-        self.faults.clear();
+        self.reset();
         let Some(Node::Object { count, .. }) = document.nodes.first() else {
             return self.wrong_type(Place::Body, document, 0);
         };
@@ -89,6 +88,13 @@ impl Lead {
                 self.fault(place, Kind::Missing);
             }
         }
+    }
+
+    fn reset(&mut self) {
+        self.id.clear();
+        self.row.fill(f64::NAN);
+        self.seen.fill(0);
+        self.faults.clear();
     }
 
     fn once(&mut self, seen: &mut bool, place: Place) {
@@ -126,13 +132,19 @@ impl Lead {
                 continue;
             };
             guess = column + 1;
-            let (word, bit) = (column / 64, 1 << (column % 64));
-            if self.seen[word] & bit != 0 {
+            if !self.see(column) {
                 self.fault(Place::Feature(column), Kind::Duplicate);
             }
-            self.seen[word] |= bit;
             self.take_value(served, document, value, column);
         }
+    }
+
+    /// Whether a column is named for the first time.
+    fn see(&mut self, column: usize) -> bool {
+        let (word, bit) = (column / 64, 1 << (column % 64));
+        let is_first = self.seen[word] & bit == 0;
+        self.seen[word] |= bit;
+        is_first
     }
 
     fn take_value(&mut self, served: &Served, document: &Document<'_>, value: usize, column: usize) {

@@ -95,6 +95,28 @@ impl Workspace {
         }
     }
 
+    /// Reads a line of a file, see `Lead::take_line`; answers the id under `key`.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub(crate) fn read_line(
+        &mut self,
+        served: &Served,
+        line: &[u8],
+        key: Option<&str>,
+    ) -> Result<Option<String>, Rejection> {
+        let lead = &mut self.lead;
+        let id = self
+            .parser
+            .parse(line, |document| lead.take_line(served, document, key))
+            .map_err(Rejection::NotJson)?;
+        if self.lead.faults().total() == 0 {
+            Ok(id)
+        } else {
+            Err(Rejection::Invalid)
+        }
+    }
+
     /// Runs the model over the row: the score, or none for a model without bands.
     pub fn score(&mut self, served: &Served) -> Option<u8> {
         served.model.score_row(self.lead.row(), &mut self.scratch)

@@ -4,7 +4,7 @@
 
 use bytes::BufMut;
 
-use super::faults::{Fault, Faults};
+use super::faults::{Fault, Faults, Place};
 use super::scan::JsonFault;
 use super::{Rejection, Timings, Workspace};
 use crate::limits::{LEAD_ID_BYTES_MAX, REQUEST_ID_BYTES_MAX};
@@ -102,6 +102,25 @@ pub fn rejection<B: BufMut>(out: &mut B, served: &Served, workspace: &Workspace,
             );
         }
     }
+}
+
+/// The first fault in a sentence, and how many more there are.
+pub(crate) fn sentence(served: &Served, faults: &Faults) -> String {
+    let mut text = Vec::new();
+    if let Some(fault) = faults.list().first() {
+        if let Place::Feature(column) = fault.place {
+            text.put_slice(b"column ");
+            string(&mut text, served.model.schema().name(column));
+        } else {
+            words::pointer(&mut Escaped(&mut text), served, &fault.place);
+        }
+        text.put_slice(if text.is_empty() { b"the row " } else { b" " });
+        words::message(&mut Escaped(&mut text), served, fault, &mut Hints::default());
+    }
+    if faults.total() > 1 {
+        text.put_slice(format!("; and {} more faults", faults.total() - 1).as_bytes());
+    }
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// Writes the error body of a body that is not JSON, with the offset also as a number.

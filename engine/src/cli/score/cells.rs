@@ -41,24 +41,27 @@ pub(super) fn category(cell: &[u8], categories: &Categories) -> Cell {
     }
 }
 
-/// The header line of the results.
-pub(super) fn header(line: &mut Vec<u8>, output: Output, model: &Model) {
+/// The columns of the results.
+pub(super) fn names(output: Output, model: &Model) -> Vec<String> {
     let (name, count) = match output {
         Output::Margin => ("margin", model.margin_len()),
         Output::Prediction => ("prediction", model.prediction_len()),
         Output::Score => ("score", 1),
     };
-    for index in 0..count {
-        if index > 0 {
-            line.push(b',');
-        }
-        line.extend_from_slice(name.as_bytes());
-        if count > 1 {
-            line.push(b'_');
-            line.extend_from_slice(itoa::Buffer::new().format(index).as_bytes());
-        }
+    match count {
+        1 => vec![name.to_owned()],
+        _ => (0..count).map(|index| format!("{name}_{index}")).collect(),
     }
-    line.push(b'\n');
+}
+
+/// A cell of text, in quotes where it needs them.
+pub(super) fn text(line: &mut Vec<u8>, text: &str) {
+    if !text.contains(['"', ',', '\n', '\r']) {
+        return line.extend_from_slice(text.as_bytes());
+    }
+    line.push(b'"');
+    line.extend_from_slice(text.replace('"', "\"\"").as_bytes());
+    line.push(b'"');
 }
 
 /// Numbers with commas between them, each the shortest decimal that reads back as the same double.

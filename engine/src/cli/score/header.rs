@@ -19,6 +19,8 @@ pub(crate) enum HeaderError {
     Numbers(String),
     #[error("column {name} occurs twice in the header")]
     Twice { name: String },
+    #[error("the rows have no column {name}, which --id names; they have {listed}")]
+    NoId { name: String, listed: String },
     #[error("{cells} columns do not fit the model's {features}: {missing}; {extra}")]
     Misfit {
         cells: usize,
@@ -28,8 +30,55 @@ pub(crate) enum HeaderError {
     },
 }
 
+/// What a row's cells are.
+#[derive(Debug)]
+pub(super) struct Cells {
+    /// The names of all cells.
+    pub(super) names: Vec<String>,
+    /// The model's column of each, none for one that is ignored.
+    pub(super) places: Vec<Option<usize>>,
+    /// The cell that is given back.
+    pub(super) id: Option<usize>,
+    /// What to say about it.
+    pub(super) said: Vec<String>,
+}
+
+impl Cells {
+    /// Matches the cells of a header with the model's columns. An id that is none of them is left out of the matching.
+    pub(super) fn new(names: Vec<String>, schema: &Schema, id: Option<&str>) -> Result<Self, HeaderError> {
+        let id = id.map(|id| id_cell(&names, id)).transpose()?;
+        let aside = id.filter(|&cell| schema.column(&names[cell]).is_none());
+        let mut matched = names.clone();
+        if let Some(cell) = aside {
+            matched.remove(cell);
+        }
+        let (mut places, said) = places(&matched, schema)?;
+        if let Some(cell) = aside {
+            places.insert(cell, None);
+        }
+        Ok(Self {
+            names,
+            places,
+            id,
+            said,
+        })
+    }
+}
+
+fn id_cell(names: &[String], id: &str) -> Result<usize, HeaderError> {
+    let mut cells = names.iter().enumerate().filter(|(_, name)| *name == id);
+    match (cells.next(), cells.next()) {
+        (Some((cell, _)), None) => Ok(cell),
+        (Some(_), Some(_)) => Err(HeaderError::Twice { name: excerpt(id) }),
+        (None, _) => Err(HeaderError::NoId {
+            name: excerpt(id),
+            listed: listed(names.iter().map(String::as_str)),
+        }),
+    }
+}
+
 /// The column of each cell, none for one that is ignored; and what to say about it.
-pub(super) fn places(names: &[String], schema: &Schema) -> Result<(Vec<Option<usize>>, Vec<String>), HeaderError> {
+fn places(names: &[String], schema: &Schema) -> Result<(Vec<Option<usize>>, Vec<String>), HeaderError> {
     let columns: HashMap<&str, usize> = schema.names().zip(0..).collect();
     let exact: Vec<&str> = names.iter().map(String::as_str).collect();
     if let Some(found) = by_name(&exact, &columns)? {

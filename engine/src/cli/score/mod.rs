@@ -1,75 +1,57 @@
-//! `quintile score`: CSV in, CSV out, one line a row, in constant memory.
+//! `quintile score`: rows in, results out in their order, on all cores and in constant memory.
+//!
+//! ```text
+//!   calling thread                worker threads (--threads)              calling thread
+//!   Source ──chunks of rows──▶ Worker: cells → row → Model → Results ──in order──▶ Sink
+//! ```
+//!
+//! The calling thread alone touches files and streams. A chunk is a few hundred kilobytes, and only so many are under way
+//! at once. A fault in row n takes back none of the n − 1 before it and lets none after it out.
 
 mod cells;
+mod error;
 mod header;
+mod lines;
+mod progress;
+mod results;
 mod rows;
+mod source;
+mod table;
 #[cfg(test)]
 mod tests;
+mod workers;
 
-use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
 use std::path::Path;
+use std::thread;
 
-use quintile_model::{Model, Options, Schema};
+use quintile_model::Options;
 
-use super::args::{Output, ScoreArgs};
+use super::args::{Format, Output, ScoreArgs};
 use super::{Exit, Streams, report};
-use crate::config::screen::excerpt;
-use crate::score::categories::Accepted;
 use crate::served::Served;
+pub(crate) use error::ScoreError;
 pub(crate) use header::HeaderError;
-use rows::{Row, Rows};
+use progress::Progress;
+use results::{Sink, Style};
+use source::Source;
 
-/// Bytes gathered before they are written.
-const WRITE_BYTES: usize = 64 << 10;
+/// Where rows come from. Only a file can be read from its end, as Parquet must be.
+pub(super) enum Input<'i> {
+    Stream(Box<dyn Read + 'i>),
+    File(File),
+}
 
-/// Why rows could not be scored.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ScoreError {
-    #[error("read the rows: {0}")]
-    Read(io::Error),
-    #[error(transparent)]
-    Header(#[from] HeaderError),
-    #[error("line {line} is blank, and only the last may be: a row whose values are all missing has commas or nan")]
-    Blank { line: u64 },
-    #[error("row {row} (line {line}) has {cells} cells, but the header has {expected}")]
-    Ragged {
-        row: u64,
-        line: u64,
-        cells: usize,
-        expected: usize,
-    },
-    #[error(
-        "row {row} (line {line}), column {name}: {text} is no number; a missing value is an empty cell, nan or null"
-    )]
-    Cell {
-        row: u64,
-        line: u64,
-        name: String,
-        text: String,
-    },
-    #[error(
-        "row {row} (line {line}), column {name}: {text} is no category of this feature, which has {accepted}, nor a code; a \
-         missing value is an empty cell, nan or null"
-    )]
-    Category {
-        row: u64,
-        line: u64,
-        name: String,
-        text: String,
-        accepted: String,
-    },
-    #[error("line {line} begins a row that does not end: a quote is not closed")]
-    Unclosed { line: u64 },
-    #[error("line {line} begins a row of more than {bytes_max} bytes; is a quote not closed?")]
-    Long { line: u64, bytes_max: usize },
-    #[error(
-        "the model gives no scores: objective {objective} with {predictions} predictions has no natural bands; state edges in \
-         its manifest, or ask for --output prediction"
-    )]
-    NoBands { objective: String, predictions: usize },
-    #[error("write the results: {0}")]
-    Write(io::Error),
+/// What is asked for.
+struct Job<'s> {
+    served: &'s Served,
+    output: Output,
+    input: Format,
+    to: Format,
+    id: Option<&'s str>,
+    threads: usize,
+    progress: bool,
 }
 
 /// Loads the model, opens the rows and scores them.
@@ -85,133 +67,94 @@ pub(crate) fn run(args: &ScoreArgs, streams: &mut Streams<'_>) -> Exit {
     for text in served.model.notes() {
         report::note(text, streams);
     }
-    let result = if args.rows == Path::new("-") {
-        score(
-            &served.model,
-            args.output,
-            &mut *streams.stdin,
-            &mut *streams.stdout,
-            &mut *streams.stderr,
-        )
-    } else {
-        match File::open(&args.rows) {
-            Ok(file) => score(
-                &served.model,
-                args.output,
-                file,
-                &mut *streams.stdout,
-                &mut *streams.stderr,
-            ),
-            Err(error) => Err(ScoreError::Read(error)),
-        }
-    };
-    match result {
+    let mut job = Job::new(&served, args.output);
+    job.input = args.input.or_else(|| format_of(&args.rows)).unwrap_or(Format::Csv);
+    job.to = args
+        .to
+        .or_else(|| format_of(args.out.as_deref()?))
+        .unwrap_or(Format::Csv);
+    job.id = args.id.as_deref();
+    job.threads = args.threads.map_or(job.threads, usize::from);
+    // Where results and progress would meet on one screen, results have it.
+    job.progress = streams.watched.stderr && (args.out.is_some() || !streams.watched.stdout);
+    match run_job(&job, args, streams) {
         Ok(()) => Exit::Success,
         Err(ScoreError::Write(error)) => report::finish(Err(error), streams),
         Err(error) => report::failure(format_args!("{}: {error}", args.rows.display()), streams),
     }
 }
 
-/// Scores all rows. What was scored before a fault is written; notes go to `notes`.
-pub(crate) fn score<R: Read>(
-    model: &Model,
-    output: Output,
-    rows: R,
-    results: impl Write,
-    notes: impl Write,
-) -> Result<(), ScoreError> {
-    let mut results = BufWriter::with_capacity(WRITE_BYTES, results);
-    let scored = score_rows(model, output, rows, &mut results, notes);
-    // A fault in row n does not take back the n − 1 before it.
-    let flushed = results.flush().map_err(ScoreError::Write);
-    scored.and(flushed)
-}
-
-fn score_rows<R: Read>(
-    model: &Model,
-    output: Output,
-    rows: R,
-    results: &mut impl Write,
-    mut notes: impl Write,
-) -> Result<(), ScoreError> {
-    if output == Output::Score && model.bands().is_none() {
-        return Err(ScoreError::NoBands {
-            objective: model.objective().to_owned(),
-            predictions: model.prediction_len(),
-        });
-    }
-    let mut rows = Rows::new(rows);
-    let names = rows.header()?;
-    let (places, said) = header::places(&names, model.schema())?;
-    for text in said {
-        // Standard error may be gone; the results are what counts.
-        let _ = writeln!(notes, "quintile: note: {text}");
-    }
-    let mut line = Vec::new();
-    cells::header(&mut line, output, model);
-    results.write_all(&line).map_err(ScoreError::Write)?;
-    let mut row = vec![f64::NAN; model.schema().len()];
-    let mut scratch = model.scratch();
-    let mut record = csv::ByteRecord::new();
-    while let Some(at) = rows.next(&mut record)? {
-        fill(&mut row, &record, &places, model.schema(), at, &names)?;
-        let band = model.score_row(&row, &mut scratch);
-        line.clear();
-        match output {
-            Output::Margin => cells::numbers(&mut line, scratch.margins()),
-            Output::Prediction => cells::numbers(&mut line, scratch.predictions()),
-            // A model with bands gives one for every row.
-            Output::Score => line.extend(band.map(|band| b'0' + band)),
+fn run_job(job: &Job<'_>, args: &ScoreArgs, streams: &mut Streams<'_>) -> Result<(), ScoreError> {
+    let input = if args.rows == Path::new("-") {
+        Input::Stream(Box::new(&mut *streams.stdin))
+    } else {
+        Input::File(File::open(&args.rows).map_err(ScoreError::Read)?)
+    };
+    match &args.out {
+        Some(out) => {
+            if let (Ok(rows), Ok(results)) = (fs::canonicalize(&args.rows), fs::canonicalize(out))
+                && rows == results
+            {
+                return Err(ScoreError::Same(out.display().to_string()));
+            }
+            let open = || Ok(Box::new(File::create(out)?) as Box<dyn Write>);
+            job.run(input, open, &mut *streams.stderr)
         }
-        line.push(b'\n');
-        results.write_all(&line).map_err(ScoreError::Write)?;
+        None => job.run(input, || Ok(Box::new(&mut *streams.stdout)), &mut *streams.stderr),
     }
-    Ok(())
 }
 
-/// One row of the model from one of the file. `places` has the column of each cell, or none for one that is ignored.
-fn fill(
-    row: &mut [f64],
-    record: &csv::ByteRecord,
-    places: &[Option<usize>],
-    schema: &Schema,
-    Row { row: number, line }: Row,
-    names: &[String],
-) -> Result<(), ScoreError> {
-    if record.len() != places.len() {
-        return Err(ScoreError::Ragged {
-            row: number,
-            line,
-            cells: record.len(),
-            expected: places.len(),
-        });
+fn format_of(file: &Path) -> Option<Format> {
+    let suffix = file.extension()?.to_str()?.to_ascii_lowercase();
+    match suffix.as_str() {
+        "csv" => Some(Format::Csv),
+        "ndjson" | "jsonl" => Some(Format::Ndjson),
+        _ => None,
     }
-    for (index, (cell, place)) in record.iter().zip(places).enumerate() {
-        let Some((column, value)) = place.and_then(|column| Some((column, row.get_mut(column)?))) else {
-            continue;
-        };
-        let name = || excerpt(names.get(index).map_or("", String::as_str));
-        let text = || excerpt(&String::from_utf8_lossy(cell.trim_ascii()));
-        *value = match schema.categories(column) {
-            Some(categories) => match cells::category(cell, categories) {
-                cells::Cell::Value(value) => value,
-                cells::Cell::Unknown => {
-                    return Err(ScoreError::Category {
-                        row: number,
-                        line,
-                        name: name(),
-                        text: text(),
-                        accepted: Accepted(categories).to_string(),
-                    });
-                }
-            },
-            None => cells::value(cell).ok_or_else(|| ScoreError::Cell {
-                row: number,
-                line,
-                name: name(),
-                text: text(),
-            })?,
-        };
+}
+
+impl<'s> Job<'s> {
+    /// CSV to CSV on all cores.
+    fn new(served: &'s Served, output: Output) -> Self {
+        Self {
+            served,
+            output,
+            input: Format::Csv,
+            to: Format::Csv,
+            id: None,
+            threads: thread::available_parallelism().map_or(1, usize::from),
+            progress: false,
+        }
     }
-    Ok(())
+
+    /// Scores all rows. The results are opened when the header fits; notes go to `notes`.
+    fn run<'w>(
+        &self,
+        input: Input<'_>,
+        results: impl FnOnce() -> io::Result<Box<dyn Write + 'w>>,
+        mut notes: impl Write,
+    ) -> Result<(), ScoreError> {
+        let model = &self.served.model;
+        if self.output == Output::Score && model.bands().is_none() {
+            return Err(ScoreError::NoBands {
+                objective: model.objective().to_owned(),
+                predictions: model.prediction_len(),
+            });
+        }
+        let mut source = Source::open(self, input)?;
+        for text in source.said() {
+            // Standard error may be gone; the results are what counts.
+            let _ = writeln!(notes, "quintile: note: {text}");
+        }
+        let style = Style::new(self);
+        let mut sink = Sink::new(results().map_err(ScoreError::Write)?, &style)?;
+        let mut progress = self.progress.then(|| Progress::new(&mut notes));
+        let scored = workers::run(self, &mut source, &style, &mut sink, &mut progress);
+        if let Some(progress) = progress {
+            progress.end();
+        }
+        // A fault in row n does not take back the n − 1 before it.
+        let finished = sink.finish().map_err(ScoreError::Write);
+        scored.and(finished)
+    }
 }

@@ -9,19 +9,11 @@ use std::io::{self, Read};
 
 use csv::{ByteRecord, Reader, ReaderBuilder, Terminator};
 
+use super::source::Row;
 use super::{HeaderError, ScoreError};
 
 /// Bytes of one record. A header of 65,536 names of 1 KiB is the most that a model may need.
-const RECORD_BYTES_MAX: usize = 68 << 20;
-
-/// Where a record is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Row {
-    /// Which row, from 1; the header is 0.
-    pub(super) row: u64,
-    /// The line it begins on, from 1.
-    pub(super) line: u64,
-}
+pub(super) const RECORD_BYTES_MAX: usize = 68 << 20;
 
 /// Records of a CSV text.
 pub(super) struct Rows<R> {

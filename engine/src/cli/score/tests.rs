@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use quintile_model::{KernelChoice, Options, Trees};
 
+use super::rows::Rows;
 use super::*;
+
+mod formats;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -31,8 +34,21 @@ fn demo() -> Served {
     Served::load(None, Options::default(), 0).unwrap()
 }
 
+/// CSV to CSV on two threads.
+fn score(
+    served: &Served,
+    output: Output,
+    rows: impl Read,
+    results: impl Write,
+    notes: impl Write,
+) -> Result<(), ScoreError> {
+    let mut job = Job::new(served, output);
+    job.threads = 2;
+    job.run(Input::Stream(Box::new(rows)), || Ok(Box::new(results)), notes)
+}
+
 /// Results, notes and the outcome.
-fn run(model: &Model, output: Output, rows: &[u8]) -> (String, String, Result<(), ScoreError>) {
+fn run(model: &Served, output: Output, rows: &[u8]) -> (String, String, Result<(), ScoreError>) {
     let (mut results, mut notes) = (Vec::new(), Vec::new());
     let outcome = score(model, output, rows, &mut results, &mut notes);
     (
@@ -42,13 +58,13 @@ fn run(model: &Model, output: Output, rows: &[u8]) -> (String, String, Result<()
     )
 }
 
-fn margins(model: &Model, rows: &str) -> Vec<String> {
+fn margins(model: &Served, rows: &str) -> Vec<String> {
     let (results, _, outcome) = run(model, Output::Margin, rows.as_bytes());
     outcome.unwrap_or_else(|error| panic!("{rows:?}: {error}"));
     results.lines().skip(1).map(str::to_owned).collect()
 }
 
-fn refusal(model: &Model, rows: &str) -> String {
+fn refusal(model: &Served, rows: &str) -> String {
     run(model, Output::Margin, rows.as_bytes())
         .2
         .expect_err(rows)
@@ -87,7 +103,7 @@ fn fixtures_are_answered_as_the_library_does() {
                 .collect::<Vec<_>>()
         };
         for (output, part, tolerance) in [(Output::Margin, 1, 0.0), (Output::Prediction, 2, 2e-7)] {
-            let (results, notes, outcome) = run(&served.model, output, rows.as_bytes());
+            let (results, notes, outcome) = run(&served, output, rows.as_bytes());
             outcome.unwrap();
             assert_eq!(notes, "", "{name}");
             let lines: Vec<_> = results.lines().skip(1).collect();
@@ -117,12 +133,7 @@ fn headers_name_the_outputs() {
     let header = |name: &str, output| {
         let served = served(name);
         let names: Vec<_> = served.model.schema().names().map(|name| format!("{name:?}")).collect();
-        run(
-            &served.model,
-            output,
-            names.join(",").replace("\\\"", "\"\"").as_bytes(),
-        )
-        .0
+        run(&served, output, names.join(",").replace("\\\"", "\"\"").as_bytes()).0
     };
     assert_eq!(
         header("objective-multi-softprob", Output::Margin),
@@ -143,7 +154,7 @@ fn headers_name_the_outputs() {
 
 #[test]
 fn a_model_without_bands_gives_no_scores() {
-    let (results, _, outcome) = run(&served("objective-multi-softprob").model, Output::Score, b"a,b\n");
+    let (results, _, outcome) = run(&served("objective-multi-softprob"), Output::Score, b"a,b\n");
     assert_eq!(results, "");
     let says = outcome.unwrap_err().to_string();
     assert!(
@@ -164,8 +175,8 @@ fn golden_rows_of_the_demo_come_back() {
         expected.extend(list("margin = ["));
     }
     let served = demo();
-    assert_eq!(margins(&served.model, &rows), expected);
-    let (scores, ..) = run(&served.model, Output::Score, rows.as_bytes());
+    assert_eq!(margins(&served, &rows), expected);
+    let (scores, ..) = run(&served, Output::Score, rows.as_bytes());
     assert!(
         scores
             .lines()
@@ -187,7 +198,7 @@ fn names(count: usize) -> String {
 #[test]
 fn columns_match_by_name_in_any_order_and_extra_ones_are_ignored() {
     let served = served("gbtree-base-score"); // age, Total Time Spent, quote " and ü, d
-    let model = &served.model;
+    let model = &served;
     let plain = "age,Total Time Spent,\"quote \"\" and ü\",d\n1,2,3,4\n-1,,0.5,nan\n";
     let expected = margins(model, plain);
     let turned = "d,\"quote \"\" and ü\",age,Total Time Spent\n4,3,1,2\nnan,0.5,-1,null\n";
@@ -205,16 +216,13 @@ fn columns_match_by_name_in_any_order_and_extra_ones_are_ignored() {
         run(model, Output::Margin, spaced.as_bytes()).1.contains("by position"),
         "a quote after a space is text"
     );
-    assert_eq!(
-        margins(&demo().model, &names(50).replace(',', " , ")),
-        Vec::<String>::new()
-    );
+    assert_eq!(margins(&demo(), &names(50).replace(',', " , ")), Vec::<String>::new());
 }
 
 #[test]
 fn columns_match_by_position_when_their_number_fits_and_it_is_said() {
     let served = served("gbtree-base-score");
-    let model = &served.model;
+    let model = &served;
     let expected = margins(model, "age,Total Time Spent,\"quote \"\" and ü\",d\n1,2,3,4\n");
     for (header, says) in [
         (
@@ -242,35 +250,31 @@ fn headers_that_do_not_fit_are_refused_with_what_is_missing_and_extra() {
     let served = served("gbtree-base-score");
     let demo = demo();
     for (model, rows, says) in [
-        (&served.model, "", "there is no header line"),
-        (&served.model, "\n\r\n\n", "there is no header line"),
+        (&served, "", "there is no header line"),
+        (&served, "\n\r\n\n", "there is no header line"),
         (
-            &served.model,
+            &served,
             "age,d\n1,2\n",
             "2 columns do not fit the model's 4: 2 missing (\"Total Time Spent\", \"quote \\\" and ü\"); none not the model's",
         ),
         (
-            &served.model,
+            &served,
             "age,x,y,z,d\n",
             "5 columns do not fit the model's 4: 2 missing",
         ),
+        (&served, "age,x,y,z,d\n", "3 not the model's (\"x\", \"y\", \"z\")"),
         (
-            &served.model,
-            "age,x,y,z,d\n",
-            "3 not the model's (\"x\", \"y\", \"z\")",
-        ),
-        (
-            &served.model,
+            &served,
             "0.5,1,nan,-3\n1,2,3,4\n",
             "the first line holds numbers, not names",
         ),
         (
-            &served.model,
+            &served,
             "age,age,Total Time Spent,\"quote \"\" and ü\",d\n",
             "column \"age\" occurs twice in the header",
         ),
         (
-            &demo.model,
+            &demo,
             "\u{1b}[31m\n",
             "50 missing (\"f1\", \"f2\", \"f3\", \"f4\", \"f5\", \"f6\", \"f7\", \"f8\" and 42 more); 1 not the model's (\"\\u{1b}[31m\")",
         ),
@@ -280,13 +284,13 @@ fn headers_that_do_not_fit_are_refused_with_what_is_missing_and_extra() {
         assert!(error.len() < 1_000);
     }
     let wide = "x".repeat(10_000) + &",y".repeat(100_000);
-    assert!(refusal(&demo.model, &wide).len() < 1_000);
+    assert!(refusal(&demo, &wide).len() < 1_000);
 }
 
 #[test]
 fn headers_may_be_marked_quoted_and_end_as_windows_does() {
     let served = served("gbtree-base-score");
-    let model = &served.model;
+    let model = &served;
     let expected = margins(model, "age,Total Time Spent,\"quote \"\" and ü\",d\n1,2,3,4\n");
     for rows in [
         "\u{feff}age,Total Time Spent,\"quote \"\" and ü\",d\n1,2,3,4\n",
@@ -309,7 +313,7 @@ fn headers_may_be_marked_quoted_and_end_as_windows_does() {
 #[test]
 fn rows_that_do_not_fit_name_their_row_line_and_column() {
     let served = served("gbtree-base-score");
-    let model = &served.model;
+    let model = &served;
     let long = "x".repeat(100);
     for (rows, says) in [
         ("1,2,3\n", "row 1 (line 2) has 3 cells, but the header has 4"),
@@ -381,7 +385,7 @@ fn categories_are_read_by_name() {
         }
         let bits = |line: &String| line.parse::<f64>().unwrap().to_bits();
         assert_eq!(
-            margins(&served.model, &rows).iter().map(bits).collect::<Vec<_>>(),
+            margins(&served, &rows).iter().map(bits).collect::<Vec<_>>(),
             expected,
             "{model}"
         );
@@ -391,7 +395,7 @@ fn categories_are_read_by_name() {
 #[test]
 fn a_column_of_names_takes_codes_and_missing_values_too() {
     let served = named("category-names.ubj");
-    let model = &served.model;
+    let model = &served;
     let row = |place: &str, code: &str| margins(model, &format!("where,number,code\n{place},0.5,{code}\n"));
     // Zurich, a, b b, …; 30, -5, 7, 2: a number that is a name is that category, another one is a code.
     assert_eq!(row("b b", "2"), row("2", "3"));
@@ -413,7 +417,7 @@ fn a_name_that_training_never_saw_is_refused_or_missing_as_the_library_does() {
         (&long, format!("\"{}\"…", &long[..64])),
     ] {
         assert_eq!(
-            refusal(&refuses.model, &format!("where,number,code\na,1,7\n{place},1,7\n")),
+            refusal(&refuses, &format!("where,number,code\na,1,7\n{place},1,7\n")),
             format!(
                 "row 2 (line 3), column \"where\": {shown} is no category of this feature, which has {accepted}, nor a code; \
                  a missing value is an empty cell, nan or null"
@@ -421,14 +425,14 @@ fn a_name_that_training_never_saw_is_refused_or_missing_as_the_library_does() {
         );
     }
     let takes = named("lightgbm-names.txt");
-    let row = |place: &str| margins(&takes.model, &format!("where,number,code\n{place},1,7\n"));
+    let row = |place: &str| margins(&takes, &format!("where,number,code\n{place},1,7\n"));
     assert_eq!(row("zurich"), row(""));
 }
 
 #[test]
 fn rows_before_a_fault_are_answered() {
     let served = served("gbtree-base-score");
-    let (results, _, outcome) = run(&served.model, Output::Margin, b"a,b,c,d\n1,2,3,4\n1,2,3,4\n1,2,3\n");
+    let (results, _, outcome) = run(&served, Output::Margin, b"a,b,c,d\n1,2,3,4\n1,2,3,4\n1,2,3\n");
     assert!(outcome.is_err());
     assert_eq!(results.lines().count(), 3);
 }
@@ -539,7 +543,7 @@ fn a_quote_that_is_never_closed_does_not_swallow_the_machine() {
         left: 200 << 20,
         line: b"1,2,3,4\n",
     });
-    let error = score(&served.model, Output::Margin, rows, io::sink(), io::sink()).unwrap_err();
+    let error = score(&served, Output::Margin, rows, io::sink(), io::sink()).unwrap_err();
     assert!(matches!(error, ScoreError::Long { line: 2, .. }), "{error}");
 }
 
@@ -562,7 +566,7 @@ fn a_reader_that_breaks_and_a_writer_that_is_gone_are_told_apart() {
     }
     let served = served("gbtree-base-score");
     let error = score(
-        &served.model,
+        &served,
         Output::Margin,
         b"a,b,c,d\n".chain(Broken),
         io::sink(),
@@ -570,13 +574,6 @@ fn a_reader_that_breaks_and_a_writer_that_is_gone_are_told_apart() {
     )
     .unwrap_err();
     assert_eq!(error.to_string(), "read the rows: disk on fire");
-    let error = score(
-        &served.model,
-        Output::Margin,
-        &b"a,b,c,d\n1,2,3,4\n"[..],
-        Gone,
-        io::sink(),
-    )
-    .unwrap_err();
+    let error = score(&served, Output::Margin, &b"a,b,c,d\n1,2,3,4\n"[..], Gone, io::sink()).unwrap_err();
     assert!(matches!(error, ScoreError::Write(error) if error.kind() == io::ErrorKind::BrokenPipe));
 }

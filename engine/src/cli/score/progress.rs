@@ -1,0 +1,73 @@
+//! How far it is, for somebody who watches: one line that is written over, twice a second.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+const EVERY: Duration = Duration::from_millis(500);
+
+pub(super) struct Progress<W: Write> {
+    screen: W,
+    began: Instant,
+    said: Instant,
+    rows: u64,
+    is_shown: bool,
+}
+
+impl<W: Write> Progress<W> {
+    pub(super) fn new(screen: W) -> Self {
+        let now = Instant::now();
+        Self {
+            screen,
+            began: now,
+            said: now,
+            rows: 0,
+            is_shown: false,
+        }
+    }
+
+    pub(super) fn add(&mut self, rows: u64) {
+        self.rows += rows;
+        if self.said.elapsed() >= EVERY {
+            self.said = Instant::now();
+            self.is_shown = true;
+            let seconds = self.began.elapsed().as_secs().max(1);
+            // The screen may be gone; the results are what counts.
+            let _ = write!(
+                self.screen,
+                "\r{} rows, {} a second\x1b[K",
+                self.rows,
+                self.rows / seconds
+            );
+            let _ = self.screen.flush();
+        }
+    }
+
+    /// Leaves the line as it was.
+    pub(super) fn end(mut self) {
+        if self.is_shown {
+            let _ = write!(self.screen, "\r\x1b[K");
+            let _ = self.screen.flush();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_speaks_twice_a_second_and_leaves_nothing() {
+        let mut screen = Vec::new();
+        let mut progress = Progress::new(&mut screen);
+        progress.add(10);
+        progress.said = Instant::now()
+            .checked_sub(EVERY)
+            .expect("the machine is up longer than that");
+        progress.add(5);
+        progress.end();
+        assert_eq!(screen, b"\r15 rows, 15 a second\x1b[K\r\x1b[K");
+        let mut screen = Vec::new();
+        Progress::new(&mut screen).end();
+        assert!(screen.is_empty());
+    }
+}

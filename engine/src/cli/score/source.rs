@@ -1,0 +1,76 @@
+//! Rows from a file or stream, a chunk at a time.
+
+use super::header::Cells;
+use super::{Format, Input, Job, ScoreError, lines, table};
+use std::io::Read;
+
+/// Bytes of a chunk, give or take a row: enough that handing it over costs nothing, few enough for a cache.
+pub(super) const CHUNK_BYTES: usize = 256 << 10;
+
+/// Rows of a chunk at most, so that a narrow file also keeps all workers busy.
+pub(super) const CHUNK_ROWS: usize = 4096;
+
+/// Where a row is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Row {
+    /// Which row, from 1; the header is 0.
+    pub(super) row: u64,
+    /// The line it begins on, from 1.
+    pub(super) line: u64,
+}
+
+/// Some rows, not read any further than it takes to tell them apart.
+pub(super) enum Chunk {
+    Cells(table::Chunk),
+    Lines(lines::Chunk),
+}
+
+impl Chunk {
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Cells(chunk) => chunk.bytes(),
+            Self::Lines(chunk) => chunk.bytes(),
+        }
+    }
+}
+
+/// Whatever the rows are in.
+pub(super) enum Source<'i> {
+    Cells(table::Table<Box<dyn Read + 'i>>),
+    Lines(lines::Lines<Box<dyn Read + 'i>>),
+}
+
+impl<'i> Source<'i> {
+    /// Reads the header, where there is one.
+    pub(super) fn open(job: &Job<'_>, input: Input<'i>) -> Result<Self, ScoreError> {
+        let stream = match input {
+            Input::Stream(stream) => stream,
+            Input::File(file) => Box::new(file),
+        };
+        match job.input {
+            Format::Csv => Ok(Self::Cells(table::Table::open(stream, job)?)),
+            Format::Ndjson => Ok(Self::Lines(lines::Lines::new(stream))),
+        }
+    }
+
+    /// What is worth knowing about the header.
+    pub(super) fn said(&self) -> &[String] {
+        self.cells().map_or(&[], |cells| &cells.said)
+    }
+
+    /// What the cells of a row are, where rows have cells.
+    pub(super) fn cells(&self) -> Option<&Cells> {
+        match self {
+            Self::Cells(table) => Some(table.cells()),
+            Self::Lines(_) => None,
+        }
+    }
+
+    /// The next rows. After an error nothing more may be asked for.
+    pub(super) fn next(&mut self) -> Result<Option<Chunk>, ScoreError> {
+        Ok(match self {
+            Self::Cells(table) => table.next()?.map(Chunk::Cells),
+            Self::Lines(lines) => lines.next()?.map(Chunk::Lines),
+        })
+    }
+}

@@ -1,0 +1,168 @@
+//! Chunks to worker threads and their results back in order.
+//!
+//! A chunk travels with the sending end of a channel of its own for one answer; the calling thread keeps the receiving
+//! ends in the order of the rows. What is under way is bounded by number and by bytes, so that neither many threads nor
+//! long rows fill the machine: the calling thread waits for the oldest answer before it reads on.
+
+use std::collections::VecDeque;
+use std::io::Write;
+use std::thread;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use quintile_model::Scratch;
+
+use super::progress::Progress;
+use super::results::{Results, Sink, Style};
+use super::source::{Chunk, Source};
+use super::{Job, ScoreError};
+use crate::score::Workspace;
+
+/// Chunks under way for each thread: one that it works on and one that waits for it.
+const CHUNKS_A_THREAD: usize = 2;
+
+/// Bytes of all chunks under way, beyond the first.
+const BYTES_MAX: usize = 128 << 20;
+
+/// Bytes of a line that its reader expects; a longer one is read too, but allocates.
+const LINE_BYTES: usize = 64 << 10;
+
+/// What became of a chunk: the results up to the fault, if there is one.
+struct Done {
+    results: Results,
+    fault: Option<ScoreError>,
+}
+
+/// Scores all rows of the source.
+pub(super) fn run<W: Write, P: Write>(
+    job: &Job<'_>,
+    source: &mut Source<'_>,
+    style: &Style,
+    sink: &mut Sink<W>,
+    progress: &mut Option<Progress<P>>,
+) -> Result<(), ScoreError> {
+    let under_way_max = job.threads * CHUNKS_A_THREAD;
+    thread::scope(|scope| {
+        let (chunks, taken) = bounded::<(Chunk, Sender<Done>)>(under_way_max);
+        for _ in 0..job.threads {
+            let taken = taken.clone();
+            scope.spawn(move || {
+                let mut worker = Worker::new(job, style);
+                for (chunk, answer) in taken {
+                    // Nobody waits any more after a fault before these rows.
+                    let _ = answer.send(worker.work(&chunk));
+                }
+            });
+        }
+        drop(taken);
+        let mut under_way = UnderWay::default();
+        let mut write = |done: Done| {
+            if let Some(progress) = progress {
+                progress.add(done.results.rows());
+            }
+            sink.write(done.results)?;
+            done.fault.map_or(Ok(()), Err)
+        };
+        let end = loop {
+            let chunk = match source.next() {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => break Ok(()),
+                Err(fault) => break Err(fault),
+            };
+            while under_way.answers.len() >= under_way_max || under_way.bytes + chunk.bytes() > BYTES_MAX {
+                match under_way.oldest() {
+                    Some(done) => write(done)?,
+                    None => break,
+                }
+            }
+            while let Some(done) = under_way.ready() {
+                write(done)?;
+            }
+            let (answer, answered) = bounded(1);
+            under_way.add(chunk.bytes(), answered);
+            if chunks.send((chunk, answer)).is_err() {
+                // No worker is left: they have panicked, and so does the scope.
+                break Ok(());
+            }
+        };
+        while let Some(done) = under_way.oldest() {
+            write(done)?;
+        }
+        end
+    })
+}
+
+/// Chunks that workers have, in the order of their rows.
+#[derive(Default)]
+struct UnderWay {
+    answers: VecDeque<(usize, Receiver<Done>)>,
+    bytes: usize,
+}
+
+impl UnderWay {
+    fn add(&mut self, bytes: usize, answered: Receiver<Done>) {
+        self.bytes += bytes;
+        self.answers.push_back((bytes, answered));
+    }
+
+    /// Waits for the oldest; none when there is none, or its worker panicked.
+    fn oldest(&mut self) -> Option<Done> {
+        let (bytes, answered) = self.answers.pop_front()?;
+        self.bytes -= bytes;
+        answered.recv().ok()
+    }
+
+    /// The oldest, if it is there.
+    fn ready(&mut self) -> Option<Done> {
+        let (bytes, answered) = self.answers.front()?;
+        let done = answered.try_recv().ok()?;
+        self.bytes -= bytes;
+        self.answers.pop_front();
+        Some(done)
+    }
+}
+
+/// A thread's own memory.
+struct Worker<'j> {
+    job: &'j Job<'j>,
+    style: &'j Style,
+    row: Vec<f64>,
+    scratch: Scratch,
+    /// For lines of JSON only.
+    workspace: Option<Workspace>,
+}
+
+impl<'j> Worker<'j> {
+    fn new(job: &'j Job<'j>, style: &'j Style) -> Self {
+        let model = &job.served.model;
+        Self {
+            job,
+            style,
+            row: vec![f64::NAN; model.schema().len()],
+            scratch: model.scratch(),
+            workspace: None,
+        }
+    }
+
+    fn work(&mut self, chunk: &Chunk) -> Done {
+        let (served, style) = (self.job.served, self.style);
+        let (model, scratch) = (&served.model, &mut self.scratch);
+        let mut results = Results::default();
+        let outcome = match chunk {
+            Chunk::Cells(cells) => cells.read(model.schema(), &mut self.row, |row, id| {
+                let band = model.score_row(row, scratch);
+                results.push(style, id, band, scratch.margins(), scratch.predictions());
+            }),
+            Chunk::Lines(lines) => {
+                let workspace = self.workspace.get_or_insert_with(|| Workspace::new(served, LINE_BYTES));
+                lines.read(served, self.job.id, workspace, |workspace, id| {
+                    let band = workspace.score(served);
+                    results.push(style, id, band, workspace.margins(), workspace.predictions());
+                })
+            }
+        };
+        Done {
+            results,
+            fault: outcome.err(),
+        }
+    }
+}
