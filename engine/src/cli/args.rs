@@ -28,7 +28,7 @@ const SERVE_EXAMPLES: &str = "Examples:
 
 const SCORE_EXAMPLES: &str = "Examples:
   quintile score leads.csv
-  quintile score --model model.ubj --output prediction --id lead_id rows.ndjson --out predictions.csv
+  quintile score --model model.ubj --output prediction --id lead_id rows.parquet --out predictions.parquet
   head -n 1001 rows.csv | quintile score --model model.ubj --output score -";
 
 const INSPECT_EXAMPLES: &str = "Examples:
@@ -66,8 +66,8 @@ pub(crate) enum Command {
     ///
     /// Prints CSV: a header line, then one line a row, numbers in their shortest exact form. An empty cell, nan or null is
     /// missing. Columns match by name when the header has all of the model's names, otherwise by position when their number
-    /// fits. A line of NDJSON is {"f1":1,"f2":null} or a request as the server takes it; a feature that is not there is
-    /// missing.
+    /// fits; so do those of Parquet, where null is missing. A line of NDJSON is {"f1":1,"f2":null} or a request as the server
+    /// takes it; a feature that is not there is missing.
     #[command(after_long_help = SCORE_EXAMPLES)]
     Score(ScoreArgs),
     /// Show what a model file holds and how it is evaluated
@@ -125,6 +125,8 @@ pub(crate) enum Format {
     Csv,
     /// A JSON object a line
     Ndjson,
+    /// Columns; a file, not standard input
+    Parquet,
 }
 
 /// What `score` prints.

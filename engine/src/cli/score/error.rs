@@ -55,6 +55,19 @@ pub(crate) enum ScoreError {
     BlankObject { line: u64 },
     #[error("line {line} has more than {bytes_max} bytes")]
     LongLine { line: u64, bytes_max: usize },
+    #[error("read the rows: {0}")]
+    Parquet(String),
+    #[error("Parquet is read from its end, so the rows must be a file")]
+    Stream,
+    #[error("column {name} holds {holds}; it may hold numbers, booleans or the names of a feature's categories")]
+    Column { name: String, holds: String },
+    #[error("row {row}, column {name}: {text} is no category of this feature, which has {accepted}")]
+    Name {
+        row: u64,
+        name: String,
+        text: String,
+        accepted: String,
+    },
     #[error("{0} is both the rows and the results")]
     Same(String),
     #[error("write the results: {0}")]

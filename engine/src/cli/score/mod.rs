@@ -8,6 +8,7 @@
 //! The calling thread alone touches files and streams. A chunk is a few hundred kilobytes, and only so many are under way
 //! at once. A fault in row n takes back none of the n − 1 before it and lets none after it out.
 
+mod batches;
 mod cells;
 mod error;
 mod header;
@@ -15,6 +16,7 @@ mod lines;
 mod progress;
 mod results;
 mod rows;
+mod sink;
 mod source;
 mod table;
 #[cfg(test)]
@@ -34,7 +36,8 @@ use crate::served::Served;
 pub(crate) use error::ScoreError;
 pub(crate) use header::HeaderError;
 use progress::Progress;
-use results::{Sink, Style};
+use results::Style;
+use sink::Sink;
 use source::Source;
 
 /// Where rows come from. Only a file can be read from its end, as Parquet must be.
@@ -109,6 +112,7 @@ fn format_of(file: &Path) -> Option<Format> {
     match suffix.as_str() {
         "csv" => Some(Format::Csv),
         "ndjson" | "jsonl" => Some(Format::Ndjson),
+        "parquet" => Some(Format::Parquet),
         _ => None,
     }
 }

@@ -1,32 +1,26 @@
-//! Results as CSV or NDJSON: workers write them down, the calling thread writes them out.
+//! Results as workers write them down: lines of CSV or NDJSON, or the columns of Parquet.
 
-use std::io::{BufWriter, Write};
-
-use super::{Format, Job, Output, ScoreError, cells};
+use super::{Format, Job, Output, cells};
 use crate::score::render;
-
-/// Bytes gathered before they are written.
-const WRITE_BYTES: usize = 64 << 10;
 
 /// How results look.
 pub(super) struct Style {
-    to: Format,
-    output: Output,
-    id: Option<String>,
+    pub(super) to: Format,
+    pub(super) output: Output,
+    pub(super) id: Option<String>,
     /// The columns behind the id: `margin`, or `margin_0`, `margin_1`, ….
-    names: Vec<String>,
+    pub(super) names: Vec<String>,
 }
 
 /// The results of some rows.
 #[derive(Default)]
 pub(super) struct Results {
     rows: u64,
-    text: Vec<u8>,
-}
-
-/// Where results go.
-pub(super) struct Sink<W: Write> {
-    out: BufWriter<W>,
+    pub(super) text: Vec<u8>,
+    /// Of Parquet only, a row after the other.
+    pub(super) ids: Vec<Option<String>>,
+    pub(super) numbers: Vec<f64>,
+    pub(super) bands: Vec<i8>,
 }
 
 impl Style {
@@ -39,7 +33,7 @@ impl Style {
         }
     }
 
-    fn csv_header(&self) -> Vec<u8> {
+    pub(super) fn csv_header(&self) -> Vec<u8> {
         let mut line = Vec::new();
         if let Some(id) = &self.id {
             cells::text(&mut line, id);
@@ -74,6 +68,14 @@ impl Results {
         match style.to {
             Format::Csv => self.push_csv(style, id, band, numbers),
             Format::Ndjson => self.push_object(style, id, band, numbers),
+            Format::Parquet => {
+                if style.id.is_some() {
+                    self.ids.push(id.map(str::to_owned));
+                }
+                self.numbers.extend_from_slice(numbers);
+                let band = (style.output == Output::Score).then_some(band).flatten();
+                self.bands.extend(band.and_then(|band| i8::try_from(band).ok()));
+            }
         }
     }
 
@@ -119,24 +121,5 @@ impl Results {
             }
         }
         line.extend_from_slice(b"}\n");
-    }
-}
-
-impl<W: Write> Sink<W> {
-    /// Writes the header, where there is one.
-    pub(super) fn new(out: W, style: &Style) -> Result<Self, ScoreError> {
-        let mut out = BufWriter::with_capacity(WRITE_BYTES, out);
-        if style.to == Format::Csv {
-            out.write_all(&style.csv_header()).map_err(ScoreError::Write)?;
-        }
-        Ok(Self { out })
-    }
-
-    pub(super) fn write(&mut self, results: Results) -> Result<(), ScoreError> {
-        self.out.write_all(&results.text).map_err(ScoreError::Write)
-    }
-
-    pub(super) fn finish(mut self) -> std::io::Result<()> {
-        self.out.flush()
     }
 }

@@ -1,7 +1,7 @@
 //! Rows from a file or stream, a chunk at a time.
 
 use super::header::Cells;
-use super::{Format, Input, Job, ScoreError, lines, table};
+use super::{Format, Input, Job, ScoreError, batches, lines, table};
 use std::io::Read;
 
 /// Bytes of a chunk, give or take a row: enough that handing it over costs nothing, few enough for a cache.
@@ -23,6 +23,7 @@ pub(super) struct Row {
 pub(super) enum Chunk {
     Cells(table::Chunk),
     Lines(lines::Chunk),
+    Batch(batches::Chunk),
 }
 
 impl Chunk {
@@ -30,6 +31,7 @@ impl Chunk {
         match self {
             Self::Cells(chunk) => chunk.bytes(),
             Self::Lines(chunk) => chunk.bytes(),
+            Self::Batch(chunk) => chunk.bytes(),
         }
     }
 }
@@ -38,18 +40,21 @@ impl Chunk {
 pub(super) enum Source<'i> {
     Cells(table::Table<Box<dyn Read + 'i>>),
     Lines(lines::Lines<Box<dyn Read + 'i>>),
+    Batches(batches::Batches),
 }
 
 impl<'i> Source<'i> {
     /// Reads the header, where there is one.
     pub(super) fn open(job: &Job<'_>, input: Input<'i>) -> Result<Self, ScoreError> {
-        let stream = match input {
-            Input::Stream(stream) => stream,
-            Input::File(file) => Box::new(file),
+        let stream = match (input, job.input) {
+            (Input::File(file), Format::Parquet) => return Ok(Self::Batches(batches::Batches::open(file, job)?)),
+            (Input::Stream(_), Format::Parquet) => return Err(ScoreError::Stream),
+            (Input::Stream(stream), _) => stream,
+            (Input::File(file), _) => Box::new(file),
         };
         match job.input {
-            Format::Csv => Ok(Self::Cells(table::Table::open(stream, job)?)),
             Format::Ndjson => Ok(Self::Lines(lines::Lines::new(stream))),
+            Format::Csv | Format::Parquet => Ok(Self::Cells(table::Table::open(stream, job)?)),
         }
     }
 
@@ -62,6 +67,7 @@ impl<'i> Source<'i> {
     pub(super) fn cells(&self) -> Option<&Cells> {
         match self {
             Self::Cells(table) => Some(table.cells()),
+            Self::Batches(batches) => Some(batches.cells()),
             Self::Lines(_) => None,
         }
     }
@@ -71,6 +77,7 @@ impl<'i> Source<'i> {
         Ok(match self {
             Self::Cells(table) => table.next()?.map(Chunk::Cells),
             Self::Lines(lines) => lines.next()?.map(Chunk::Lines),
+            Self::Batches(batches) => batches.next()?.map(Chunk::Batch),
         })
     }
 }

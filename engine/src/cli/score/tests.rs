@@ -8,6 +8,7 @@ use super::rows::Rows;
 use super::*;
 
 mod formats;
+mod parquet;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

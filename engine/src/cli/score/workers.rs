@@ -12,7 +12,8 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use quintile_model::Scratch;
 
 use super::progress::Progress;
-use super::results::{Results, Sink, Style};
+use super::results::{Results, Style};
+use super::sink::Sink;
 use super::source::{Chunk, Source};
 use super::{Job, ScoreError};
 use crate::score::Workspace;
@@ -149,6 +150,10 @@ impl<'j> Worker<'j> {
         let mut results = Results::default();
         let outcome = match chunk {
             Chunk::Cells(cells) => cells.read(model.schema(), &mut self.row, |row, id| {
+                let band = model.score_row(row, scratch);
+                results.push(style, id, band, scratch.margins(), scratch.predictions());
+            }),
+            Chunk::Batch(batch) => batch.read(model.schema(), |row, id| {
                 let band = model.score_row(row, scratch);
                 results.push(style, id, band, scratch.margins(), scratch.predictions());
             }),

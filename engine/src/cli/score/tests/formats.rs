@@ -3,13 +3,13 @@
 use super::*;
 
 /// What a job says of a text: results, outcome.
-fn outcome(job: &Job<'_>, text: &[u8]) -> (Vec<u8>, Result<(), ScoreError>) {
+pub(super) fn outcome(job: &Job<'_>, text: &[u8]) -> (Vec<u8>, Result<(), ScoreError>) {
     let mut results = Vec::new();
     let outcome = job.run(Input::Stream(Box::new(text)), || Ok(Box::new(&mut results)), io::sink());
     (results, outcome)
 }
 
-fn results(job: &Job<'_>, text: &[u8]) -> String {
+pub(super) fn results(job: &Job<'_>, text: &[u8]) -> String {
     let (results, outcome) = outcome(job, text);
     outcome.unwrap();
     String::from_utf8(results).unwrap()
@@ -21,7 +21,7 @@ pub(super) fn value(row: usize, column: usize) -> Option<f64> {
     (!mixed.is_multiple_of(11)).then_some((mixed as f64 - 5000.0) / 64.0)
 }
 
-fn csv(rows: usize) -> String {
+pub(super) fn csv(rows: usize) -> String {
     let mut text = format!("id,{}\n", names(50));
     for row in 0..rows {
         let cells = (0..50).map(|column| value(row, column).map_or_else(String::new, |value| value.to_string()));
@@ -46,7 +46,7 @@ fn ndjson(rows: usize) -> String {
     text
 }
 
-const ROWS: usize = 9_000;
+pub(super) const ROWS: usize = 9_000;
 
 #[test]
 fn formats_and_threads_change_no_byte() {

@@ -1,0 +1,117 @@
+//! Where results go: bytes as they are, columns through the Parquet writer.
+
+use std::io::{self, BufWriter, Write};
+use std::sync::Arc;
+
+use ::parquet::arrow::ArrowWriter;
+use ::parquet::basic::{Compression, ZstdLevel};
+use ::parquet::errors::ParquetError;
+use ::parquet::file::properties::WriterProperties;
+use arrow_array::{ArrayRef, Float64Array, Int8Array, RecordBatch, StringArray};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+
+use super::results::{Results, Style};
+use super::{Format, Output, ScoreError};
+
+/// Bytes gathered before they are written.
+const WRITE_BYTES: usize = 64 << 10;
+
+/// Rows of a row group. It is held in memory until it is written.
+const ROW_GROUP_ROWS: usize = 131_072;
+
+/// An open file or stream.
+pub(super) struct Sink<W: Write> {
+    out: BufWriter<W>,
+    columns: Option<Columns>,
+}
+
+/// Parquet under way: encoded into memory and taken from there, because streams are not `Send`.
+struct Columns {
+    writer: ArrowWriter<Vec<u8>>,
+    schema: SchemaRef,
+}
+
+impl<W: Write> Sink<W> {
+    /// Writes the header, where there is one.
+    pub(super) fn new(out: W, style: &Style) -> Result<Self, ScoreError> {
+        let mut out = BufWriter::with_capacity(WRITE_BYTES, out);
+        let columns = match style.to {
+            Format::Csv => {
+                out.write_all(&style.csv_header()).map_err(ScoreError::Write)?;
+                None
+            }
+            Format::Ndjson => None,
+            Format::Parquet => Some(Columns::new(style).map_err(|error| ScoreError::Write(io::Error::other(error)))?),
+        };
+        Ok(Self { out, columns })
+    }
+
+    pub(super) fn write(&mut self, results: Results) -> Result<(), ScoreError> {
+        let encoded = match &mut self.columns {
+            Some(columns) => &columns
+                .encode(results)
+                .map_err(|error| ScoreError::Write(io::Error::other(error)))?,
+            None => &results.text,
+        };
+        self.out.write_all(encoded).map_err(ScoreError::Write)
+    }
+
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        if let Some(columns) = self.columns {
+            self.out
+                .write_all(&columns.writer.into_inner().map_err(io::Error::other)?)?;
+        }
+        self.out.flush()
+    }
+}
+
+impl Columns {
+    fn new(style: &Style) -> Result<Self, ParquetError> {
+        let data_type = match style.output {
+            Output::Score => DataType::Int8,
+            Output::Margin | Output::Prediction => DataType::Float64,
+        };
+        let id = style.id.iter().map(|name| Field::new(name, DataType::Utf8, true));
+        let names = style
+            .names
+            .iter()
+            .map(|name| Field::new(name, data_type.clone(), false));
+        let schema = Arc::new(Schema::new(id.chain(names).collect::<Vec<_>>()));
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(ZstdLevel::default()))
+            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+            // Sums of trees hardly ever repeat.
+            .set_dictionary_enabled(false)
+            .build();
+        let writer = ArrowWriter::try_new(Vec::new(), Arc::clone(&schema), Some(properties))?;
+        Ok(Self { writer, schema })
+    }
+
+    /// The bytes that are ready: whole row groups.
+    fn encode(&mut self, results: Results) -> Result<Vec<u8>, ParquetError> {
+        if results.rows() == 0 {
+            return Ok(Vec::new());
+        }
+        let batch = self.batch(results)?;
+        self.writer.write(&batch)?;
+        self.writer.sync()?;
+        Ok(std::mem::take(self.writer.inner_mut()))
+    }
+
+    fn batch(&self, results: Results) -> Result<RecordBatch, ArrowError> {
+        let mut columns: Vec<ArrayRef> = Vec::new();
+        if !results.ids.is_empty() {
+            columns.push(Arc::new(StringArray::from(results.ids)));
+        }
+        let count = self.schema.fields().len() - columns.len();
+        if results.bands.is_empty() {
+            for column in 0..count {
+                let values = results.numbers.iter().skip(column).step_by(count).copied();
+                columns.push(Arc::new(Float64Array::from_iter_values(values)));
+            }
+        } else {
+            columns.push(Arc::new(Int8Array::from(results.bands)));
+        }
+        RecordBatch::try_new(Arc::clone(&self.schema), columns)
+    }
+}
