@@ -34,7 +34,7 @@ const SCORE_EXAMPLES: &str = "Examples:
 const INSPECT_EXAMPLES: &str = "Examples:
   quintile inspect
   quintile inspect model.ubj --all
-  quintile inspect model.ubj --format json";
+  quintile inspect model.ubj --json";
 
 /// Version, commit and target: what a report of a fault needs.
 pub(super) const VERSION: &str = concat!(
@@ -146,9 +146,8 @@ pub(crate) struct InspectArgs {
     /// The model file; without it the embedded demo
     #[arg(value_name = "FILE")]
     pub(crate) model: Option<PathBuf>,
-    /// How to print it
-    #[arg(long, value_enum, default_value = "text")]
-    pub(crate) format: InspectFormat,
+    #[command(flatten)]
+    pub(crate) print: PrintArgs<true>,
     /// List every feature, however many there are
     #[arg(long)]
     pub(crate) all: bool,
@@ -160,13 +159,52 @@ pub(crate) struct InspectArgs {
     pub(crate) kernel: KernelChoice,
 }
 
-/// How `inspect` prints.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum InspectFormat {
+/// How a command prints its result: one option for all commands that have one. `ROWS` says whether it knows CSV, which
+/// takes a result that is a list.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct PrintArgs<const ROWS: bool> {
+    /// How to print the result
+    #[arg(long, value_name = "FORMAT", value_parser = print_parser(ROWS), default_value = "table")]
+    format: PrintFormat,
+    /// The same as --format json
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+}
+
+impl<const ROWS: bool> PrintArgs<ROWS> {
+    /// What was asked for.
+    pub(crate) fn format(&self) -> PrintFormat {
+        if self.json { PrintFormat::Json } else { self.format }
+    }
+}
+
+/// How a command prints its result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PrintFormat {
     /// For people
-    Text,
-    /// One JSON object, with all features
+    Table,
+    /// One JSON object, with everything
     Json,
+    /// The rows of the result alone: a header line, then a line a row
+    Csv,
+}
+
+const PRINT_FORMATS: [(&str, PrintFormat); 3] = [
+    ("table", PrintFormat::Table),
+    ("json", PrintFormat::Json),
+    ("csv", PrintFormat::Csv),
+];
+
+fn print_parser(rows: bool) -> impl TypedValueParser<Value = PrintFormat> {
+    let known = PRINT_FORMATS
+        .into_iter()
+        .filter(move |(_, format)| rows || *format != PrintFormat::Csv);
+    PossibleValuesParser::new(known.map(|(name, _)| name)).map(|word| {
+        PRINT_FORMATS
+            .into_iter()
+            .find(|(name, _)| *name == word)
+            .map_or(PrintFormat::Table, |(_, format)| format)
+    })
 }
 
 fn trees_parser() -> impl TypedValueParser<Value = Trees> {

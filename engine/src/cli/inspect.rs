@@ -5,9 +5,9 @@ use std::path::Path;
 
 use quintile_model::{FeatureKind, Model, Options, Precision, Unseen};
 
-use super::args::{InspectArgs, InspectFormat};
+use super::args::{InspectArgs, PrintFormat};
+use super::json::{Object, array, quoted};
 use super::{Exit, Streams, report};
-use crate::score::render;
 use crate::served::Served;
 
 /// Features that are listed without `--all`.
@@ -25,9 +25,10 @@ pub(crate) fn run(args: &InspectArgs, streams: &mut Streams<'_>) -> Exit {
     };
     let file = args.model.as_deref().unwrap_or(Path::new("the embedded demo"));
     let file = file.display().to_string();
-    let text = match args.format {
-        InspectFormat::Text => text(&file, &served, args.all),
-        InspectFormat::Json => json(&file, &served),
+    let text = match args.print.format() {
+        PrintFormat::Table => text(&file, &served, args.all),
+        PrintFormat::Json => json(&file, &served),
+        PrintFormat::Csv => csv(&served.model),
     };
     let written = streams
         .stdout
@@ -214,34 +215,24 @@ pub(super) fn json(file: &str, served: &Served) -> String {
     object.finish() + "\n"
 }
 
-/// A JSON object that is being written.
-#[derive(Default)]
-struct Object(String);
-
-impl Object {
-    fn raw(&mut self, name: &str, value: &str) {
-        self.0.push(if self.0.is_empty() { '{' } else { ',' });
-        self.0.push_str(&quoted(name));
-        self.0.push(':');
-        self.0.push_str(value);
+/// A line a feature, for spreadsheets.
+pub(super) fn csv(model: &Model) -> String {
+    let schema = model.schema();
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    // Writing to a Vec cannot fail.
+    let _ = writer.write_record(["column", "name", "kind", "categories", "unseen", "label", "description"]);
+    for column in 0..schema.len() {
+        let categories = schema.categories(column);
+        let _ = writer.write_record([
+            column.to_string().as_str(),
+            schema.name(column),
+            kind(model, column),
+            &categories.map_or_else(String::new, |categories| categories.names().len().to_string()),
+            categories.map_or("", |categories| unseen(categories.unseen())),
+            schema.label(column).unwrap_or_default(),
+            schema.description(column).unwrap_or_default(),
+        ]);
     }
-
-    fn text(&mut self, name: &str, value: Option<&str>) {
-        let value = value.map_or_else(|| "null".into(), quoted);
-        self.raw(name, &value);
-    }
-
-    fn finish(self) -> String {
-        self.0 + "}"
-    }
-}
-
-fn array(values: impl Iterator<Item = String>) -> String {
-    format!("[{}]", values.collect::<Vec<_>>().join(","))
-}
-
-fn quoted(text: &str) -> String {
-    let mut out = Vec::new();
-    render::string(&mut out, text);
-    String::from_utf8_lossy(&out).into_owned()
+    let bytes = writer.into_inner().unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
 }

@@ -4,6 +4,7 @@
 
 mod args;
 mod inspect;
+mod json;
 mod logging;
 mod report;
 mod score;

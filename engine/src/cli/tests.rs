@@ -126,6 +126,8 @@ fn a_wrong_command_line_is_a_usage_error_and_short() {
         &["score", "--trees", "most", "rows.csv"],
         &["score", "--kernel", &long, "rows.csv"],
         &["inspect", "a", "b"],
+        &["inspect", "--format", "xml"],
+        &["inspect", "--json", "--format", "csv"],
         &["serve", "--shards", "0", "--log", "xml"],
     ] {
         let (exit, stdout, stderr) = quintile(arguments, "");
@@ -304,6 +306,22 @@ fn inspect_prints_json_for_scripts() {
         Some("quote \" and ü")
     );
     assert_eq!(object.get("bands").unwrap().as_array().unwrap().len(), 4);
+}
+
+#[test]
+fn json_is_short_for_its_format_and_csv_is_the_features() {
+    let file = fixture("category-names.ubj");
+    let (exit, long, _) = quintile(&["inspect", "--format", "json", &file], "");
+    let (_, short, _) = quintile(&["inspect", "--json", &file], "");
+    assert_eq!((exit, &short), (Exit::Success, &long));
+    let (_, table, _) = quintile(&["inspect", &file], "");
+    assert_eq!(table, quintile(&["inspect", "--format", "table", &file], "").1);
+    let (_, csv, _) = quintile(&["inspect", "--format", "csv", &file], "");
+    assert_eq!(
+        csv,
+        "column,name,kind,categories,unseen,label,description\n\
+         0,where,category,9,refused,,\n1,number,number,,,,\n2,code,category,4,refused,,\n"
+    );
 }
 
 #[test]
