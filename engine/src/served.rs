@@ -7,7 +7,9 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use quintile_model::limits::{MANIFEST_BYTES_MAX, MODEL_BYTES_MAX};
-use quintile_model::{BuildError, FormatError, GoldenFault, Identity, Manifest, ManifestError, Model, Options, load};
+use quintile_model::{
+    BuildError, Ensemble, FormatError, GoldenFault, Identity, Manifest, ManifestError, Model, Options, load,
+};
 
 use crate::score::columns::Columns;
 
@@ -123,6 +125,18 @@ impl Served {
                 Self::build(path, &bytes, manifest, options, generation)
             }
         }
+    }
+
+    /// Reads the model file alone, or the demo's, as its trees are before anything is compiled.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn ensemble(path: Option<&Path>) -> Result<Ensemble, LoadError> {
+        let bytes = path.map(|path| read(path, MODEL_BYTES_MAX)).transpose()?;
+        load(bytes.as_deref().unwrap_or(DEMO_MODEL)).map_err(|source| LoadError::Format {
+            path: path.unwrap_or(Path::new("demo.ubj")).to_path_buf(),
+            source,
+        })
     }
 
     fn build(

@@ -36,6 +36,11 @@ const INSPECT_EXAMPLES: &str = "Examples:
   quintile inspect model.ubj --all
   quintile inspect model.ubj --json";
 
+const TIME_EXAMPLES: &str = "Examples:
+  quintile time
+  quintile time --model model.ubj --rows leads.parquet
+  quintile time --model model.ubj --kernel auto --batch 64 --json";
+
 /// Version, commit and target: what a report of a fault needs.
 pub(super) const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
@@ -75,6 +80,13 @@ pub(crate) enum Command {
     /// Without a model it shows the embedded demo.
     #[command(after_long_help = INSPECT_EXAMPLES)]
     Inspect(InspectArgs),
+    /// Tell what a model costs on this machine, in nanoseconds a row
+    ///
+    /// Times every kernel that takes the model, one row a call and many, interleaved on one CPU, from a row of numbers to its
+    /// prediction and score. Rows come from a file as score reads it; without one they are made from the model's own
+    /// thresholds. Without a model it times the embedded demo.
+    #[command(after_long_help = TIME_EXAMPLES)]
+    Time(TimeArgs),
 }
 
 /// `serve`.
@@ -157,6 +169,34 @@ pub(crate) struct InspectArgs {
     /// The code that evaluates the trees
     #[arg(long, value_parser = kernel_parser(), default_value = "auto")]
     pub(crate) kernel: KernelChoice,
+}
+
+/// `time`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct TimeArgs {
+    /// The model file; without it the embedded demo
+    #[arg(long, value_name = "FILE")]
+    pub(crate) model: Option<PathBuf>,
+    /// Rows to time it with; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rows: Option<PathBuf>,
+    /// What the rows are; without it the file's name says so (.ndjson, .jsonl, .parquet), and any other is CSV
+    #[arg(long, value_enum, value_name = "FORMAT", requires = "rows")]
+    pub(crate) input: Option<Format>,
+    /// Rows of a call that takes many, 2 to 65535
+    #[arg(long, value_name = "N", default_value = "1024", value_parser = clap::value_parser!(u16).range(2..))]
+    pub(crate) batch: u16,
+    /// Seconds after which no more rounds begin, 1 to 600
+    #[arg(long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u16).range(1..=600))]
+    pub(crate) seconds: u16,
+    #[command(flatten)]
+    pub(crate) print: PrintArgs<true>,
+    /// Which trees make the prediction: all, or those up to the file's best_iteration
+    #[arg(long, value_parser = trees_parser(), default_value = "all")]
+    pub(crate) trees: Trees,
+    /// Time this one only; auto is the one that the server takes
+    #[arg(long, value_parser = kernel_parser())]
+    pub(crate) kernel: Option<KernelChoice>,
 }
 
 /// How a command prints its result: one option for all commands that have one. `ROWS` says whether it knows CSV, which

@@ -10,6 +10,7 @@ mod report;
 mod score;
 #[cfg(test)]
 mod tests;
+mod time;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Read, Write};
@@ -84,6 +85,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>, streams: &mut S
         },
         Command::Score(args) => score::run(&args, streams),
         Command::Inspect(args) => inspect::run(&args, streams),
+        Command::Time(args) => time::run(&args, streams),
     }
 }
 

@@ -84,7 +84,7 @@ fn flags_of_serve_reach_the_configuration_as_they_are() {
 
 #[test]
 fn help_is_a_result_and_long_help_has_examples() {
-    for command in [&[][..], &["serve"], &["score"], &["inspect"]] {
+    for command in [&[][..], &["serve"], &["score"], &["inspect"], &["time"]] {
         let help = |flag| quintile(&[command, &[flag]].concat(), "");
         let ((short_exit, short, _), (exit, long, stderr)) = (help("-h"), help("--help"));
         assert_eq!((short_exit, exit, stderr.as_str()), (Exit::Success, Exit::Success, ""));
@@ -126,6 +126,10 @@ fn a_wrong_command_line_is_a_usage_error_and_short() {
         &["score", "--trees", "most", "rows.csv"],
         &["score", "--kernel", &long, "rows.csv"],
         &["inspect", "a", "b"],
+        &["time", "model.ubj"],
+        &["time", "--batch", "1"],
+        &["time", "--input", "csv"],
+        &["time", "--format", "csv", "--json"],
         &["inspect", "--format", "xml"],
         &["inspect", "--json", "--format", "csv"],
         &["serve", "--shards", "0", "--log", "xml"],
@@ -325,6 +329,89 @@ fn json_is_short_for_its_format_and_csv_is_the_features() {
 }
 
 #[test]
+fn time_tells_what_each_kernel_takes_or_why_it_cannot() {
+    let linear = fixture("linear-logistic.json");
+    let (exit, table, stderr) = quintile(&["time", "--model", &linear, "--seconds", "1"], "");
+    assert_eq!((exit, stderr.as_str()), (Exit::Success, ""));
+    for says in [
+        "rows         20000, made from the model's thresholds",
+        "one row a call",
+        "1024 rows a call",
+        "* scalar ",
+        "  avx512     - ",
+    ] {
+        assert!(table.contains(says), "{says}\n{table}");
+    }
+    let (_, csv, _) = quintile(
+        &[
+            "time",
+            "--model",
+            &linear,
+            "--kernel",
+            "auto",
+            "--format",
+            "csv",
+            "--seconds",
+            "1",
+        ],
+        "",
+    );
+    let lines: Vec<_> = csv.lines().collect();
+    assert_eq!(
+        lines[0],
+        "kernel,chosen,rows_a_call,rounds,median_ns,p10_ns,p90_ns,least_ns,bytes"
+    );
+    assert!(
+        lines[1].starts_with("scalar,true,1,") && lines[2].starts_with("scalar,true,1024,"),
+        "{csv}"
+    );
+    assert_eq!(lines.len(), 3);
+}
+
+#[test]
+fn time_takes_rows_as_score_reads_them() {
+    let names = (1..=50)
+        .map(|number| format!("f{number}"))
+        .collect::<Vec<_>>()
+        .join(",");
+    let row = |value: usize| format!("{value}{}\n", ",".repeat(49));
+    let rows = format!("{names}\n{}", (0..30).map(row).collect::<String>());
+    let arguments = [
+        "time",
+        "--rows",
+        "-",
+        "--kernel",
+        "reference",
+        "--json",
+        "--seconds",
+        "1",
+    ];
+    let (exit, json, stderr) = quintile(&arguments, &rows);
+    assert_eq!(exit, Exit::Success, "{stderr}");
+    assert!(stderr.contains("too good: 30 of 1000"), "{stderr}");
+    for says in [
+        r#""file":"the embedded demo","model":"demo 1.0.0","rows":30,"rows_made":false"#,
+        r#""kernels":[{"kernel":"reference","chosen":false,"unsupported":null,"#,
+        r#""single":{"rows_a_call":1,"rounds":"#,
+        r#""batch":{"rows_a_call":30,"rounds":"#,
+    ] {
+        assert!(json.contains(says), "{says}\n{json}");
+    }
+    for (rows, says) in [
+        (format!("{names}\n"), "-: there are no rows to time"),
+        ("a,b\n1,2\n".to_owned(), "-: 2 columns do not fit the model's 50"),
+    ] {
+        let (exit, stdout, stderr) = quintile(&arguments, &rows);
+        assert_eq!((exit, stdout.as_str()), (Exit::Failure, ""));
+        assert!(stderr.starts_with(&format!("quintile: {says}")), "{stderr}");
+    }
+    let lines = "{\"f1\":1}\n".repeat(1_500);
+    let (exit, json, stderr) = quintile(&[&arguments[..], &["--input", "ndjson"]].concat(), &lines);
+    assert_eq!((exit, stderr.as_str()), (Exit::Success, ""));
+    assert!(json.contains(r#""rows":1500,"rows_made":false"#), "{json}");
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_failure() {
     struct Gone;
     impl Write for Gone {
@@ -335,7 +422,8 @@ fn a_reader_that_goes_away_is_no_failure() {
             Ok(())
         }
     }
-    for arguments in [&["inspect"][..], &["--help"], &["score", "-"]] {
+    let time = ["time", "--kernel", "reference", "--seconds", "1"];
+    for arguments in [&["inspect"][..], &["--help"], &["score", "-"], &time] {
         let mut stderr = Vec::new();
         let rows = format!("{}x\n{}\n", ",".repeat(49), ",".repeat(49));
         let mut streams = Streams {

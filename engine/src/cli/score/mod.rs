@@ -11,6 +11,7 @@
 mod batches;
 mod cells;
 mod error;
+mod gather;
 mod header;
 mod lines;
 mod progress;
@@ -34,6 +35,7 @@ use super::args::{Format, Output, ScoreArgs};
 use super::{Exit, Streams, report};
 use crate::served::Served;
 pub(crate) use error::ScoreError;
+pub(crate) use gather::gather;
 pub(crate) use header::HeaderError;
 use progress::Progress;
 use results::Style;
@@ -88,11 +90,7 @@ pub(crate) fn run(args: &ScoreArgs, streams: &mut Streams<'_>) -> Exit {
 }
 
 fn run_job(job: &Job<'_>, args: &ScoreArgs, streams: &mut Streams<'_>) -> Result<(), ScoreError> {
-    let input = if args.rows == Path::new("-") {
-        Input::Stream(Box::new(&mut *streams.stdin))
-    } else {
-        Input::File(File::open(&args.rows).map_err(ScoreError::Read)?)
-    };
+    let input = open(&args.rows, &mut *streams.stdin)?;
     match &args.out {
         Some(out) => {
             if let (Ok(rows), Ok(results)) = (fs::canonicalize(&args.rows), fs::canonicalize(out))
@@ -105,6 +103,15 @@ fn run_job(job: &Job<'_>, args: &ScoreArgs, streams: &mut Streams<'_>) -> Result
         }
         None => job.run(input, || Ok(Box::new(&mut *streams.stdout)), &mut *streams.stderr),
     }
+}
+
+/// Rows from a file, or from standard input for `-`.
+fn open<'i>(rows: &Path, stdin: &'i mut dyn Read) -> Result<Input<'i>, ScoreError> {
+    Ok(if rows == Path::new("-") {
+        Input::Stream(Box::new(stdin))
+    } else {
+        Input::File(File::open(rows).map_err(ScoreError::Read)?)
+    })
 }
 
 fn format_of(file: &Path) -> Option<Format> {

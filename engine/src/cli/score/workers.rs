@@ -25,7 +25,7 @@ const CHUNKS_A_THREAD: usize = 2;
 const BYTES_MAX: usize = 128 << 20;
 
 /// Bytes of a line that its reader expects; a longer one is read too, but allocates.
-const LINE_BYTES: usize = 64 << 10;
+pub(super) const LINE_BYTES: usize = 64 << 10;
 
 /// What became of a chunk: the results up to the fault, if there is one.
 struct Done {
