@@ -139,6 +139,19 @@ impl Served {
         })
     }
 
+    /// The demo under another manifest.
+    #[cfg(test)]
+    pub(crate) fn demo_with(manifest: &str) -> Self {
+        Self::of_bytes(DEMO_MODEL, manifest).expect("a manifest of the demo")
+    }
+
+    /// A model file's bytes under a manifest.
+    #[cfg(test)]
+    pub(crate) fn of_bytes(model: &[u8], manifest: &str) -> Result<Self, LoadError> {
+        let manifest = Some((Path::new("m.toml"), manifest));
+        Self::build(Path::new("m"), model, manifest, Options::default(), 0)
+    }
+
     fn build(
         path: &Path,
         bytes: &[u8],
@@ -372,6 +385,58 @@ mod tests {
             matches!(error, LoadError::Golden { .. }) && error.to_string().contains("golden row 1 (manifest line 1)"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_manifest_that_contradicts_the_model_says_how() {
+        let fixture = |name: &str| {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("../model/tests/fixtures")
+                .join(name);
+            std::fs::read(path).expect("a fixture")
+        };
+        let (names, classes) = (fixture("category-names.json"), fixture("objective-multi-softprob.json"));
+        let squared = fixture("objective-reg-squarederror.json");
+        for (model, text, says) in [
+            (
+                DEMO_MODEL,
+                "[features.F1]\n",
+                "1:11: the model has no feature \"F1\"; did you mean \"f1\"?",
+            ),
+            (
+                DEMO_MODEL,
+                "probability_output = 1",
+                "1:22: probability_output is 1, but the model's predictions are 0 to 0",
+            ),
+            (
+                &squared,
+                "probability_output = 0",
+                "1:22: objective reg:squarederror gives no probabilities",
+            ),
+            (
+                &classes,
+                "edges = [1, 2, 3, 4]",
+                "1:9: edges need a single prediction, but the model gives",
+            ),
+            (
+                &classes,
+                "band_names = [\"a\", \"b\", \"c\", \"d\", \"e\"]",
+                "1:14: band_names need a single prediction",
+            ),
+            (
+                &names,
+                "[features.where]\ntype = \"number\"",
+                "1:11: \"where\" is a category in the model file",
+            ),
+            (
+                &names,
+                "[features.where]\ncategories = [\"x\"]",
+                "2:14: category 0 is \"x\" here and ",
+            ),
+        ] {
+            let error = Served::of_bytes(model, text).expect_err(text).to_string();
+            assert!(error.contains(says), "{text}\n{error}\n{says}");
+        }
     }
 
     #[test]

@@ -114,6 +114,21 @@ fn the_counter_counts() {
 }
 
 #[test]
+fn a_manifests_demands_cost_no_allocation() {
+    let folder = std::env::temp_dir().join(format!("quintile-rules-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let model = folder.join("m.ubj");
+    std::fs::write(&model, include_bytes!("../demo/demo.ubj")).unwrap();
+    let rules: String = (1..=50)
+        .map(|column| format!("[features.f{column}]\nrange = [-1e300, 1e300]\n"))
+        .collect();
+    std::fs::write(folder.join("m.toml"), rules).unwrap();
+    let served = Served::load(Some(&model), Options::default(), 0);
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert_allocates_nothing(&served.unwrap());
+}
+
+#[test]
 fn the_demo_is_scored_without_allocating() {
     assert_allocates_nothing(&Served::load(None, Options::default(), 0).unwrap());
 }

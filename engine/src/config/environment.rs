@@ -2,10 +2,11 @@
 
 use std::ffi::{OsStr, OsString};
 
+use quintile_model::nearest::nearest;
+
 use super::Settings;
 use super::fault::{Fault, Source};
 use super::keys::{KEYS, Key};
-use super::nearest::nearest;
 use super::screen::clip;
 
 /// What all of ours begin with.

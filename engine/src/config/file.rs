@@ -3,13 +3,13 @@
 use std::ops::Range;
 use std::path::Path;
 
+use quintile_model::nearest::nearest;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Settings;
 use super::fault::{Fault, Source};
 use super::keys::{KEYS, sections};
-use super::nearest::nearest;
 use super::screen::excerpt;
 
 /// Bytes of a configuration file. All keys with comments take ten thousand.

@@ -2,7 +2,8 @@
 
 use std::net::Ipv6Addr;
 
-use super::nearest::nearest;
+use quintile_model::nearest::nearest;
+
 use super::screen::excerpt;
 
 /// The form only: whether a host exists and a port is free, binding finds out.

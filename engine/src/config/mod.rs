@@ -13,7 +13,6 @@ mod fault;
 mod file;
 mod forms;
 pub(crate) mod keys;
-mod nearest;
 pub(crate) mod screen;
 #[cfg(test)]
 mod tests;

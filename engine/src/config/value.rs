@@ -5,10 +5,10 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use quintile_model::nearest::nearest;
 use toml::de::DeValue;
 
 use super::Settings;
-use super::nearest::nearest;
 use super::screen::excerpt;
 
 /// Bytes of a text or path. Linux takes paths of 4,096.

@@ -1,6 +1,7 @@
 //! What can be wrong with a request, as values that borrow and allocate nothing. `render` turns them into words.
 
 use arrayvec::{ArrayString, ArrayVec};
+use quintile_model::Violation;
 
 use crate::limits::{ECHO_BYTES_MAX, FAULTS_MAX};
 
@@ -49,9 +50,13 @@ pub enum Kind {
     UnknownCategory,
     /// A number that the model's input type cannot hold.
     OutOfRange,
+    /// A number outside of the range that the manifest states.
+    BeyondLimits,
+    /// A number that is not of the form that the manifest states: not whole, not 0 or 1, or no category's code.
+    WrongForm,
     /// A key that was there before.
     Duplicate,
-    /// A key that is required and not there.
+    /// A key that is required and not there, or a required feature that is null.
     Missing,
     /// A key that means nothing.
     Unknown,
@@ -123,13 +128,27 @@ impl Fault {
         match self.kind {
             Kind::WrongType { .. } => "wrong_type",
             Kind::UnknownCategory => "unknown_category",
-            Kind::OutOfRange => "out_of_range",
+            Kind::OutOfRange | Kind::BeyondLimits => "out_of_range",
+            Kind::WrongForm => "wrong_form",
             Kind::Duplicate => "duplicate_key",
+            Kind::Missing if matches!(self.place, Place::Feature(_)) => "missing_feature",
             Kind::Missing => "missing_field",
             Kind::Unknown if matches!(self.place, Place::UnknownFeature(_)) => "unknown_feature",
             Kind::Unknown => "unknown_field",
             Kind::Empty => "empty",
             Kind::TooLong { .. } => "too_long",
+        }
+    }
+}
+
+impl Kind {
+    /// What a broken rule of the manifest is, for a feature with named categories or one without.
+    pub(crate) fn of(violation: Violation, has_names: bool) -> Self {
+        match violation {
+            Violation::Form if has_names => Self::UnknownCategory,
+            Violation::Required => Self::Missing,
+            Violation::Range => Self::BeyondLimits,
+            Violation::Form => Self::WrongForm,
         }
     }
 }

@@ -7,7 +7,7 @@
 mod flat;
 
 use arrayvec::ArrayString;
-use quintile_model::Precision;
+use quintile_model::{Form, Precision};
 use simd_json::{Node, StaticNode};
 
 use super::faults::{Echo, Fault, Faults, JsonType, Kind, Place};
@@ -137,6 +137,19 @@ impl Lead {
             }
             self.take_value(served, document, value, column);
         }
+        self.require(served);
+    }
+
+    /// Faults for required features that the body does not name.
+    fn require(&mut self, served: &Served) {
+        for (word, &required) in served.model.schema().required().iter().enumerate() {
+            let mut absent = required & !self.seen.get(word).copied().unwrap_or(0);
+            while absent != 0 {
+                let column = word * 64 + absent.trailing_zeros() as usize;
+                self.fault(Place::Feature(column), Kind::Missing);
+                absent &= absent - 1;
+            }
+        }
     }
 
     /// Whether a column is named for the first time.
@@ -155,19 +168,38 @@ impl Lead {
                     if number.abs() >= self.range_end {
                         self.fault(place, Kind::OutOfRange);
                     }
-                    self.row[column] = number;
+                    self.store(served, column, number);
                 }
-                None => self.fault(place, Kind::WrongType { found: JsonType::Bool }),
+                None => match (value, served.model.schema().rule(column).form) {
+                    (StaticNode::Bool(flag), Form::Binary) => self.store(served, column, f64::from(flag)),
+                    _ => self.fault(place, Kind::WrongType { found: JsonType::Bool }),
+                },
             },
             Some(Node::String(text)) if document.is_huge_number(text) => self.fault(place, Kind::OutOfRange),
             Some(Node::String(name)) => match served.model.schema().categories(column) {
                 Some(categories) => match categories.code(name) {
+                    // A name that training never saw is missing for some libraries, and may not be where one is required.
+                    Some(code) if code.is_nan() && served.model.schema().rule(column).required => {
+                        self.fault(place, Kind::UnknownCategory);
+                    }
                     Some(code) => self.row[column] = code,
                     None => self.fault(place, Kind::UnknownCategory),
                 },
                 None => self.wrong_type(place, document, value),
             },
             _ => self.wrong_type(place, document, value),
+        }
+    }
+
+    /// Puts a number into the row, NaN for missing, and holds it to the manifest's rule.
+    fn store(&mut self, served: &Served, column: usize, number: f64) {
+        self.row[column] = number;
+        let schema = served.model.schema();
+        if let Err(violation) = schema.rule(column).check(number) {
+            self.fault(
+                Place::Feature(column),
+                Kind::of(violation, schema.categories(column).is_some()),
+            );
         }
     }
 

@@ -3,7 +3,9 @@
 //! An answer allocates nothing of its own. Numbers are the shortest decimals that read back as the same double.
 
 use bytes::BufMut;
+use quintile_model::{Model, Schema, Violation};
 
+use super::categories::Accepted;
 use super::faults::{Fault, Faults, Place};
 use super::scan::JsonFault;
 use super::{Rejection, Timings, Workspace};
@@ -12,11 +14,13 @@ use crate::served::Served;
 
 mod escape;
 mod hint;
+mod wanted;
 mod words;
 
 use escape::Escaped;
 pub use escape::string;
 use hint::Hints;
+use wanted::{Limits, Wanted};
 
 /// Bytes of a rendered double at most: `-2.2250738585072014e-308`, and a comma.
 const NUMBER_BYTES_MAX: usize = 26;
@@ -32,7 +36,7 @@ pub fn answer_bytes_max(served: &Served) -> usize {
     FRAME
         + ESCAPE_BYTES_MAX * (LEAD_ID_BYTES_MAX + REQUEST_ID_BYTES_MAX)
         + served.identity_json.len()
-        + NUMBER_BYTES_MAX * served.model.prediction_len()
+        + NUMBER_BYTES_MAX * (served.model.prediction_len() + 1)
 }
 
 /// Writes the answer to a scored request.
@@ -51,7 +55,7 @@ pub fn answer<B: BufMut>(
         Some(score) => integer(out, u64::from(score)),
         None => out.put_slice(b"null"),
     }
-    predictions(out, served.model.is_probability(), workspace.predictions());
+    predictions(out, &served.model, workspace.predictions());
     out.put_slice(b",\"model\":");
     out.put_slice(served.identity_json.as_bytes());
     out.put_slice(b",\"request_id\":");
@@ -123,6 +127,18 @@ pub(crate) fn sentence(served: &Served, faults: &Faults) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
+/// How a value breaks the manifest's rule, in words that follow the feature's name.
+pub(crate) fn broken(schema: &Schema, column: usize, violation: Violation) -> String {
+    match violation {
+        Violation::Required => format!("is required: it must be {}", Wanted { schema, column }),
+        Violation::Range => format!("must be {}", Limits { schema, column }),
+        Violation::Form => match schema.categories(column) {
+            Some(categories) => format!("is no category of this feature, which has {}", Accepted(categories)),
+            None => format!("must be {}", Wanted { schema, column }),
+        },
+    }
+}
+
 /// Writes the error body of a body that is not JSON, with the offset also as a number.
 pub fn not_json<B: BufMut>(out: &mut B, fault: &JsonFault) {
     out.put_slice(b"{\"error\":{\"code\":\"not_json\",\"message\":\"");
@@ -141,14 +157,17 @@ pub fn number<B: BufMut>(out: &mut B, number: f64) {
     }
 }
 
-fn predictions<B: BufMut>(out: &mut B, probability: bool, predictions: &[f64]) {
+fn predictions<B: BufMut>(out: &mut B, model: &Model, predictions: &[f64]) {
+    if let Some(&probability) = model.probability_output().and_then(|output| predictions.get(output)) {
+        out.put_slice(b",\"probability\":");
+        number(out, probability);
+        if predictions.len() == 1 {
+            return;
+        }
+    }
     match predictions {
         &[prediction] => {
-            out.put_slice(if probability {
-                b",\"probability\":"
-            } else {
-                b",\"prediction\":"
-            });
+            out.put_slice(b",\"prediction\":");
             number(out, prediction);
         }
         several => {

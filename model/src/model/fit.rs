@@ -1,25 +1,29 @@
 //! What a manifest and options have to say about an ensemble, and whether it is true.
 
+use std::collections::HashMap;
+
 use crate::bands::Bands;
 use crate::ensemble::{Ensemble, Trees};
-use crate::manifest::{Manifest, ManifestFault, Place};
+use crate::manifest::{FeatureNote, Manifest, ManifestFault, Place};
+use crate::nearest::nearest;
 use crate::objective::Objective;
+use crate::schema::{FeatureKind, Schema};
+
+/// Features of a model whose names are still searched for one that was probably meant.
+const FEATURES_COMPARED_MAX: usize = 4_096;
 
 /// What in a manifest contradicts the model, in the order of its lines.
 pub(super) fn misfits(manifest: &Manifest, ensemble: &Ensemble) -> Vec<ManifestFault> {
     let (schema, margins) = (ensemble.schema(), ensemble.base_margins().len());
-    let mut faults = Vec::new();
-    let mut fault = |place: Place, message: String| faults.push(ManifestFault { place, message });
-    let predictions = ensemble.objective().prediction_len(margins);
-    if let (Some((_, place)), true) = (manifest.edges, predictions != 1) {
-        fault(
-            place,
-            format!("edges need a single prediction, but the model gives {predictions}"),
-        );
-    }
+    let mut faults = outputs(manifest, ensemble.objective(), margins);
+    let names: HashMap<&str, usize> = schema.names().zip(0..).collect();
     for note in &manifest.features {
-        if schema.column(&note.name).is_none() {
-            fault(note.place, format!("the model has no feature {:?}", note.name));
+        match names.get(note.name.as_str()) {
+            Some(&column) => faults.extend(categories(note, schema, column)),
+            None => faults.push(ManifestFault {
+                place: note.place,
+                message: no_feature(&note.name, schema),
+            }),
         }
     }
     for golden in &manifest.golden {
@@ -29,18 +33,91 @@ pub(super) fn misfits(manifest: &Manifest, ensemble: &Ensemble) -> Vec<ManifestF
                 golden.features.len(),
                 schema.len()
             );
-            fault(golden.place, message);
+            faults.push(ManifestFault {
+                place: golden.place,
+                message,
+            });
         }
         if golden.margin.len() != margins {
-            fault(
-                golden.place,
-                format!("a golden row has {} margins, the model {margins}", golden.margin.len()),
-            );
+            let message = format!("a golden row has {} margins, the model {margins}", golden.margin.len());
+            faults.push(ManifestFault {
+                place: golden.place,
+                message,
+            });
         }
     }
     faults.sort_by_key(|fault| fault.place);
     faults.truncate(crate::limits::MANIFEST_FAULTS_MAX);
     faults
+}
+
+/// What is said of the predictions.
+fn outputs(manifest: &Manifest, objective: &Objective, margins: usize) -> Vec<ManifestFault> {
+    let predictions = objective.prediction_len(margins);
+    let mut faults = Vec::new();
+    let mut fault = |place: Place, message: String| faults.push(ManifestFault { place, message });
+    if let Some((output, place)) = manifest.probability_output {
+        if output >= predictions {
+            let last = predictions.saturating_sub(1);
+            fault(
+                place,
+                format!("probability_output is {output}, but the model's predictions are 0 to {last}"),
+            );
+        } else if !objective.gives_probabilities() {
+            fault(place, format!("objective {} gives no probabilities", objective.name()));
+        }
+    } else if predictions != 1 {
+        let need = |what: &str| {
+            format!(
+                "{what} need a single prediction, but the model gives {predictions}: say which by probability_output"
+            )
+        };
+        if let Some((_, place)) = manifest.edges {
+            fault(place, need("edges"));
+        }
+        if let Some((_, place)) = manifest.band_names {
+            fault(place, need("band_names"));
+        }
+    }
+    faults
+}
+
+/// What is said of a feature's categories and the model file contradicts.
+fn categories(note: &FeatureNote, schema: &Schema, column: usize) -> Option<ManifestFault> {
+    let fault = |place, message| Some(ManifestFault { place, message });
+    let is_category = note.kind == Some(FeatureKind::Category);
+    if schema.kind(column) == FeatureKind::Category && note.kind.is_some() && !is_category {
+        let message = format!(
+            "{:?} is a category in the model file: its type is \"category\"",
+            note.name
+        );
+        return fault(note.place, message);
+    }
+    let (stated, own) = (note.categories.as_deref()?, schema.categories(column)?.names());
+    if stated == own {
+        return None;
+    }
+    let differs = stated.iter().zip(own).position(|(stated, own)| stated != own);
+    let message = match differs {
+        Some(code) => format!(
+            "category {code} is {:?} here and {:?} in the model file, whose names count",
+            stated[code], own[code]
+        ),
+        None => format!(
+            "{} categories are here, but {} in the model file",
+            stated.len(),
+            own.len()
+        ),
+    };
+    fault(note.categories_place, message)
+}
+
+fn no_feature(name: &str, schema: &Schema) -> String {
+    // Comparing takes a microsecond a name: a list of thousands that is all wrong must not take minutes.
+    let is_short = schema.len() <= FEATURES_COMPARED_MAX;
+    let near = is_short.then(|| nearest(name, schema.names())).flatten();
+    let hint = near.map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
+    format!("the model has no feature {name:?}{hint}")
 }
 
 pub(super) fn tree_note(ensemble: &Ensemble, trees: Trees) -> Option<String> {
@@ -52,6 +129,12 @@ pub(super) fn tree_note(ensemble: &Ensemble, trees: Trees) -> Option<String> {
              Booster.predict does; its scikit-learn wrapper would use the best only"
         )
     })
+}
+
+/// The prediction that is a probability: the one that the manifest names, or the only one.
+pub(super) fn probability(manifest: &Manifest, objective: &Objective, margin_len: usize) -> Option<usize> {
+    let only = super::is_probability(objective, margin_len).then_some(0);
+    manifest.probability_output.map(|(output, _)| output).or(only)
 }
 
 pub(super) fn bands(
@@ -69,7 +152,7 @@ pub(super) fn bands(
     if let Some((bands, _)) = manifest.edges {
         return Some(bands);
     }
-    if super::is_probability(objective, margin_len) {
+    if probability(manifest, objective, margin_len).is_some() {
         return Some(Bands::PROBABILITY);
     }
     notes.push(format!(

@@ -71,6 +71,7 @@ pub struct GoldenFault {
 pub struct Model {
     identity: Identity,
     description: Option<String>,
+    owner: Option<String>,
     schema: Schema,
     objective: Objective,
     precision: Precision,
@@ -80,6 +81,11 @@ pub struct Model {
     node_count: usize,
     file_trees: usize,
     bands: Option<Bands>,
+    band_names: Option<[String; 5]>,
+    /// The prediction that is banded.
+    banded: usize,
+    /// The prediction that is a probability, when one is.
+    probability: Option<usize>,
     notes: Vec<String>,
     golden: Vec<Golden>,
     input: Input,
@@ -110,13 +116,14 @@ impl Model {
         let margin_len = ensemble.base_margins().len();
         let mut notes = ensemble.notes().to_vec();
         notes.extend(fit::tree_note(&ensemble, options.trees));
+        let probability = fit::probability(&manifest, ensemble.objective(), margin_len);
         let bands = fit::bands(&manifest, ensemble.objective(), margin_len, &mut notes);
         let (input, finish) = (ensemble.input(), ensemble.finish().clone());
         let (mut schema, objective) = (ensemble.schema().clone(), ensemble.objective().clone());
         let engine = Engine::new(ensemble, tree_limit, options.kernel)?;
         for note in manifest.features {
             if let Some(column) = schema.column(&note.name) {
-                schema.annotate(column, note.description, note.label);
+                schema.annotate(column, note);
             }
         }
         let name = manifest.name.unwrap_or(identity.name);
@@ -124,6 +131,7 @@ impl Model {
         Ok(Self {
             identity: Identity { name, version },
             description: manifest.description,
+            owner: manifest.owner,
             schema,
             objective,
             precision,
@@ -133,6 +141,9 @@ impl Model {
             node_count,
             file_trees,
             bands,
+            band_names: manifest.band_names.map(|(names, _)| names),
+            banded: probability.unwrap_or(0),
+            probability,
             notes,
             golden: manifest.golden,
             input,
@@ -157,6 +168,12 @@ impl Model {
     #[must_use]
     pub fn description(&self) -> Option<&str> {
         self.description.as_deref()
+    }
+
+    /// Who answers for it, from the manifest.
+    #[must_use]
+    pub fn owner(&self) -> Option<&str> {
+        self.owner.as_deref()
     }
 
     /// The features.
@@ -199,10 +216,30 @@ impl Model {
         is_probability(&self.objective, self.margin_len)
     }
 
+    /// Which prediction is the probability that is banded, from 0: the only one, or the one of several that the manifest
+    /// names. None when there is no probability, or several and none is named.
+    #[must_use]
+    pub fn probability_output(&self) -> Option<usize> {
+        self.probability
+    }
+
     /// How a prediction becomes a score; none when nothing says how.
     #[must_use]
     pub fn bands(&self) -> Option<&Bands> {
         self.bands.as_ref()
+    }
+
+    /// The manifest's names of the bands, lowest first.
+    #[must_use]
+    pub fn band_names(&self) -> Option<&[String; 5]> {
+        self.band_names.as_ref()
+    }
+
+    /// The manifest's golden rows: features in column order, NaN for missing, and the margins stated for them.
+    pub fn golden(&self) -> impl ExactSizeIterator<Item = (&[f64], &[f64])> {
+        self.golden
+            .iter()
+            .map(|row| (row.features.as_slice(), row.margin.as_slice()))
     }
 
     /// What to say when the model is loaded, a sentence each.
@@ -230,7 +267,8 @@ impl Model {
         self.engine
             .evaluate(row, self.input, &self.finish, &self.objective, scratch);
         let bands = self.bands.as_ref()?;
-        scratch.predictions().first().map(|&prediction| bands.score(prediction))
+        let prediction = scratch.predictions().get(self.banded)?;
+        Some(bands.score(*prediction))
     }
 
     /// Scores many rows, one after the other in `rows` with a value for each column, and hands on each one's number and band
@@ -248,11 +286,11 @@ impl Model {
         let rules = (self.input, &self.finish, &self.objective);
         self.engine
             .evaluate_rows((rows, width), rules, scratch, |number, scratch| {
-                let first = scratch.predictions().first();
+                let banded = scratch.predictions().get(self.banded);
                 let band = self
                     .bands
                     .as_ref()
-                    .and_then(|bands| first.map(|&prediction| bands.score(prediction)));
+                    .and_then(|bands| banded.map(|&prediction| bands.score(prediction)));
                 each(number, band, scratch);
             });
     }

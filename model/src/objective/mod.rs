@@ -139,6 +139,13 @@ impl Objective {
         )
     }
 
+    /// Whether its predictions are probabilities, each of its own or of classes that exclude one another.
+    #[must_use]
+    pub fn gives_probabilities(&self) -> bool {
+        let is_of_classes = self.transform.is_joint() && self.transform != Transform::ArgMax;
+        self.is_probability() || is_of_classes
+    }
+
     /// Writes the predictions of one row. `out` has [`Self::prediction_len`] places; what is beyond either end is ignored.
     pub fn predict_f32(&self, margins: &[f32], out: &mut [f64]) {
         self.grouped(margins, out, Transform::apply_f32);

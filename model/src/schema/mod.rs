@@ -3,11 +3,14 @@
 //! Built by the format readers, annotated by the manifest, read by whoever turns a request into a row.
 
 mod categories;
+mod rule;
 
 use std::collections::HashSet;
 
-use crate::limits::{FEATURES_MAX, NAME_BYTES_MAX};
+use crate::limits::{CATEGORY_END, FEATURES_MAX, NAME_BYTES_MAX};
+use crate::manifest::FeatureNote;
 pub use categories::{Categories, Unseen};
+pub use rule::{Form, Rule, Violation};
 
 /// What a feature's values are, as far as the model file says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +26,27 @@ pub enum FeatureKind {
     Category,
 }
 
+impl FeatureKind {
+    /// Every kind with its name, as manifests and schemas write it.
+    pub const NAMES: [(&'static str, Self); 4] = [
+        ("number", Self::Number),
+        ("integer", Self::Integer),
+        ("boolean", Self::Boolean),
+        ("category", Self::Category),
+    ];
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Number => "number",
+            Self::Integer => "integer",
+            Self::Boolean => "boolean",
+            Self::Category => "category",
+        }
+    }
+}
+
 /// One feature.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Feature {
@@ -34,6 +58,10 @@ pub struct Feature {
     pub description: Option<String>,
     /// A name for people, from the manifest.
     pub label: Option<String>,
+    /// What its values are measured in, from the manifest.
+    pub unit: Option<String>,
+    /// What the manifest demands of its values.
+    pub rule: Rule,
     /// The names of its categories, when the file has them.
     pub categories: Option<Categories>,
 }
@@ -42,6 +70,10 @@ pub struct Feature {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Schema {
     features: Vec<Feature>,
+    /// The rules in column order, close together for whoever checks rows; empty when no feature has one.
+    rules: Vec<Rule>,
+    /// Columns that may not be missing, a bit each; empty when there is none.
+    required: Vec<u64>,
 }
 
 /// Why a list of features is no schema.
@@ -109,10 +141,14 @@ impl Schema {
             kind,
             description: None,
             label: None,
+            unit: None,
+            rule: Rule::NONE,
             categories: None,
         };
         Ok(Self {
             features: features.into_iter().map(feature).collect(),
+            rules: Vec::new(),
+            required: Vec::new(),
         })
     }
 
@@ -135,7 +171,7 @@ impl Schema {
     }
 
     /// All names in column order.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    pub fn names(&self) -> impl Iterator<Item = &str> + Clone {
         self.features.iter().map(|feature| feature.name.as_str())
     }
 
@@ -184,10 +220,69 @@ impl Schema {
         }
     }
 
-    pub(crate) fn annotate(&mut self, column: usize, description: Option<String>, label: Option<String>) {
-        if let Some(feature) = self.features.get_mut(column) {
-            feature.description = description;
-            feature.label = label;
+    /// What a column's values are measured in.
+    #[must_use]
+    pub fn unit(&self, column: usize) -> Option<&str> {
+        self.features.get(column)?.unit.as_deref()
+    }
+
+    /// What the manifest demands of a column's values; nothing for one that is out of range.
+    #[must_use]
+    pub fn rule(&self, column: usize) -> &Rule {
+        self.rules.get(column).unwrap_or(&Rule::NONE)
+    }
+
+    /// Whether the manifest demands anything at all.
+    #[must_use]
+    pub fn has_rules(&self) -> bool {
+        !self.rules.is_empty()
+    }
+
+    /// The columns that may not be missing, a bit each: column 0 is the lowest of the first word. Empty when there is none.
+    #[must_use]
+    pub fn required(&self) -> &[u64] {
+        &self.required
+    }
+
+    /// Takes over what a manifest says of a column. Its categories have been compared with the file's.
+    pub(crate) fn annotate(&mut self, column: usize, note: FeatureNote) {
+        let Some(feature) = self.features.get_mut(column) else {
+            return;
+        };
+        if let (None, Some(names)) = (&feature.categories, note.categories) {
+            feature.categories = Categories::new(names, Unseen::Refused);
+        }
+        feature.kind = note.kind.unwrap_or(feature.kind);
+        let end = feature.categories.as_ref().map(|categories| categories.names().len());
+        let (least, greatest) = note.range.unwrap_or((f64::NEG_INFINITY, f64::INFINITY));
+        feature.rule = Rule {
+            least,
+            greatest,
+            form: match note.kind {
+                None | Some(FeatureKind::Number) => Form::Any,
+                Some(FeatureKind::Integer) => Form::Whole,
+                Some(FeatureKind::Boolean) => Form::Binary,
+                Some(FeatureKind::Category) => Form::Code {
+                    end: end.and_then(|end| u32::try_from(end).ok()).unwrap_or(CATEGORY_END),
+                },
+            },
+            required: note.required.unwrap_or(false),
+        };
+        feature.description = note.description;
+        feature.label = note.label;
+        feature.unit = note.unit;
+        self.index_rule(column);
+    }
+
+    fn index_rule(&mut self, column: usize) {
+        let rule = self.features[column].rule;
+        if rule != Rule::NONE {
+            self.rules.resize(self.features.len(), Rule::NONE);
+            self.rules[column] = rule;
+        }
+        if rule.required {
+            self.required.resize(self.features.len().div_ceil(64), 0);
+            self.required[column / 64] |= 1 << (column % 64);
         }
     }
 }

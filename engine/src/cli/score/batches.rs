@@ -21,6 +21,7 @@ use super::source::{CHUNK_BYTES, CHUNK_ROWS};
 use super::{Job, ScoreError};
 use crate::config::screen::excerpt;
 use crate::score::categories::Accepted;
+use crate::score::render;
 
 /// A Parquet file.
 pub(super) struct Batches {
@@ -136,6 +137,31 @@ impl Chunk {
 
     /// A column of all rows, the first of which begins before `rows`.
     fn fill(
+        &self,
+        rows: &mut [f64],
+        array: &ArrayRef,
+        schema: &Schema,
+        (cell, column): (usize, usize),
+    ) -> Result<(), Fault> {
+        let filled = self.fill_unruled(rows, array, schema, (cell, column));
+        if !schema.has_rules() {
+            return filled;
+        }
+        let good = filled.as_ref().map_or_else(|(row, _)| *row, |()| self.batch.num_rows());
+        for (index, &value) in rows.iter().step_by(schema.len()).take(good).enumerate() {
+            if let Err(violation) = schema.rule(column).check(value) {
+                let fault = ScoreError::Rule {
+                    row: self.before + index as u64 + 1,
+                    name: excerpt(&self.cells.names[cell]),
+                    says: render::broken(schema, column, violation),
+                };
+                return Err((index, fault));
+            }
+        }
+        filled
+    }
+
+    fn fill_unruled(
         &self,
         rows: &mut [f64],
         array: &ArrayRef,

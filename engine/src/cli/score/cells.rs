@@ -1,6 +1,6 @@
 //! One cell's text and one number's.
 
-use quintile_model::{Categories, Model};
+use quintile_model::{Categories, Form, Model, Rule};
 
 use crate::cli::args::Output;
 
@@ -12,6 +12,15 @@ pub(super) fn value(cell: &[u8]) -> Option<f64> {
         return Some(f64::NAN);
     }
     std::str::from_utf8(cell).ok()?.parse().ok()
+}
+
+/// The same for a feature that the manifest calls a boolean: `true` and `false` too, as pandas writes them.
+pub(super) fn number(cell: &[u8], rule: &Rule) -> Option<f64> {
+    match (value(cell), rule.form) {
+        (None, Form::Binary) if cell.trim_ascii().eq_ignore_ascii_case(b"true") => Some(1.0),
+        (None, Form::Binary) if cell.trim_ascii().eq_ignore_ascii_case(b"false") => Some(0.0),
+        (value, _) => value,
+    }
 }
 
 /// What a cell of a feature with named categories holds: see [`category`].

@@ -68,6 +68,8 @@ pub(crate) enum ScoreError {
         text: String,
         accepted: String,
     },
+    #[error("row {row}, column {name} {says}")]
+    Rule { row: u64, name: String, says: String },
     #[error("{0} is both the rows and the results")]
     Same(String),
     #[error("write the results: {0}")]

@@ -11,6 +11,7 @@ use super::source::{CHUNK_BYTES, CHUNK_ROWS, Row};
 use super::{Job, ScoreError, cells};
 use crate::config::screen::excerpt;
 use crate::score::categories::Accepted;
+use crate::score::render;
 
 /// A CSV text behind its header.
 pub(super) struct Table<R> {
@@ -148,13 +149,20 @@ impl Chunk {
                         });
                     }
                 },
-                None => cells::value(cell).ok_or_else(|| ScoreError::Cell {
+                None => cells::number(cell, schema.rule(column)).ok_or_else(|| ScoreError::Cell {
                     row: number,
                     line,
                     name: name(),
                     text: text(),
                 })?,
             };
+            if let Err(violation) = schema.rule(column).check(*value) {
+                return Err(ScoreError::Rule {
+                    row: number,
+                    name: name(),
+                    says: render::broken(schema, column, violation),
+                });
+            }
         }
         Ok(())
     }

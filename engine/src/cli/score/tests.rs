@@ -578,3 +578,36 @@ fn a_reader_that_breaks_and_a_writer_that_is_gone_are_told_apart() {
     let error = score(&served, Output::Margin, &b"a,b,c,d\n1,2,3,4\n"[..], Gone, io::sink()).unwrap_err();
     assert!(matches!(error, ScoreError::Write(error) if error.kind() == io::ErrorKind::BrokenPipe));
 }
+
+#[test]
+fn what_the_manifest_demands_is_demanded_of_rows() {
+    let served = Served::demo_with(
+        "[features.f1]\nrange = [0, 5]\nunit = \"visits\"\nrequired = true\n[features.f9]\ntype = \"boolean\"\n",
+    );
+    let names: Vec<_> = served.model.schema().names().collect();
+    let header = names.join(",");
+    let row = |first: &str, ninth: &str| format!("{header}\n{first},,,,,,,,{ninth}{}\n", ",".repeat(41));
+    for (first, ninth, says) in [
+        ("6", "1", "row 1, column \"f1\" must be from 0 to 5 visits"),
+        ("", "1", "row 1, column \"f1\" is required: it must be a number"),
+        ("5", "2", "row 1, column \"f9\" must be true, false, 1, 0, or null"),
+    ] {
+        assert_eq!(refusal(&served, &row(first, ninth)), says);
+    }
+    let line = |first: &str| refusal_of_lines(&served, &format!("{{\"f1\":{first}}}\n"));
+    assert_eq!(line("9"), "row 1 (line 1): column \"f1\" must be from 0 to 5 visits");
+    assert_eq!(
+        line("null"),
+        "row 1 (line 1): column \"f1\" is required: it must be a number"
+    );
+    let same = margins(&served, &row("1", "1"));
+    assert_eq!(margins(&served, &row("1", "True")), same);
+}
+
+fn refusal_of_lines(model: &Served, lines: &str) -> String {
+    let mut job = Job::new(model, Output::Margin);
+    job.input = Format::Ndjson;
+    let rows = Input::Stream(Box::new(lines.as_bytes()));
+    let outcome = job.run(rows, || Ok(Box::new(io::sink())), io::sink());
+    outcome.expect_err(lines).to_string()
+}

@@ -64,6 +64,7 @@ impl Lead {
         if is_foreign && named < self.row.len() {
             self.refuse_foreign(served, document, count, key);
         }
+        self.require(served);
     }
 
     #[cold]

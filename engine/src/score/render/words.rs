@@ -5,6 +5,7 @@ use quintile_model::Precision;
 
 use super::escape::Escaped;
 use super::hint::Hints;
+use super::wanted::{Limits, Wanted};
 use crate::limits::LEAD_ID_BYTES_MAX;
 use crate::score::categories::Accepted;
 use crate::score::faults::{Echo, Fault, Kind, Place};
@@ -37,22 +38,35 @@ fn token<B: BufMut>(out: &mut Escaped<'_, B>, before: &str, name: &str, cut: boo
 }
 
 pub(super) fn message<B: BufMut>(out: &mut Escaped<'_, B>, served: &Served, fault: &Fault, hints: &mut Hints) {
+    let schema = served.model.schema();
     match (fault.kind, fault.place) {
+        (Kind::WrongType { found }, Place::Feature(column)) => {
+            out.put(format_args!(
+                "must be {}, but is {}",
+                Wanted { schema, column },
+                found.phrase()
+            ));
+        }
         (Kind::WrongType { found }, place) => {
-            let accepted = match place {
-                Place::LeadId => "a string",
-                Place::Feature(column) if served.model.schema().categories(column).is_some() => {
-                    "a category, its number, or null"
-                }
-                Place::Feature(_) => "a number or null",
-                _ => "an object",
+            let accepted = if matches!(place, Place::LeadId) {
+                "a string"
+            } else {
+                "an object"
             };
             out.put(format_args!("must be {accepted}, but is {}", found.phrase()));
         }
+        (Kind::WrongForm, Place::Feature(column)) => out.put(format_args!("must be {}", Wanted { schema, column })),
+        (Kind::BeyondLimits, Place::Feature(column)) => {
+            out.put(format_args!("must be {}", Limits { schema, column }));
+        }
+        (Kind::Missing, Place::Feature(column)) => {
+            out.put(format_args!("is required: it must be {}", Wanted { schema, column }));
+        }
+        (Kind::BeyondLimits | Kind::WrongForm, _) => out.put(format_args!("is not accepted")),
         (Kind::UnknownCategory, place) => {
             out.put(format_args!("is no category of this feature"));
             if let Place::Feature(column) = place
-                && let Some(categories) = served.model.schema().categories(column)
+                && let Some(categories) = schema.categories(column)
             {
                 out.put(format_args!(", which has {}", Accepted(categories)));
             }

@@ -88,6 +88,22 @@ fn several_outputs_are_a_list_in_either_precision() {
 }
 
 #[test]
+fn the_output_that_the_manifest_names_is_the_probability() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures/objective-multi-softprob.json");
+    let text = "probability_output = 1\nedges = [0.0001, 0.0002, 0.0003, 0.0004]";
+    let served = Served::of_bytes(&std::fs::read(path).unwrap(), text).unwrap();
+    let (workspace, _) = scored(&served, "a");
+    let value: serde_json::Value = serde_json::from_str(&answer(&served, "a", "r")).unwrap();
+    let expected = workspace.predictions()[1];
+    assert_eq!(value["probability"].as_f64().unwrap().to_bits(), expected.to_bits());
+    assert_eq!(value["score"], served.model.bands().unwrap().score(expected));
+    assert_eq!(
+        value["predictions"].as_array().unwrap().len(),
+        served.model.prediction_len()
+    );
+}
+
+#[test]
 fn the_longest_answer_stays_below_its_bound() {
     let id = "\u{1}".repeat(crate::limits::LEAD_ID_BYTES_MAX);
     let request = "\u{1f}".repeat(crate::limits::REQUEST_ID_BYTES_MAX);

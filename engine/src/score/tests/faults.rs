@@ -238,3 +238,77 @@ fn plain_errors_have_a_code_and_a_message() {
     render::error(&mut out, "busy", None, None);
     assert_eq!(&out[..], br#"{"error":{"code":"busy"}}"#);
 }
+
+#[test]
+fn what_the_manifest_demands_is_demanded() {
+    let served = Served::demo_with(
+        "[features.f1]\nrange = [0, 100]\nunit = \"visits\"\nrequired = true\n[features.f2]\ntype = \"integer\"\n\
+         [features.f9]\ntype = \"boolean\"\n[features.f47]\ncategories = [\"ad\", \"mail\"]\n",
+    );
+    for (features, expected) in [
+        (
+            r#""f1":-1"#,
+            r#"out_of_range /features/f1 must be from 0 to 100 visits"#,
+        ),
+        (
+            r#""f1":100.5"#,
+            "out_of_range /features/f1 must be from 0 to 100 visits",
+        ),
+        (
+            r#""f1":null"#,
+            "missing_feature /features/f1 is required: it must be a number",
+        ),
+        (
+            r#""f2":1"#,
+            "missing_feature /features/f1 is required: it must be a number",
+        ),
+        (
+            r#""f1":"x""#,
+            "wrong_type /features/f1 must be a number, but is a string",
+        ),
+        (
+            r#""f1":1,"f2":1.5"#,
+            "wrong_form /features/f2 must be a whole number or null",
+        ),
+        (
+            r#""f1":1,"f9":2"#,
+            "wrong_form /features/f9 must be true, false, 1, 0, or null",
+        ),
+        (
+            r#""f1":1,"f9":"yes""#,
+            "wrong_type /features/f9 must be true, false, 1, 0, or null, but is a string",
+        ),
+        (
+            r#""f1":1,"f47":"radio""#,
+            r#"unknown_category /features/f47 is no category of this feature, which has 2 categories: \"ad\", \"mail\""#,
+        ),
+        (
+            r#""f1":1,"f47":2"#,
+            r#"unknown_category /features/f47 is no category of this feature, which has 2 categories: \"ad\", \"mail\""#,
+        ),
+    ] {
+        let list = faults(&served, &format!(r#"{{"lead_id":"a","features":{{{features}}}}}"#));
+        let mut words = expected.splitn(3, ' ');
+        let mut word = || words.next().unwrap();
+        let expected = format!(
+            r#"{{"code":"{}","pointer":"{}","message":"{}"}}"#,
+            word(),
+            word(),
+            word()
+        );
+        assert_eq!(list, expected, "{features}");
+    }
+    let mut workspace = Workspace::new(&served, 4096);
+    let body = br#"{"lead_id":"a","features":{"f1":100,"f2":7,"f9":true,"f47":"mail"}}"#;
+    workspace.read(&served, body).unwrap();
+    assert_eq!(
+        [0, 1, 8, 46].map(|column| workspace.row()[column].to_bits()),
+        [100.0f64, 7.0, 1.0, 1.0].map(f64::to_bits)
+    );
+    assert!(workspace.read(&served, br#"{"lead_id":"a","features":[]}"#).is_err());
+    assert_eq!(
+        workspace.faults().total(),
+        1,
+        "required features are no faults of a body without features"
+    );
+}

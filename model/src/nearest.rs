@@ -5,7 +5,11 @@ const UNITS: [&str; 4] = ["_ms", "_seconds", "_bytes", "_max"];
 
 /// The candidate closest to `name`, if one is close: at most a third of its letters differ, or it lacks its unit. Silent
 /// otherwise, because a far-fetched guess misleads more than it helps.
-pub(crate) fn nearest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str> + Clone) -> Option<&'c str> {
+#[must_use]
+pub fn nearest<'c>(
+    name: &str,
+    candidates: impl IntoIterator<Item = &'c str, IntoIter: Clone> + Clone,
+) -> Option<&'c str> {
     let lacks_unit = |candidate: &&str| candidate.strip_prefix(name).is_some_and(|unit| UNITS.contains(&unit));
     if let Some(candidate) = candidates.clone().into_iter().find(lacks_unit) {
         return Some(candidate);

@@ -1,0 +1,177 @@
+//! `<model>.toml`: what a model file does not say about itself.
+//!
+//! ```toml
+//! name = "leads"                      # defaults come from the file's name
+//! version = "2026-11-24"
+//! description = "Will this lead convert within 30 days?"
+//! owner = "lead-scoring@example.com"
+//! edges = [0.1, 0.25, 0.5, 0.75]      # prediction → 1..=5, strictly increasing
+//! band_names = ["cold", "cool", "fair", "warm", "hot"]
+//! probability_output = 1              # of a model of several predictions: the one that is banded, from 0
+//!
+//! [features."Total Time Spent"]       # a feature of the model
+//! description = "Time on the site before the form"
+//! label = "Time on site"
+//! unit = "seconds"
+//! type = "number"                     # number, integer, boolean or category
+//! range = [0, 86400]                  # both included; inf is no limit
+//! required = true                     # may not be missing
+//!
+//! [features.Source]
+//! type = "category"
+//! categories = ["ad", "organic"]      # their codes are 0, 1, …; only where the model file has no names
+//!
+//! [[golden]]                          # checked at load and before a swap, to the last bit
+//! features = [0.5, nan, 3]            # in column order, nan is missing
+//! margin = [-1.2345678]
+//! ```
+//!
+//! Keys that are none of these are faults, and all faults are reported at once with line and column.
+
+mod features;
+mod reader;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use toml::de::DeTable;
+
+use crate::bands::Bands;
+use crate::limits::{MANIFEST_BYTES_MAX, MANIFEST_FAULTS_MAX};
+use crate::schema::FeatureKind;
+use reader::Reader;
+
+/// A place in a manifest: both count from 1, columns in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Place {
+    /// Line.
+    pub line: usize,
+    /// Column.
+    pub column: usize,
+}
+
+/// One fault of a manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManifestFault {
+    /// Where.
+    pub place: Place,
+    /// What is wrong and what is accepted.
+    pub message: String,
+}
+
+impl fmt::Display for ManifestFault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}: {}", self.place.line, self.place.column, self.message)
+    }
+}
+
+/// All faults of a manifest, in the order of its lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManifestError {
+    /// At least one, at most [`MANIFEST_FAULTS_MAX`].
+    pub faults: Vec<ManifestFault>,
+}
+
+impl fmt::Display for ManifestError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, fault) in self.faults.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            write!(formatter, "{separator}{fault}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ManifestError {}
+
+/// What a manifest says of one feature. A manifest that is made from another description of the model has no places in it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct FeatureNote {
+    /// The feature, as trained.
+    pub name: String,
+    /// A sentence about it.
+    pub description: Option<String>,
+    /// A name for people.
+    pub label: Option<String>,
+    /// What its values are measured in.
+    pub unit: Option<String>,
+    /// What its values must be.
+    pub kind: Option<FeatureKind>,
+    /// The least and the greatest value; infinite where there is no limit.
+    pub range: Option<(f64, f64)>,
+    /// Whether it may not be missing.
+    pub required: Option<bool>,
+    /// The names of its categories in the order of their codes.
+    pub categories: Option<Vec<String>>,
+    /// Where its name stands.
+    pub place: Place,
+    /// Where its names of categories stand.
+    pub categories_place: Place,
+}
+
+/// A row with the margins the training library gave for it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Golden {
+    pub(crate) place: Place,
+    pub(crate) features: Vec<f64>,
+    pub(crate) margin: Vec<f64>,
+}
+
+/// A manifest whose own form is right. Whether it fits the model, [`crate::Model::build`] finds out.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Manifest {
+    /// What the model is called.
+    pub name: Option<String>,
+    /// Which one of that name.
+    pub version: Option<String>,
+    /// A sentence about it.
+    pub description: Option<String>,
+    /// Who answers for it.
+    pub owner: Option<String>,
+    /// What is said of features, not of all of them.
+    pub features: Vec<FeatureNote>,
+    pub(crate) edges: Option<(Bands, Place)>,
+    pub(crate) band_names: Option<([String; 5], Place)>,
+    pub(crate) probability_output: Option<(usize, Place)>,
+    pub(crate) golden: Vec<Golden>,
+}
+
+impl Manifest {
+    /// The manifest of a model that has none.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    /// Every fault, with its line and column.
+    pub fn parse(text: &str) -> Result<Self, ManifestError> {
+        let mut reader = Reader::new(text);
+        if text.len() > MANIFEST_BYTES_MAX {
+            reader.fault(
+                0..0,
+                format!("{} bytes are more than the {MANIFEST_BYTES_MAX} accepted", text.len()),
+            );
+            return Err(ManifestError { faults: reader.faults });
+        }
+        let (table, errors) = DeTable::parse_recoverable(text);
+        for error in errors {
+            reader.fault(error.span().unwrap_or(0..0), error.message().to_owned());
+        }
+        // A text that is no TOML recovers into values the author did not write: their faults would mislead.
+        let manifest = if reader.faults.is_empty() {
+            reader.manifest(table.get_ref())
+        } else {
+            Self::default()
+        };
+        if reader.faults.is_empty() {
+            return Ok(manifest);
+        }
+        reader.faults.sort_by_key(|fault| fault.place);
+        reader.faults.truncate(MANIFEST_FAULTS_MAX);
+        Err(ManifestError { faults: reader.faults })
+    }
+}
