@@ -35,9 +35,20 @@ pub const MODEL_BYTES_MAX: usize = 1 << 30;
 /// Levels of nesting of a JSON or UBJSON file. XGBoost's own files use eight; the readers recurse, so this bounds the stack.
 pub const NESTING_MAX: usize = 48;
 
-/// Values of a document that are not packed into typed arrays. A tree takes about 30; each costs 32 bytes and more, so
-/// this bounds what a file of one-byte values can make us allocate to some 300 MB.
+/// Values of a document that are not packed into typed arrays. A tree takes about 30; each costs 32 bytes and more.
 pub const DOCUMENT_VALUES_MAX: usize = 64 * TREES_MAX;
+
+/// The same for a file of so many bytes, so that a small file of one-byte values cannot take many times its size in memory.
+/// Real files have a value every 15 bytes, but for the names and kinds of features.
+#[must_use]
+pub const fn document_values_max(bytes: usize) -> usize {
+    let of_this_size = bytes / 8 + 4 * FEATURES_MAX;
+    if of_this_size < DOCUMENT_VALUES_MAX {
+        of_this_size
+    } else {
+        DOCUMENT_VALUES_MAX
+    }
+}
 
 /// Bytes of a feature's name. Longer ones are no names, and errors repeat them.
 pub const NAME_BYTES_MAX: usize = 1_024;

@@ -3,11 +3,10 @@
 //! Arrays of one kind of number are packed at once: a tree's thresholds are a `Vec<f32>`, not a list of values. What is
 //! not packed is paid for from a [`Budget`], so that a file of tiny values cannot take many times its size in memory.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::FormatError;
-use crate::limits::DOCUMENT_VALUES_MAX;
+use crate::limits::document_values_max;
 
 /// A value of a file. XGBoost's floats are `f32`, because its own readers round them to that at once; the numbers of formats
 /// that keep 64 bits are doubles.
@@ -25,7 +24,36 @@ pub(super) enum Value {
     Floats(Vec<f32>),
     Doubles(Vec<f64>),
     List(Vec<Value>),
-    Object(BTreeMap<String, Value>),
+    Object(Object),
+}
+
+/// An object's fields in the order of their keys. A tree has twenty, and a file may hold a hundred thousand trees: a map
+/// would take ten times their size.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Object {
+    fields: Vec<(Box<str>, Value)>,
+}
+
+impl Object {
+    /// Fields as the file has them, each with the place of its key.
+    ///
+    /// # Errors
+    /// The place of a key that is there twice: its second one.
+    pub(super) fn try_new(mut fields: Vec<(Box<str>, Value)>, places: &[usize]) -> Result<Self, usize> {
+        let mut order: Vec<usize> = (0..fields.len()).collect();
+        order.sort_by(|&a, &b| fields[a].0.cmp(&fields[b].0));
+        if let Some(pair) = order.windows(2).find(|pair| fields[pair[0]].0 == fields[pair[1]].0) {
+            return Err(places.get(pair[1]).copied().unwrap_or_default());
+        }
+        fields.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        fields.shrink_to_fit();
+        Ok(Self { fields })
+    }
+
+    fn get(&self, key: &str) -> Option<&Value> {
+        let place = self.fields.binary_search_by(|(known, _)| (**known).cmp(key)).ok()?;
+        Some(&self.fields[place].1)
+    }
 }
 
 impl Value {
@@ -51,14 +79,15 @@ impl Value {
 /// How many unpacked values a document may still hold.
 #[derive(Debug)]
 pub(super) struct Budget {
+    all: usize,
     left: usize,
 }
 
 impl Budget {
-    pub(super) fn new() -> Self {
-        Self {
-            left: DOCUMENT_VALUES_MAX,
-        }
+    /// For a file of so many bytes.
+    pub(super) fn new(bytes: usize) -> Self {
+        let all = document_values_max(bytes);
+        Self { all, left: all }
     }
 
     /// Pays for values.
@@ -66,8 +95,9 @@ impl Budget {
         match self.left.checked_sub(count) {
             Some(left) => self.left = left,
             None => {
+                let all = self.all;
                 return Err(format!(
-                    "the file holds more than the {DOCUMENT_VALUES_MAX} values accepted"
+                    "the file holds more than the {all} values accepted in one of its size"
                 ));
             }
         }
@@ -147,7 +177,15 @@ impl ArrayBuilder {
         Ok(())
     }
 
-    pub(super) fn finish(self) -> Value {
+    pub(super) fn finish(mut self) -> Value {
+        match &mut self.array {
+            Value::Ints(ints) => ints.shrink_to_fit(),
+            Value::Floats(floats) => floats.shrink_to_fit(),
+            Value::Doubles(doubles) => doubles.shrink_to_fit(),
+            Value::Bools(bools) => bools.shrink_to_fit(),
+            Value::List(list) => list.shrink_to_fit(),
+            _ => {}
+        }
         self.array
     }
 }
@@ -215,7 +253,7 @@ impl<'a> Cursor<'a> {
         self.fault(format!("{accepted} is accepted, not {}", self.value.kind()))
     }
 
-    fn object(&self) -> Result<&'a BTreeMap<String, Value>, FormatError> {
+    fn object(&self) -> Result<&'a Object, FormatError> {
         match self.value {
             Value::Object(object) => Ok(object),
             _ => Err(self.wrong_kind("an object")),
@@ -324,7 +362,7 @@ impl<'a> Cursor<'a> {
     pub(super) fn is_empty(&self) -> bool {
         match self.value {
             Value::List(list) => list.is_empty(),
-            Value::Object(object) => object.is_empty(),
+            Value::Object(object) => object.fields.is_empty(),
             _ => false,
         }
     }

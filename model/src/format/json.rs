@@ -4,10 +4,8 @@
 //! Stricter than the library where a damaged file would pass: nothing may follow the document, keys do not repeat,
 //! integers fit 64 bits, nesting is bounded.
 
-use std::collections::BTreeMap;
-
 use super::FormatError;
-use super::document::{ArrayBuilder, Budget, Value};
+use super::document::{ArrayBuilder, Budget, Object, Value};
 use crate::limits::NESTING_MAX;
 
 /// Reads a whole document whose numbers are `f32`.
@@ -26,7 +24,7 @@ fn document(bytes: &[u8], is_double: bool) -> Result<Value, FormatError> {
         is_double,
         at: 0,
         depth: 0,
-        budget: Budget::new(),
+        budget: Budget::new(bytes.len()),
     };
     let value = reader.value()?;
     reader.skip_space();
@@ -118,15 +116,15 @@ impl<'b> Reader<'b> {
     }
 
     fn object(&mut self) -> Result<Value, FormatError> {
-        let mut object = BTreeMap::new();
+        let (mut fields, mut places) = (Vec::new(), Vec::new());
         self.skip_space();
         if self.peek() == Some(b'}') {
             self.at += 1;
-            return Ok(Value::Object(object));
+            return Ok(Value::Object(Object::default()));
         }
         loop {
             self.skip_space();
-            let key_at = self.at;
+            places.push(self.at);
             if self.peek() != Some(b'"') {
                 return Err(self.unexpected("a key"));
             }
@@ -134,10 +132,7 @@ impl<'b> Reader<'b> {
             self.expect(b':')?;
             let value = self.value()?;
             self.budget.take(1).map_err(|message| self.fault(message))?;
-            if object.insert(key, value).is_some() {
-                self.at = key_at;
-                return Err(self.fault("the object has this key twice"));
-            }
+            fields.push((key.into_boxed_str(), value));
             self.skip_space();
             match self.peek() {
                 Some(b',') => self.at += 1,
@@ -145,6 +140,10 @@ impl<'b> Reader<'b> {
                 _ => return Err(self.unexpected("',' or '}'")),
             }
         }
+        let object = Object::try_new(fields, &places).map_err(|place| {
+            self.at = place;
+            self.fault("the object has this key twice")
+        })?;
         self.at += 1;
         Ok(Value::Object(object))
     }

@@ -4,10 +4,8 @@
 //! A claimed length reserves nothing: a typed array must fit the bytes that are left, and every element of a counted one
 //! takes at least one of them.
 
-use std::collections::BTreeMap;
-
 use super::FormatError;
-use super::document::{ArrayBuilder, Budget, Value};
+use super::document::{ArrayBuilder, Budget, Object, Value};
 use crate::limits::NESTING_MAX;
 
 /// Reads a whole document.
@@ -16,7 +14,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Value, FormatError> {
         bytes,
         at: 0,
         depth: 0,
-        budget: Budget::new(),
+        budget: Budget::new(bytes.len()),
     };
     let value = reader.value()?;
     if reader.at < bytes.len() {
@@ -134,17 +132,18 @@ impl<'b> Reader<'b> {
     }
 
     fn object(&mut self) -> Result<Value, FormatError> {
-        let mut object = BTreeMap::new();
+        let (mut fields, mut places) = (Vec::new(), Vec::new());
         while self.peek() != Some(b'}') {
-            let at = self.at;
+            places.push(self.at);
             let key = self.string()?;
             let value = self.value()?;
             self.budget.take(1).map_err(|message| self.fault(message))?;
-            if object.insert(key, value).is_some() {
-                self.at = at;
-                return Err(self.fault("the object has this key twice"));
-            }
+            fields.push((key.into_boxed_str(), value));
         }
+        let object = Object::try_new(fields, &places).map_err(|place| {
+            self.at = place;
+            self.fault("the object has this key twice")
+        })?;
         self.at += 1;
         Ok(Value::Object(object))
     }
@@ -226,10 +225,12 @@ mod tests {
 
     #[test]
     fn reads_what_xgboost_writes() {
-        let mut object = BTreeMap::new();
-        object.insert("a".to_owned(), Value::Floats(vec![0.5]));
-        object.insert("b".to_owned(), Value::Ints(vec![-2, 3]));
-        object.insert("c".to_owned(), Value::Bytes(vec![1, 0]));
+        let fields = vec![
+            ("a".into(), Value::Floats(vec![0.5])),
+            ("b".into(), Value::Ints(vec![-2, 3])),
+            ("c".into(), Value::Bytes(vec![1, 0])),
+        ];
+        let object = Object::try_new(fields, &[0, 0, 0]).unwrap();
         let bytes = b"{L\0\0\0\0\0\0\0\x01a[$d#L\0\0\0\0\0\0\0\x01\x3f\0\0\0\
             i\x01b[#i\x02i\xfei\x03i\x01c[$U#i\x02\x01\0}";
         assert_eq!(parse(bytes), Ok(Value::Object(object)));

@@ -23,9 +23,9 @@ pub(super) fn read(root: &Cursor<'_>, floats: &Floats, bytes: usize) -> Result<(
     let mut forest = Forest {
         floats,
         outputs: None,
-        // A leaf has a value and a weight of two bytes each at least: what is denser was not written by CatBoost, and its
-        // two nodes a value would take many times the file's size.
-        leaves_left: bytes / 4 + (1 << DEPTH_MAX),
+        // Leaves beside each other that differ take eight bytes and more with their weights: what is denser was not written
+        // by CatBoost, and its two nodes a value would take many times the file's size.
+        leaves_left: bytes / 8 + (1 << DEPTH_MAX),
         trees: Vec::new(),
     };
     for element in elements {
@@ -75,17 +75,33 @@ impl Forest<'_> {
         if outputs == 0 || outputs * leaves != values.len() {
             return Err(values_field.fault(format!("{} values for {leaves} leaves", values.len())));
         }
-        for (level, split) in splits.iter().rev().enumerate() {
-            let first = (1usize << level) - 1;
-            for place in first..2 * first + 1 {
-                let left = 2 * place + 1;
-                self.push(number(split, left, left + 1));
-            }
+        if let Some(tree) = self.trees.last_mut() {
+            tree.nodes.reserve_exact(2 * leaves.min(1 << 8));
         }
-        for leaf in values.chunks_exact(outputs) {
-            self.leaf(&values_field, leaf)?;
-        }
+        self.level(&values_field, &splits, &values, outputs)?;
         Ok(())
+    }
+
+    /// What hangs below the last of these splits, as a leaf when all its leaves are the same: most of a deep tree's are zero.
+    fn level(
+        &mut self,
+        field: &Cursor<'_>,
+        splits: &[Split],
+        values: &[f64],
+        outputs: usize,
+    ) -> Result<usize, FormatError> {
+        let (first, others) = values.split_at(outputs);
+        let is_same = |leaf: &[f64]| leaf.iter().zip(first).all(|(a, b)| a.to_bits() == b.to_bits());
+        let split = splits.split_last();
+        let Some((split, above)) = split.filter(|_| !others.chunks_exact(outputs).all(is_same)) else {
+            return self.leaf(field, first);
+        };
+        let place = self.push(number(split, 0, 0));
+        let (low, high) = values.split_at(values.len() / 2);
+        let left = self.level(field, above, low, outputs)?;
+        let right = self.level(field, above, high, outputs)?;
+        self.set(place, number(split, left, right));
+        Ok(place)
     }
 
     /// A node and what hangs below it. Returns its number. The document's nesting bounds the recursion.
@@ -100,10 +116,14 @@ impl Forest<'_> {
         let place = self.push(number(&split, 0, 0));
         let left = self.nested(&node.field("left")?, depth + 1)?;
         let right = self.nested(&node.field("right")?, depth + 1)?;
-        if let Some(slot) = self.trees.last_mut().and_then(|tree| tree.nodes.get_mut(place)) {
-            *slot = number(&split, left, right);
-        }
+        self.set(place, number(&split, left, right));
         Ok(place)
+    }
+
+    fn set(&mut self, place: usize, node: Node) {
+        if let Some(slot) = self.trees.last_mut().and_then(|tree| tree.nodes.get_mut(place)) {
+            *slot = node;
+        }
     }
 
     fn split(&self, split: &Cursor<'_>) -> Result<Split, FormatError> {

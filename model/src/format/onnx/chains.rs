@@ -21,6 +21,13 @@ pub(super) struct Chains {
 
 impl Chains {
     pub(super) fn find(columns: &Columns<'_>) -> Self {
+        let count = columns.nodes.len();
+        if !(0..count).any(|index| columns.is_equality(index)) {
+            return Self {
+                by_head: HashMap::new(),
+                is_absorbed: vec![false; count],
+            };
+        }
         let index_of: HashMap<(i64, i64), usize> = (0..columns.nodes.len())
             .map(|index| ((columns.trees[index], columns.nodes[index]), index))
             .collect();

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::super::FormatError;
 use super::super::document::shortened;
 use super::protobuf::{Field, Message, floats, ints, raw_doubles};
+use crate::limits::OUTPUTS_MAX;
 
 /// An attribute's values; a single one is a list of one.
 #[derive(Default)]
@@ -41,6 +42,18 @@ const DOUBLE: u64 = 11;
 const ADVICE: &str =
     "accepted is a tree ensemble with renaming and casting around it, as skl2onnx and onnxmltools write it";
 
+/// Messages of one kind, nodes of a graph, and names and attributes of a node. What converters write has a handful of each;
+/// a file of empty ones would take many times its size.
+const MESSAGES_MAX: usize = 65_536;
+const NODES_MAX: usize = 64;
+const NAMES_MAX: usize = 1_024;
+const ATTRIBUTES_MAX: usize = 64;
+
+/// Strings of an attribute in a file of so many bytes: a node's mode takes six bytes and stands for a node of fifteen.
+const fn texts_max(bytes: usize) -> usize {
+    bytes / 6 + OUTPUTS_MAX
+}
+
 /// Reads a model's graph.
 pub(super) fn read(bytes: &[u8]) -> Result<Graph<'_>, FormatError> {
     let model = Message::new(bytes);
@@ -49,15 +62,20 @@ pub(super) fn read(bytes: &[u8]) -> Result<Graph<'_>, FormatError> {
         return Err(model.fault(format!("{} graphs: one is accepted", graph.len())));
     };
     check_version(model)?;
-    let nodes = submessages(*graph, 1)?
-        .into_iter()
-        .map(node)
-        .collect::<Result<Vec<_>, _>>()?;
+    let nodes = submessages(*graph, 1)?;
+    if nodes.len() > NODES_MAX {
+        return Err(graph.fault(format!(
+            "{} nodes are more than the {NODES_MAX} accepted: {ADVICE}",
+            nodes.len()
+        )));
+    }
+    let texts_max = texts_max(bytes.len());
     let ones = constant_ones(*graph)?;
     let mut trees = None;
     let mut tree_outputs: Vec<&str> = Vec::new();
     let (mut has_exp, mut has_cast) = (false, false);
-    for node in nodes {
+    for message in nodes {
+        let node = node(message, texts_max)?;
         match node.operator {
             "TreeEnsembleClassifier" | "TreeEnsembleRegressor" if trees.is_none() => {
                 tree_outputs.clone_from(&node.outputs);
@@ -138,11 +156,19 @@ fn submessages<'b>(message: Message<'b>, number: u64) -> Result<Vec<Message<'b>>
             (at, Field::Bytes(inner)) if at == number => found.push(inner),
             _ => {}
         }
+        at_most(found.len(), MESSAGES_MAX, "messages of one kind", message)?;
     }
     Ok(found)
 }
 
-fn node(message: Message<'_>) -> Result<Node<'_>, FormatError> {
+fn at_most(count: usize, most: usize, what: &str, message: Message<'_>) -> Result<(), FormatError> {
+    match count > most {
+        true => Err(message.fault(format!("more {what} than the {most} accepted"))),
+        false => Ok(()),
+    }
+}
+
+fn node(message: Message<'_>, texts_max: usize) -> Result<Node<'_>, FormatError> {
     let mut node = Node {
         operator: "",
         inputs: Vec::new(),
@@ -156,18 +182,25 @@ fn node(message: Message<'_>) -> Result<Node<'_>, FormatError> {
             (2, Field::Bytes(output)) => node.outputs.push(output.text()?),
             (4, Field::Bytes(operator)) => node.operator = operator.text()?,
             (5, Field::Bytes(inner)) => {
-                let (name, attribute) = attribute(inner)?;
+                let (name, attribute) = attribute(inner, texts_max)?;
                 if node.attributes.insert(name, attribute).is_some() {
                     return Err(inner.fault(format!("the attribute {:?} is there twice", shortened(name))));
                 }
             }
             _ => {}
         }
+        at_most(
+            node.inputs.len() + node.outputs.len(),
+            NAMES_MAX,
+            "inputs and outputs",
+            message,
+        )?;
+        at_most(node.attributes.len(), ATTRIBUTES_MAX, "attributes", message)?;
     }
     Ok(node)
 }
 
-fn attribute(message: Message<'_>) -> Result<(&str, Attribute<'_>), FormatError> {
+fn attribute(message: Message<'_>, texts_max: usize) -> Result<(&str, Attribute<'_>), FormatError> {
     let mut name = "";
     let mut attribute = Attribute::default();
     for field in message.fields() {
@@ -179,21 +212,23 @@ fn attribute(message: Message<'_>) -> Result<(&str, Attribute<'_>), FormatError>
             (5, Field::Bytes(inner)) => tensor(inner, &mut attribute)?,
             _ => {}
         }
+        at_most(attribute.texts.len(), texts_max, "strings", message)?;
     }
     Ok((name, attribute))
 }
 
 /// A `TensorProto` of floats or doubles.
 fn tensor(message: Message<'_>, attribute: &mut Attribute<'_>) -> Result<(), FormatError> {
-    let fields = message.fields().collect::<Result<Vec<_>, _>>()?;
-    attribute.is_double = fields.iter().any(|field| matches!(field, (2, Field::Varint(DOUBLE))));
-    for (number, field) in fields {
-        match (number, field) {
+    for field in message.fields() {
+        attribute.is_double |= matches!(field?, (2, Field::Varint(DOUBLE)));
+    }
+    for field in message.fields() {
+        match field? {
             (4, field) => floats(field, &mut attribute.floats)?,
-            (10, Field::Fixed64(_)) => floats(field, &mut attribute.floats)?,
+            (10, field @ Field::Fixed64(_)) => floats(field, &mut attribute.floats)?,
             (10, Field::Bytes(packed)) => raw_doubles(packed, &mut attribute.floats)?,
             (9, Field::Bytes(packed)) if attribute.is_double => raw_doubles(packed, &mut attribute.floats)?,
-            (9, Field::Bytes(_)) => floats(field, &mut attribute.floats)?,
+            (9, field @ Field::Bytes(_)) => floats(field, &mut attribute.floats)?,
             _ => {}
         }
     }

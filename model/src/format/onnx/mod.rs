@@ -85,7 +85,7 @@ pub(super) fn ensemble(bytes: &[u8]) -> Result<Ensemble, FormatError> {
         return Err(attributes.fault("n_targets", message));
     }
     let objective = objective(&attributes, is_classifier, is_binary, graph.has_exp, &weights)?;
-    let forest = tree::read(&attributes, weights, outputs, is_binary, precision)?;
+    let forest = tree::read(&attributes, weights, outputs, is_binary, (precision, bytes.len()))?;
     let columns = graph.columns.unwrap_or(forest.features);
     if columns > FEATURES_MAX {
         return Err(attributes.fault(

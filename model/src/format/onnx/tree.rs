@@ -1,16 +1,18 @@
 //! The parallel arrays of `nodes_*` into trees.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::super::FormatError;
 use super::super::document::shortened;
 use super::Attributes;
 use super::chains::{Chain, Chains};
 use crate::ensemble::{Comparison, Node, Precision, Tree};
-use crate::limits::{CATEGORY_END, LEAF_VALUES_MAX, TREES_MAX};
+use crate::limits::{CATEGORY_END, TREES_MAX};
 
-/// Values that leaves of several outputs may be widened to: 128 MB.
-const WIDENED_MAX: usize = LEAF_VALUES_MAX / 4;
+/// Values that leaves may be widened to in a file of so many bytes, beside those it holds: a weight takes seven bytes.
+const fn widened_max(bytes: usize) -> usize {
+    bytes / 2 + (1 << 20)
+}
 
 /// What leaves add: `class_*` or `target_*`.
 pub(super) struct Weights {
@@ -81,19 +83,19 @@ impl Columns<'_> {
     }
 }
 
-/// Reads trees of so many outputs.
+/// Reads trees of so many outputs from a file of so many bytes.
 pub(super) fn read(
     attributes: &Attributes<'_, '_>,
     weights: Weights,
     outputs: usize,
     is_binary: bool,
-    precision: Precision,
+    (precision, bytes): (Precision, usize),
 ) -> Result<Forest, FormatError> {
     let columns = columns(attributes)?;
-    let (places, mut sizes) = places(attributes, &columns)?;
+    let (places, sizes) = places(attributes, &columns)?;
     let mut trees = vec![Tree::default(); sizes.len()];
     // The root of a tree is the node that is no child; it becomes node 0.
-    let order = order(attributes, &columns, &places, &mut sizes)?;
+    let order = order(attributes, &columns, places, &sizes)?;
     for (tree, &size) in trees.iter_mut().zip(&sizes) {
         tree.nodes = vec![Node::Removed; size as usize];
     }
@@ -121,7 +123,8 @@ pub(super) fn read(
         };
         trees[tree].nodes[place as usize] = node;
     }
-    add_weights(attributes, &weights, &order, outputs, is_binary, &mut trees)?;
+    let most = widened_max(bytes);
+    add_weights(attributes, &weights, &order, (outputs, most), is_binary, &mut trees)?;
     Ok(Forest {
         trees,
         comparison,
@@ -189,8 +192,8 @@ fn places(attributes: &Attributes<'_, '_>, columns: &Columns<'_>) -> Result<(Pla
 fn order(
     attributes: &Attributes<'_, '_>,
     columns: &Columns<'_>,
-    places: &Places,
-    sizes: &mut [u32],
+    mut places: Places,
+    sizes: &[u32],
 ) -> Result<Places, FormatError> {
     let mut is_child: Vec<Vec<bool>> = sizes.iter().map(|&size| vec![false; size as usize]).collect();
     for index in 0..columns.nodes.len() {
@@ -215,16 +218,15 @@ fn order(
         };
         roots.push(u32::try_from(root).unwrap_or(u32::MAX));
     }
-    let swapped = |(&id, &(tree, node)): (&(i64, i64), &(usize, u32))| {
-        let root = roots[tree];
-        let node = match node {
-            0 => root,
-            node if node == root => 0,
-            node => node,
-        };
-        (id, (tree, node))
-    };
-    Ok(places.iter().map(swapped).collect())
+    for (tree, node) in places.values_mut() {
+        let root = roots[*tree];
+        match *node {
+            0 => *node = root,
+            other if other == root => *node = 0,
+            _ => {}
+        }
+    }
+    Ok(places)
 }
 
 fn place(order: &Places, columns: &Columns<'_>, index: usize) -> (usize, u32) {
@@ -340,14 +342,14 @@ fn add_weights(
     attributes: &Attributes<'_, '_>,
     weights: &Weights,
     order: &Places,
-    outputs: usize,
+    (outputs, widened_max): (usize, usize),
     is_binary: bool,
     trees: &mut [Tree],
 ) -> Result<(), FormatError> {
     let fault = |index: usize, message: String| attributes.fault(&format!("{}_ids[{index}]", weights.prefix), message);
-    let mut is_set = std::collections::HashSet::new();
-    if outputs > 1 {
-        widen(attributes, outputs, trees)?;
+    let mut is_set = HashSet::new();
+    if outputs > 1 && !is_binary {
+        widen(attributes, &several(weights, order, trees), outputs, widened_max, trees)?;
     }
     for (index, &value) in weights.values.iter().enumerate() {
         let output = if is_binary { 0 } else { weights.outputs[index] };
@@ -362,7 +364,10 @@ fn add_weights(
         }
         let tree = &mut trees[tree];
         match tree.nodes.get_mut(node as usize) {
-            Some(Node::Leaf { value: slot }) => *slot = value,
+            Some(Node::Leaf { value: slot }) => {
+                *slot = value;
+                tree.output = u32::try_from(output).unwrap_or(u32::MAX);
+            }
             Some(Node::Vector { first }) => tree.vectors[*first as usize + output] = value,
             _ => return Err(fault(index, format!("node {} is no leaf", id.1))),
         }
@@ -370,18 +375,36 @@ fn add_weights(
     Ok(())
 }
 
-/// Makes every leaf a vector of zeros. A tree that adds to one output alone could stay as it is; onnxruntime's sums are the
+/// Whether each tree adds to several outputs. One that adds to a single output stays as it is: onnxruntime's sums are the
 /// same either way.
-fn widen(attributes: &Attributes<'_, '_>, outputs: usize, trees: &mut [Tree]) -> Result<(), FormatError> {
+fn several(weights: &Weights, order: &Places, trees: &[Tree]) -> Vec<bool> {
+    let mut first: Vec<Option<i64>> = vec![None; trees.len()];
+    let mut several = vec![false; trees.len()];
+    for (index, &output) in weights.outputs.iter().enumerate() {
+        if let Some(&(tree, _)) = order.get(&(weights.trees[index], weights.nodes[index])) {
+            several[tree] |= *first[tree].get_or_insert(output) != output;
+        }
+    }
+    several
+}
+
+/// Makes every leaf of these trees a vector of zeros.
+fn widen(
+    attributes: &Attributes<'_, '_>,
+    several: &[bool],
+    outputs: usize,
+    widened_max: usize,
+    trees: &mut [Tree],
+) -> Result<(), FormatError> {
     let mut total = 0usize;
-    for tree in trees {
+    for (tree, _) in trees.iter_mut().zip(several).filter(|(_, several)| **several) {
         for node in &mut tree.nodes {
             if !matches!(node, Node::Leaf { .. }) {
                 continue;
             }
             total += outputs;
-            if total > WIDENED_MAX {
-                return Err(attributes.fault("nodes_modes", format!("leaves hold more than {WIDENED_MAX} values")));
+            if total > widened_max {
+                return Err(attributes.fault("nodes_modes", format!("leaves hold more than {widened_max} values")));
             }
             let first = u32::try_from(tree.vectors.len()).unwrap_or(u32::MAX);
             tree.vectors.resize(tree.vectors.len() + outputs, 0.0);

@@ -90,7 +90,7 @@ pub(super) fn ensemble(bytes: &[u8]) -> Result<Ensemble, FormatError> {
     let offsets = base_scores(&mut reader, &outputs)?;
     reader.text("attributes")?;
     skip_fields(&mut reader, "optional fields of the model")?;
-    let mut forest = tree::Forest::new(precision, &outputs);
+    let mut forest = tree::Forest::new(precision, &outputs, bytes.len());
     for number in 0..count {
         forest.read(&mut reader, number)?;
     }

@@ -5,12 +5,12 @@ use super::super::FormatError;
 use super::super::bytes::Bytes;
 use super::{Outputs, common_comparison, flag, skip_fields};
 use crate::ensemble::{Comparison, Node, Precision, Tree};
-use crate::limits::{LEAF_VALUES_MAX, TREE_NODES_MAX};
+use crate::limits::TREE_NODES_MAX;
 
-/// Values that leaf vectors of part of the outputs may be widened to: 128 MB.
-const WIDENED_MAX: usize = LEAF_VALUES_MAX / 4;
-
-const _: () = assert!(WIDENED_MAX > 0, "some leaf vectors are accepted");
+/// Values that leaf vectors of part of the outputs may be widened to in a file of so many bytes.
+const fn widened_max(bytes: usize) -> usize {
+    bytes / 2 + (1 << 20)
+}
 
 /// `Operator`.
 const LESS: i8 = 2;
@@ -27,6 +27,7 @@ pub(super) struct Forest<'o> {
     or_equal: Vec<(usize, usize)>,
     has_less: bool,
     widened: usize,
+    widened_max: usize,
 }
 
 /// The arrays of one tree.
@@ -63,7 +64,8 @@ impl<T> Segments<T> {
 }
 
 impl<'o> Forest<'o> {
-    pub(super) fn new(precision: Precision, outputs: &'o Outputs) -> Self {
+    /// For a file of so many bytes.
+    pub(super) fn new(precision: Precision, outputs: &'o Outputs, bytes: usize) -> Self {
         Self {
             precision,
             outputs,
@@ -71,6 +73,7 @@ impl<'o> Forest<'o> {
             or_equal: Vec::new(),
             has_less: false,
             widened: 0,
+            widened_max: widened_max(bytes),
         }
     }
 
@@ -194,8 +197,8 @@ impl<'o> Forest<'o> {
             piece if piece.len() == shape[0] * shape[1] => {
                 let first = tree.vectors.len();
                 self.widened += outputs.len() - piece.len();
-                if self.widened > WIDENED_MAX {
-                    return Err(format!("leaf vectors grow beyond {WIDENED_MAX} values"));
+                if self.widened > self.widened_max {
+                    return Err(format!("leaf vectors grow beyond {} values", self.widened_max));
                 }
                 tree.vectors.resize(first + outputs.len(), 0.0);
                 for (output, place) in outputs.of_tree(number) {

@@ -26,6 +26,7 @@
 
 mod label;
 mod rank;
+mod size;
 
 use std::fmt::Write as _;
 
@@ -123,6 +124,11 @@ impl<T: Real> LanePlan<T> {
         if all > LANES_MAX {
             return Err(refuse(
                 "its thresholds and category sets need more than 2,048 byte lanes",
+            ));
+        }
+        if !size::is_in_proportion::<T>(trees, all > LANES_BYTE) {
+            return Err(refuse(
+                "its trees differ so much in size that laying them out side by side would take many times their memory",
             ));
         }
         let mut plan = Self {

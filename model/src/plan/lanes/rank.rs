@@ -154,6 +154,10 @@ impl<T: Real> Ranks<T> {
                 else {
                     continue;
                 };
+                if self.lanes > super::LANES_MAX {
+                    // No plan comes of it, and the sets of a hostile file would all be copied.
+                    return;
+                }
                 let codes = tree.codes(first, count);
                 let key = (feature, codes.to_vec());
                 if self.set_lane.contains_key(&key) {
