@@ -3,6 +3,7 @@
 //! `main` reads the command line; `suite` says which steps a test run has and in which order; `step` runs them and
 //! tells how long each took; `python` and `promtool` set up what does not come with Rust.
 
+mod fuzz;
 mod promtool;
 mod python;
 mod step;
@@ -16,9 +17,11 @@ use workspace::Workspace;
 
 const USAGE: &str = "\
 usage: cargo xtask test [--quick]
+       cargo xtask fuzz TARGET SECONDS
 
   test           set up what the tests need, then run every check; stops at the first that fails
-  test --quick   without the release build and the Python tests";
+  test --quick   without the release build and the Python tests
+  fuzz           run a fuzz target, a folder of fuzz/seeds, under libFuzzer; needs a C++ compiler";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -26,6 +29,7 @@ fn main() -> ExitCode {
     match words[..] {
         ["test"] => suite::run(&Workspace::from_environment(), Extent::Full),
         ["test", "--quick"] => suite::run(&Workspace::from_environment(), Extent::Quick),
+        ["fuzz", target, seconds] => fuzz::run(&Workspace::from_environment(), target, seconds),
         ["help" | "--help" | "-h"] => {
             eprintln!("{USAGE}");
             ExitCode::SUCCESS

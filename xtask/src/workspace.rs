@@ -33,6 +33,15 @@ impl Workspace {
         }
     }
 
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// What fuzzing builds and finds.
+    pub(crate) fn fuzz(&self) -> PathBuf {
+        self.target.join("fuzz")
+    }
+
     pub(crate) fn requirements(&self) -> PathBuf {
         self.root.join("tests/requirements.txt")
     }

@@ -20,6 +20,8 @@ use clap::Parser as _;
 
 use crate::config::Settings;
 use args::{Cli, Command};
+#[doc(hidden)]
+pub use score::{RowFormat, score_rows};
 
 /// What the shell is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

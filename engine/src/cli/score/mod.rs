@@ -89,6 +89,29 @@ pub(crate) fn run(args: &ScoreArgs, streams: &mut Streams<'_>) -> Exit {
     }
 }
 
+/// What [`score_rows`] reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowFormat {
+    /// A header line, then a line a row.
+    Csv,
+    /// A JSON object a line.
+    Ndjson,
+}
+
+/// Rows in memory to predictions as CSV, and the fault in words that ended it: `quintile score` for the fuzz targets.
+pub fn score_rows(served: &Served, rows: &[u8], format: RowFormat) -> (Vec<u8>, Result<(), String>) {
+    let mut job = Job::new(served, Output::Prediction);
+    job.threads = 1;
+    job.input = match format {
+        RowFormat::Csv => Format::Csv,
+        RowFormat::Ndjson => Format::Ndjson,
+    };
+    let mut results = Vec::new();
+    let input = Input::Stream(Box::new(rows));
+    let outcome = job.run(input, || Ok(Box::new(&mut results)), io::sink());
+    (results, outcome.map_err(|error| error.to_string()))
+}
+
 fn run_job(job: &Job<'_>, args: &ScoreArgs, streams: &mut Streams<'_>) -> Result<(), ScoreError> {
     let input = open(&args.rows, &mut *streams.stdin)?;
     match &args.out {

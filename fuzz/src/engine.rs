@@ -1,0 +1,223 @@
+//! What comes from clients: bodies of requests, rows of files, and records read back.
+
+use std::cell::RefCell;
+use std::path::Path;
+
+use quintile::cli::{RowFormat, score_rows};
+use quintile::limits::{BODY_NESTING_MAX, LEAD_ID_BYTES_MAX};
+use quintile::record::{Entry, decode};
+use quintile::score::{JsonReason, Rejection, Timings, Workspace, render, scan};
+use quintile::served::Served;
+use quintile_model::{KernelChoice, Options};
+use serde_json::Value;
+
+/// Bytes of a frame's head, where its length and its checksum are.
+const HEAD: usize = 64;
+
+/// A model and the memory to score with it, made once.
+struct Engine {
+    served: Served,
+    workspace: RefCell<Workspace>,
+}
+
+impl Engine {
+    /// The demo, or a fixture of the model crate.
+    fn new(fixture: Option<&str>) -> Self {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures");
+        let path = fixture.map(|name| folder.join(name));
+        let options = Options {
+            kernel: KernelChoice::Scalar,
+            ..Options::default()
+        };
+        let served = Served::load(path.as_deref(), options, 0).expect("the demo and fixtures load");
+        let workspace = RefCell::new(Workspace::new(&served, 4096));
+        Self { served, workspace }
+    }
+}
+
+thread_local! {
+    static DEMO: Engine = Engine::new(None);
+    static XGBOOST: Engine = Engine::new(Some("category-names.ubj"));
+    static LIGHTGBM: Engine = Engine::new(Some("lightgbm-names.txt"));
+}
+
+/// A body for the demo: one verdict with serde_json, the same numbers, and answers that are JSON.
+#[must_use]
+pub fn request(body: &[u8]) -> bool {
+    DEMO.with(|engine| check(&engine.served, &mut engine.workspace.borrow_mut(), body));
+    true
+}
+
+/// A body for models whose categories have names.
+#[must_use]
+pub fn request_names(body: &[u8]) -> bool {
+    for engine in [&XGBOOST, &LIGHTGBM] {
+        engine.with(|engine| check(&engine.served, &mut engine.workspace.borrow_mut(), body));
+    }
+    true
+}
+
+/// A file of rows, whose first line is the header.
+#[must_use]
+pub fn csv(rows: &[u8]) -> bool {
+    both(rows, RowFormat::Csv)
+}
+
+/// A file of a JSON object a line.
+#[must_use]
+pub fn ndjson(rows: &[u8]) -> bool {
+    both(rows, RowFormat::Ndjson)
+}
+
+fn both(rows: &[u8], format: RowFormat) -> bool {
+    for engine in [&XGBOOST, &LIGHTGBM] {
+        engine.with(|engine| {
+            let (results, outcome) = score_rows(&engine.served, rows, format);
+            let lines = results.iter().filter(|&&byte| byte == b'\n').count();
+            match outcome {
+                Ok(()) => assert!(lines >= 1, "the results have a header"),
+                Err(says) => assert!(
+                    !says.is_empty() && says.len() < 4_000,
+                    "{} bytes of an error",
+                    says.len()
+                ),
+            }
+            // A line is a row: no more of them than of the rows' own, and the header.
+            let rows = rows.iter().filter(|&&byte| byte == b'\n').count() + 1;
+            assert!(lines <= rows + 1, "{lines} lines of results for {rows} lines");
+        });
+    }
+    true
+}
+
+fn check(served: &Served, workspace: &mut Workspace, body: &[u8]) {
+    let outcome = workspace.read(served, body);
+    let scanned = scan::scan(body, |_| {});
+    let verdict = verdict(body);
+    let mut answer = Vec::new();
+    match outcome {
+        Err(Rejection::NotJson(fault)) => {
+            assert_ne!(verdict, Verdict::Json, "{fault}");
+            assert_ne!(fault.reason, JsonReason::Refused);
+            assert_eq!(scanned, Err(fault));
+            assert!(fault.offset <= body.len());
+            render::rejection(&mut answer, served, workspace, &Rejection::NotJson(fault));
+        }
+        Err(Rejection::Invalid) => {
+            assert_ne!(verdict, Verdict::NotJson);
+            assert_eq!(scanned, Ok(()));
+            assert!(workspace.faults().total() > 0);
+            render::rejection(&mut answer, served, workspace, &Rejection::Invalid);
+        }
+        Ok(()) => {
+            assert_eq!(verdict, Verdict::Json);
+            assert_eq!(scanned, Ok(()));
+            compare(served, workspace, body);
+            let score = workspace.score(served);
+            render::answer(&mut answer, served, workspace, score, "fuzz", &Timings::default());
+            assert!(answer.len() <= render::answer_bytes_max(served));
+        }
+    }
+    serde_json::from_slice::<Value>(&answer).expect("an answer is JSON");
+}
+
+/// The row is what serde_json reads.
+fn compare(served: &Served, workspace: &Workspace, body: &[u8]) {
+    let value: Value = serde_json::from_slice(body).expect("the verdict was JSON");
+    assert_eq!(value["lead_id"].as_str(), Some(workspace.lead_id()));
+    let features = value["features"].as_object().expect("it was accepted");
+    let schema = served.model.schema();
+    for (column, (name, value)) in schema.names().zip(workspace.row()).enumerate() {
+        let expected = match features.get(name) {
+            Some(Value::String(text)) => schema.category_code(column, text).expect("it was accepted"),
+            other => other.and_then(Value::as_f64).unwrap_or(f64::NAN),
+        };
+        assert_eq!(value.to_bits(), expected.to_bits(), "feature {name}");
+    }
+    assert!(features.keys().all(|name| served.columns.column(name).is_some()));
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Json,
+    NotJson,
+    /// serde_json stops at numbers beyond a double and at depths of its own.
+    Unsure,
+}
+
+fn verdict(body: &[u8]) -> Verdict {
+    match serde_json::from_slice::<Value>(body) {
+        Ok(value) if levels(&value) > BODY_NESTING_MAX => Verdict::Unsure,
+        Ok(_) => Verdict::Json,
+        Err(error) if error.to_string().contains("recursion") => Verdict::Unsure,
+        Err(error) if error.to_string().contains("number out of range") => {
+            match serde_json::from_slice::<serde::de::IgnoredAny>(body) {
+                Ok(_) => Verdict::Unsure,
+                Err(_) => Verdict::NotJson,
+            }
+        }
+        Err(_) => Verdict::NotJson,
+    }
+}
+
+fn levels(value: &Value) -> usize {
+    match value {
+        Value::Array(values) => 1 + values.iter().map(levels).max().unwrap_or(0),
+        Value::Object(object) => 1 + object.values().map(levels).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
+/// A record's frame as it is, and with length and checksum put right: what is read writes the same bytes again.
+#[must_use]
+pub fn record(bytes: &[u8]) -> bool {
+    reread(bytes);
+    if bytes.len() >= HEAD {
+        let mut sealed = bytes[..bytes.len() & !7].to_vec();
+        let Ok(length) = u32::try_from(sealed.len()) else {
+            return false;
+        };
+        sealed[..4].copy_from_slice(&length.to_le_bytes());
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(&sealed[..4]);
+        hasher.update(&sealed[8..]);
+        let checksum = hasher.finalize();
+        sealed[4..8].copy_from_slice(&checksum.to_le_bytes());
+        reread(&sealed);
+    }
+    true
+}
+
+fn reread(bytes: &[u8]) {
+    let (frame, length) = match decode(bytes) {
+        Ok(read) => read,
+        Err(error) => return assert!(!error.to_string().is_empty()),
+    };
+    let [margins, predictions, row] =
+        [frame.margins, frame.predictions, frame.row].map(|part| part.iter().collect::<Vec<f64>>());
+    assert_eq!(
+        frame.margins.get(0).map(f64::to_bits),
+        margins.first().map(|value| value.to_bits())
+    );
+    if frame.lead_id.len() > LEAD_ID_BYTES_MAX {
+        return;
+    }
+    let entry = Entry {
+        record_id: frame.record_id,
+        time_us: frame.time_us,
+        model: frame.model,
+        shard: frame.shard,
+        score: frame.score,
+        latency_ns: frame.latency_ns,
+        lead_id: frame.lead_id,
+        request_id: frame.request_id,
+        margins: &margins,
+        predictions: &predictions,
+        row: &row,
+    };
+    if entry.request_id.len() <= quintile::limits::REQUEST_ID_BYTES_MAX {
+        let mut again = Vec::new();
+        entry.encode(&mut again);
+        assert_eq!(again, bytes[..length], "a record that is read writes itself again");
+    }
+}
