@@ -12,7 +12,7 @@ import xgboost
 
 FEATURES = 50
 TRAIN_ROWS = 200_000
-TIMED_ROWS = 20_000
+TIMED_ROWS = 65_536
 MISSING_SHARE = 0.1  # of the first half of the columns
 
 

@@ -76,7 +76,7 @@ fn clippy(workspace: &Workspace) -> Result<Outcome, StepError> {
 }
 
 fn ruff(workspace: &Workspace) -> Result<Outcome, StepError> {
-    const FOLDERS: [&str; 2] = ["tests", "engine/demo"];
+    const FOLDERS: [&str; 3] = ["tests", "engine/demo", "perf"];
     for check in [&["check"][..], &["format", "--check"]] {
         step::run(
             workspace

@@ -1,0 +1,3 @@
+#include "engine.h"
+
+int main(int count, char **arguments) { return host_main(count, arguments); }
