@@ -1,6 +1,7 @@
 //! Every kernel against the reference, to the last bit, on random ensembles and rows that lie on and beside thresholds.
 //!
-//! Sizes are swept around every boundary of the lane plans: 64, 128 and 256 lanes, 255 thresholds, 64 trees, 256 leaves.
+//! Sizes are swept around every boundary of the lane plans: 64, 128 and 256 lanes, 255 thresholds, 8 and 64 trees, 16, 32, 64 and
+//! 256 leaves, 8, 16 and 32 rows.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,6 +14,7 @@ mod random;
 
 use quintile_model::kernel::avx2::{self, Avx2};
 use quintile_model::kernel::avx512::{self, Avx512};
+use quintile_model::kernel::block::LaneBlock;
 use quintile_model::kernel::lanes::{self, LaneScratch};
 use quintile_model::kernel::{reference, scalar};
 use quintile_model::plan::Plan;
@@ -30,8 +32,8 @@ struct Tally {
     several: usize,
 }
 
-/// Evaluates rows that lie side by side, with a scratch for each, into margins that do so too.
-type Several<'a, T> = dyn Fn(&[T], &mut [LaneScratch], &mut [T]) + 'a;
+/// Evaluates rows that lie side by side into margins that do so too.
+type Several<'a, T> = dyn Fn(&[T], &mut LaneBlock, &mut [T]) + 'a;
 
 impl Tally {
     fn check(&mut self, recipe: Recipe) {
@@ -80,16 +82,16 @@ impl Tally {
                 self.avx512 += 1;
             }
             let Ok(plan) = &lane_plan else { continue };
-            let rows = sample.rows::<T>(24, &mut random);
+            let rows = sample.rows::<T>(35, &mut random);
             if let Some(kernel) = Avx512::new() {
-                let evaluate = |flat: &[T], scratches: &mut [LaneScratch], margins: &mut [T]| {
-                    kernel.rows_margins(plan, flat, recipe.features, scratches, margins);
+                let evaluate = |flat: &[T], block: &mut LaneBlock, margins: &mut [T]| {
+                    kernel.rows_margins(plan, flat, recipe.features, block, margins);
                 };
                 self.several((ensemble, limit), plan, ("avx512", &evaluate), &rows, recipe);
             }
             if let Some(kernel) = Avx2::new() {
-                let evaluate = |flat: &[T], scratches: &mut [LaneScratch], margins: &mut [T]| {
-                    kernel.rows_margins(plan, flat, recipe.features, scratches, margins);
+                let evaluate = |flat: &[T], block: &mut LaneBlock, margins: &mut [T]| {
+                    kernel.rows_margins(plan, flat, recipe.features, block, margins);
                 };
                 self.several((ensemble, limit), plan, ("avx2", &evaluate), &rows, recipe);
             }
@@ -105,7 +107,7 @@ impl Tally {
         rows: &[Vec<T>],
         recipe: Recipe,
     ) {
-        let mut scratches = vec![LaneScratch::new(plan); rows.len()];
+        let mut block = LaneBlock::new(plan, rows.len());
         let expected = rows.iter().map(|row| {
             let mut margins = vec![T::NAN; recipe.outputs];
             reference::margins(ensemble, limit, row, &mut margins);
@@ -115,10 +117,10 @@ impl Tally {
                 .collect::<Vec<_>>()
         });
         let expected: Vec<_> = expected.collect();
-        for count in [24, 16, 9, 8, 7, 4, 3, 1] {
+        for count in [35, 33, 32, 31, 17, 16, 15, 9, 8, 7, 1] {
             let mut margins = vec![T::NAN; count * recipe.outputs];
             let flat = rows[..count].concat();
-            evaluate(&flat, &mut scratches[..count], &mut margins);
+            evaluate(&flat, &mut block, &mut margins);
             let actual = margins.iter().map(|margin| margin.widen().to_bits());
             assert!(
                 actual.eq(expected[..count].concat()),
@@ -153,8 +155,8 @@ fn both(recipe: Recipe) -> [Recipe; 2] {
 #[test]
 fn depths_and_counts_of_trees() {
     let mut tally = Tally::default();
-    for (seed, depth) in (1..).zip(0..=12) {
-        for trees in [1, 2, 7, 63, 64, 65, 127, 128, 129, 200, 600] {
+    for (seed, depth) in (1..).zip(0..=20) {
+        for trees in [1, 2, 7, 8, 9, 63, 64, 65, 127, 128, 129, 200, 600] {
             let leaves = 1 << depth.min(9);
             // Deep and many at once would only take time.
             if trees * leaves <= 40_000 {
@@ -217,7 +219,9 @@ fn counts_of_thresholds_around_blocks_and_windows() {
 #[test]
 fn unbalanced_trees_around_label_boundaries() {
     let mut tally = Tally::default();
-    for (seed, leaves) in (300..).zip([1, 2, 3, 8, 31, 32, 63, 64, 65, 127, 200, 254, 255, 256, 257, 400, 1_000]) {
+    for (seed, leaves) in (300..).zip([
+        1, 2, 3, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 200, 254, 255, 256, 257, 400, 1_000,
+    ]) {
         for depth in [20, 60] {
             for recipe in both(Recipe {
                 seed,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode, ExitStatus};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::workspace::Workspace;
@@ -17,6 +17,8 @@ pub(crate) struct Step {
 /// How a step that did not fail went.
 pub(crate) enum Outcome {
     Passed,
+    /// Nothing failed, and this is worth a place in the summary.
+    Noted(String),
     /// Nothing failed, but less was checked than a reader of a green run would think.
     Incomplete(String),
 }
@@ -88,6 +90,20 @@ pub(crate) fn run(command: &mut Command) -> Result<(), StepError> {
     }
 }
 
+/// Runs a command to its end and gives what it wrote to standard output.
+pub(crate) fn read(command: &mut Command) -> Result<String, StepError> {
+    let text = shown(command);
+    eprintln!("$ {text}");
+    match command.stderr(Stdio::inherit()).output() {
+        Ok(output) if output.status.success() => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        Ok(output) => Err(StepError::Exit {
+            command: text,
+            status: output.status,
+        }),
+        Err(source) => Err(StepError::Start { command: text, source }),
+    }
+}
+
 fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
@@ -99,6 +115,7 @@ fn print_summary(done: &[Timed], steps: &[Step]) {
         let seconds = step.took.as_secs_f64();
         match &step.result {
             Ok(Outcome::Passed) => eprintln!("  ok       {seconds:7.1} s  {}", step.name),
+            Ok(Outcome::Noted(what)) => eprintln!("  ok       {seconds:7.1} s  {}: {what}", step.name),
             Ok(Outcome::Incomplete(why)) => eprintln!("  PARTIAL  {seconds:7.1} s  {}: {why}", step.name),
             Err(error) => eprintln!("  FAILED   {seconds:7.1} s  {}: {error}", step.name),
         }

@@ -41,6 +41,10 @@ const RUST_TESTS: Step = Step {
     name: "Rust tests",
     run: rust_tests,
 };
+const KERNELS: Step = Step {
+    name: "kernels",
+    run: kernels,
+};
 const PYTHON_TESTS: Step = Step {
     name: "Python tests",
     run: python_tests,
@@ -50,9 +54,19 @@ pub(crate) fn run(workspace: &Workspace, extent: Extent) -> ExitCode {
     match extent {
         Extent::Full => step::run_all(
             workspace,
-            &[FORMAT, CLIPPY, VENV, RUFF, PROMTOOL, RELEASE, RUST_TESTS, PYTHON_TESTS],
+            &[
+                FORMAT,
+                CLIPPY,
+                VENV,
+                RUFF,
+                PROMTOOL,
+                RELEASE,
+                RUST_TESTS,
+                KERNELS,
+                PYTHON_TESTS,
+            ],
         ),
-        Extent::Quick => step::run_all(workspace, &[FORMAT, CLIPPY, PROMTOOL, RUST_TESTS]),
+        Extent::Quick => step::run_all(workspace, &[FORMAT, CLIPPY, PROMTOOL, RUST_TESTS, KERNELS]),
     }
 }
 
@@ -95,6 +109,36 @@ fn build_release(workspace: &Workspace) -> Result<Outcome, StepError> {
 
 fn rust_tests(workspace: &Workspace) -> Result<Outcome, StepError> {
     cargo(workspace, &["test", "--workspace", "--locked"])
+}
+
+/// Says which kernels this machine let the tests exercise: they pass over what its CPU lacks.
+fn kernels(workspace: &Workspace) -> Result<Outcome, StepError> {
+    let mut test = workspace.cargo();
+    test.args([
+        "test",
+        "--quiet",
+        "--locked",
+        "--package",
+        "quintile-model",
+        "--test",
+        "planner",
+    ]);
+    test.args(["--", "--exact", "--nocapture", "what_this_machine_exercises"]);
+    let said = step::read(&mut test)?;
+    let after = |label: &str| {
+        said.lines()
+            .find_map(|line| Some(line.split_once(label)?.1.trim().to_owned()))
+    };
+    let exercised = after("KERNELS EXERCISED:").ok_or(StepError::Missing {
+        what: "the list of kernels",
+        remedy: "what_this_machine_exercises in model/tests/planner.rs prints it",
+    })?;
+    Ok(match after("lacks their instructions:") {
+        Some(lacking) if !lacking.is_empty() => Outcome::Incomplete(format!(
+            "exercised {exercised}; not {lacking}, whose instructions this CPU lacks"
+        )),
+        _ => Outcome::Noted(format!("exercised {exercised}, all there are")),
+    })
 }
 
 fn python_tests(workspace: &Workspace) -> Result<Outcome, StepError> {

@@ -1,5 +1,6 @@
 //! The face of the vector kernels on a CPU of another kind, where they cannot be constructed.
 
+use super::block::LaneBlock;
 use super::lanes::LaneScratch;
 use super::real::Real;
 use crate::plan::lanes::LanePlan;
@@ -27,7 +28,7 @@ impl Absent {
     }
 
     /// Cannot be called.
-    pub fn rows_margins<T: Vector>(self, _: &LanePlan<T>, _: &[T], _: usize, _: &mut [LaneScratch], _: &mut [T]) {
+    pub fn rows_margins<T: Vector>(self, _: &LanePlan<T>, _: &[T], _: usize, _: &mut LaneBlock, _: &mut [T]) {
         match self.0 {}
     }
 }

@@ -28,12 +28,13 @@ use std::arch::x86_64::{
 
 mod rank;
 
+use super::block::{LaneBlock, sum_rows};
 use super::lanes::{LaneScratch, add_pack};
-use super::sums::{ROWS_A_SUM, sum_pack, sum_rows};
+use super::rank::{Search, SearchBy, rank_row, rank_rows};
+use super::sums::{sum_block, sum_pack};
 use crate::ensemble::Comparison;
-use crate::plan::lanes::{CHUNK, FULL_DEPTH_MAX, GROUP, LANES_BYTE, LanePlan, Leaves, Line, Pack, Shape};
+use crate::plan::lanes::{Block, CHUNK, FULL_DEPTH_MAX, GROUP, LANES_BYTE, LanePlan, Leaves, Line, Pack, Shape};
 pub use rank::Vector;
-use rank::rank_row;
 
 /// Bytes of a register: trees of a step.
 const HALF_CHUNK: usize = CHUNK / 2;
@@ -65,17 +66,35 @@ impl Avx2 {
         unsafe { row_margins(plan, row, scratch, margins) }
     }
 
-    /// Does the same for several rows, `width` values each and one scratch for each.
+    /// Does the same for several rows, `width` values each; `block` was made for the plan and for as many of them.
     pub fn rows_margins<T: Vector>(
         self,
         plan: &LanePlan<T>,
         rows: &[T],
         width: usize,
-        scratches: &mut [LaneScratch],
+        block: &mut LaneBlock,
         margins: &mut [T],
     ) {
         // SAFETY: as above.
-        unsafe { rows_margins(plan, rows, width, scratches, margins) }
+        unsafe { rows_margins(plan, rows, width, block, margins) }
+    }
+}
+
+/// How a block of thresholds is compared with a value, and how NaN is found.
+#[inline]
+#[target_feature(enable = "avx2,popcnt")]
+fn search<T: Vector, const OR_EQUAL: bool>() -> impl Search<T> {
+    SearchBy {
+        // SAFETY: this function is compiled for the features that `count` asks for.
+        count: |block: &Block<T>, value| unsafe { T::count::<OR_EQUAL>(&block.0, value) },
+        missing: |row: &[T], bytes: &mut [u8]| {
+            let mut any = 0;
+            for (missing, value) in bytes.iter_mut().zip(row) {
+                *missing = if value.is_nan() { u8::MAX } else { 0 };
+                any |= *missing;
+            }
+            any != 0
+        },
     }
 }
 
@@ -100,8 +119,8 @@ fn row_margins<T: Vector>(plan: &LanePlan<T>, row: &[T], scratch: &mut LaneScrat
 fn rank<T: Vector>(plan: &LanePlan<T>, row: &[T], scratch: &mut LaneScratch, always_both: bool) -> bool {
     let LaneScratch { lanes, missing, .. } = scratch;
     match plan.comparison {
-        Comparison::Less => rank_row::<T, false>(plan, row, lanes, missing, always_both),
-        Comparison::LessOrEqual => rank_row::<T, true>(plan, row, lanes, missing, always_both),
+        Comparison::Less => rank_row(plan, row, lanes, missing, &search::<T, false>(), always_both),
+        Comparison::LessOrEqual => rank_row(plan, row, lanes, missing, &search::<T, true>(), always_both),
     }
 }
 
@@ -138,23 +157,19 @@ fn evaluate<T: Vector, const LANES: usize>(
     }
 }
 
-/// Several rows: a pack is decided for one after the other, so that its lines come from beyond the first-level cache once.
+/// Several rows: a chunk is decided for one after the other, so that its lines come from beyond the first-level cache once.
 #[target_feature(enable = "avx2,popcnt")]
-fn rows_margins<T: Vector>(
-    plan: &LanePlan<T>,
-    rows: &[T],
-    width: usize,
-    scratches: &mut [LaneScratch],
-    margins: &mut [T],
-) {
-    for (row, scratch) in rows.chunks_exact(width).zip(&mut *scratches) {
-        rank(plan, row, scratch, true);
+fn rows_margins<T: Vector>(plan: &LanePlan<T>, rows: &[T], width: usize, block: &mut LaneBlock, margins: &mut [T]) {
+    let (lanes, missing) = block.lanes_and_missing(plan, rows.len() / width);
+    match plan.comparison {
+        Comparison::Less => rank_rows(plan, (rows, width), lanes, missing, &search::<T, false>()),
+        Comparison::LessOrEqual => rank_rows(plan, (rows, width), lanes, missing, &search::<T, true>()),
     }
     match plan.lanes() {
-        _ if plan.is_grouped() => evaluate_rows::<T, GROUPED>(plan, rows, width, scratches, margins),
-        64 => evaluate_rows::<T, 64>(plan, rows, width, scratches, margins),
-        128 => evaluate_rows::<T, 128>(plan, rows, width, scratches, margins),
-        _ => evaluate_rows::<T, 256>(plan, rows, width, scratches, margins),
+        _ if plan.is_grouped() => evaluate_rows::<T, GROUPED>(plan, rows, width, block, margins),
+        64 => evaluate_rows::<T, 64>(plan, rows, width, block, margins),
+        128 => evaluate_rows::<T, 128>(plan, rows, width, block, margins),
+        _ => evaluate_rows::<T, 256>(plan, rows, width, block, margins),
     }
 }
 
@@ -164,32 +179,21 @@ fn evaluate_rows<T: Vector, const LANES: usize>(
     plan: &LanePlan<T>,
     rows: &[T],
     width: usize,
-    scratches: &mut [LaneScratch],
+    block: &mut LaneBlock,
     margins: &mut [T],
 ) {
-    let outputs = plan.base_margins.len();
-    for margins in margins.chunks_exact_mut(outputs) {
-        margins.copy_from_slice(&plan.base_margins);
-    }
-    for pack in &plan.packs {
-        for LaneScratch { lanes, labels, .. } in &mut *scratches {
-            label::<T, LANES>(plan, pack, &LookUp::new::<LANES>(&lanes[..plan.lanes()]), labels);
-        }
-        match &plan.leaves {
-            Leaves::Numbers { values, outputs } if outputs.is_empty() => {
-                let sums = margins.chunks_mut(ROWS_A_SUM);
-                for (scratches, sums) in scratches.chunks(ROWS_A_SUM).zip(sums) {
-                    sum_rows(pack, values, scratches, sums);
-                }
-            }
-            Leaves::Numbers { .. } | Leaves::Places { .. } => {
-                let rows = rows.chunks_exact(width).zip(margins.chunks_exact_mut(outputs));
-                for ((row, margins), scratch) in rows.zip(&*scratches) {
-                    add_pack(plan, pack, row, &scratch.labels, margins);
-                }
+    let label = |pack: &Pack, chunk: usize, lanes: &[u8], labels: &mut [u8]| {
+        let lines = &plan.lines[pack.first_line..];
+        let lanes = lanes.chunks_exact(2 * plan.half);
+        for (lanes, labels) in lanes.zip(labels.chunks_exact_mut(CHUNK)) {
+            let look_up = LookUp::new::<LANES>(&lanes[..plan.lanes()]);
+            match pack.shape {
+                Shape::Full { depth } => label_both::<LANES>(depth, lines, &look_up, labels),
+                Shape::Listed => label_chunk::<LANES>(pack, chunk, lines, &look_up, labels),
             }
         }
-    }
+    };
+    sum_rows(plan, (rows, width), block, margins, label, sum_block);
 }
 
 /// Decides a pack's trees for a row.
@@ -199,11 +203,7 @@ fn label<T: Vector, const LANES: usize>(plan: &LanePlan<T>, pack: &Pack, look_up
     let lines = &plan.lines[pack.first_line..];
     let own = &mut labels[pack.first_tree..][..CHUNK * pack.chunks];
     match (pack.shape, pack.chunks) {
-        (Shape::Full { depth }, _) => {
-            let (first, second) = own.split_at_mut(HALF_CHUNK);
-            label_full::<LANES, 0>(depth, lines, look_up, first);
-            label_full::<LANES, 1>(depth, lines, look_up, second);
-        }
+        (Shape::Full { depth }, _) => label_both::<LANES>(depth, lines, look_up, own),
         (Shape::Listed, 1) => label_listed::<LANES, 1>(pack.steps, lines, look_up, own),
         (Shape::Listed, 2) => label_listed::<LANES, 2>(pack.steps, lines, look_up, own),
         (Shape::Listed, 3) => label_listed::<LANES, 3>(pack.steps, lines, look_up, own),
@@ -240,6 +240,15 @@ select!(select_4, 3, select_3);
 select!(select_5, 4, select_4);
 select!(select_6, 5, select_5);
 select!(select_7, 6, select_6);
+
+/// Both halves of a chunk of full trees.
+#[inline]
+#[target_feature(enable = "avx2,popcnt")]
+fn label_both<const LANES: usize>(depth: usize, lines: &[Line], look_up: &LookUp<'_>, labels: &mut [u8]) {
+    let (first, second) = labels.split_at_mut(HALF_CHUNK);
+    label_full::<LANES, 0>(depth, lines, look_up, first);
+    label_full::<LANES, 1>(depth, lines, look_up, second);
+}
 
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
@@ -297,16 +306,43 @@ fn label_listed<const LANES: usize, const CHUNKS: usize>(
         next = _mm256_add_epi8(next, _mm256_set1_epi8(1));
         for (lines, at) in lines.chunks_exact(kinds).zip(&mut at) {
             for (half, at) in at.iter_mut().enumerate() {
-                let bytes = look_up.bytes_of::<LANES>(load(&lines[0], half), load(&lines[kinds - 2], half));
-                let exceeds = exceeds(bytes, load(&lines[1], half));
-                let is_here = _mm256_cmpeq_epi8(*at, load(&lines[kinds - 1], half));
-                *at = _mm256_blendv_epi8(*at, next, _mm256_and_si256(exceeds, is_here));
+                *at = step::<LANES>(lines, half, look_up, *at, next);
             }
         }
     }
     for (at, labels) in at.into_iter().flatten().zip(labels.chunks_exact_mut(HALF_CHUNK)) {
         store(labels, at);
     }
+}
+
+/// One chunk of a pack of listed trees.
+#[inline]
+#[target_feature(enable = "avx2,popcnt")]
+fn label_chunk<const LANES: usize>(pack: &Pack, chunk: usize, lines: &[Line], look_up: &LookUp<'_>, labels: &mut [u8]) {
+    let kinds = if LANES == GROUPED { 4 } else { 3 };
+    let mut next = _mm256_setzero_si256();
+    let mut at = [_mm256_setzero_si256(); 2];
+    for lines in lines.chunks_exact(pack.chunks * kinds).take(pack.steps) {
+        next = _mm256_add_epi8(next, _mm256_set1_epi8(1));
+        let lines = &lines[chunk * kinds..][..kinds];
+        for (half, at) in at.iter_mut().enumerate() {
+            *at = step::<LANES>(lines, half, look_up, *at, next);
+        }
+    }
+    for (at, labels) in at.into_iter().zip(labels.chunks_exact_mut(HALF_CHUNK)) {
+        store(labels, at);
+    }
+}
+
+/// A step of half a chunk of listed trees.
+#[inline]
+#[target_feature(enable = "avx2,popcnt")]
+fn step<const LANES: usize>(lines: &[Line], half: usize, look_up: &LookUp<'_>, at: __m256i, next: __m256i) -> __m256i {
+    let last = lines.len() - 1;
+    let bytes = look_up.bytes_of::<LANES>(load(&lines[0], half), load(&lines[last - 1], half));
+    let exceeds = exceeds(bytes, load(&lines[1], half));
+    let is_here = _mm256_cmpeq_epi8(at, load(&lines[last], half));
+    _mm256_blendv_epi8(at, next, _mm256_and_si256(exceeds, is_here))
 }
 
 /// A row's lanes, bit 7 turned over: sixteen of them in both halves of a register, as `pshufb` reads them.

@@ -12,11 +12,13 @@
 //!    names the half.
 //! 3. In full trees the turns taken choose a level's node by masked loads, first turn first: most of them are done before
 //!    the last turn is known. 1,162 to 769 ns a row for 500 trees of depth 6, against labels.
-//! 4. In listed trees a step waits for the label that the one before left. The label that it looks for is made impossible
-//!    where the row goes left, so that only one comparison and one move are on that way; chunks are stepped in turn.
+//! 4. In listed trees a step waits for the label that the one before left. Labels are compared under the mask of those trees
+//!    whose row goes right, so that only one comparison and one move are on that way; chunks are stepped in turn.
 //! 5. Full trees read two lines a node from the second-level cache, whose bandwidth bounds them: they are asked for 8 KiB
 //!    ahead. 710 to 640 ns for 500 trees of depth 6; listed trees gained nothing.
 //! 6. Leaves are found by tree and label without following anything, and added while the next pack is decided.
+//!
+//! Several rows at once have tricks of their own: see `kernel/block.rs`, `avx512/rows.rs` and `avx512/leaves.rs`.
 
 #![expect(
     unsafe_code,
@@ -28,19 +30,23 @@ use std::ops::Range;
 use std::arch::x86_64::{
     __m512i, _CMP_LE_OQ, _CMP_LT_OQ, _CMP_UNORD_Q, _MM_HINT_T0, _mm_movm_epi8, _mm_prefetch, _mm_storeu_si128,
     _mm512_add_epi8, _mm512_cmp_pd_mask, _mm512_cmp_ps_mask, _mm512_cmpeq_epi8_mask, _mm512_cmpgt_epu8_mask,
-    _mm512_load_pd, _mm512_load_ps, _mm512_load_si512, _mm512_loadu_si512, _mm512_mask_add_epi8, _mm512_mask_mov_epi8,
-    _mm512_maskz_loadu_pd, _mm512_maskz_loadu_ps, _mm512_movepi8_mask, _mm512_permutex2var_epi8,
-    _mm512_permutexvar_epi8, _mm512_set1_epi8, _mm512_set1_pd, _mm512_set1_ps, _mm512_setzero_si512,
-    _mm512_storeu_si512,
+    _mm512_load_pd, _mm512_load_ps, _mm512_load_si512, _mm512_loadu_si512, _mm512_mask_add_epi8,
+    _mm512_mask_cmpeq_epi8_mask, _mm512_mask_mov_epi8, _mm512_maskz_loadu_pd, _mm512_maskz_loadu_ps,
+    _mm512_movepi8_mask, _mm512_permutex2var_epi8, _mm512_permutexvar_epi8, _mm512_set1_epi8, _mm512_set1_pd,
+    _mm512_set1_ps, _mm512_setzero_si512, _mm512_storeu_si512,
 };
 
+mod leaves;
 mod rows;
 
-use super::lanes::{LaneScratch, add_pack, look_up_sets, set_lanes, value};
+use super::block::LaneBlock;
+use super::lanes::{LaneScratch, add_pack};
+use super::rank::{Search, SearchBy, rank_row};
 use super::real::Real;
 use super::sums::sum_pack;
 use crate::ensemble::Comparison;
-use crate::plan::lanes::{BLOCK, Block, CHUNK, FULL_DEPTH_MAX, GROUP, LanePlan, Leaves, Line, Pack, Ranks, Shape};
+use crate::plan::lanes::{BLOCK, Block, CHUNK, FULL_DEPTH_MAX, GROUP, LanePlan, Leaves, Line, Pack, Shape};
+use leaves::ByTree;
 
 /// Proof that the CPU has the instructions.
 #[derive(Debug, Clone, Copy)]
@@ -67,17 +73,17 @@ impl Avx512 {
         unsafe { row_margins(plan, row, scratch, margins) }
     }
 
-    /// Does the same for several rows, `width` values each and one scratch for each.
+    /// Does the same for several rows, `width` values each; `block` was made for the plan and for as many of them.
     pub fn rows_margins<T: Vector>(
         self,
         plan: &LanePlan<T>,
         rows: &[T],
         width: usize,
-        scratches: &mut [LaneScratch],
+        block: &mut LaneBlock,
         margins: &mut [T],
     ) {
         // SAFETY: as above.
-        unsafe { rows::rows_margins(plan, rows, width, scratches, margins) }
+        unsafe { rows::rows_margins(plan, rows, width, block, margins) }
     }
 }
 
@@ -97,6 +103,24 @@ pub trait Vector: Real {
     /// The CPU has AVX-512F, BW and VL.
     #[doc(hidden)]
     unsafe fn missing(row: &[Self], bytes: &mut [u8]) -> bool;
+
+    /// Leaves of a tree that [`Self::sum_sixteen`] can look up.
+    #[doc(hidden)]
+    const LEAVES_MAX: usize;
+
+    /// Adds the leaves of some trees to the sums of sixteen rows. `leaves` begins with those of the first of them, `stride`
+    /// for each, which is at most [`Self::LEAVES_MAX`].
+    ///
+    /// # Safety
+    /// The CPU has AVX-512F and BW.
+    #[doc(hidden)]
+    unsafe fn sum_sixteen(
+        leaves: &[Self],
+        stride: usize,
+        labels: &ByTree,
+        trees: Range<usize>,
+        sums: &mut [Self; leaves::ROWS],
+    );
 }
 
 impl Vector for f32 {
@@ -127,6 +151,23 @@ impl Vector for f32 {
             any |= missing;
         }
         any != 0
+    }
+
+    const LEAVES_MAX: usize = 64;
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,popcnt")]
+    unsafe fn sum_sixteen(
+        leaves: &[Self],
+        stride: usize,
+        labels: &ByTree,
+        trees: Range<usize>,
+        sums: &mut [Self; leaves::ROWS],
+    ) {
+        match stride {
+            0..=32 => leaves::sum_f32::<1>(leaves, stride, labels, trees, sums),
+            _ => leaves::sum_f32::<2>(leaves, stride, labels, trees, sums),
+        }
     }
 }
 
@@ -167,6 +208,24 @@ impl Vector for f64 {
         }
         any != 0
     }
+
+    const LEAVES_MAX: usize = 64;
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,popcnt")]
+    unsafe fn sum_sixteen(
+        leaves: &[Self],
+        stride: usize,
+        labels: &ByTree,
+        trees: Range<usize>,
+        sums: &mut [Self; leaves::ROWS],
+    ) {
+        match stride {
+            0..=16 => leaves::sum_f64::<1>(leaves, stride, labels, trees, sums),
+            17..=32 => leaves::sum_f64::<2>(leaves, stride, labels, trees, sums),
+            _ => leaves::sum_f64::<4>(leaves, stride, labels, trees, sums),
+        }
+    }
 }
 
 #[inline]
@@ -177,12 +236,25 @@ fn store_missing(missing: u16, bytes: &mut [u8]) {
     unsafe { _mm_storeu_si128(std::ptr::from_mut(bytes).cast(), _mm_movm_epi8(missing)) }
 }
 
+/// How a block of thresholds is compared with a value, and how NaN is found.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,popcnt")]
+fn search<T: Vector, const OR_EQUAL: bool>() -> impl Search<T> {
+    SearchBy {
+        // SAFETY: this function is compiled for the features that both ask for.
+        count: |block: &Block<T>, value| unsafe { T::count::<OR_EQUAL>(&block.0, value) },
+        // SAFETY: as above.
+        missing: |row: &[T], bytes: &mut [u8]| unsafe { T::missing(row, bytes) },
+    }
+}
+
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,popcnt")]
 fn row_margins<T: Vector>(plan: &LanePlan<T>, row: &[T], scratch: &mut LaneScratch, margins: &mut [T]) {
     let LaneScratch { lanes, missing, labels } = scratch;
+    let both = plan.is_grouped();
     let any_missing = match plan.comparison {
-        Comparison::Less => rank_row::<T, false>(plan, row, lanes, missing, plan.is_grouped()),
-        Comparison::LessOrEqual => rank_row::<T, true>(plan, row, lanes, missing, plan.is_grouped()),
+        Comparison::Less => rank_row(plan, row, lanes, missing, &search::<T, false>(), both),
+        Comparison::LessOrEqual => rank_row(plan, row, lanes, missing, &search::<T, true>(), both),
     };
     let used = if any_missing & plan.has_right {
         plan.lanes()
@@ -196,75 +268,6 @@ fn row_margins<T: Vector>(plan: &LanePlan<T>, row: &[T], scratch: &mut LaneScrat
         128 => evaluate::<T, 128>(plan, row, lanes, labels, margins),
         _ => evaluate::<T, 256>(plan, row, lanes, labels, margins),
     }
-}
-
-/// Writes both halves of the lanes; returns whether something is missing. If not, the second half is only written when asked.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,popcnt")]
-fn rank_row<T: Vector, const OR_EQUAL: bool>(
-    plan: &LanePlan<T>,
-    row: &[T],
-    lanes: &mut [u8],
-    missing: &mut [u8],
-    always_both: bool,
-) -> bool {
-    let ranks = &plan.ranks;
-    let row = &row[..ranks.columns];
-    let (left, right) = lanes.split_at_mut(plan.half);
-    let (plain, others) = ranks.items.split_at(ranks.plain);
-    for (item, left) in plain.iter().zip(&mut *left) {
-        // SAFETY: a plan's columns lie below `columns`, which is the length of the row here. This function is compiled for the
-        // features that `count` asks for. An item's blocks begin with one of pivots, the last of which is NaN and never
-        // counted, so that at least one block of thresholds follows those that are full.
-        let rank = unsafe {
-            let value = *row.get_unchecked(item.column as usize);
-            let first = ranks.blocks.as_ptr().add(item.first_block as usize);
-            let full = T::count::<OR_EQUAL>(&(*first).0, value);
-            full * BLOCK + T::count::<OR_EQUAL>(&(*first.add(1 + full)).0, value)
-        };
-        *left = byte(rank);
-    }
-    // SAFETY: this function is compiled for the features that `missing` asks for.
-    let mut any_missing = unsafe { T::missing(row, missing) };
-    for (number, item) in (ranks.plain..).zip(others) {
-        let value = value(item, row);
-        let rank = rank_in::<T, OR_EQUAL>(ranks, item.first_block as usize, item.pivot_blocks as usize, value);
-        set_lanes(item, number, rank, value.is_nan(), left, right);
-        any_missing |= value.is_nan();
-    }
-    any_missing |= look_up_sets(plan, row, left, right);
-    // Last, for a zero that counts as missing makes the other half be read too.
-    if (any_missing | always_both) & plan.has_right {
-        if ranks.is_in_order {
-            for ((right, left), missing) in right.iter_mut().zip(&*left).zip(&missing[..ranks.plain]) {
-                *right = left | missing;
-            }
-        } else {
-            for ((item, right), left) in plain.iter().zip(&mut *right).zip(&*left) {
-                *right = left | missing[item.column as usize];
-            }
-        }
-    }
-    any_missing
-}
-
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,popcnt")]
-fn rank_in<T: Vector, const OR_EQUAL: bool>(ranks: &Ranks<T>, first: usize, pivots: usize, value: T) -> usize {
-    // SAFETY: this function is compiled for the features that `count` asks for.
-    let count = |block: &Block<T>| unsafe { T::count::<OR_EQUAL>(&block.0, value) };
-    let blocks = first + pivots;
-    let full: usize = ranks.blocks[first..blocks].iter().map(count).sum();
-    full * BLOCK + count(&ranks.blocks[blocks + full])
-}
-
-#[inline]
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "an item of one window has at most 255 thresholds"
-)]
-fn byte(rank: usize) -> u8 {
-    rank as u8
 }
 
 /// Lines that are asked for ahead of the ones in use: 8 KiB, what a chunk of full trees of depth 6 takes.
@@ -286,11 +289,7 @@ fn evaluate<T: Vector, const LANES: usize>(
     labels: &mut [u8],
     margins: &mut [T],
 ) {
-    let mut tables = [_mm512_setzero_si512(); 4];
-    for (table, bytes) in tables.iter_mut().zip(lanes.chunks_exact(CHUNK)) {
-        *table = load_bytes(bytes);
-    }
-    let look_up = LookUp { tables, lanes };
+    let look_up = LookUp::new(lanes);
     let is_asked_for = ASKED_FOR.contains(&plan.lines.len());
     margins.copy_from_slice(&plan.base_margins);
     let mut sum = margins[0];
@@ -324,9 +323,22 @@ fn evaluate<T: Vector, const LANES: usize>(
 }
 
 /// A row's lanes: in registers when an index byte can name them.
+#[derive(Clone, Copy)]
 struct LookUp<'a> {
     tables: [__m512i; 4],
     lanes: &'a [u8],
+}
+
+impl<'a> LookUp<'a> {
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,popcnt")]
+    fn new(lanes: &'a [u8]) -> Self {
+        let mut tables = [_mm512_setzero_si512(); 4];
+        for (table, bytes) in tables.iter_mut().zip(lanes.chunks_exact(CHUNK)) {
+            *table = load_bytes(bytes);
+        }
+        Self { tables, lanes }
+    }
 }
 
 /// One of a level's lines for each of 64 trees: the one that its turns so far lead to.
@@ -418,9 +430,7 @@ fn label_listed<const LANES: usize, const CHUNKS: usize>(
             let lines = &lines[chunk * kinds..][..kinds];
             let bytes = bytes_of::<LANES>(look_up, load(&lines[0]), load(&lines[kinds - 2]));
             let exceeds = _mm512_cmpgt_epu8_mask(bytes, load(&lines[1]));
-            // A label that no tree stands on where the row goes left, so that nothing but one comparison waits for `at`.
-            let label = _mm512_mask_mov_epi8(_mm512_set1_epi8(-1), exceeds, load(&lines[kinds - 1]));
-            let moves = _mm512_cmpeq_epi8_mask(*at, label);
+            let moves = _mm512_mask_cmpeq_epi8_mask(exceeds, *at, load(&lines[kinds - 1]));
             *at = _mm512_mask_mov_epi8(*at, moves, next);
         }
     }

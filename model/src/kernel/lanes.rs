@@ -3,6 +3,8 @@
 //!
 //! The vector kernels share what is here: the working memory, the lanes of columns that are not plain, and the leaves.
 
+use std::ops::Range;
+
 use super::real::Real;
 use super::scalar;
 use crate::ensemble::Comparison;
@@ -181,24 +183,38 @@ pub(super) fn add_leaves<T: Real>(plan: &LanePlan<T>, row: &[T], labels: &[u8], 
 #[inline]
 pub(super) fn add_pack<T: Real>(plan: &LanePlan<T>, pack: &Pack, row: &[T], labels: &[u8], margins: &mut [T]) {
     let trees = pack.first_tree..pack.first_tree + pack.trees;
-    let labels = &labels[trees.clone()];
+    add_trees(plan, pack, trees.clone(), row, &labels[trees], margins);
+}
+
+/// Adds the leaves of some of a pack's trees, in tree order. `labels` are theirs.
+#[inline]
+pub(super) fn add_trees<T: Real>(
+    plan: &LanePlan<T>,
+    pack: &Pack,
+    trees: Range<usize>,
+    row: &[T],
+    labels: &[u8],
+    margins: &mut [T],
+) {
+    let first_leaf = pack.first_leaf + (trees.start - pack.first_tree) * pack.stride;
+    let labels = &labels[..trees.len()];
     match &plan.leaves {
         Leaves::Numbers { values, outputs } if outputs.is_empty() => {
             let mut sum = margins[0];
-            let leaves = values[pack.first_leaf..].chunks_exact(pack.stride);
+            let leaves = values[first_leaf..].chunks_exact(pack.stride);
             for (leaves, &label) in leaves.zip(labels) {
                 sum += leaves[usize::from(label)];
             }
             margins[0] = sum;
         }
         Leaves::Numbers { values, outputs } => {
-            let leaves = values[pack.first_leaf..].chunks_exact(pack.stride);
+            let leaves = values[first_leaf..].chunks_exact(pack.stride);
             for ((leaves, &label), &output) in leaves.zip(labels).zip(&outputs[trees]) {
                 margins[output as usize] += leaves[usize::from(label)];
             }
         }
         Leaves::Places { plan: walk, places } => {
-            let places = places[pack.first_leaf..].chunks_exact(pack.stride);
+            let places = places[first_leaf..].chunks_exact(pack.stride);
             for ((places, &label), tree) in places.zip(labels).zip(&walk.trees[trees]) {
                 scalar::resume(walk, tree, places[usize::from(label)], row, margins);
             }

@@ -8,8 +8,11 @@ pub mod absent;
 pub mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub mod avx512;
+pub mod block;
 pub mod lanes;
 mod linear;
+#[cfg(target_arch = "x86_64")]
+mod rank;
 pub mod real;
 pub mod reference;
 pub mod scalar;

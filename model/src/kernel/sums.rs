@@ -7,12 +7,13 @@
     reason = "a leaf is found by tree and label, which a plan keeps in bounds, once a tree and row"
 )]
 
-use super::lanes::LaneScratch;
+use std::ops::Range;
+
 use crate::kernel::real::Real;
-use crate::plan::lanes::Pack;
+use crate::plan::lanes::{CHUNK, Pack};
 
 /// Rows whose sums are kept at once.
-pub(super) const ROWS_A_SUM: usize = 8;
+const ROWS_A_SUM: usize = 8;
 
 /// Adds the leaves of a pack's trees to a sum, in tree order.
 #[inline(always)]
@@ -40,30 +41,27 @@ pub(super) fn sum_pack<T: Real>(pack: &Pack, values: &[T], labels: &[u8], mut su
     sum
 }
 
-/// Adds the leaves of a pack's trees to the sums of up to eight rows.
+/// Adds the leaves of some trees of a chunk to the sums of rows, each in tree order. `leaves` begins with those of the first of
+/// these trees, `stride` for each, and `labels` holds a row's labels of the whole chunk, row after row.
 #[inline(always)]
-pub(super) fn sum_rows<T: Real>(pack: &Pack, values: &[T], scratches: &[LaneScratch], sums: &mut [T]) {
-    let trees = pack.first_tree..pack.first_tree + pack.trees;
-    let leaves = values[pack.first_leaf..].chunks_exact(pack.stride);
-    let (Ok(eight), Ok(into)) = (
-        <&[LaneScratch; ROWS_A_SUM]>::try_from(scratches),
-        <&mut [T; ROWS_A_SUM]>::try_from(&mut *sums),
-    ) else {
-        for (scratch, sum) in scratches.iter().zip(sums) {
-            for (leaves, &label) in leaves.clone().zip(&scratch.labels[trees.clone()]) {
-                *sum += leaves[usize::from(label)];
+pub(super) fn sum_block<T: Real>(leaves: &[T], stride: usize, labels: &[u8], trees: Range<usize>, sums: &mut [T]) {
+    let leaves = &leaves[..stride * trees.len()];
+    let (eights, rest) = sums.as_chunks_mut::<ROWS_A_SUM>();
+    let (labels, rest_labels) = labels.split_at(eights.len() * ROWS_A_SUM * CHUNK);
+    for (sums, labels) in eights.iter_mut().zip(labels.as_chunks::<{ ROWS_A_SUM * CHUNK }>().0) {
+        let mut own = *sums;
+        for (tree, leaves) in trees.clone().zip(leaves.chunks_exact(stride)) {
+            for (row, sum) in own.iter_mut().enumerate() {
+                // SAFETY: eight rows have 64 labels each, `tree` is one of a chunk, and a label is less than the stride, which
+                // is how many leaves there are: a full tree's labels count its leaves and a listed one's its steps.
+                *sum += unsafe { *leaves.get_unchecked(usize::from(*labels.get_unchecked(row * CHUNK + tree))) };
             }
         }
-        return;
-    };
-    let labels = eight.each_ref().map(|scratch| &scratch.labels[trees.clone()]);
-    let mut own = *into;
-    for (tree, leaves) in leaves.take(pack.trees).enumerate() {
-        for (sum, labels) in own.iter_mut().zip(&labels) {
-            // SAFETY: every row has a label for each of the pack's trees, and a label is less than the stride, which is how
-            // many leaves there are: a full tree's labels count its leaves and a listed one's its steps.
-            *sum += unsafe { *leaves.get_unchecked(usize::from(*labels.get_unchecked(tree))) };
+        *sums = own;
+    }
+    for (sum, labels) in rest.iter_mut().zip(rest_labels.chunks_exact(CHUNK)) {
+        for (&label, leaves) in labels[trees.clone()].iter().zip(leaves.chunks_exact(stride)) {
+            *sum += leaves[usize::from(label)];
         }
     }
-    *into = own;
 }

@@ -3,6 +3,7 @@
 use crate::ensemble::{Ensemble, FLUSHED_TO_ZERO, Finish, Input, Precision};
 use crate::kernel::avx2::{self, Avx2};
 use crate::kernel::avx512::{self, Avx512};
+use crate::kernel::block::LaneBlock;
 use crate::kernel::lanes::LaneScratch;
 use crate::kernel::real::Real;
 use crate::kernel::{KernelChoice, Unsupported, reference, scalar};
@@ -29,10 +30,6 @@ pub(super) trait Number: avx2::Vector + avx512::Vector {}
 
 impl Number for f32 {}
 impl Number for f64 {}
-
-/// Rows of a block: enough for the plan's lines to be read once for many, few enough for their lanes to stay in the
-/// first-level cache.
-const BLOCK_ROWS: usize = 16;
 
 /// Trees up to which a walk may be the faster one: a look at both tells. From here on lanes have always been.
 const SMALL_TREES: usize = 64;
@@ -71,7 +68,9 @@ struct Buffers<T> {
 struct Block<T> {
     rows: Vec<T>,
     margins: Vec<T>,
-    lanes: Vec<LaneScratch>,
+    lanes: LaneBlock,
+    /// How many.
+    count: usize,
 }
 
 impl Scratch {
@@ -120,15 +119,20 @@ impl<T: Number> Buffers<T> {
                 Form::Reference { .. } | Form::Scalar(_) => LaneScratch::default(),
             },
             block: match &evaluator.form {
-                Form::Avx512(_, plan) | Form::Avx2(_, plan) => Block {
-                    rows: vec![T::NAN; columns * BLOCK_ROWS],
-                    margins: vec![T::ZERO; margins * BLOCK_ROWS],
-                    lanes: vec![LaneScratch::new(plan); BLOCK_ROWS],
-                },
+                Form::Avx512(_, plan) | Form::Avx2(_, plan) => {
+                    let count = LaneBlock::rows::<T>(columns);
+                    Block {
+                        rows: vec![T::NAN; columns * count],
+                        margins: vec![T::ZERO; margins * count],
+                        lanes: LaneBlock::new(plan, count),
+                        count,
+                    }
+                }
                 Form::Reference { .. } | Form::Scalar(_) => Block {
                     rows: vec![],
                     margins: vec![],
-                    lanes: vec![],
+                    lanes: LaneBlock::default(),
+                    count: 1,
                 },
             },
         }
@@ -196,7 +200,11 @@ impl Engine {
         mut each: impl FnMut(usize, &Scratch),
     ) {
         let (input, finish, objective) = rules;
-        for (number, block) in rows.chunks(BLOCK_ROWS * width).enumerate() {
+        let count = match self {
+            Self::F32(_) => scratch.single.block.count,
+            Self::F64(_) => scratch.double.block.count,
+        };
+        for (number, block) in rows.chunks(count * width).enumerate() {
             let is_block = match self {
                 Self::F32(evaluator) => evaluator.block(block, width, input, &mut scratch.single.block),
                 Self::F64(evaluator) => evaluator.block(block, width, input, &mut scratch.double.block),
@@ -219,7 +227,7 @@ impl Engine {
                         objective.predict_f64(&double.margins, predictions);
                     }
                 }
-                each(number * BLOCK_ROWS + place, scratch);
+                each(number * count + place, scratch);
             }
         }
     }
@@ -297,7 +305,7 @@ impl<T: Number> Evaluator<T> {
             read(row, input, values);
         }
         let margins = &mut block.margins[..count * plan.outputs()];
-        let (rows, lanes) = (&block.rows[..count * width], &mut block.lanes[..count]);
+        let (rows, lanes) = (&block.rows[..count * width], &mut block.lanes);
         match &self.form {
             Form::Avx512(kernel, plan) => kernel.rows_margins(plan, rows, width, lanes, margins),
             Form::Avx2(kernel, plan) => kernel.rows_margins(plan, rows, width, lanes, margins),

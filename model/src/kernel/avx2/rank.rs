@@ -1,13 +1,12 @@
-//! From a row to its lanes: the search of two levels with AVX2 comparisons.
+//! How a block of thresholds is compared with a value.
 
 use std::arch::x86_64::{
     _CMP_LE_OQ, _CMP_LT_OQ, _mm256_cmp_pd, _mm256_cmp_ps, _mm256_loadu_pd, _mm256_loadu_ps, _mm256_movemask_pd,
     _mm256_movemask_ps, _mm256_set1_pd, _mm256_set1_ps,
 };
 
-use crate::kernel::lanes::{look_up_sets, set_lanes, value};
 use crate::kernel::real::Real;
-use crate::plan::lanes::{BLOCK, Block, LanePlan};
+use crate::plan::lanes::BLOCK;
 
 /// A number that vectors compare: [`f32`] and [`f64`].
 pub trait Vector: Real {
@@ -57,69 +56,4 @@ impl Vector for f64 {
         }
         below.count_ones() as usize
     }
-}
-
-/// Writes both halves of the lanes; returns whether something is missing. If not, the second half is only written when asked.
-#[inline]
-#[target_feature(enable = "avx2,popcnt")]
-pub(super) fn rank_row<T: Vector, const OR_EQUAL: bool>(
-    plan: &LanePlan<T>,
-    row: &[T],
-    lanes: &mut [u8],
-    missing: &mut [u8],
-    always_both: bool,
-) -> bool {
-    let ranks = &plan.ranks;
-    let row = &row[..ranks.columns];
-    let (left, right) = lanes.split_at_mut(plan.half);
-    let (plain, others) = ranks.items.split_at(ranks.plain);
-    // SAFETY: this function is compiled for the features that `count` asks for.
-    let count = |block: &Block<T>, value: T| unsafe { T::count::<OR_EQUAL>(&block.0, value) };
-    for (item, left) in plain.iter().zip(&mut *left) {
-        let value = row[item.column as usize];
-        let blocks = &ranks.blocks[item.first_block as usize..];
-        let full = count(&blocks[0], value);
-        *left = byte(full * BLOCK + count(&blocks[1 + full], value));
-    }
-    let mut any = 0;
-    for (missing, value) in missing.iter_mut().zip(row) {
-        *missing = if value.is_nan() { u8::MAX } else { 0 };
-        any |= *missing;
-    }
-    let mut any_missing = any != 0;
-    for (number, item) in (ranks.plain..).zip(others) {
-        let value = value(item, row);
-        let first = item.first_block as usize;
-        let blocks = first + item.pivot_blocks as usize;
-        let full: usize = ranks.blocks[first..blocks]
-            .iter()
-            .map(|block| count(block, value))
-            .sum();
-        let rank = full * BLOCK + count(&ranks.blocks[blocks + full], value);
-        set_lanes(item, number, rank, value.is_nan(), left, right);
-        any_missing |= value.is_nan();
-    }
-    any_missing |= look_up_sets(plan, row, left, right);
-    // Last, for a zero that counts as missing makes the other half be read too.
-    if (any_missing | always_both) & plan.has_right {
-        if ranks.is_in_order {
-            for ((right, left), missing) in right.iter_mut().zip(&*left).zip(&missing[..ranks.plain]) {
-                *right = left | missing;
-            }
-        } else {
-            for ((item, right), left) in plain.iter().zip(&mut *right).zip(&*left) {
-                *right = left | missing[item.column as usize];
-            }
-        }
-    }
-    any_missing
-}
-
-#[inline]
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "an item of one window has at most 255 thresholds"
-)]
-fn byte(rank: usize) -> u8 {
-    rank as u8
 }

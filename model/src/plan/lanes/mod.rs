@@ -29,6 +29,7 @@ mod rank;
 mod size;
 
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use super::{LeafKind, Plan};
 use crate::ensemble::{Codes, Comparison, Ensemble, Node, Tree};
@@ -73,6 +74,14 @@ pub(crate) struct Pack {
     /// Where its leaves begin, and how many places each of its trees has.
     pub(crate) first_leaf: usize,
     pub(crate) stride: usize,
+}
+
+impl Pack {
+    /// The trees of one of its chunks.
+    pub(crate) fn trees_of(&self, chunk: usize) -> Range<usize> {
+        let end = self.trees.min((chunk + 1) * CHUNK);
+        self.first_tree + chunk * CHUNK..self.first_tree + end
+    }
 }
 
 /// What a label means.

@@ -1,0 +1,178 @@
+//! Leaves of sixteen rows at once, of trees whose leaves fit a few registers.
+//!
+//! ```text
+//! labels   16 rows × 64 trees ─four rounds of byte unpacks─▶ 64 trees × 16 rows
+//! a tree   its leaves, 2 or 4 registers of f32 ─permuted by the 16 labels─▶ one leaf for each row ─▶ 16 sums
+//! ```
+//!
+//! A look-up by address costs two loads and an addition for each leaf; a permute serves sixteen of them (eight `f64`). Every
+//! row is a lane of its own, so its sum is in tree order as before.
+
+use std::arch::x86_64::{
+    __m512i, _mm_load_si128, _mm_loadl_epi64, _mm512_add_pd, _mm512_add_ps, _mm512_cvtepu8_epi32, _mm512_cvtepu8_epi64,
+    _mm512_loadu_pd, _mm512_loadu_ps, _mm512_mask_mov_pd, _mm512_mask_mov_ps, _mm512_maskz_loadu_pd,
+    _mm512_maskz_loadu_ps, _mm512_permutex2var_pd, _mm512_permutex2var_ps, _mm512_set1_epi32, _mm512_set1_epi64,
+    _mm512_setzero_si512, _mm512_store_si512, _mm512_storeu_pd, _mm512_storeu_ps, _mm512_test_epi32_mask,
+    _mm512_test_epi64_mask, _mm512_unpackhi_epi8, _mm512_unpacklo_epi8,
+};
+use std::ops::Range;
+
+use super::{Vector, load_bytes};
+use crate::kernel::sums;
+use crate::plan::lanes::CHUNK;
+
+/// Rows that are summed together.
+pub(crate) const ROWS: usize = 16;
+
+/// Labels of 16 rows, tree by tree: those of tree `t` begin at `t % 16 * 64 + t / 16 * 16`.
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub struct ByTree([u8; ROWS * CHUNK]);
+
+/// As [`sums::sum_block`].
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,popcnt")]
+pub(super) fn sum_block<T: Vector>(leaves: &[T], stride: usize, labels: &[u8], trees: Range<usize>, sums: &mut [T]) {
+    if stride > T::LEAVES_MAX {
+        return sums::sum_block(leaves, stride, labels, trees, sums);
+    }
+    let (groups, rest) = sums.as_chunks_mut::<ROWS>();
+    let (labels, rest_labels) = labels.split_at(groups.len() * ROWS * CHUNK);
+    for (sums, labels) in groups.iter_mut().zip(labels.chunks_exact(ROWS * CHUNK)) {
+        let labels = by_tree(labels);
+        // SAFETY: this function is compiled for the features that `sum_sixteen` asks for.
+        unsafe { T::sum_sixteen(leaves, stride, &labels, trees.clone(), sums) }
+    }
+    sums::sum_block(leaves, stride, rest_labels, trees, rest);
+}
+
+/// Transposes the labels of 16 rows.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,popcnt")]
+fn by_tree(labels: &[u8]) -> ByTree {
+    let mut rows = [_mm512_setzero_si512(); ROWS];
+    for (row, labels) in rows.iter_mut().zip(labels.chunks_exact(CHUNK)) {
+        *row = load_bytes(labels);
+    }
+    // A round brings together what the upper bit of the row's number told apart.
+    for _ in 0..4 {
+        let mut next = [_mm512_setzero_si512(); ROWS];
+        for pair in 0..ROWS / 2 {
+            next[2 * pair] = _mm512_unpacklo_epi8(rows[pair], rows[pair + ROWS / 2]);
+            next[2 * pair + 1] = _mm512_unpackhi_epi8(rows[pair], rows[pair + ROWS / 2]);
+        }
+        rows = next;
+    }
+    let mut by_tree = ByTree([0; ROWS * CHUNK]);
+    for (row, bytes) in rows.into_iter().zip(by_tree.0.as_chunks_mut::<CHUNK>().0) {
+        // SAFETY: 64 bytes are there, aligned to 64 as part of a `ByTree`.
+        unsafe { _mm512_store_si512(std::ptr::from_mut(bytes).cast(), row) }
+    }
+    by_tree
+}
+
+impl ByTree {
+    /// The labels of sixteen rows for a tree.
+    #[inline]
+    fn of(&self, tree: usize) -> &[u8; ROWS] {
+        &self.0.as_chunks().0[tree % ROWS * (CHUNK / ROWS) + tree / ROWS]
+    }
+}
+
+/// Sums of sixteen rows with `PAIRS` pairs of registers for a tree's leaves.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,popcnt")]
+pub(super) fn sum_f32<const PAIRS: usize>(
+    leaves: &[f32],
+    stride: usize,
+    labels: &ByTree,
+    trees: Range<usize>,
+    sums: &mut [f32; ROWS],
+) {
+    // SAFETY: sixteen f32 are there.
+    let mut sum = unsafe { _mm512_loadu_ps(sums.as_ptr()) };
+    for (tree, leaves) in trees.zip(leaves.chunks_exact(stride)) {
+        // SAFETY: a tree's labels are 16 bytes and aligned to 16 in a `ByTree`.
+        let at = unsafe { _mm_load_si128(labels.of(tree).as_ptr().cast()) };
+        let at = _mm512_cvtepu8_epi32(at);
+        let load = |register: usize| {
+            // SAFETY: the mask lets only those leaves be read that the tree has.
+            unsafe { _mm512_maskz_loadu_ps(mask16(stride, register), leaves.as_ptr().wrapping_add(16 * register)) }
+        };
+        let mut found = _mm512_permutex2var_ps(load(0), at, load(1));
+        if PAIRS == 2 {
+            let others = _mm512_permutex2var_ps(load(2), at, load(3));
+            found = _mm512_mask_mov_ps(found, _mm512_test_epi32_mask(at, _mm512_set1_epi32(32)), others);
+        }
+        sum = _mm512_add_ps(sum, found);
+    }
+    // SAFETY: sixteen f32 are there.
+    unsafe { _mm512_storeu_ps(sums.as_mut_ptr(), sum) }
+}
+
+/// The same for doubles, eight rows after eight.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,popcnt")]
+pub(super) fn sum_f64<const PAIRS: usize>(
+    leaves: &[f64],
+    stride: usize,
+    labels: &ByTree,
+    trees: Range<usize>,
+    sums: &mut [f64; ROWS],
+) {
+    let (low, high) = sums.split_at_mut(8);
+    // SAFETY: eight f64 are there, twice.
+    let mut sum = unsafe { [_mm512_loadu_pd(low.as_ptr()), _mm512_loadu_pd(high.as_ptr())] };
+    for (tree, leaves) in trees.zip(leaves.chunks_exact(stride)) {
+        let load = |register: usize| {
+            // SAFETY: the mask lets only those leaves be read that the tree has.
+            unsafe { _mm512_maskz_loadu_pd(mask8(stride, register), leaves.as_ptr().wrapping_add(8 * register)) }
+        };
+        let tables = [
+            [load(0), load(1)],
+            [load(2), load(3)],
+            [load(4), load(5)],
+            [load(6), load(7)],
+        ];
+        for (sum, eight) in sum.iter_mut().zip(labels.of(tree).as_chunks::<8>().0) {
+            // SAFETY: eight bytes are there.
+            let at: __m512i = _mm512_cvtepu8_epi64(unsafe { _mm_loadl_epi64(eight.as_ptr().cast()) });
+            let look_up = |pair: usize| _mm512_permutex2var_pd(tables[pair][0], at, tables[pair][1]);
+            let has = |bit: i64| _mm512_test_epi64_mask(at, _mm512_set1_epi64(bit));
+            let mut found = look_up(0);
+            if PAIRS >= 2 {
+                found = _mm512_mask_mov_pd(found, has(16), look_up(1));
+            }
+            if PAIRS == 4 {
+                let others = _mm512_mask_mov_pd(look_up(2), has(16), look_up(3));
+                found = _mm512_mask_mov_pd(found, has(32), others);
+            }
+            *sum = _mm512_add_pd(*sum, found);
+        }
+    }
+    // SAFETY: eight f64 are there, twice.
+    unsafe {
+        _mm512_storeu_pd(low.as_mut_ptr(), sum[0]);
+        _mm512_storeu_pd(high.as_mut_ptr(), sum[1]);
+    }
+}
+
+/// Which of a register's 16 leaves a tree has.
+#[inline]
+fn mask16(stride: usize, register: usize) -> u16 {
+    match stride.saturating_sub(16 * register) {
+        0 => 0,
+        there if there >= 16 => u16::MAX,
+        there => (1 << there) - 1,
+    }
+}
+
+/// Which of a register's 8 leaves a tree has.
+#[inline]
+fn mask8(stride: usize, register: usize) -> u8 {
+    match stride.saturating_sub(8 * register) {
+        0 => 0,
+        there if there >= 8 => u8::MAX,
+        there => (1 << there) - 1,
+    }
+}
