@@ -44,16 +44,16 @@ def main(folders: Folders) -> None:
                 "name": name,
                 "path": str(path),
                 "reference": str(reference(path, rows)),
-                "engines": list(engines(path, folders)),
+                "engines": list(engines(path, folders, rows)),
             }
         )
     plan = {"rows": str(folders.models / "rows.f32"), "features": FEATURES, "versions": versions(), "models": models}
     (folders.models / "plan.json").write_text(json.dumps(plan, indent=1), encoding="utf-8")
 
 
-def reference(path: Path, rows: numpy.ndarray) -> Path:
+def reference(path: Path, rows: numpy.ndarray, suffix: str = ".margins") -> Path:
     """The margins of all rows by the library that trained the model, as doubles."""
-    saved = path.with_suffix(".margins")
+    saved = path.with_suffix(suffix)
     if not saved.exists():
         if is_xgboost(path):
             import xgboost
@@ -71,7 +71,7 @@ def is_xgboost(path: Path) -> bool:
     return path.suffix == ".json"
 
 
-def engines(path: Path, folders: Folders) -> Iterator[dict]:
+def engines(path: Path, folders: Folders, rows: numpy.ndarray) -> Iterator[dict]:
     """What the plan says of each engine for one model."""
     native = folders.native
     tree_tolerance = SINGLE_TOLERANCE if is_xgboost(path) else DOUBLE_TOLERANCE
@@ -103,7 +103,7 @@ def engines(path: Path, folders: Folders) -> Iterator[dict]:
     onnx = native / "onnxruntime"
     yield entry("ONNX Runtime", "onnxruntime", SINGLE_TOLERANCE, lambda: [onnx, onnx_model(path, ensemble)])
     yield entry("oneDAL", "onedal", SINGLE_TOLERANCE, lambda: [native / "onedal", plain])
-    yield from ydf_engines(path, ensemble, native, entry)
+    yield from ydf_engines(path, ensemble, native, entry, rows)
 
 
 def lleaves(path: Path, folders: Folders) -> list[Path]:
@@ -202,31 +202,39 @@ NODE_COLUMNS = (
 )
 
 
-def ydf_engines(path: Path, ensemble: trees.Trees, native: Path, entry) -> Iterator[dict]:
-    """One entry for each engine that takes the model: YDF's `predict` would choose the first."""
-    folder = path.with_suffix(".ydf")
+def ydf_engines(path: Path, ensemble: trees.Trees, native: Path, entry, rows: numpy.ndarray) -> Iterator[dict]:
+    """One entry for each engine that takes the model, in two forms.
+
+    In the first, what is missing goes where the library sends it. Most YDF models are trained otherwise: a mean stands
+    for what is missing, and its faster engines want that. The second form is such a model, the same trees with that
+    rule, and is compared with the library's margins for rows in which the means are filled in.
+    """
     host = Path(__file__).parent / "native" / "ydf_host.py"
+    for imputed in (False, True):
+        folder = path.with_suffix(".imputed.ydf" if imputed else ".ydf")
+        problem, names, extra = None, ["?"], {}
+        try:
+            names, means = ydf_model(folder, ensemble, imputed)
+            if imputed:
+                names = [name for name in names if name != "GradientBoostedTreesGeneric"]
+                filled = numpy.where(numpy.isnan(rows), means, rows)
+                extra = {"reference": str(reference(path, filled, ".imputed.margins"))}
+        except Exception as error:
+            problem = error
+        for name in names:
+            title = name.removeprefix("GradientBoostedTrees").replace("QuickScorerExtended", "QuickScorer ").strip()
+            title = f"YDF {title}, means" if imputed else f"YDF {title}"
 
-    def command(engine: str) -> list:
-        return [sys.executable, host, native / "libydf.so", "ROWS", "FEATURES", folder, engine]
+            def make(name: str = name, folder: Path = folder, problem: Exception | None = problem) -> list:
+                if problem:
+                    raise problem
+                return [sys.executable, host, native / "libydf.so", "ROWS", "FEATURES", folder, name]
 
-    try:
-        names = ydf_model(folder, ensemble)
-    except Exception as error:
-        names, problem = ["?"], error
-    for name in names:
-        title = name.removeprefix("GradientBoostedTrees").replace("QuickScorerExtended", "QuickScorer ").strip()
-
-        def make(name: str = name) -> list:
-            if name == "?":
-                raise problem
-            return command(name)
-
-        yield entry(f"YDF {title}", "ydf", SINGLE_TOLERANCE, make)
+            yield {**entry(title, "ydf", SINGLE_TOLERANCE, make), **extra}
 
 
-def ydf_model(folder: Path, ensemble: trees.Trees) -> list[str]:
-    """The same trees as a YDF model, with their directions of missing values; returns the engines that take it."""
+def ydf_model(folder: Path, ensemble: trees.Trees, imputed: bool) -> tuple[list[str], numpy.ndarray]:
+    """The same trees as a YDF model; returns the engines that take it, and what it has for each feature's mean."""
     import ydf
 
     if not folder.exists():
@@ -236,32 +244,43 @@ def ydf_model(folder: Path, ensemble: trees.Trees) -> list[str]:
             label="label", task=ydf.Task.REGRESSION, num_trees=1, validation_ratio=0.0, features=list(data)
         )
         model = learner.train({**data, "label": data["f0"]}, verbose=0)
-        columns = {column.name: number for number, column in enumerate(model.data_spec().columns)}
+        columns, means = ydf_columns(model, ensemble.features)
         model.remove_tree(0)
         for tree in ensemble.trees:
-            model.add_tree(ydf.tree.Tree(root=ydf_node(tree, 0, columns)))
+            right = means[tree.feature] >= tree.threshold if imputed else ~tree.default_left.astype(bool)
+            model.add_tree(ydf.tree.Tree(root=ydf_node(tree, 0, columns, right)))
         model.set_initial_predictions([ensemble.base])
         model.save(str(folder) + ".partial")
         Path(str(folder) + ".partial").rename(folder)
-    return list(ydf.load_model(str(folder)).list_compatible_engines())
+    model = ydf.load_model(str(folder))
+    return list(model.list_compatible_engines()), ydf_columns(model, ensemble.features)[1]
 
 
-def ydf_node(tree: trees.Tree, node: int, columns: dict[str, int]):
+def ydf_columns(model, features: int) -> tuple[list[int], numpy.ndarray]:
+    """For each feature, its column in YDF's data and its mean there."""
+    found = {column.name: (number, column) for number, column in enumerate(model.data_spec().columns)}
+    ours = [found[f"f{feature}"] for feature in range(features)]
+    means = numpy.array([column.numerical.mean for _, column in ours], dtype=numpy.float32)
+    return [number for number, _ in ours], means
+
+
+def ydf_node(tree: trees.Tree, node: int, columns: list[int], missing_right: numpy.ndarray):
     from ydf.model.tree import Leaf, NonLeaf, NumericalHigherThanCondition, RegressionValue
 
     if tree.feature[node] == trees.LEAF:
         return Leaf(value=RegressionValue(num_examples=1, value=float(tree.value[node])))
     condition = NumericalHigherThanCondition(
-        missing=not tree.default_left[node],
+        missing=bool(missing_right[node]),
         score=0.0,
-        attribute=columns[f"f{tree.feature[node]}"],
+        attribute=columns[tree.feature[node]],
         threshold=float(tree.threshold[node]),
     )
+    children = [ydf_node(tree, int(child[node]), columns, missing_right) for child in (tree.left, tree.right)]
     return NonLeaf(
         value=RegressionValue(num_examples=1, value=0.0),
         condition=condition,
-        pos_child=ydf_node(tree, int(tree.right[node]), columns),
-        neg_child=ydf_node(tree, int(tree.left[node]), columns),
+        pos_child=children[1],
+        neg_child=children[0],
     )
 
 

@@ -9,7 +9,7 @@ use quintile_model::KernelChoice;
 
 use crate::host::Host;
 use crate::ours::Ours;
-use crate::plan::{Fault, Figures, ModelFigures, Plan, PlannedModel, read_doubles, read_singles};
+use crate::plan::{Fault, Figures, ModelFigures, Plan, PlannedEngine, PlannedModel, read_doubles, read_singles};
 
 const ROUND_ROWS: usize = 4_096;
 const BATCH_ROWS: usize = 1_024;
@@ -43,6 +43,8 @@ enum Engine {
 struct Contestant {
     /// `None` once it has failed.
     engine: Option<Engine>,
+    /// Where it differs from the model's.
+    reference: Option<Vec<f64>>,
     figures: Figures,
 }
 
@@ -85,12 +87,11 @@ pub(crate) fn run(plan: &Path, figures: &Path, rounds: &str) -> Result<(), Fault
 }
 
 fn compare(plan: &Plan, model: &PlannedModel, rows: &Rows, rounds: usize) -> Result<ModelFigures, Fault> {
-    let reference = read_doubles(&model.reference)?;
-    if reference.len() < rounds * ROUND_ROWS {
-        return Err(format!("{}: too few margins", model.reference.display()).into());
-    }
+    let reference = read_reference(&model.reference, rounds)?;
     let mut contestants = ours(model)?;
-    contestants.extend(theirs(plan, model));
+    for engine in &model.engines {
+        contestants.push(Contestant::theirs(plan, engine, rounds)?);
+    }
     let mut margins = vec![0.0; ROUND_ROWS];
     for round in 0..rounds {
         // Each round begins with another engine, so that none always follows the same one.
@@ -99,8 +100,7 @@ fn compare(plan: &Plan, model: &PlannedModel, rows: &Rows, rounds: usize) -> Res
             let contestant = &mut contestants[(place + round) % count];
             for which in [Use::Single, Use::Batch] {
                 let turn = contestant.figures.turn(which, round * ROUND_ROWS);
-                let wanted = &reference[turn.first..][..turn.count];
-                contestant.take(turn, rows, wanted, &mut margins[..turn.count]);
+                contestant.take(turn, rows, &reference, &mut margins[..turn.count]);
             }
         }
     }
@@ -108,6 +108,14 @@ fn compare(plan: &Plan, model: &PlannedModel, rows: &Rows, rounds: usize) -> Res
         name: model.name.clone(),
         engines: contestants.into_iter().map(|contestant| contestant.figures).collect(),
     })
+}
+
+fn read_reference(path: &Path, rounds: usize) -> Result<Vec<f64>, Fault> {
+    let margins = read_doubles(path)?;
+    if margins.len() < rounds * ROUND_ROWS {
+        return Err(format!("{}: too few margins", path.display()).into());
+    }
+    Ok(margins)
 }
 
 /// The kernel that is chosen, and every other one that takes the model.
@@ -128,37 +136,37 @@ fn ours(model: &PlannedModel) -> Result<Vec<Contestant>, Fault> {
     Ok(contestants)
 }
 
-fn theirs(plan: &Plan, model: &PlannedModel) -> Vec<Contestant> {
-    let start = |engine: &crate::plan::PlannedEngine| {
-        let started = Host::start(engine, &plan.rows.to_string_lossy(), plan.features);
-        let void = started.as_ref().err().map(ToString::to_string);
-        if let Some(why) = &void {
-            eprintln!("  {} is void: {why}", engine.name);
-        }
-        Contestant {
-            engine: started.ok().map(Engine::Host),
-            figures: Figures {
-                name: engine.name.clone(),
-                library: engine.library.clone(),
-                tolerance: engine.tolerance,
-                void,
-                ..Figures::default()
-            },
-        }
-    };
-    model.engines.iter().map(start).collect()
-}
-
 impl Contestant {
     fn ours(name: String, library: &str, engine: Ours) -> Self {
         Self {
             engine: Some(Engine::Ours(Box::new(engine))),
+            reference: None,
             figures: Figures {
                 name,
                 library: library.into(),
                 ..Figures::default()
             },
         }
+    }
+
+    /// One that does not start is void, and the run goes on.
+    fn theirs(plan: &Plan, engine: &PlannedEngine, rounds: usize) -> Result<Self, Fault> {
+        let started = Host::start(engine, &plan.rows.to_string_lossy(), plan.features);
+        let mut figures = Figures {
+            name: engine.name.clone(),
+            library: engine.library.clone(),
+            tolerance: engine.tolerance,
+            ..Figures::default()
+        };
+        if let Err(error) = &started {
+            figures.set_void(error.to_string());
+        }
+        let reference = engine.reference.as_deref();
+        Ok(Self {
+            engine: started.ok().map(Engine::Host),
+            reference: reference.map(|path| read_reference(path, rounds)).transpose()?,
+            figures,
+        })
     }
 
     fn take(&mut self, turn: Turn, rows: &Rows, reference: &[f64], margins: &mut [f64]) {
@@ -177,7 +185,8 @@ impl Contestant {
                     &mut figures.batch
                 };
                 times.push(a_row);
-                figures.check(turn, reference, margins);
+                let reference = self.reference.as_deref().unwrap_or(reference);
+                figures.check(turn, &reference[turn.first..][..turn.count], margins);
             }
             Err(error) => {
                 self.engine = None;

@@ -34,6 +34,8 @@ pub(crate) struct PlannedEngine {
     /// The words `ROWS` and `FEATURES` are replaced; without them both follow the first word.
     #[serde(default)]
     pub(crate) command: Vec<String>,
+    /// Margins for this engine alone: one that has another rule for what is missing.
+    pub(crate) reference: Option<PathBuf>,
     /// Why there is no command.
     pub(crate) error: Option<String>,
 }

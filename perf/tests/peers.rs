@@ -21,6 +21,9 @@ fn only_engines_that_answer_as_the_library_does_count() {
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../engine/demo/demo.ubj");
     let features = write_rows_and_reference(&folder, &model);
     let engine = |name: &str, tolerance: f64, script: &str| json!({"name": name, "library": "x", "tolerance": tolerance, "command": ["sh", "-c", script, "ROWS", "FEATURES"]});
+    fs::write(folder.join("zeros.f64"), vec![0; 8 * ROWS]).unwrap();
+    let mut own_rule = engine("own rule", 0.0, ZEROS);
+    own_rule["reference"] = json!(folder.join("zeros.f64"));
     let plan = json!({
         "rows": folder.join("rows.f32"),
         "features": features,
@@ -30,6 +33,7 @@ fn only_engines_that_answer_as_the_library_does_count() {
             "reference": folder.join("reference.f64"),
             "engines": [
                 engine("near", 1e9, ZEROS),
+                own_rule,
                 engine("wrong", 1e-4, ZEROS),
                 engine("inexact", 0.0, ZEROS),
                 engine("dies", 0.0, "echo ready; read line"),
@@ -57,6 +61,7 @@ fn only_engines_that_answer_as_the_library_does_count() {
         engine["void"].as_str().unwrap_or_default().to_owned()
     };
     assert_eq!(void("near"), "");
+    assert_eq!(void("own rule"), "");
     assert!(
         void("wrong").starts_with("row 0: its margin is 0.0 and"),
         "{}",
