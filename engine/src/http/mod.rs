@@ -9,6 +9,8 @@ pub mod body;
 #[cfg(debug_assertions)]
 mod debug;
 pub mod error;
+#[cfg(feature = "static-answer")]
+mod fixed;
 mod request_id;
 mod response;
 mod routes;
@@ -23,6 +25,10 @@ use hyper::{Request, Response};
 use crate::shard::ShardCore;
 use crate::shard::watch::Watch;
 use body::Whole;
+#[cfg(feature = "static-answer")]
+use fixed::respond;
+#[cfg(not(feature = "static-answer"))]
+use routes::respond;
 
 /// What hyper calls for each request of a connection. The future is hyper's to keep: no box a request.
 pub(crate) fn service(
@@ -31,6 +37,6 @@ pub(crate) fn service(
 ) -> impl hyper::service::HttpService<Incoming, ResBody = Whole, Error = Infallible, Future: 'static> {
     service_fn(move |request: Request<Incoming>| {
         let (core, watch) = (Rc::clone(&core), Rc::clone(&watch));
-        async move { Ok::<Response<Whole>, Infallible>(routes::respond(&core, &watch, request).await) }
+        async move { Ok::<Response<Whole>, Infallible>(respond(&core, &watch, request).await) }
     })
 }

@@ -178,13 +178,13 @@ fn contained<T>(core: &ShardCore, run: impl FnOnce() -> Result<T, Failure>) -> R
 }
 
 /// Counts a request in and, however it ends, out.
-struct UnderWay<'a> {
+pub(super) struct UnderWay<'a> {
     core: &'a ShardCore,
     watch: &'a Watch,
 }
 
 impl<'a> UnderWay<'a> {
-    fn new(core: &'a ShardCore, watch: &'a Watch) -> Self {
+    pub(super) fn new(core: &'a ShardCore, watch: &'a Watch) -> Self {
         core.in_flight.set(core.in_flight.get() + 1);
         watch.request_began();
         Self { core, watch }

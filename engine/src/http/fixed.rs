@@ -1,0 +1,50 @@
+//! The static responder's answer to `POST /score`: the same connection code, headers and number of bytes as a score, with
+//! no parsing, scoring or recording. What it reaches is the limit of what scoring can reach on the same backend.
+//!
+//! In builds with the feature `static-answer` only; `bench/peers` measures with it.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Request, Response};
+use hyper::body::Incoming;
+
+use super::body::{self, Whole};
+use super::routes::{self, UnderWay};
+use crate::shard::ShardCore;
+use crate::shard::watch::Watch;
+
+const ANSWER: &[u8] = b"{\"lead_id\":\"lead-000000000000\",\"score\":5,\"probability\":0.16741915047168732,\"model\":\
+{\"name\":\"demo\",\"version\":\"1.0.0\"},\"request_id\":\"01a20e7f-6d99-7c39-8063-0f4bf4172e43\",\"latency_us\":\
+{\"parse\":1.082,\"score\":0.705,\"total\":2.061}}";
+
+const HEADERS: [(HeaderName, HeaderValue); 4] = [
+    (
+        HeaderName::from_static("server-timing"),
+        HeaderValue::from_static("parse;dur=0.001082, score;dur=0.000705, total;dur=0.002061"),
+    ),
+    (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+    (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (
+        HeaderName::from_static("x-request-id"),
+        HeaderValue::from_static("01a20e7f-6d99-7c39-8063-0f4bf4172e43"),
+    ),
+];
+
+/// Answers one request: a score with fixed bytes, everything else as ever.
+pub(super) async fn respond(core: &Rc<ShardCore>, watch: &Watch, request: Request<Incoming>) -> Response<Whole> {
+    if request.uri().path() != "/score" {
+        return routes::respond(core, watch, request).await;
+    }
+    let _under_way = UnderWay::new(core, watch);
+    let (mut head, body) = request.into_parts();
+    let read = body::collect(core, body).await.is_ok();
+    head.headers.clear();
+    for (name, value) in HEADERS {
+        head.headers.insert(name, value);
+    }
+    let mut response = Response::new(Whole::new(Bytes::from_static(if read { ANSWER } else { b"" })));
+    *response.headers_mut() = head.headers;
+    response
+}
