@@ -28,5 +28,5 @@ pub use ensemble::{Ensemble, Precision, Trees};
 pub use format::{FormatError, load};
 pub use kernel::KernelChoice;
 pub use manifest::{FeatureNote, Manifest, ManifestError};
-pub use model::{BuildError, GoldenFault, Identity, Model, Options, Scratch};
+pub use model::{BuildError, FeatureUse, GoldenFault, Identity, Model, Options, Scratch, Statistics};
 pub use schema::{Categories, FeatureKind, Form, Rule, Schema, Unseen, Violation};

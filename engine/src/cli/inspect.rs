@@ -91,6 +91,10 @@ pub(super) fn text(file: &str, served: &Served, all: bool) -> String {
         line("description", harmless(description));
     }
     line("format", model.format().to_owned());
+    line(
+        "written by",
+        harmless(model.written_by().unwrap_or("the file does not say")),
+    );
     line("objective", harmless(model.objective()));
     line("precision", precision(model).to_owned());
     let probability = if model.is_probability() { ", a probability" } else { "" };
@@ -102,15 +106,18 @@ pub(super) fn text(file: &str, served: &Served, all: bool) -> String {
             model.prediction_len()
         ),
     );
+    let statistics = model.statistics();
     line(
         "trees",
         format!(
-            "{} with {} nodes, {} bytes to evaluate",
+            "{} with {} nodes and {} leaves, at most {} deep",
             model.tree_count(),
             model.node_count(),
-            model.bytes()
+            statistics.leaves,
+            statistics.depth
         ),
     );
+    line("memory", format!("{} bytes to evaluate", model.bytes()));
     match model.bands() {
         Some(bands) => line(
             "bands",
@@ -118,7 +125,11 @@ pub(super) fn text(file: &str, served: &Served, all: bool) -> String {
         ),
         None => line("bands", "none: predictions are served without a score".into()),
     }
-    line("golden rows", format!("{} met to the last bit", served.golden_rows));
+    let golden = match served.golden_rows {
+        0 => "none: nothing says what the training library answered".to_owned(),
+        count => format!("{count} met to the last bit"),
+    };
+    line("golden rows", golden);
     for (index, note) in model.notes().iter().enumerate() {
         line(if index == 0 { "notes" } else { "" }, harmless(note));
     }
@@ -126,7 +137,11 @@ pub(super) fn text(file: &str, served: &Served, all: bool) -> String {
         line(if index == 0 { "plan" } else { "" }, text.to_owned());
     }
     let schema = model.schema();
-    line("features", schema.len().to_string());
+    let gain = match statistics.gain {
+        Some(_) => "gain is the share of what all splits gained in training",
+        None => "the file does not say what the splits gained in training",
+    };
+    line("features", format!("{}; {gain}", schema.len()));
     let shown = if all {
         schema.len()
     } else {
@@ -138,17 +153,25 @@ pub(super) fn text(file: &str, served: &Served, all: bool) -> String {
         .map(|name| harmless(name).chars().count())
         .max()
         .unwrap_or(0)
-        .min(40);
+        .clamp(4, 40);
     let kinds: Vec<_> = (0..shown).map(|column| kind_told(model, column)).collect();
     let kind_width = kinds.iter().map(String::len).max().unwrap_or(0).max(8);
+    let _ = writeln!(
+        out,
+        "       {:<width$}  {:<kind_width$}  splits    gain",
+        "name", "kind"
+    );
     for (column, kind) in kinds.iter().enumerate() {
         let label = schema
             .label(column)
             .or_else(|| schema.description(column))
             .unwrap_or_default();
+        let share = statistics.gain_share(column);
         let row = format!(
-            "{column:>5}  {:<width$}  {kind:<kind_width$}  {}",
+            "{column:>5}  {:<width$}  {kind:<kind_width$}  {:>6}  {:>6}  {}",
             harmless(schema.name(column)),
+            statistics.features.get(column).map_or(0, |used| used.splits),
+            share.map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", 100.0 * share)),
             harmless(label)
         );
         let _ = writeln!(out, "{}", row.trim_end());
@@ -180,6 +203,7 @@ pub(super) fn json(file: &str, served: &Served) -> String {
     object.text("version", Some(model.version()));
     object.text("description", model.description());
     object.text("format", Some(model.format()));
+    object.text("written_by", model.written_by());
     object.text("objective", Some(model.objective()));
     object.text("precision", Some(precision(model)));
     object.raw("margins", &model.margin_len().to_string());
@@ -187,6 +211,10 @@ pub(super) fn json(file: &str, served: &Served) -> String {
     object.raw("probability", &model.is_probability().to_string());
     object.raw("trees", &model.tree_count().to_string());
     object.raw("nodes", &model.node_count().to_string());
+    let statistics = model.statistics();
+    object.raw("leaves", &statistics.leaves.to_string());
+    object.raw("depth", &statistics.depth.to_string());
+    object.raw("gain", &number(statistics.gain));
     object.raw("bytes", &model.bytes().to_string());
     match model.bands() {
         // Edges are finite, and Rust prints a finite double as JSON does.
@@ -207,6 +235,13 @@ pub(super) fn json(file: &str, served: &Served) -> String {
         let count = categories.map_or_else(|| "null".into(), |categories| categories.names().len().to_string());
         feature.raw("categories", &count);
         feature.text("unseen", categories.map(|categories| unseen(categories.unseen())));
+        let names = |names: &[String]| array(names.iter().map(|name| quoted(name)));
+        let names = categories.map_or_else(|| "null".into(), |categories| names(categories.names()));
+        feature.raw("category_names", &names);
+        let used = statistics.features.get(column).copied().unwrap_or_default();
+        feature.raw("splits", &used.splits.to_string());
+        feature.raw("gain", &number(statistics.gain.map(|_| used.gain)));
+        feature.raw("gain_share", &number(statistics.gain_share(column)));
         feature.text("label", schema.label(column));
         feature.text("description", schema.description(column));
         feature.finish()
@@ -215,12 +250,31 @@ pub(super) fn json(file: &str, served: &Served) -> String {
     object.finish() + "\n"
 }
 
+/// A number that is finite, or null.
+fn number(number: Option<f64>) -> String {
+    match number.filter(|number| number.is_finite()) {
+        Some(number) => format!("{number:?}"),
+        None => "null".to_owned(),
+    }
+}
+
 /// A line a feature, for spreadsheets.
 pub(super) fn csv(model: &Model) -> String {
     let schema = model.schema();
+    let statistics = model.statistics();
     let mut writer = csv::Writer::from_writer(Vec::new());
     // Writing to a Vec cannot fail.
-    let _ = writer.write_record(["column", "name", "kind", "categories", "unseen", "label", "description"]);
+    let _ = writer.write_record([
+        "column",
+        "name",
+        "kind",
+        "categories",
+        "unseen",
+        "splits",
+        "gain_share",
+        "label",
+        "description",
+    ]);
     for column in 0..schema.len() {
         let categories = schema.categories(column);
         let _ = writer.write_record([
@@ -229,6 +283,14 @@ pub(super) fn csv(model: &Model) -> String {
             kind(model, column),
             &categories.map_or_else(String::new, |categories| categories.names().len().to_string()),
             categories.map_or("", |categories| unseen(categories.unseen())),
+            &statistics
+                .features
+                .get(column)
+                .map_or(0, |used| used.splits)
+                .to_string(),
+            &statistics
+                .gain_share(column)
+                .map_or_else(String::new, |share| share.to_string()),
             schema.label(column).unwrap_or_default(),
             schema.description(column).unwrap_or_default(),
         ]);

@@ -32,6 +32,8 @@ pub enum Trees {
 pub struct Parts {
     /// What the file was, for people: `XGBoost JSON`.
     pub format: &'static str,
+    /// What wrote it, for people, as far as the file says: `XGBoost 3.2.0`.
+    pub written_by: Option<String>,
     /// Arithmetic.
     pub precision: Precision,
     /// When a number goes left.
@@ -81,6 +83,12 @@ impl Ensemble {
     #[must_use]
     pub fn format(&self) -> &'static str {
         self.parts.format
+    }
+
+    /// What wrote the file, for people, as far as it says.
+    #[must_use]
+    pub fn written_by(&self) -> Option<&str> {
+        self.parts.written_by.as_deref()
     }
 
     /// Arithmetic of margins and predictions.
@@ -194,6 +202,7 @@ impl Ensemble {
                 + size_of_val(tree.categories.as_slice())
                 + size_of_val(tree.vectors.as_slice())
                 + size_of_val(tree.terms.as_slice())
+                + size_of_val(tree.gains.as_slice())
         };
         let linear = self.parts.linear.as_ref();
         size_of_val(self.parts.trees.as_slice())

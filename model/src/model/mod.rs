@@ -5,8 +5,10 @@
 
 mod evaluator;
 mod fit;
+mod statistics;
 
 pub use evaluator::Scratch;
+pub use statistics::{FeatureUse, Statistics};
 
 use crate::bands::Bands;
 use crate::ensemble::{BestError, Ensemble, Finish, Input, Precision, Trees};
@@ -76,6 +78,8 @@ pub struct Model {
     objective: Objective,
     precision: Precision,
     format: &'static str,
+    written_by: Option<String>,
+    statistics: Statistics,
     margin_len: usize,
     tree_count: usize,
     node_count: usize,
@@ -113,6 +117,8 @@ impl Model {
         let taken = &ensemble.trees()[..tree_limit];
         let (tree_count, node_count) = (taken.len(), taken.iter().map(|tree| tree.nodes.len()).sum());
         let (precision, format, file_trees) = (ensemble.precision(), ensemble.format(), ensemble.trees().len());
+        let statistics = Statistics::of(taken, ensemble.schema().len());
+        let written_by = ensemble.written_by().map(str::to_owned);
         let margin_len = ensemble.base_margins().len();
         let mut notes = ensemble.notes().to_vec();
         notes.extend(fit::tree_note(&ensemble, options.trees));
@@ -136,6 +142,8 @@ impl Model {
             objective,
             precision,
             format,
+            written_by,
+            statistics,
             margin_len,
             tree_count,
             node_count,
@@ -336,6 +344,18 @@ impl Model {
     #[must_use]
     pub fn format(&self) -> &str {
         self.format
+    }
+
+    /// What wrote the file, for people, as far as it says: `XGBoost 3.2.0`.
+    #[must_use]
+    pub fn written_by(&self) -> Option<&str> {
+        self.written_by.as_deref()
+    }
+
+    /// What the trees in use are like.
+    #[must_use]
+    pub fn statistics(&self) -> &Statistics {
+        &self.statistics
     }
 
     /// The training objective, as the library names it.

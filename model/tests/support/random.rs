@@ -106,6 +106,7 @@ impl Recipe {
         };
         let parts = Parts {
             format: "random",
+            written_by: None,
             precision: self.precision,
             comparison,
             input: Input::Rounded,

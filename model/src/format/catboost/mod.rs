@@ -33,6 +33,18 @@ pub(super) struct Floats {
     pub(super) missing_right: Vec<bool>,
 }
 
+/// `model_info.catboost_version_info`: lines of `git`, one of which has the tag `tags/v1.2.10`.
+fn written_by(root: &Cursor<'_>) -> Option<String> {
+    let info = root.optional("model_info").ok()??;
+    let version = info.optional("catboost_version_info").ok()??;
+    let version = version
+        .text()
+        .ok()?
+        .split_whitespace()
+        .find_map(|word| word.strip_prefix("tags/v"))?;
+    Some(format!("CatBoost {}", shortened(version)))
+}
+
 /// Reads the model of a document of doubles, from a file of so many bytes.
 pub(super) fn ensemble(document: &Value, bytes: usize) -> Result<Ensemble, FormatError> {
     let root = Cursor::root(document);
@@ -48,6 +60,7 @@ pub(super) fn ensemble(document: &Value, bytes: usize) -> Result<Ensemble, Forma
     let count = u32::try_from(trees.len()).unwrap_or(u32::MAX);
     Ok(Ensemble::try_new(Parts {
         format: "CatBoost JSON",
+        written_by: written_by(&root),
         precision: Precision::F64,
         comparison: Comparison::LessOrEqual,
         input: Input::Narrowed,

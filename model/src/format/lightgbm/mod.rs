@@ -55,6 +55,10 @@ pub(super) fn ensemble(bytes: &[u8]) -> Result<Ensemble, FormatError> {
     let ends = (1..=iterations).map(|iteration| iteration * u32::try_from(outputs).unwrap_or(u32::MAX));
     Ok(Ensemble::try_new(Parts {
         format: "LightGBM text",
+        // The version of the format is all that the file says.
+        written_by: header
+            .get("version")
+            .map(|version| format!("LightGBM, format {}", super::document::shortened(version))),
         precision: Precision::F64,
         comparison: Comparison::LessOrEqual,
         input: Input::Flushed,

@@ -9,10 +9,11 @@ use crate::limits::TREE_NODES_MAX;
 const CATEGORICAL: u8 = 1;
 const DEFAULT_LEFT: u8 = 2;
 
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "num_leaves",
     "num_cat",
     "split_feature",
+    "split_gain",
     "threshold",
     "decision_type",
     "left_child",
@@ -76,6 +77,8 @@ fn splits(fields: &Fields<'_>, leaves: usize, tree: &mut Tree) -> Result<(), For
         true => fields.numbers::<u8>("decision_type", count)?,
         false => vec![0; count],
     };
+    // What is no list of numbers, one for each split, is no list of gains.
+    tree.gains = fields.numbers::<f32>("split_gain", count).unwrap_or_default();
     let mut sets = Sets::read(fields)?;
     for index in 0..count {
         let child = |key, child: i64| {

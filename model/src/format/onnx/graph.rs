@@ -32,6 +32,8 @@ pub(super) struct Graph<'b> {
     pub(super) columns: Option<usize>,
     /// Whether the trees see the input's 64-bit floats: without a cast their sums are such floats too.
     pub(super) is_double: bool,
+    /// The program that wrote the file, and its version.
+    pub(super) producer: Option<String>,
     /// Whether the output's exponential is what the model gives: a regressor of counts.
     pub(super) has_exp: bool,
 }
@@ -102,9 +104,23 @@ pub(super) fn read(bytes: &[u8]) -> Result<Graph<'_>, FormatError> {
     Ok(Graph {
         trees,
         columns: columns(*graph)?,
+        producer: producer(model)?,
         is_double: input_type(*graph)? == DOUBLE && !has_cast,
         has_exp,
     })
+}
+
+/// `producer_name` and `producer_version`.
+fn producer(model: Message<'_>) -> Result<Option<String>, FormatError> {
+    let (mut name, mut version) = ("", "");
+    for field in model.fields() {
+        match field? {
+            (2, Field::Bytes(text)) => name = text.text()?,
+            (3, Field::Bytes(text)) => version = text.text()?,
+            _ => {}
+        }
+    }
+    Ok((!name.is_empty()).then(|| format!("{name} {version}").trim_end().to_owned()))
 }
 
 /// `opset_import` names the version of the operators: ensembles are other operators from 5 on.

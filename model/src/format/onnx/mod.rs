@@ -97,6 +97,7 @@ pub(super) fn ensemble(bytes: &[u8]) -> Result<Ensemble, FormatError> {
     let count = u32::try_from(forest.trees.len()).unwrap_or(u32::MAX);
     Ok(Ensemble::try_new(Parts {
         format: "ONNX",
+        written_by: graph.producer.map(|producer| shortened(&producer)),
         precision,
         comparison: forest.comparison,
         input: Input::Rounded,

@@ -64,9 +64,11 @@ impl Outputs {
 /// Reads a model.
 pub(super) fn ensemble(bytes: &[u8]) -> Result<Ensemble, FormatError> {
     let mut reader = Bytes::new(FORMAT, bytes);
-    for _ in 0..3 {
-        reader.one::<i32>("version")?;
+    let mut version = [0; 3];
+    for number in &mut version {
+        *number = reader.one::<i32>("version")?;
     }
+    let [major, minor, patch] = version;
     let precision = match (reader.one::<u8>("threshold type")?, reader.one::<u8>("leaf type")?) {
         (FLOAT32, FLOAT32) => Precision::F32,
         (FLOAT64, FLOAT64) => Precision::F64,
@@ -104,6 +106,7 @@ pub(super) fn ensemble(bytes: &[u8]) -> Result<Ensemble, FormatError> {
     };
     Ok(Ensemble::try_new(Parts {
         format: FORMAT,
+        written_by: Some(format!("Treelite {major}.{minor}.{patch}")),
         precision,
         comparison,
         input: Input::Rounded,

@@ -43,6 +43,7 @@ struct Columns {
     lists_right: Vec<u8>,
     vectors: Segments<f64>,
     categories: Segments<u32>,
+    gains: Vec<f32>,
 }
 
 /// One array cut into a piece for each node.
@@ -94,6 +95,7 @@ impl<'o> Forest<'o> {
             })?;
             tree.nodes.push(node);
         }
+        tree.gains = columns.gains;
         let is_vector = |node: &Node| matches!(node, Node::Vector { .. });
         if !tree.nodes.iter().any(is_vector) {
             let output = self.outputs.of_tree(number).next().map_or(0, |(output, _)| output);
@@ -136,11 +138,11 @@ impl<'o> Forest<'o> {
             ("data_count_present", 1),
             ("sum_hess", 8),
             ("sum_hess_present", 1),
-            ("gain", 8),
-            ("gain_present", 1),
         ] {
             reader.skip(size, what)?;
         }
+        let gains = reader.array::<f64>("gain")?;
+        let has_gain = reader.array::<u8>("gain_present")?;
         skip_fields(reader, "optional fields of a tree")?;
         skip_fields(reader, "optional fields of nodes")?;
         let columns = Columns {
@@ -155,6 +157,7 @@ impl<'o> Forest<'o> {
             lists_right,
             vectors,
             categories,
+            gains: told(&gains, &has_gain, count),
         };
         match columns.wrong_length(count) {
             Some((what, length)) => Err(reader.fault(format!("{what} has {length} entries for {count} nodes"))),
@@ -255,6 +258,15 @@ impl<'o> Forest<'o> {
             *threshold = super::super::next_up(*threshold, self.precision);
         }
         Ok((self.trees, common_comparison(true)))
+    }
+}
+
+/// The gains of a tree, when each of its splits has one.
+#[expect(clippy::cast_possible_truncation, reason = "gains are told, not computed with")]
+fn told(gains: &[f64], present: &[u8], count: usize) -> Vec<f32> {
+    match gains.len() == count && present.contains(&1) {
+        true => gains.iter().map(|&gain| gain as f32).collect(),
+        false => Vec::new(),
     }
 }
 

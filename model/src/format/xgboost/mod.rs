@@ -42,6 +42,7 @@ pub(super) fn ensemble(document: &Value, format: &'static str) -> Result<Ensembl
     }
     Ok(Ensemble::try_new(Parts {
         format,
+        written_by: written_by(&root),
         precision: Precision::F32,
         comparison: Comparison::Less,
         input: Input::Rounded,
@@ -56,6 +57,14 @@ pub(super) fn ensemble(document: &Value, format: &'static str) -> Result<Ensembl
         best_iteration: best_iteration(&learner)?,
         notes,
     })?)
+}
+
+/// `version`: three numbers.
+fn written_by(root: &Cursor<'_>) -> Option<String> {
+    let field = root.optional("version").ok()??;
+    let version = field.ints().ok()?;
+    let numbers: Vec<_> = version.iter().take(3).map(|number| number.to_string()).collect();
+    Some(format!("XGBoost {}", numbers.join(".")))
 }
 
 /// `LearnerModelParamLegacy::OutputLength`: classes or targets, never both.

@@ -44,6 +44,10 @@ pub(super) fn tree(tree: &Cursor<'_>, group: u32, outputs: usize, weight: Option
             same_length(&field, field.floats()?.len(), count)?;
         }
     }
+    let gains = match tree.optional("loss_changes")? {
+        Some(field) => field.floats()?.into_owned(),
+        None => Vec::new(),
+    };
     let ints = |key| {
         let field = tree.field(key)?;
         let ints = field.ints()?;
@@ -95,6 +99,7 @@ pub(super) fn tree(tree: &Cursor<'_>, group: u32, outputs: usize, weight: Option
             .map(|value| f64::from(weighted(value, weight)))
             .collect(),
         output: group,
+        gains: if gains.len() == count { gains } else { Vec::new() },
         ..Tree::default()
     })
 }
