@@ -55,6 +55,7 @@ struct Job<'s> {
     input: Format,
     to: Format,
     id: Option<&'s str>,
+    /// How many score; 0: the calling thread does it itself.
     threads: usize,
     progress: bool,
 }
@@ -101,7 +102,7 @@ pub enum RowFormat {
 /// Rows in memory to predictions as CSV, and the fault in words that ended it: `quintile score` for the fuzz targets.
 pub fn score_rows(served: &Served, rows: &[u8], format: RowFormat) -> (Vec<u8>, Result<(), String>) {
     let mut job = Job::new(served, Output::Prediction);
-    job.threads = 1;
+    job.threads = 0;
     job.input = match format {
         RowFormat::Csv => Format::Csv,
         RowFormat::Ndjson => Format::Ndjson,

@@ -41,6 +41,9 @@ pub(super) fn run<W: Write, P: Write>(
     sink: &mut Sink<W>,
     progress: &mut Option<Progress<P>>,
 ) -> Result<(), ScoreError> {
+    if job.threads == 0 {
+        return run_alone(job, source, style, sink);
+    }
     let under_way_max = job.threads * CHUNKS_A_THREAD;
     thread::scope(|scope| {
         let (chunks, taken) = bounded::<(Chunk, Sender<Done>)>(under_way_max);
@@ -90,6 +93,24 @@ pub(super) fn run<W: Write, P: Write>(
         }
         end
     })
+}
+
+/// The same on the calling thread, for texts so short that a thread would cost more.
+fn run_alone<W: Write>(
+    job: &Job<'_>,
+    source: &mut Source<'_>,
+    style: &Style,
+    sink: &mut Sink<W>,
+) -> Result<(), ScoreError> {
+    let mut worker = Worker::new(job, style);
+    while let Some(chunk) = source.next()? {
+        let done = worker.work(&chunk);
+        sink.write(done.results)?;
+        if let Some(fault) = done.fault {
+            return Err(fault);
+        }
+    }
+    Ok(())
 }
 
 /// Chunks that workers have, in the order of their rows.
