@@ -8,6 +8,7 @@ use std::ops::Range;
 use super::real::Real;
 use super::scalar;
 use crate::ensemble::Comparison;
+use crate::plan::BATCH_TREES;
 use crate::plan::lanes::{BLOCK, CHUNK, GROUP, Item, LanePlan, Leaves, Line, Pack, Ranks, Shape, WINDOW, full_place};
 
 /// A thread's working memory for one plan.
@@ -214,9 +215,21 @@ pub(super) fn add_trees<T: Real>(
             }
         }
         Leaves::Places { plan: walk, places } => {
-            let places = places[first_leaf..].chunks_exact(pack.stride);
-            for ((places, &label), tree) in places.zip(labels).zip(&walk.trees[trees]) {
-                scalar::resume(walk, tree, places[usize::from(label)], row, margins);
+            let mut places = places[first_leaf..].chunks_exact(pack.stride).zip(labels);
+            let mut place = || places.next().map_or(0, |(places, &label)| places[usize::from(label)]);
+            let (eights, others) = walk.trees[trees].as_chunks::<BATCH_TREES>();
+            for eight in eights {
+                let places = [(); BATCH_TREES].map(|()| place());
+                if eight.iter().all(scalar::is_plain) {
+                    scalar::resume_eight(walk, eight, places, row, margins);
+                } else {
+                    for (tree, place) in eight.iter().zip(places) {
+                        scalar::resume(walk, tree, place, row, margins);
+                    }
+                }
+            }
+            for tree in others {
+                scalar::resume(walk, tree, place(), row, margins);
             }
         }
     }

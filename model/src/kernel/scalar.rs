@@ -89,6 +89,41 @@ pub(super) fn resume<T: Real>(plan: &Plan<T>, tree: &PlanTree, place: u32, row: 
     }
 }
 
+/// Whether a tree may be walked in step with others: every node a plain comparison, every leaf a number.
+pub(super) fn is_plain(tree: &PlanTree) -> bool {
+    !tree.is_special && tree.leaves == LeafKind::Number
+}
+
+/// Walks eight plain trees in step, each from a place of it, and adds their leaves in order. How deep they go is not known:
+/// the walk ends when none of them moves.
+pub(super) fn resume_eight<T: Real>(
+    plan: &Plan<T>,
+    trees: &[PlanTree; BATCH_TREES],
+    places: [u32; BATCH_TREES],
+    row: &[T],
+    margins: &mut [T],
+) {
+    let at = match plan.comparison {
+        Comparison::Less => ends::<T, false>(plan, places, row),
+        Comparison::LessOrEqual => ends::<T, true>(plan, places, row),
+    };
+    for (place, tree) in at.into_iter().zip(trees) {
+        margins[tree.output as usize] += plan.nodes[place as usize].value;
+    }
+}
+
+fn ends<T: Real, const OR_EQUAL: bool>(plan: &Plan<T>, mut at: [u32; BATCH_TREES], row: &[T]) -> [u32; BATCH_TREES] {
+    loop {
+        let before = at;
+        for place in &mut at {
+            *place = step::<T, OR_EQUAL>(&plan.nodes[*place as usize], row);
+        }
+        if at == before {
+            return at;
+        }
+    }
+}
+
 fn walk<T: Real, const OR_EQUAL: bool>(plan: &Plan<T>, tree: &PlanTree, mut place: u32, row: &[T], margins: &mut [T]) {
     let value = loop {
         let node = &plan.nodes[place as usize];

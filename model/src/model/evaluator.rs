@@ -356,10 +356,6 @@ impl<T: Number> Form<T> {
             Err(unsupported) => unsupported,
         };
         match Self::avx2(ensemble, tree_limit) {
-            Ok(Self::Avx2(_, plan)) if plan.is_grouped() => {
-                let why = format!("{lacking}; the model needs more than 256 byte lanes, where avx2 has not been timed");
-                (Self::scalar(ensemble, tree_limit), why)
-            }
             // What keeps one from serving a model keeps the other: here only the CPU can have been what lacked.
             Ok(lanes) => lanes.unless_small(ensemble, tree_limit, &format!("{lacking}; ")),
             Err(unsupported) => (Self::scalar(ensemble, tree_limit), unsupported.to_string()),
