@@ -1,16 +1,15 @@
-//! Records of answered scores as bytes.
+//! Records of answered scores on their way from a shard to side.
 //!
 //! ```text
-//!  shard: Entry ──encode──▶ framed bytes ──▶ spool ──▶ side: parse ──▶ sinks
+//!  shard: Entry ──encode──▶ framed bytes ──Producer──▶ ring of bytes ──Consumer──▶ side: decode ──▶ sink
 //! ```
 //! A shard writes a record before it answers, so nothing here that a shard calls allocates, locks or enters the kernel.
-//! The framed bytes are self-contained but for the names of their model's features, which a [`Schema`] has.
+//! The framed bytes are self-contained: memory that outlives the process may hold the same frames later.
 
 mod frame;
 mod id;
-mod schema;
+mod queue;
 
 pub use frame::{Entry, Floats, Frame, FrameError, decode, frame_bytes_max};
-pub(crate) use frame::{check, may_begin, parse};
 pub use id::IdSource;
-pub use schema::Schema;
+pub use queue::{Consumer, Full, Producer, queue};

@@ -7,11 +7,9 @@ use bytes::{Bytes, BytesMut};
 use uuid::Uuid;
 
 use super::arena::Arena;
-use crate::config::WhenFull;
-use crate::record::{Entry, IdSource, frame_bytes_max};
+use crate::record::{self, Entry, IdSource, frame_bytes_max};
 use crate::score::{Rejection, Timings, Workspace, render};
 use crate::served::Served;
-use crate::spool;
 
 /// What scoring one body came to.
 #[derive(Debug)]
@@ -24,19 +22,8 @@ pub(crate) enum Outcome {
     },
     /// Not a lead: faults are in [`Scorer::workspace`].
     Rejected(Rejection),
-    /// There is no room for its record, so the lead was not answered.
+    /// The record queue is full, so the lead was not answered.
     QueueFull,
-}
-
-/// Where a shard's records go.
-#[derive(Debug)]
-pub struct Outlet {
-    /// The shard's end of the spool.
-    pub writer: spool::Writer,
-    /// What becomes of a lead whose record has no room.
-    pub when_full: WhenFull,
-    /// The latest id that another process has left.
-    pub latest: Option<Uuid>,
 }
 
 /// See the head of this file.
@@ -44,30 +31,27 @@ pub struct Outlet {
 pub struct Scorer {
     served: Arc<Served>,
     workspace: Workspace,
-    records: spool::Writer,
-    when_full: WhenFull,
-    /// Answers whose records had no room, since they were last asked for.
-    dropped: u64,
+    records: record::Producer,
     ids: IdSource,
     frame: Vec<u8>,
     shard: u16,
 }
 
 impl Scorer {
-    pub(super) fn new(served: Arc<Served>, records: Outlet, shard: u16, nonce: u64, body_bytes_max: usize) -> Self {
+    pub(super) fn new(
+        served: Arc<Served>,
+        records: record::Producer,
+        shard: u16,
+        nonce: u64,
+        body_bytes_max: usize,
+    ) -> Self {
         let workspace = Workspace::new(&served, body_bytes_max);
         let frame = Vec::with_capacity(frame_capacity(&served));
-        let mut ids = IdSource::new(shard, nonce);
-        if let Some(latest) = records.latest {
-            ids.follow(latest);
-        }
         Self {
             served,
             workspace,
-            records: records.writer,
-            when_full: records.when_full,
-            dropped: 0,
-            ids,
+            records,
+            ids: IdSource::new(shard, nonce),
             frame,
             shard,
         }
@@ -83,11 +67,6 @@ impl Scorer {
     /// A new id, for a request that came without one.
     pub(crate) fn next_id(&mut self) -> Uuid {
         self.ids.next(now_us())
-    }
-
-    /// How many answers have no record since this was last asked.
-    pub(super) fn take_dropped(&mut self) -> u64 {
-        std::mem::take(&mut self.dropped)
     }
 
     pub(crate) fn served(&self) -> &Served {
@@ -113,10 +92,7 @@ impl Scorer {
             total_ns: nanoseconds(start, scored),
         };
         if !self.record(request_id, score, timings.total_ns) {
-            match self.when_full {
-                WhenFull::Shed => return Outcome::QueueFull,
-                WhenFull::Drop => self.dropped += 1,
-            }
+            return Outcome::QueueFull;
         }
         let timings = Timings {
             total_ns: nanoseconds(start, Instant::now()),
@@ -129,9 +105,6 @@ impl Scorer {
     }
 
     fn record(&mut self, request_id: &str, score: Option<u8>, latency_ns: u64) -> bool {
-        if !self.records.keeps() {
-            return true;
-        }
         let time_us = now_us();
         let entry = Entry {
             // Made of this moment, so that records sorted by id are sorted by time.
@@ -148,7 +121,7 @@ impl Scorer {
             row: self.workspace.row(),
         };
         entry.encode(&mut self.frame);
-        self.records.append(&self.frame).is_ok()
+        self.records.push(&self.frame).is_ok()
     }
 }
 

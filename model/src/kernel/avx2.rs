@@ -27,6 +27,7 @@ use std::arch::x86_64::{
 };
 
 mod rank;
+mod stages;
 
 use super::block::{LaneBlock, sum_rows};
 use super::lanes::{LaneScratch, add_pack};

@@ -38,6 +38,7 @@ use std::arch::x86_64::{
 
 mod leaves;
 mod rows;
+mod stages;
 
 use super::block::LaneBlock;
 use super::lanes::{LaneScratch, add_pack};
@@ -290,7 +291,6 @@ fn evaluate<T: Vector, const LANES: usize>(
     margins: &mut [T],
 ) {
     let look_up = LookUp::new(lanes);
-    let is_asked_for = ASKED_FOR.contains(&plan.lines.len());
     margins.copy_from_slice(&plan.base_margins);
     let mut sum = margins[0];
     let mut add = |pack: &Pack, labels: &[u8]| match &plan.leaves {
@@ -299,15 +299,7 @@ fn evaluate<T: Vector, const LANES: usize>(
     };
     let mut before: Option<&Pack> = None;
     for pack in &plan.packs {
-        let lines = &plan.lines[pack.first_line..];
-        let own = &mut labels[pack.first_tree..][..CHUNK * pack.chunks];
-        match (pack.shape, pack.chunks) {
-            (Shape::Full { depth }, _) => label_full::<LANES>(depth, is_asked_for, lines, &look_up, own),
-            (Shape::Listed, 1) => label_listed::<LANES, 1>(pack.steps, lines, &look_up, own),
-            (Shape::Listed, 2) => label_listed::<LANES, 2>(pack.steps, lines, &look_up, own),
-            (Shape::Listed, 3) => label_listed::<LANES, 3>(pack.steps, lines, &look_up, own),
-            (Shape::Listed, _) => label_listed::<LANES, 4>(pack.steps, lines, &look_up, own),
-        }
+        label_pack::<T, LANES>(plan, pack, &look_up, labels);
         if let Some(before) = before.replace(pack) {
             add(before, labels);
         }
@@ -319,6 +311,22 @@ fn evaluate<T: Vector, const LANES: usize>(
         && outputs.is_empty()
     {
         margins[0] = sum;
+    }
+}
+
+/// Decides a pack's trees for a row.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,popcnt")]
+fn label_pack<T: Vector, const LANES: usize>(plan: &LanePlan<T>, pack: &Pack, look_up: &LookUp<'_>, labels: &mut [u8]) {
+    let is_asked_for = ASKED_FOR.contains(&plan.lines.len());
+    let lines = &plan.lines[pack.first_line..];
+    let own = &mut labels[pack.first_tree..][..CHUNK * pack.chunks];
+    match (pack.shape, pack.chunks) {
+        (Shape::Full { depth }, _) => label_full::<LANES>(depth, is_asked_for, lines, look_up, own),
+        (Shape::Listed, 1) => label_listed::<LANES, 1>(pack.steps, lines, look_up, own),
+        (Shape::Listed, 2) => label_listed::<LANES, 2>(pack.steps, lines, look_up, own),
+        (Shape::Listed, 3) => label_listed::<LANES, 3>(pack.steps, lines, look_up, own),
+        (Shape::Listed, _) => label_listed::<LANES, 4>(pack.steps, lines, look_up, own),
     }
 }
 
