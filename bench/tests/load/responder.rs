@@ -93,6 +93,8 @@ async fn accept(listener: std::net::TcpListener, manner: Manner, wire: Wire) {
     let seen = Rc::new(Cell::new(0));
     loop {
         let (socket, _) = listener.accept().await.expect("accepting goes on");
+        // An answer in two pieces would wait for the client's delayed acknowledgement otherwise.
+        socket.set_nodelay(true).expect("it is a TCP socket");
         let (seen, wire) = (Rc::clone(&seen), wire.clone());
         drop(tokio::task::spawn_local(async move {
             // What a client breaks off is its own affair.
