@@ -8,7 +8,7 @@ import queue
 import signal
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,9 +58,19 @@ class Connection:
 class Server:
     """A server process: started with `Server(...)`, ready when the constructor returns, stopped by `stop`."""
 
-    def __init__(self, model: Path, data: Path, runtime: str = "auto", shards: int = 1, sink: str = "parquet") -> None:
+    def __init__(
+        self,
+        model: Path,
+        data: Path,
+        runtime: str = "auto",
+        shards: int = 1,
+        sink: str = "parquet",
+        settings: Mapping[str, str | float] | None = None,
+    ) -> None:
+        """`settings` are those without a flag: {"RECORDS__ROLL_SECONDS": 1}."""
         words = [command.binary(), "serve", "--listen", "127.0.0.1:0", "--model", model, "--runtime", runtime]
         words += ["--shards", shards, "--sink", sink, "--data-dir", data, "--log", "json"]
+        variables = {f"QUINTILE_{name}": str(value) for name, value in (settings or {}).items()}
         self.log: list[str] = []
         self._process = subprocess.Popen(
             [str(word) for word in words],
@@ -68,6 +78,7 @@ class Server:
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
+            env={**os.environ, **variables},
         )
         address: queue.Queue[str | None] = queue.Queue()
         self._reader = threading.Thread(target=self._read_log, args=(address,), name="server-log", daemon=True)
@@ -87,6 +98,17 @@ class Server:
             raise AssertionError(f"still running {STOP_S} s after SIGTERM\n{self._log_tail()}") from None
         self._reader.join(timeout=5)
         assert code == 0, f"exit code {code} after SIGTERM\n{self._log_tail()}"
+
+    def logged(self, message: str) -> dict[str, Any] | None:
+        """The fields of the first log line with this message."""
+        for line in self.log:
+            fields = log_fields(line)
+            if fields.get("message") == message:
+                return fields
+        return None
+
+    def is_running(self) -> bool:
+        return self._process.poll() is None
 
     def kill(self) -> None:
         if self._process.poll() is None:
@@ -140,13 +162,18 @@ def score_all(running: Server, leads: Sequence[Features], connections: int) -> l
     return [answer for _, answer in sorted(dealt, key=lambda pair: pair[0])]
 
 
-def listen_address(line: str) -> str | None:
-    """The bound address when this log line says that the server is ready; the logger may nest its fields."""
+def log_fields(line: str) -> dict[str, Any]:
+    """What a log line says; the logger may nest its fields."""
     try:
         entry = json.loads(line)
     except ValueError:
-        return None
-    fields = {**entry, **entry.get("fields", {})} if isinstance(entry, dict) else {}
+        return {}
+    return {**entry, **entry.get("fields", {})} if isinstance(entry, dict) else {}
+
+
+def listen_address(line: str) -> str | None:
+    """The bound address when this log line says that the server is ready."""
+    fields = log_fields(line)
     is_ready = "ready" in str(fields.get("message", "")).lower()
     return fields.get("listen") if is_ready else None
 

@@ -6,10 +6,11 @@
 //!      │ shard 0  │ shard 1  │ shard N-1│  one thread a core; shares nothing mutable
 //!      │   parse → score → record → answer  │  no lock, no allocation of ours, no blocking call
 //!      └────┬─────┴────┬─────┴────┬─────┘
-//!           │  per shard, bounded, lock-free: records and counts out; sockets, models and metrics in
+//!           │  per shard, bounded, lock-free: records (spool) and counts out; sockets, models and metrics in
 //!      ┌────▼──────────▼──────────▼─────┐
-//!      │ side: one tokio thread, I/O only: record pump · metrics · log events          │
+//!      │ side: one tokio thread, I/O only: sinks that wait · metrics · log events      │
 //!      │   └─ worker: one low-priority thread for what burns CPU: Parquet encoding     │
+//!      │ spool, spool-sync: files for records, made ready ahead and synced when full   │
 //!      └────────────────────────────────┘
 //! ```
 //! `docs/architecture.md` has the code map and who may not know whom.
@@ -26,4 +27,5 @@ pub mod served;
 pub mod server;
 pub mod shard;
 pub mod side;
+pub mod spool;
 pub mod topology;

@@ -11,6 +11,7 @@ use quintile_model::{
     BuildError, Ensemble, FormatError, GoldenFault, Identity, Manifest, ManifestError, Model, Options, load,
 };
 
+use crate::record::Schema;
 use crate::score::columns::Columns;
 
 /// The demo that is served when no model is named (`docs/demo_model.md`).
@@ -150,6 +151,20 @@ impl Served {
     pub(crate) fn of_bytes(model: &[u8], manifest: &str) -> Result<Self, LoadError> {
         let manifest = Some((Path::new("m.toml"), manifest));
         Self::build(Path::new("m"), model, manifest, Options::default(), 0)
+    }
+
+    /// What the records of this model will be read with.
+    #[must_use]
+    pub fn record_schema(&self) -> Schema {
+        let model = &self.model;
+        Schema {
+            number: self.generation,
+            model: model.name().into(),
+            version: model.version().into(),
+            margins: model.margin_len(),
+            predictions: model.prediction_len(),
+            features: model.schema().names().map(String::from).collect(),
+        }
     }
 
     fn build(

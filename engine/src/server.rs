@@ -1,7 +1,7 @@
 //! Builds everything that can fail, then spawns, serves, drains and joins.
 //!
 //! ```text
-//! start: model → topology → runtime → listener → side (opens the sink) → shards → acceptor → ready
+//! start: model → topology → runtime → listener → spool → side (opens the sinks) → shards → acceptor → ready
 //! drain: not ready → acceptor stopped, what has connected is served → shards finish → side delivers → joined
 //! ```
 
@@ -17,18 +17,20 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::accept::{self, Acceptor, Place};
-use crate::config::Settings;
+use crate::config::{Records, Settings};
 use crate::limits::EVENTS_MAX;
-use crate::record;
+use crate::record::frame_bytes_max;
 use crate::runtime::epoll::Epoll;
 use crate::runtime::glommio::Glommio;
 use crate::runtime::{self, Chosen, StartError};
 use crate::served::{LoadError, Served};
 use crate::shard::mailbox::{Address, Mail, mailbox};
+use crate::shard::scorer::Outlet;
 use crate::shard::stats::Gauges;
 use crate::shard::{self, Parts};
 use crate::side::event::Event;
 use crate::side::{self, About, Delivered, ShardLink, Side, Undelivered};
+use crate::spool::{self, Spool, SpoolError, Writer};
 use crate::topology::{self, Topology};
 
 /// Time for side to deliver what the shards have left, after they have ended.
@@ -57,7 +59,18 @@ pub enum ServeError {
         /// The operating system's reason.
         source: io::Error,
     },
-    /// The sink.
+    /// The spool.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// The model's entry in the spool.
+    #[error("write down in the spool {path} how this model's records are read: {source}")]
+    Register {
+        /// The spool.
+        path: std::path::PathBuf,
+        /// The operating system's reason.
+        source: io::Error,
+    },
+    /// A sink.
     #[error(transparent)]
     Side(#[from] side::StartError),
     /// A shard's runtime.
@@ -125,7 +138,7 @@ pub fn run(settings: &Settings) -> Result<(), ServeError> {
         if let Ok(signal) = watcher.recv() {
             tracing::error!(
                 signal = name(signal),
-                "asked again: ending at once, records in memory are lost"
+                "asked again: ending at once; what is not delivered stays in the spool"
             );
             std::process::exit(1);
         }
@@ -165,7 +178,7 @@ struct ShardThread {
 /// # Errors
 /// The first step that failed. Nothing runs then.
 pub fn start(settings: &Settings) -> Result<Running, ServeError> {
-    let served = Arc::new(Served::load(settings.model.as_deref(), settings.options, 0)?);
+    let mut served = Served::load(settings.model.as_deref(), settings.options, 0)?;
     log_model(&served);
     let topology = Topology::detect(settings);
     for warning in &topology.inputs.warnings {
@@ -181,12 +194,28 @@ pub fn start(settings: &Settings) -> Result<Running, ServeError> {
     let addresses: Vec<SocketAddr> = settings.listen.to_socket_addrs().map_err(listen_error)?.collect();
     let (listener, address) = accept::bind(&addresses).map_err(listen_error)?;
 
+    let (spool, writers) = open_spool(&settings.records, topology.shards, &mut served)?;
+    let latest = spool.as_ref().and_then(|spool| spool.found().latest);
+    let served = Arc::new(served);
     let ready = Arc::new(AtomicBool::new(false));
     let (events, events_out) = bounded(EVENTS_MAX);
     let nonce = nonce();
     let (mut parts, mut links) = (Vec::new(), Vec::new());
-    for number in 0..topology.shards {
-        let (part, link) = wire(settings, &served, number, events.clone(), Arc::clone(&ready), nonce);
+    for (number, writer) in writers.into_iter().enumerate() {
+        let records = Outlet {
+            writer,
+            when_full: settings.records.when_full,
+            latest,
+        };
+        let (part, link) = wire(
+            settings,
+            &served,
+            number,
+            records,
+            events.clone(),
+            Arc::clone(&ready),
+            nonce,
+        );
         parts.push(part);
         links.push(link);
     }
@@ -207,6 +236,7 @@ pub fn start(settings: &Settings) -> Result<Running, ServeError> {
     let side = side::start(side::Parts {
         shards: links,
         records: settings.records.clone(),
+        spool,
         served: Arc::clone(&served),
         about,
         events: events_out,
@@ -254,16 +284,51 @@ fn log_model(served: &Served) {
     }
 }
 
+/// The spool and a writer for each shard; without sinks there is nothing to keep records for.
+fn open_spool(
+    records: &Records,
+    shards: usize,
+    served: &mut Served,
+) -> Result<(Option<Spool>, Vec<Writer>), ServeError> {
+    if records.sinks.is_empty() {
+        return Ok((None, (0..shards).map(|_| Writer::nowhere()).collect()));
+    }
+    let model = &served.model;
+    let (spool, writers) = Spool::open(spool::Options {
+        folder: records.spool_dir(),
+        bytes_max: records.spool_bytes,
+        shards,
+        sinks: records.sinks.iter().map(|kind| kind.name()).collect(),
+        record_bytes_max: frame_bytes_max(model.margin_len(), model.prediction_len(), model.schema().len()),
+    })?;
+    let number = spool.schemas().register(served.record_schema());
+    served.generation = number.map_err(|source| ServeError::Register {
+        path: records.spool_dir(),
+        source,
+    })?;
+    let found = spool.found();
+    tracing::info!(
+        path = %records.spool_dir().display(),
+        recovered = found.any,
+        segments = found.segments,
+        damaged_bytes = found.damaged_bytes,
+        torn = found.torn,
+        put_aside = found.put_aside,
+        "spool"
+    );
+    Ok((Some(spool), writers))
+}
+
 fn wire(
     settings: &Settings,
     served: &Arc<Served>,
     number: usize,
+    records: Outlet,
     events: Sender<Event>,
     ready: Arc<AtomicBool>,
     nonce: u64,
 ) -> (Parts, ShardLink) {
     let (address, mailbox) = mailbox();
-    let (records, records_out) = record::queue(settings.records.queue_bytes);
     let (stats, stats_out) = shard::stats_channel();
     let gauges = Arc::new(Gauges::default());
     let parts = Parts {
@@ -281,7 +346,6 @@ fn wire(
     (
         parts,
         ShardLink {
-            records: records_out,
             address,
             stats: stats_out,
             gauges,

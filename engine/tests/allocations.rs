@@ -8,11 +8,12 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use quintile::config::{Settings, SinkKind};
+use quintile::config::Settings;
 use quintile::runtime::{Choice, probe};
 use quintile::server;
 
@@ -140,7 +141,11 @@ fn measure(runtime: Choice) {
         shards: Some(1),
         ..Settings::default()
     };
-    settings.records.sink = SinkKind::None;
+    // A spool of 1 MiB has segments of 256 KiB: the shard changes them many times while it is watched.
+    let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("allocations-{runtime}"));
+    let _ = std::fs::remove_dir_all(&data);
+    settings.records.data_dir.clone_from(&data);
+    settings.records.spool_bytes = 1 << 20;
     let running = server::start(&settings).expect("it starts");
     let socket = TcpStream::connect(running.address()).expect("it listens");
     socket.set_nodelay(true).expect("a TCP socket");
@@ -165,7 +170,9 @@ fn measure(runtime: Choice) {
     let wanted = [post_baseline, post_baseline, get_baseline];
     let costs = [client.cost(&fixed), client.cost(&score), client.cost(get)];
     drop(client);
-    running.drain().expect("a clean end");
+    let delivered = running.drain().expect("a clean end");
+    assert!(delivered.records > REQUESTS as u64, "they were recorded");
+    let _ = std::fs::remove_dir_all(&data);
     assert_eq!(
         costs, wanted,
         "{runtime}: a request allocates [POST static, POST /score, GET]; the first two must be equal, and if one fell, \

@@ -41,6 +41,10 @@ const TIME_EXAMPLES: &str = "Examples:
   quintile time --model model.ubj --rows leads.parquet
   quintile time --model model.ubj --kernel auto --batch 64 --json";
 
+const SPOOL_EXAMPLES: &str = "Examples:
+  quintile spool inspect /data/spool
+  quintile spool inspect /data/spool --json";
+
 /// Version, commit and target: what a report of a fault needs.
 pub(super) const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
@@ -87,6 +91,11 @@ pub(crate) enum Command {
     /// thresholds. Without a model it times the embedded demo.
     #[command(after_long_help = TIME_EXAMPLES)]
     Time(TimeArgs),
+    /// Look into a spool: what is not delivered yet
+    ///
+    /// The server may be running; nothing is changed.
+    #[command(after_long_help = SPOOL_EXAMPLES)]
+    Spool(SpoolArgs),
 }
 
 /// `serve`.
@@ -199,6 +208,26 @@ pub(crate) struct TimeArgs {
     pub(crate) kernel: Option<KernelChoice>,
 }
 
+/// `spool`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SpoolArgs {
+    #[command(subcommand)]
+    pub(crate) command: SpoolCommand,
+}
+
+/// What to do with a spool.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SpoolCommand {
+    /// List its files: records, damage, and what each sink has still to get
+    Inspect {
+        /// The spool's folder
+        #[arg(value_name = "DIR", default_value = "data/spool")]
+        folder: PathBuf,
+        #[command(flatten)]
+        print: PrintArgs<true>,
+    },
+}
+
 /// How a command prints its result: one option for all commands that have one. `ROWS` says whether it knows CSV, which
 /// takes a result that is a list.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -297,6 +326,7 @@ fn flag(key: &Key, name: &'static str) -> Arg {
     // Writing to a String cannot fail.
     let _ = match &key.kind {
         Kind::Word { words, .. } => write!(help, " [possible values: {}]", words().join(", ")),
+        Kind::Words { .. } => write!(help, " [possible values: {}]", key.kind.accepts()),
         _ => Ok(()),
     };
     if let Some(default) = key.default {

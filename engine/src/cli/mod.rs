@@ -8,6 +8,7 @@ mod json;
 mod logging;
 mod report;
 mod score;
+mod spool;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -88,6 +89,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>, streams: &mut S
         Command::Score(args) => score::run(&args, streams),
         Command::Inspect(args) => inspect::run(&args, streams),
         Command::Time(args) => time::run(&args, streams),
+        Command::Spool(args) => spool::run(&args.command, streams),
     }
 }
 

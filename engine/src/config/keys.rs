@@ -5,7 +5,7 @@ use quintile_model::{KernelChoice, Trees};
 
 use super::forms::{check_level, check_listen};
 use super::value::Kind;
-use super::{LogFormat, SinkKind};
+use super::{LogFormat, SinkKind, WhenFull};
 use crate::limits::SHARDS_MAX;
 use crate::runtime;
 
@@ -142,22 +142,17 @@ pub(crate) static KEYS: &[Key] = &[
     },
     Key {
         section: "records",
-        name: "sink",
+        name: "sinks",
         flag: Some("sink"),
-        kind: Kind::Word {
-            words: || vec!["parquet", "none"],
-            set: |settings, word| {
-                let sink = match word {
-                    "parquet" => SinkKind::Parquet,
-                    "none" => SinkKind::None,
-                    _ => return false,
-                };
-                settings.records.sink = sink;
-                true
+        kind: Kind::Words {
+            words: || SinkKind::ALL.map(SinkKind::name).to_vec(),
+            set: |settings, words| {
+                let find = |word: &&str| SinkKind::ALL.into_iter().find(|kind| kind.name() == *word);
+                settings.records.sinks = words.iter().filter_map(find).collect();
             },
         },
         default: Some("parquet"),
-        help: "Where a record of every answered score goes: Parquet files under the data folder, or nowhere",
+        help: "Where a record of every answered score goes, to one or several: parquet, files under the data folder",
     },
     Key {
         section: "records",
@@ -171,16 +166,45 @@ pub(crate) static KEYS: &[Key] = &[
     },
     Key {
         section: "records",
-        name: "queue_bytes",
+        name: "spool_dir",
+        flag: None,
+        kind: Kind::Path {
+            set: |settings, path| settings.records.spool_dir = Some(path),
+        },
+        default: None,
+        help: "The folder in which records wait for the sinks, one for each process; without it spool/ in the data folder",
+    },
+    Key {
+        section: "records",
+        name: "spool_bytes",
         flag: None,
         kind: Kind::Count {
-            // The least holds one record of the widest model: 65,536 features and both ids.
-            range: MIB..=1024 * MIB,
+            // The least holds a few hundred records of 50 features.
+            range: MIB..=1024 * 1024 * MIB,
             unit: "bytes",
-            set: |settings, bytes| settings.records.queue_bytes = bytes,
+            set: |settings, bytes| settings.records.spool_bytes = bytes,
         },
-        default: Some("8388608"),
-        help: "Records that wait for the side thread, for each shard; a full queue answers 503",
+        default: Some("1073741824"),
+        help: "Files of the spool; what is not delivered waits there",
+    },
+    Key {
+        section: "records",
+        name: "when_full",
+        flag: None,
+        kind: Kind::Word {
+            words: || vec!["shed", "drop"],
+            set: |settings, word| {
+                let when_full = match word {
+                    "shed" => WhenFull::Shed,
+                    "drop" => WhenFull::Drop,
+                    _ => return false,
+                };
+                settings.records.when_full = when_full;
+                true
+            },
+        },
+        default: Some("shed"),
+        help: "When the spool is full or its disk fails: answer 503, or answer and lose the record, which is counted",
     },
     Key {
         section: "records",
@@ -413,6 +437,11 @@ mod tests {
                 }
                 assert!(!set(&mut Settings::default(), "AUTO "), "{}", key.path());
             }
+            if let Kind::Words { words, set } = &key.kind {
+                let mut settings = Settings::default();
+                set(&mut settings, &words());
+                assert_eq!(settings.records.sinks.len(), words().len());
+            }
         }
     }
 
@@ -424,6 +453,7 @@ mod tests {
                 Kind::Text { .. } => "[::1]:9".to_owned(),
                 Kind::Path { .. } => "elsewhere".to_owned(),
                 Kind::Word { words, .. } => words().pop().unwrap_or_default().to_owned(),
+                Kind::Words { .. } => "none".to_owned(),
                 Kind::Count { range, .. } | Kind::Millis { range, .. } => (range.end() - 7).to_string(),
                 Kind::Number { range, .. } | Kind::Seconds { range, .. } => (range.end() - 7.0).to_string(),
             };

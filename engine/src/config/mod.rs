@@ -62,16 +62,37 @@ pub struct Settings {
 /// Where records go and how they are kept until then.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Records {
-    /// Where they go.
-    pub sink: SinkKind,
+    /// Where they go: to each of these. Without any, records are counted and dropped.
+    pub sinks: Vec<SinkKind>,
     /// The folder of the `parquet` sink; files appear under `scores/` in it.
     pub data_dir: PathBuf,
-    /// Bytes of records that wait for the side thread, a shard. A full queue answers 503.
-    pub queue_bytes: usize,
+    /// The folder of the spool; without it `spool` in the data folder.
+    pub spool_dir: Option<PathBuf>,
+    /// Bytes of the spool's files. What sinks have not delivered waits there.
+    pub spool_bytes: usize,
+    /// What becomes of a lead whose record has no room.
+    pub when_full: WhenFull,
     /// A file is finished when it holds this many records.
     pub roll_rows: usize,
     /// A file is finished when its oldest record waits this long.
     pub roll_after: Duration,
+}
+
+impl Records {
+    /// Where the spool is.
+    #[must_use]
+    pub fn spool_dir(&self) -> PathBuf {
+        self.spool_dir.clone().unwrap_or_else(|| self.data_dir.join("spool"))
+    }
+}
+
+/// What becomes of a lead whose record has no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenFull {
+    /// It is answered 503.
+    Shed,
+    /// It is answered, and its record is lost and counted.
+    Drop,
 }
 
 /// A sink.
@@ -79,8 +100,19 @@ pub struct Records {
 pub enum SinkKind {
     /// Parquet files on disk.
     Parquet,
-    /// Records are counted and dropped.
-    None,
+}
+
+impl SinkKind {
+    /// All of them.
+    pub const ALL: [Self; 1] = [Self::Parquet];
+
+    /// What settings and metrics call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Parquet => "parquet",
+        }
+    }
 }
 
 /// How log lines look.
@@ -117,9 +149,11 @@ impl Default for Settings {
 impl Default for Records {
     fn default() -> Self {
         Self {
-            sink: SinkKind::Parquet,
+            sinks: vec![SinkKind::Parquet],
             data_dir: "data".into(),
-            queue_bytes: 8 << 20,
+            spool_dir: None,
+            spool_bytes: 1 << 30,
+            when_full: WhenFull::Shed,
             roll_rows: 250_000,
             roll_after: Duration::from_secs(60),
         }

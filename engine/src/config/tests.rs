@@ -72,7 +72,7 @@ const SEEDS: &[Seed] = &[
     file("[[server]]\nshards = 1", "q.toml:1:1", "server is of type array; accepted: a section, [server]", ""),
     // Names.
     file("[server]\nshrads = 2", "q.toml:2:1", "[server] has no key \"shrads\"; accepted: listen, runtime, shards, cpus", "did you mean shards?"),
-    file("[server]\n  sink = \"none\"", "q.toml:2:3", "[server] has no key \"sink\"", "sink is a key of [records]"),
+    file("[server]\n  sink = \"none\"", "q.toml:2:3", "[server] has no key \"sink\"", "did you mean sinks of [records]?"),
     file("[server]\nhead_byte_max = 9000", "q.toml:2:1", "[server] has no key", "did you mean head_bytes_max of [limits]?"),
     file("[limits]\nidle = 5", "q.toml:2:1", "[limits] has no key \"idle\"", "did you mean idle_ms?"),
     file("[limits]\nlinger = 5", "q.toml:2:1", "[limits] has no key \"linger\"", "did you mean linger_ms?"),
@@ -97,7 +97,8 @@ const SEEDS: &[Seed] = &[
     file("[limits]\nheaders_max = 101", "q.toml:2:15", "accepted: a whole number from 8 to 100 headers", ""),
     file("[limits]\nidle_ms = 99", "q.toml:2:11", "limits.idle_ms is 99; accepted: a whole number from 100 to 86400000 ms", ""),
     file("[records]\nroll_seconds = 0", "q.toml:2:16", "records.roll_seconds is 0; accepted: a number from 0.1 to 86400 s", ""),
-    file("[records]\nqueue_bytes = 0xFF", "q.toml:2:15", "records.queue_bytes is 255; accepted: a whole number from 1048576 to 1073741824 bytes", ""),
+    file("[records]\nspool_bytes = 0xFF", "q.toml:2:15", "records.spool_bytes is 255; accepted: a whole number from 1048576 to 1099511627776 bytes", ""),
+    file("[records]\nwhen_full = \"block\"", "q.toml:2:13", "records.when_full is \"block\"; accepted: shed, drop", ""),
     // Words and forms.
     file("[server]\nruntime = \"glomio\"", "q.toml:2:11", "server.runtime is \"glomio\"; accepted: auto, glommio, epoll", "did you mean \"glommio\"?"),
     file("[model]\nkernel = \"avx\"", "q.toml:2:10", "model.kernel is \"avx\"; accepted: auto, reference, scalar, avx512, avx2", "did you mean \"avx2\"?"),
@@ -116,7 +117,12 @@ const SEEDS: &[Seed] = &[
     variable("QUINTILE_CONFGI", "a", "there is no such setting", "did you mean QUINTILE_CONFIG?"),
     variable("QUINTILE_KAFKA__BROKERS", "a", "there is no such setting; accepted: QUINTILE_CONFIG and QUINTILE_SECTION__KEY", ""),
     variable("QUINTILE_server__listen", "a:1", "there is no such setting", "did you mean QUINTILE_SERVER__LISTEN?"),
-    variable("QUINTILE_RECORDS__SINK", "parqet", "is \"parqet\"; accepted: parquet, none", "did you mean \"parquet\"?"),
+    variable("QUINTILE_RECORDS__SINKS", "parqet", "names \"parqet\"; accepted: one or several of parquet, or none", "did you mean \"parquet\"?"),
+    variable("QUINTILE_RECORDS__SINKS", "parquet,parquet", "names \"parquet\" twice; accepted", ""),
+    variable("QUINTILE_RECORDS__SINKS", "none,parquet", "names none and others; accepted", ""),
+    variable("QUINTILE_RECORDS__SINKS", "", "names \"\"; accepted", ""),
+    file("[records]\nsinks = \"parquet\"", "q.toml:2:9", "records.sinks is of type string; accepted: one or several", "write it in brackets, as [\"parquet\"]"),
+    file("[records]\nsinks = [1]", "q.toml:2:9", "records.sinks holds more than texts; accepted: one or several", ""),
     variable("QUINTILE_LIMITS__DRAIN_MS", "20s", "is \"20s\"; accepted: a whole number from 100 to 3600000 ms", ""),
     // Flags.
     flag("shards", "0", "--shards", "is 0; accepted: a whole number from 1 to 256", ""),
@@ -238,9 +244,11 @@ fn every_kind_of_value_arrives() {
         model.path = "models/m.ubj"
         model.trees = "best"
         [records]
-        sink = "none"
+        sinks = ["none"]
         roll_seconds = 0.25
-        queue_bytes = 2_097_152
+        spool_bytes = 2_097_152
+        when_full = "drop"
+        spool_dir = "/s"
         [limits]
         drain_ms = 1_500
         body_bytes_max = 4096
@@ -256,12 +264,15 @@ fn every_kind_of_value_arrives() {
         (settings.options.trees, settings.options.kernel),
         (Trees::Best, KernelChoice::Reference)
     );
-    assert_eq!(settings.records.sink, SinkKind::None);
+    assert_eq!(settings.records.sinks, []);
     assert_eq!(settings.records.roll_after, Duration::from_millis(250));
     assert_eq!(
-        (settings.records.queue_bytes, settings.records.data_dir.as_path()),
+        (settings.records.spool_bytes, settings.records.data_dir.as_path()),
         (2 << 20, Path::new("/d"))
     );
+    assert_eq!(settings.records.spool_dir(), Path::new("/s"));
+    assert_eq!(settings.records.when_full, WhenFull::Drop);
+    assert_eq!(Records::default().spool_dir(), Path::new("data/spool"));
     assert_eq!(
         (settings.limits.drain, settings.limits.body_bytes_max),
         (Duration::from_millis(1500), 4096)

@@ -14,6 +14,9 @@ use super::screen::excerpt;
 /// Bytes of a text or path. Linux takes paths of 4,096.
 const TEXT_BYTES_MAX: usize = 4096;
 
+/// The word for an empty list.
+const NONE: &str = "none";
+
 /// A kind of value, with the function that stores one.
 pub(crate) enum Kind {
     /// Any text that `check` takes; `form` says what that is.
@@ -28,6 +31,11 @@ pub(crate) enum Kind {
     Word {
         words: fn() -> Vec<&'static str>,
         set: fn(&mut Settings, &str) -> bool,
+    },
+    /// Some of a few words, each once: a list in the file, with commas between them elsewhere. `none` alone is no word.
+    Words {
+        words: fn() -> Vec<&'static str>,
+        set: fn(&mut Settings, &[&str]),
     },
     /// A whole number.
     Count {
@@ -67,6 +75,7 @@ impl Kind {
             Self::Text { form, .. } => (*form).to_owned(),
             Self::Path { .. } => "a path".into(),
             Self::Word { words, .. } => words().join(", "),
+            Self::Words { words, .. } => format!("one or several of {}, or none", words().join(", ")),
             Self::Count { range, unit, .. } => spaced(
                 format!("a whole number from {} to {}", range.start(), range.end()),
                 unit,
@@ -85,6 +94,7 @@ impl Kind {
             Self::Text { form, .. } => form.split(',').next().unwrap_or("TEXT"),
             Self::Path { .. } => "PATH",
             Self::Word { .. } => "NAME",
+            Self::Words { .. } => "NAMES",
             Self::Count { .. } | Self::Millis { .. } => "N",
             Self::Number { .. } | Self::Seconds { .. } => "X",
         }
@@ -103,6 +113,7 @@ impl Kind {
         match self {
             Self::Path { .. } => Ok(()),
             Self::Text { .. } | Self::Word { .. } => self.store_word(settings, text),
+            Self::Words { .. } => self.store_words(settings, text.split(',')),
             Self::Count { .. } | Self::Millis { .. } => match text.parse() {
                 Ok(whole) => self.store_whole(settings, whole),
                 Err(_) => Err(self.wrong(format!("is {}", excerpt(text)))),
@@ -118,6 +129,13 @@ impl Kind {
     pub(crate) fn store_toml(&self, settings: &mut Settings, value: &DeValue<'_>) -> Result<(), Wrong> {
         match (self, value) {
             (Self::Text { .. } | Self::Word { .. }, DeValue::String(text)) => self.store_word(settings, text),
+            (Self::Words { .. }, DeValue::Array(words)) => {
+                let texts: Option<Vec<_>> = words.iter().map(|word| word.get_ref().as_str()).collect();
+                match texts {
+                    Some(texts) => self.store_words(settings, texts.into_iter()),
+                    None => Err(self.wrong("holds more than texts".into())),
+                }
+            }
             (Self::Path { .. }, DeValue::String(text)) => self.store_text(settings, OsStr::new(text.as_ref())),
             (Self::Count { .. } | Self::Millis { .. }, DeValue::Integer(integer)) => {
                 match i128::from_str_radix(integer.as_str(), integer.radix()) {
@@ -156,6 +174,34 @@ impl Kind {
             }
             _ => {}
         }
+        Ok(())
+    }
+
+    fn store_words<'t>(&self, settings: &mut Settings, texts: impl Iterator<Item = &'t str>) -> Result<(), Wrong> {
+        let Self::Words { words, set } = self else {
+            return Ok(());
+        };
+        let mut found: Vec<&str> = Vec::new();
+        for text in texts.map(str::trim) {
+            if text == NONE && found.is_empty() {
+                found.push(text);
+                continue;
+            }
+            if found.first() == Some(&NONE) || text == NONE {
+                return Err(self.wrong(format!("names {NONE} and others")));
+            }
+            if !words().contains(&text) {
+                let mut wrong = self.wrong(format!("names {}", excerpt(text)));
+                wrong.hint = nearest(text, words()).map(|word| format!("did you mean {word:?}?"));
+                return Err(wrong);
+            }
+            if found.contains(&text) {
+                return Err(self.wrong(format!("names {} twice", excerpt(text))));
+            }
+            found.push(text);
+        }
+        found.retain(|&word| word != NONE);
+        set(settings, &found);
         Ok(())
     }
 
@@ -198,7 +244,15 @@ impl Kind {
 
     /// A TOML value of another type than the key's, with a hint where one sign too many or too few explains it.
     fn wrong_type(&self, value: &DeValue<'_>) -> Wrong {
-        let is_number = !matches!(self, Self::Text { .. } | Self::Path { .. } | Self::Word { .. });
+        if let (Self::Words { .. }, DeValue::String(_)) = (self, value) {
+            let mut wrong = self.wrong("is of type string".into());
+            wrong.hint = Some("write it in brackets, as [\"parquet\"]".into());
+            return wrong;
+        }
+        let is_number = !matches!(
+            self,
+            Self::Text { .. } | Self::Path { .. } | Self::Word { .. } | Self::Words { .. }
+        );
         let hint = match value {
             DeValue::String(text) if is_number && text.trim().parse::<f64>().is_ok() => Some("write it without quotes"),
             DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) if !is_number => Some("write it in quotes"),

@@ -27,6 +27,10 @@ const CHECKED: usize = 8;
 const _: () = assert!(LEAD_ID_BYTES_MAX <= u16::MAX as usize, "its length takes two bytes");
 const _: () = assert!(REQUEST_ID_BYTES_MAX <= u16::MAX as usize, "its length takes two bytes");
 const _: () = assert!(SHARDS_MAX <= 1 << 16, "a shard's number takes two bytes");
+const _: () = assert!(
+    cfg!(target_endian = "little"),
+    "the spool stores a frame's length as a word of memory"
+);
 
 /// What a shard knows of one answered score.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -190,7 +194,7 @@ fn checksum(frame: &[u8]) -> u32 {
 }
 
 /// The length that bytes claim to have, before anything about them is checked.
-pub(super) fn claimed_length(bytes: [u8; 4]) -> usize {
+fn claimed_length(bytes: [u8; 4]) -> usize {
     u32::from_le_bytes(bytes) as usize
 }
 
@@ -199,6 +203,12 @@ pub(super) fn claimed_length(bytes: [u8; 4]) -> usize {
 /// # Errors
 /// Any bytes that [`Entry::encode`] has not written, and where they stop to make sense.
 pub fn decode(bytes: &[u8]) -> Result<(Frame<'_>, usize), FrameError> {
+    let length = check(bytes, 0)?;
+    Ok((parse(&bytes[..length])?, length))
+}
+
+/// The length of the frame that `bytes` begin with, whose checksum is right once `tag` is taken out of it.
+pub(crate) fn check(bytes: &[u8], tag: u32) -> Result<usize, FrameError> {
     let found = bytes.len();
     let &length = bytes
         .first_chunk::<4>()
@@ -213,10 +223,22 @@ pub fn decode(bytes: &[u8]) -> Result<(Frame<'_>, usize), FrameError> {
     let frame = bytes
         .get(..length)
         .ok_or(FrameError::Truncated { needed: length, found })?;
-    let mut head = Reader(&frame[CRC..HEAD]);
-    if head.u32() != checksum(frame) {
+    if Reader(&frame[CRC..HEAD]).u32() ^ tag != checksum(frame) {
         return Err(FrameError::Checksum(length));
     }
+    Ok(length)
+}
+
+/// Whether a frame could begin with these bytes: a cheap look before [`check`], for whoever searches for one.
+pub(crate) fn may_begin(bytes: &[u8]) -> bool {
+    let length = bytes.first_chunk().map_or(0, |&bytes| claimed_length(bytes));
+    (HEAD..=bytes.len()).contains(&length) && length.is_multiple_of(ALIGN) && bytes[CHECKED] == VERSION
+}
+
+/// Reads a whole frame that [`check`] has passed.
+pub(crate) fn parse(frame: &[u8]) -> Result<Frame<'_>, FrameError> {
+    let length = frame.len();
+    let mut head = Reader(&frame[CHECKED..HEAD]);
     let [version, score] = head.take::<2>();
     if version != VERSION {
         return Err(FrameError::Version(version));
@@ -228,7 +250,7 @@ pub fn decode(bytes: &[u8]) -> Result<(Frame<'_>, usize), FrameError> {
     let counts = [head.u32(), head.u32(), head.u32()];
     let parts = Parts { rest: &frame[HEAD..] }.split(counts, lead_len, request_len);
     let ([margins, predictions, row], lead_id, request_id) = parts.ok_or(FrameError::Parts(length))?;
-    let frame = Frame {
+    Ok(Frame {
         record_id,
         time_us,
         model,
@@ -240,8 +262,7 @@ pub fn decode(bytes: &[u8]) -> Result<(Frame<'_>, usize), FrameError> {
         margins,
         predictions,
         row,
-    };
-    Ok((frame, length))
+    })
 }
 
 /// Reads the head, whose length was checked before.

@@ -44,6 +44,13 @@ impl IdSource {
         }
     }
 
+    /// Goes on behind an id of another process, where the clock was set back since.
+    pub fn follow(&mut self, latest: Uuid) {
+        let (high, _) = latest.as_u64_pair();
+        let clock = (high >> 16) << FRACTION_BITS | high & ((1 << FRACTION_BITS) - 1);
+        self.next = self.next.max(clock + 1);
+    }
+
     /// The next id: above all before it, and at `time_us` microseconds since 1970 if that is later than the last.
     pub fn next(&mut self, time_us: i64) -> Uuid {
         let time_us = u64::try_from(time_us).unwrap_or(0);
@@ -93,6 +100,15 @@ mod tests {
             assert_eq!((id.get_version_num(), id.get_variant()), (7, uuid::Variant::RFC4122));
             last = id;
         }
+    }
+
+    #[test]
+    fn ids_follow_those_of_another_process() {
+        let latest = IdSource::new(200, 5).next(NOW_US);
+        let mut ids = IdSource::new(0, 1);
+        ids.follow(latest);
+        let next = ids.next(NOW_US - 3_600_000_000);
+        assert!(next > latest && ids.next(0) > next);
     }
 
     #[test]

@@ -1,15 +1,16 @@
-//! Records of answered scores on their way from a shard to side.
+//! Records of answered scores as bytes.
 //!
 //! ```text
-//!  shard: Entry ──encode──▶ framed bytes ──Producer──▶ ring of bytes ──Consumer──▶ side: decode ──▶ sink
+//!  shard: Entry ──encode──▶ framed bytes ──▶ spool ──▶ side: parse ──▶ sinks
 //! ```
 //! A shard writes a record before it answers, so nothing here that a shard calls allocates, locks or enters the kernel.
-//! The framed bytes are self-contained: memory that outlives the process may hold the same frames later.
+//! The framed bytes are self-contained but for the names of their model's features, which a [`Schema`] has.
 
 mod frame;
 mod id;
-mod queue;
+mod schema;
 
 pub use frame::{Entry, Floats, Frame, FrameError, decode, frame_bytes_max};
+pub(crate) use frame::{check, may_begin, parse};
 pub use id::IdSource;
-pub use queue::{Consumer, Full, Producer, queue};
+pub use schema::Schema;

@@ -1,7 +1,7 @@
 //! One core's state and life, over any backend.
 //!
 //! ```text
-//!  mailbox task ── sockets ──▶ connection tasks ── http ── score ── record queue ─▶ side
+//!  mailbox task ── sockets ──▶ connection tasks ── http ── score ── spool ─▶ side
 //!       │  models, metrics, counts, drain                    │
 //!       └──────────────── ShardCore (Rc) ────────────────────┘        ticker task: the timer wheel
 //! ```
@@ -28,13 +28,12 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use slab::Slab;
 
 use crate::limits::{Limits, TICK};
-use crate::record;
 use crate::runtime::{Backend, Contained, StartError};
 use crate::served::Served;
 use crate::side::event::Event;
 use arena::Arena;
 use mailbox::{Mail, Mailbox};
-use scorer::Scorer;
+use scorer::{Outlet, Scorer};
 use stats::{Gauges, ShardStats};
 use watch::Watch;
 use wheel::Wheel;
@@ -58,7 +57,7 @@ pub struct Parts {
     /// The first model.
     pub served: Arc<Served>,
     /// Records out.
-    pub records: record::Producer,
+    pub records: Outlet,
     /// Counts out.
     pub stats: Sender<Box<ShardStats>>,
     /// Log events out.
@@ -142,7 +141,8 @@ impl ShardCore {
 
     /// Swaps the full block of counts for an empty one and sends it. If side has gone there is nobody to count for.
     fn report(&self, empty: Box<ShardStats>) {
-        let full = self.stats.replace(empty);
+        let mut full = self.stats.replace(empty);
+        full.dropped += self.scorer.borrow_mut().take_dropped();
         let _ = self.stats_out.try_send(full);
     }
 

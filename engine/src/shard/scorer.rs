@@ -7,9 +7,11 @@ use bytes::{Bytes, BytesMut};
 use uuid::Uuid;
 
 use super::arena::Arena;
-use crate::record::{self, Entry, IdSource, frame_bytes_max};
+use crate::config::WhenFull;
+use crate::record::{Entry, IdSource, frame_bytes_max};
 use crate::score::{Rejection, Timings, Workspace, render};
 use crate::served::Served;
+use crate::spool;
 
 /// What scoring one body came to.
 #[derive(Debug)]
@@ -22,8 +24,19 @@ pub(crate) enum Outcome {
     },
     /// Not a lead: faults are in [`Scorer::workspace`].
     Rejected(Rejection),
-    /// The record queue is full, so the lead was not answered.
+    /// There is no room for its record, so the lead was not answered.
     QueueFull,
+}
+
+/// Where a shard's records go.
+#[derive(Debug)]
+pub struct Outlet {
+    /// The shard's end of the spool.
+    pub writer: spool::Writer,
+    /// What becomes of a lead whose record has no room.
+    pub when_full: WhenFull,
+    /// The latest id that another process has left.
+    pub latest: Option<Uuid>,
 }
 
 /// See the head of this file.
@@ -31,27 +44,30 @@ pub(crate) enum Outcome {
 pub struct Scorer {
     served: Arc<Served>,
     workspace: Workspace,
-    records: record::Producer,
+    records: spool::Writer,
+    when_full: WhenFull,
+    /// Answers whose records had no room, since they were last asked for.
+    dropped: u64,
     ids: IdSource,
     frame: Vec<u8>,
     shard: u16,
 }
 
 impl Scorer {
-    pub(super) fn new(
-        served: Arc<Served>,
-        records: record::Producer,
-        shard: u16,
-        nonce: u64,
-        body_bytes_max: usize,
-    ) -> Self {
+    pub(super) fn new(served: Arc<Served>, records: Outlet, shard: u16, nonce: u64, body_bytes_max: usize) -> Self {
         let workspace = Workspace::new(&served, body_bytes_max);
         let frame = Vec::with_capacity(frame_capacity(&served));
+        let mut ids = IdSource::new(shard, nonce);
+        if let Some(latest) = records.latest {
+            ids.follow(latest);
+        }
         Self {
             served,
             workspace,
-            records,
-            ids: IdSource::new(shard, nonce),
+            records: records.writer,
+            when_full: records.when_full,
+            dropped: 0,
+            ids,
             frame,
             shard,
         }
@@ -67,6 +83,11 @@ impl Scorer {
     /// A new id, for a request that came without one.
     pub(crate) fn next_id(&mut self) -> Uuid {
         self.ids.next(now_us())
+    }
+
+    /// How many answers have no record since this was last asked.
+    pub(super) fn take_dropped(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped)
     }
 
     pub(crate) fn served(&self) -> &Served {
@@ -92,7 +113,10 @@ impl Scorer {
             total_ns: nanoseconds(start, scored),
         };
         if !self.record(request_id, score, timings.total_ns) {
-            return Outcome::QueueFull;
+            match self.when_full {
+                WhenFull::Shed => return Outcome::QueueFull,
+                WhenFull::Drop => self.dropped += 1,
+            }
         }
         let timings = Timings {
             total_ns: nanoseconds(start, Instant::now()),
@@ -105,6 +129,9 @@ impl Scorer {
     }
 
     fn record(&mut self, request_id: &str, score: Option<u8>, latency_ns: u64) -> bool {
+        if !self.records.keeps() {
+            return true;
+        }
         let time_us = now_us();
         let entry = Entry {
             // Made of this moment, so that records sorted by id are sorted by time.
@@ -121,7 +148,7 @@ impl Scorer {
             row: self.workspace.row(),
         };
         entry.encode(&mut self.frame);
-        self.records.push(&self.frame).is_ok()
+        self.records.append(&self.frame).is_ok()
     }
 }
 

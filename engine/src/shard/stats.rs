@@ -89,8 +89,10 @@ pub struct ShardStats {
     pub timeouts: [u64; Phase::ALL.len()],
     /// Tasks that panicked.
     pub panics: u64,
-    /// Leads answered 503 because the record queue was full.
+    /// Leads answered 503 because the spool was full.
     pub shed: u64,
+    /// Leads answered without a record because the spool was full.
+    pub dropped: u64,
     /// Log events dropped because side was behind.
     pub events_dropped: u64,
 }
@@ -108,6 +110,7 @@ impl ShardStats {
             timeouts: [0; Phase::ALL.len()],
             panics: 0,
             shed: 0,
+            dropped: 0,
             events_dropped: 0,
         }
     }
@@ -119,7 +122,7 @@ impl ShardStats {
         self.score_ns.reset();
         self.connections = 0;
         self.timeouts = Default::default();
-        (self.panics, self.shed, self.events_dropped) = (0, 0, 0);
+        (self.panics, self.shed, self.dropped, self.events_dropped) = (0, 0, 0, 0);
     }
 
     /// Adds another block to this one.
@@ -139,6 +142,7 @@ impl ShardStats {
         self.connections += other.connections;
         self.panics += other.panics;
         self.shed += other.shed;
+        self.dropped += other.dropped;
         self.events_dropped += other.events_dropped;
     }
 

@@ -1,87 +1,150 @@
-//! Numbers that side's two threads and `finish` share, and the moment at which both must have ended.
+//! Numbers that side's threads and `finish` share, and the moment at which all must have ended.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// What became of the records. Each number only grows and has one writer; they are read for metrics and at the end.
+use crate::spool::{Gauges, Spool};
+
+/// What became of the records. Read for metrics and at the end.
 #[derive(Debug)]
 pub(super) struct Counts {
-    /// Taken from the queues, by the pump.
-    taken: AtomicU64,
-    delivered: AtomicU64,
-    damaged: AtomicU64,
-    write_errors: AtomicU64,
-    files: AtomicU64,
-    /// Bytes that wait in each shard's queue, as the pump last saw them.
-    queued_bytes: Box<[AtomicUsize]>,
+    /// Where records wait; none without sinks.
+    pub(super) spool: Option<Gauges>,
+    /// What was found at the start.
+    pub(super) recovered: u64,
+    /// One for each sink.
+    pub(super) sinks: Vec<Arc<SinkCounts>>,
 }
 
 impl Counts {
-    pub(super) fn new(shards: usize) -> Self {
+    pub(super) fn new(sinks: &[&'static str], spool: Option<&Spool>) -> Self {
+        let recovered = |sink| spool.and_then(|spool| spool.found().records.get(sink)).copied();
+        let counts = |&sink: &&'static str| Arc::new(SinkCounts::new(sink, recovered(sink).unwrap_or(0)));
         Self {
-            taken: AtomicU64::new(0),
-            delivered: AtomicU64::new(0),
-            damaged: AtomicU64::new(0),
-            write_errors: AtomicU64::new(0),
-            files: AtomicU64::new(0),
-            queued_bytes: (0..shards).map(|_| AtomicUsize::new(0)).collect(),
+            spool: spool.map(Spool::gauges),
+            recovered: spool.map_or(0, |spool| spool.found().any),
+            sinks: sinks.iter().map(counts).collect(),
         }
     }
 
-    pub(super) fn took(&self, records: usize) {
-        self.taken.fetch_add(records as u64, Ordering::Relaxed);
+    /// Records of this process and those that were found at the start.
+    pub(super) fn total(&self) -> u64 {
+        self.recovered + self.appended()
     }
 
-    pub(super) fn waits(&self, shard: usize, bytes: usize) {
-        self.queued_bytes[shard].store(bytes, Ordering::Relaxed);
+    fn appended(&self) -> u64 {
+        self.spool.as_ref().map_or(0, Gauges::appended)
     }
 
-    pub(super) fn deliveries(&self, records: u64, files: u64) {
-        self.delivered.store(records, Ordering::Relaxed);
-        self.files.store(files, Ordering::Relaxed);
+    /// Not delivered by a sink, for whatever reason.
+    pub(super) fn left(&self, sink: &SinkCounts) -> u64 {
+        let owed = self.appended() + sink.recovered;
+        owed.saturating_sub(sink.delivered.get() + sink.dead_lettered.get())
     }
 
-    pub(super) fn lost_one(&self) {
-        self.damaged.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn failed_once(&self) {
-        self.write_errors.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn delivered(&self) -> u64 {
-        self.delivered.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn damaged(&self) -> u64 {
-        self.damaged.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn write_errors(&self) -> u64 {
-        self.write_errors.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn files(&self) -> u64 {
-        self.files.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn queued_bytes(&self, shard: usize) -> usize {
-        self.queued_bytes[shard].load(Ordering::Relaxed)
-    }
-
-    /// Taken and not delivered, for whatever reason.
-    pub(super) fn left(&self) -> u64 {
-        self.taken.load(Ordering::Relaxed).saturating_sub(self.delivered())
-    }
-
-    /// Taken and still to be delivered.
-    pub(super) fn pending(&self) -> u64 {
-        self.left().saturating_sub(self.damaged())
+    /// Still to be delivered by a sink.
+    pub(super) fn pending(&self, sink: &SinkCounts) -> u64 {
+        self.left(sink).saturating_sub(sink.damaged.get())
     }
 }
 
-/// Tells both threads that the end has come, and by when.
+/// A number with one writer.
+#[derive(Debug, Default)]
+pub(super) struct Count(AtomicU64);
+
+impl Count {
+    pub(super) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    pub(super) fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+}
+
+/// What became of the records in one sink.
+#[derive(Debug)]
+pub(super) struct SinkCounts {
+    pub(super) name: &'static str,
+    /// Of another process, found at the start.
+    recovered: u64,
+    /// In their place.
+    pub(super) delivered: Count,
+    /// Sent again after they were refused.
+    pub(super) retried: Count,
+    /// Refused for ever, and written to the sink's dead-letter file.
+    pub(super) dead_lettered: Count,
+    /// Not readable: a fault of ours or of the disk.
+    pub(super) damaged: Count,
+    /// Attempts that failed.
+    pub(super) errors: Count,
+    /// Files or objects that are complete and in their place.
+    pub(super) files: Count,
+    /// When the oldest record that is not delivered was made, in microseconds since 1970; [`NOTHING`] when all are.
+    oldest_us: AtomicI64,
+    last_error: Mutex<Option<LastError>>,
+}
+
+/// The last failure of a sink.
+#[derive(Debug, Clone)]
+pub(super) struct LastError {
+    pub(super) at: SystemTime,
+    pub(super) text: String,
+}
+
+const NOTHING: i64 = i64::MAX;
+
+impl SinkCounts {
+    fn new(name: &'static str, recovered: u64) -> Self {
+        Self {
+            name,
+            recovered,
+            delivered: Count::default(),
+            retried: Count::default(),
+            dead_lettered: Count::default(),
+            damaged: Count::default(),
+            errors: Count::default(),
+            files: Count::default(),
+            oldest_us: AtomicI64::new(NOTHING),
+            last_error: Mutex::default(),
+        }
+    }
+
+    pub(super) fn failed(&self, text: String) {
+        self.errors.add(1);
+        let at = SystemTime::now();
+        *self.last() = Some(LastError { at, text });
+    }
+
+    pub(super) fn last_error(&self) -> Option<LastError> {
+        self.last().clone()
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<LastError>> {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_oldest(&self, time_us: Option<i64>) {
+        self.oldest_us.store(time_us.unwrap_or(NOTHING), Ordering::Relaxed);
+    }
+
+    /// How old the oldest record is that is not delivered.
+    pub(super) fn lag(&self) -> Duration {
+        let oldest_us = match self.oldest_us.load(Ordering::Relaxed) {
+            NOTHING => return Duration::ZERO,
+            oldest_us => u64::try_from(oldest_us).unwrap_or(0),
+        };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        now.saturating_sub(Duration::from_micros(oldest_us))
+    }
+}
+
+/// Tells all threads that the end has come, and by when.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Stop(Arc<OnceLock<Instant>>);
 

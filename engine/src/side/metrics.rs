@@ -3,6 +3,8 @@
 //! Families are built from plain numbers for each rendering; there is no registry, for shards count without atomics and
 //! side holds the only sums. Names follow Prometheus' rules, which `promtool check metrics` holds them to.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use hdrhistogram::Histogram;
 use prometheus::proto::{Bucket, LabelPair, Metric, MetricFamily, MetricType, Quantile, Summary};
@@ -10,7 +12,7 @@ use prometheus::{Encoder, TextEncoder, proto};
 use quintile_model::Model;
 
 use super::About;
-use super::counts::Counts;
+use super::counts::{Counts, SinkCounts};
 use super::process::Process;
 use super::stats::Latency;
 use crate::shard::stats::{Phase, Route, STATUSES, ShardStats};
@@ -48,20 +50,17 @@ pub(super) struct Gauge {
     pub(super) requests: u64,
     pub(super) connections: u64,
     pub(super) connections_open: usize,
-    pub(super) queued_bytes: usize,
-    pub(super) queue_capacity_bytes: usize,
 }
 
-/// What does not change: infos and the sink's name.
+/// What does not change.
 pub(super) struct Facts {
     infos: Vec<MetricFamily>,
-    sink: &'static str,
 }
 
 type Labels<'a> = &'a [(&'a str, &'a str)];
 
 impl Facts {
-    pub(super) fn new(about: &About, model: &Model, shards: usize, sink: &'static str) -> Self {
+    pub(super) fn new(about: &About, model: &Model, shards: usize) -> Self {
         let shards = shards.to_string();
         let infos = vec![
             info(
@@ -95,53 +94,135 @@ impl Facts {
                 [(vec![], start_seconds())],
             ),
         ];
-        Self { infos, sink }
+        Self { infos }
     }
 
     pub(super) fn render(&self, reading: &Reading<'_>) -> Bytes {
         let mut families = requests(reading.totals);
         families.extend(latency(reading));
         families.extend(by_shard(reading.shards));
-        families.extend(self.records(reading.counts));
+        families.extend(spool(reading.counts));
+        families.extend(sinks(reading.counts));
         families.extend(self.infos.iter().cloned());
         families.extend(process(reading.process));
+        // What has no sample now has none of its kind: without sinks there is nothing to say of them.
+        families.retain(|family| !family.get_metric().is_empty());
         let mut text = Vec::with_capacity(16 << 10);
         TextEncoder::new()
             .encode(&families, &mut text)
             .expect("every family has a name and a sample, and a Vec takes all");
         text.into()
     }
+}
 
-    fn records(&self, counts: &Counts) -> [MetricFamily; 5] {
-        let sink = || labels(&[("sink", self.sink)]);
-        [
-            counter(
-                "quintile_records_delivered_total",
-                "Records that have reached their place.",
-                [(sink(), counts.delivered())],
-            ),
-            counter(
-                "quintile_records_damaged_total",
-                "Records that could not be read or written; a fault of ours.",
-                [(sink(), counts.damaged())],
-            ),
-            gauge(
-                "quintile_records_pending",
-                "Records taken from the queues and not delivered yet.",
-                [(sink(), float(counts.pending()))],
-            ),
-            counter(
-                "quintile_sink_write_errors_total",
-                "Attempts at delivering records that failed; each is repeated.",
-                [(sink(), counts.write_errors())],
-            ),
-            counter(
-                "quintile_sink_files_written_total",
-                "Files that are complete and in their place.",
-                [(sink(), counts.files())],
-            ),
-        ]
-    }
+fn spool(counts: &Counts) -> Vec<MetricFamily> {
+    let Some(spool) = &counts.spool else { return Vec::new() };
+    let value = |value: usize| [(vec![], float(value as u64))];
+    vec![
+        gauge("quintile_spool_bytes", "Files of the spool.", value(spool.bytes())),
+        gauge(
+            "quintile_spool_capacity_bytes",
+            "Files that the spool may have; a full one sheds leads.",
+            value(spool.bytes_max()),
+        ),
+        gauge(
+            "quintile_spool_segments",
+            "Segments that are being written, are ready, or hold what a sink has not delivered.",
+            value(spool.segments()),
+        ),
+        gauge(
+            "quintile_spool_ready_segments",
+            "Segments that wait for a shard to need them; none means a full spool or a slow disk.",
+            value(spool.ready()),
+        ),
+        counter(
+            "quintile_spool_errors_total",
+            "Attempts at the spool's disk that failed.",
+            [(vec![], spool.errors())],
+        ),
+        counter(
+            "quintile_spool_recovered_records_total",
+            "Records found at the start that another process had not delivered.",
+            [(vec![], counts.recovered)],
+        ),
+    ]
+}
+
+fn sinks(counts: &Counts) -> [MetricFamily; 10] {
+    let label = |sink: &SinkCounts| labels(&[("sink", sink.name)]);
+    let of = |value: fn(&SinkCounts) -> u64| {
+        let sample = move |sink: &Arc<SinkCounts>| (label(sink), value(sink));
+        counts.sinks.iter().map(sample)
+    };
+    let gauges = |value: &dyn Fn(&SinkCounts) -> f64| -> Vec<_> {
+        let sample = |sink: &Arc<SinkCounts>| (label(sink), value(sink));
+        counts.sinks.iter().map(sample).collect()
+    };
+    let errors: Vec<_> = counts
+        .sinks
+        .iter()
+        .filter_map(|sink| Some((sink.name, sink.last_error()?)))
+        .collect();
+    let at = |time: std::time::SystemTime| {
+        let since_1970 = time.duration_since(std::time::UNIX_EPOCH);
+        since_1970.map_or(0.0, |duration| duration.as_secs_f64())
+    };
+    [
+        counter(
+            "quintile_records_delivered_total",
+            "Records that have reached their place, by sink.",
+            of(|sink| sink.delivered.get()),
+        ),
+        counter(
+            "quintile_records_retried_total",
+            "Records sent again after the place refused them.",
+            of(|sink| sink.retried.get()),
+        ),
+        counter(
+            "quintile_records_dead_lettered_total",
+            "Records that the place refuses for ever, written to a file.",
+            of(|sink| sink.dead_lettered.get()),
+        ),
+        counter(
+            "quintile_records_damaged_total",
+            "Records that could not be read or written; a fault of ours.",
+            of(|sink| sink.damaged.get()),
+        ),
+        gauge(
+            "quintile_records_pending",
+            "Records answered and not delivered yet, by sink.",
+            gauges(&|sink| float(counts.pending(sink))),
+        ),
+        gauge(
+            "quintile_records_lag_seconds",
+            "Age of the oldest record that is not delivered yet, by sink.",
+            gauges(&|sink| sink.lag().as_secs_f64()),
+        ),
+        counter(
+            "quintile_sink_errors_total",
+            "Attempts at delivering records that failed; each is repeated.",
+            of(|sink| sink.errors.get()),
+        ),
+        gauge(
+            "quintile_sink_last_error_timestamp_seconds",
+            "When a sink last failed, in seconds since 1970.",
+            errors
+                .iter()
+                .map(|(name, error)| (labels(&[("sink", name)]), at(error.at))),
+        ),
+        gauge(
+            "quintile_sink_last_error_info",
+            "How a sink last failed.",
+            errors
+                .iter()
+                .map(|(name, error)| (labels(&[("sink", name), ("error", &error.text)]), 1.0)),
+        ),
+        counter(
+            "quintile_sink_files_written_total",
+            "Files that are complete and in their place.",
+            of(|sink| sink.files.get()),
+        ),
+    ]
 }
 
 fn requests(totals: &ShardStats) -> Vec<MetricFamily> {
@@ -173,8 +254,13 @@ fn requests(totals: &ShardStats) -> Vec<MetricFamily> {
         ),
         counter(
             "quintile_shed_total",
-            "Leads answered 503 because the record queue was full.",
+            "Leads answered 503 because the spool was full.",
             [(vec![], totals.shed)],
+        ),
+        counter(
+            "quintile_records_dropped_total",
+            "Leads answered without a record because the spool was full and records.when_full is drop.",
+            [(vec![], totals.dropped)],
         ),
         counter(
             "quintile_events_dropped_total",
@@ -245,7 +331,7 @@ fn summary(name: &str, help: &str, values_ns: &Histogram<u64>, (count, sum): (u6
     family(name, help, MetricType::SUMMARY, vec![metric])
 }
 
-fn by_shard(shards: &[Gauge]) -> [MetricFamily; 5] {
+fn by_shard(shards: &[Gauge]) -> [MetricFamily; 3] {
     let label = |shard: usize| labels(&[("shard", &shard.to_string())]);
     let counts = |of: fn(&Gauge) -> u64| {
         shards
@@ -273,16 +359,6 @@ fn by_shard(shards: &[Gauge]) -> [MetricFamily; 5] {
             "Open connections by shard.",
             gauges(|shard| shard.connections_open),
         ),
-        gauge(
-            "quintile_record_queue_bytes",
-            "Bytes of records that wait for the side thread, by shard.",
-            gauges(|shard| shard.queued_bytes),
-        ),
-        gauge(
-            "quintile_record_queue_capacity_bytes",
-            "Bytes of records a shard's queue holds; a full one sheds leads.",
-            gauges(|shard| shard.queue_capacity_bytes),
-        ),
     ]
 }
 
@@ -302,6 +378,16 @@ fn process(process: &Process) -> Vec<MetricFamily> {
             process.resident_bytes,
         ),
         of("process_virtual_memory_bytes", "Address space.", process.virtual_bytes),
+        of(
+            "quintile_memory_anonymous_bytes",
+            "Resident memory of our own.",
+            process.anonymous_bytes,
+        ),
+        of(
+            "quintile_memory_file_bytes",
+            "Resident pages of files: the program and the spool. The kernel may take them back.",
+            process.file_bytes,
+        ),
         of(
             "process_open_fds",
             "Open file descriptors.",

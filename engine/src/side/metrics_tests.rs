@@ -18,7 +18,7 @@ fn about() -> About {
 }
 
 fn facts() -> Facts {
-    Facts::new(&about(), &logistic(["a", "b", "c", "d"], 1).model, 2, "parquet")
+    Facts::new(&about(), &logistic(["a", "b", "c", "d"], 1).model, 2)
 }
 
 fn render(stats: &ShardStats) -> String {
@@ -29,13 +29,11 @@ fn render(stats: &ShardStats) -> String {
         requests: 3,
         connections: 2,
         connections_open: 1,
-        queued_bytes: 10,
-        queue_capacity_bytes: 100,
     };
     let text = facts().render(&Reading {
         totals: stats,
         latency: &latency,
-        counts: &Counts::new(2),
+        counts: &Counts::new(&["parquet"], None),
         shards: &[shard(), shard()],
         process: &Process::look(),
     });
@@ -77,7 +75,7 @@ fn everything_is_there_from_the_start() {
         "quintile_records_delivered_total{sink=\"parquet\"}",
         "quintile_records_damaged_total{sink=\"parquet\"}",
         "quintile_records_pending{sink=\"parquet\"}",
-        "quintile_sink_write_errors_total{sink=\"parquet\"}",
+        "quintile_sink_errors_total{sink=\"parquet\"}",
         "quintile_sink_files_written_total{sink=\"parquet\"}",
     ] {
         assert!(value(&text, sample).abs() < f64::EPSILON, "{sample} is not 0");
@@ -87,8 +85,6 @@ fn everything_is_there_from_the_start() {
         ("quintile_shard_requests_total{shard=\"1\"}", 3.0),
         ("quintile_connections_total{shard=\"0\"}", 2.0),
         ("quintile_connections_open{shard=\"1\"}", 1.0),
-        ("quintile_record_queue_bytes{shard=\"1\"}", 10.0),
-        ("quintile_record_queue_capacity_bytes{shard=\"1\"}", 100.0),
         (
             "quintile_build_info{version=\"1.2.3\",commit=\"abc\",target=\"x86_64-unknown-linux-gnu\"}",
             1.0,
@@ -218,8 +214,8 @@ fn two_blocks_exist_for_a_shard_and_no_more() {
 
     let (address, mailbox) = mailbox();
     let (full_in, full_out) = crossbeam_channel::bounded(2);
-    let link = Link::new(address, full_out, Arc::default(), 100);
-    let mut stats = Stats::new(vec![link], facts(), Arc::new(Counts::new(1)));
+    let link = Link::new(address, full_out, Arc::default());
+    let mut stats = Stats::new(vec![link], facts(), Arc::new(Counts::new(&["parquet"], None)));
     let letters = || {
         let mut letters = Vec::new();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

@@ -1,28 +1,28 @@
 //! Side: what a server does beside answering. One thread for input and output, one for what burns CPU.
 //!
 //! ```text
-//!  shards ──frames──▶ pump ──batches──▶ worker (nice +10): decode, encode, sink
-//!            10 ms      ◀──empty buffers──
+//!  shards ──records──▶ spool ──cursor──▶ worker (nice +10): sinks that compute                  10 ms
+//!                          └──cursor──▶ tasks: sinks that wait for a network
 //!  shards ◀──empty counts, full ones back──▶ stats ──text of /metrics──▶ shards       500 ms
 //!  shards ──events──▶ log                                                              10 ms
 //!         └───────── thread "side" ────────┘
 //! ```
-//! `server` starts it before the shards and finishes it after them. It must never make a shard wait: when the worker is
-//! behind, the pump stops taking, the queues fill, and the shards answer 503. It must never drop a record.
+//! `server` starts it before the shards and finishes it after them. It must never make a shard wait: when a sink is
+//! behind, the spool fills, and the shards answer 503. It must never drop a record.
 
 pub mod event;
 
 mod calendar;
 mod counts;
+mod lane;
 mod metrics;
 mod process;
-mod pump;
 mod sink;
 mod stats;
 mod worker;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
@@ -36,11 +36,14 @@ pub use self::event::Event;
 pub use self::sink::SinkError;
 
 use self::counts::{Counts, Stop, StopOnDrop};
+use self::lane::Lane;
+use self::sink::Opened;
+use self::worker::Post;
 use crate::config;
-use crate::record::{self, frame_bytes_max};
 use crate::served::Served;
 use crate::shard::mailbox::Address;
 use crate::shard::stats::{Gauges, ShardStats};
+use crate::spool::Spool;
 
 /// How long the threads may take to notice a deadline that has passed.
 const GRACE: Duration = Duration::from_secs(1);
@@ -52,6 +55,8 @@ pub struct Parts {
     pub shards: Vec<ShardLink>,
     /// Where records go.
     pub records: config::Records,
+    /// Where they wait for that; none when they go nowhere.
+    pub spool: Option<Spool>,
     /// The model that is served from the start.
     pub served: Arc<Served>,
     /// What the metrics say of this process.
@@ -63,8 +68,6 @@ pub struct Parts {
 /// Side's ends of what runs between it and one shard.
 #[derive(Debug)]
 pub struct ShardLink {
-    /// Records out.
-    pub records: record::Consumer,
     /// Letters in.
     pub address: Address,
     /// Full blocks of counts out.
@@ -99,16 +102,6 @@ pub enum StartError {
         /// What is in the way.
         source: SinkError,
     },
-    /// A queue that not one record of the model fits into.
-    #[error(
-        "a record of this model takes up to {record_bytes} bytes, more than a record queue of {queue_bytes} bytes holds"
-    )]
-    Queue {
-        /// Bytes of a queue.
-        queue_bytes: usize,
-        /// Bytes of the largest record.
-        record_bytes: usize,
-    },
     /// No runtime.
     #[error("start the side runtime: {0}")]
     Runtime(std::io::Error),
@@ -122,7 +115,7 @@ pub enum StartError {
     },
 }
 
-/// All records were delivered.
+/// All records were delivered to every sink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Delivered {
     /// How many, since the start.
@@ -131,14 +124,37 @@ pub struct Delivered {
 
 /// Side ended without having delivered everything, or not as it should.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("deliver {left} records ({delivered} were): {reason}")]
-pub struct Undelivered {
+#[error("{}", .0.iter().map(Left::to_string).collect::<Vec<_>>().join("; "))]
+pub struct Undelivered(
+    /// Where, and why; never empty.
+    pub Vec<Left>,
+);
+
+/// What one sink has not delivered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("deliver {left} records to {sink} ({delivered} were): {reason}; they stay in the spool")]
+pub struct Left {
+    /// The sink.
+    pub sink: &'static str,
     /// Records that reached their place.
     pub delivered: u64,
     /// Records that side knows of and that did not.
     pub left: u64,
     /// What went wrong.
     pub reason: Reason,
+}
+
+impl Left {
+    /// A sink that had to stop at the deadline. How much is left, `finish` counts when nothing moves any more.
+    fn new(lane: &lane::Lane) -> Self {
+        let error = lane.last_error();
+        Self {
+            sink: lane.name(),
+            delivered: 0,
+            left: 0,
+            reason: Reason::Sink(error.unwrap_or_else(|| "it was still busy".into())),
+        }
+    }
 }
 
 /// Why records are left.
@@ -167,76 +183,100 @@ pub enum Reason {
 #[derive(Debug)]
 #[must_use = "records are delivered to the end only by `finish`"]
 pub struct Side {
-    side: JoinHandle<()>,
-    worker: JoinHandle<Result<(), String>>,
+    side: JoinHandle<Vec<Left>>,
+    worker: JoinHandle<Vec<Left>>,
+    /// Whether the worker has any sinks; without, it ends at once.
+    has_posts: bool,
     counts: Arc<Counts>,
+    spool: Option<Spool>,
     stop: StopOnDrop,
 }
 
-/// Opens the sink, sends every shard its first text of `/metrics`, and starts both threads.
+/// Opens the sinks, sends every shard its first text of `/metrics`, and starts both threads.
 ///
 /// # Errors
 /// Whatever would keep records from being delivered, found before anything is served.
 pub fn start(parts: Parts) -> Result<Side, StartError> {
-    check_queues(&parts)?;
-    let name = sink::name(parts.records.sink);
-    let sink = sink::open(&parts.records).map_err(|source| StartError::Sink { name, source })?;
-    start_with(sink, parts)
+    let open = |&kind: &config::SinkKind| {
+        let name = kind.name();
+        let opened = sink::open(kind, &parts.records).map_err(|source| StartError::Sink { name, source })?;
+        Ok((name, opened))
+    };
+    let sinks = parts.records.sinks.iter().map(open).collect::<Result<_, _>>()?;
+    start_with(sinks, parts)
 }
 
-fn start_with(sink: Box<dyn sink::Sink>, parts: Parts) -> Result<Side, StartError> {
-    let name = sink::name(parts.records.sink);
+fn start_with(sinks: Vec<(&'static str, Opened)>, parts: Parts) -> Result<Side, StartError> {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().build().map_err(StartError::Runtime)?;
-    let counts = Arc::new(Counts::new(parts.shards.len()));
+    let names: Vec<&'static str> = sinks.iter().map(|(name, _)| *name).collect();
+    let counts = Arc::new(Counts::new(&names, parts.spool.as_ref()));
     let stop = Stop::default();
-    let (worker, batches) =
-        worker::Worker::new(sink, vec![Arc::clone(&parts.served)], Arc::clone(&counts), stop.clone());
-
-    let (mut queues, mut links) = (Vec::new(), Vec::new());
-    for shard in parts.shards {
-        links.push(stats::Link::new(
-            shard.address,
-            shard.stats,
-            shard.gauges,
-            shard.records.capacity_bytes(),
-        ));
-        queues.push(shard.records);
+    let cursors = parts.spool.as_ref().map(Spool::cursors).unwrap_or_default();
+    let (mut posts, mut tasks) = (Vec::new(), Vec::new());
+    for (((_, sink), cursor), counts) in sinks.into_iter().zip(cursors).zip(&counts.sinks) {
+        let lane = Lane::new(cursor, Arc::clone(counts), stop.clone());
+        match sink {
+            Opened::Computes(sink) => posts.push(Post::new(sink, lane)),
+            Opened::Waits(sink) => tasks.push((sink, lane)),
+        }
     }
-    let facts = metrics::Facts::new(&parts.about, &parts.served.model, links.len(), name);
+
+    let link = |shard: ShardLink| stats::Link::new(shard.address, shard.stats, shard.gauges);
+    let links: Vec<_> = parts.shards.into_iter().map(link).collect();
+    let facts = metrics::Facts::new(&parts.about, &parts.served.model, links.len());
     let mut stats = stats::Stats::new(links, facts, Arc::clone(&counts));
     stats.publish();
-    let pump = pump::Pump::new(queues, batches, Arc::clone(&counts));
 
-    let worker = spawn("worker", move || worker.run())?;
+    let has_posts = !posts.is_empty();
+    let worker = spawn("worker", move || worker::run(posts))?;
     let until = stop.clone();
     let events = parts.events;
     let side = spawn("side", move || {
-        runtime.block_on(async {
-            tokio::join!(pump.run(&until), stats.run(&until), event::log(events, &until));
-        });
+        let local = tokio::task::LocalSet::new();
+        local.block_on(&runtime, async {
+            let sinks = tasks.into_iter().map(|(sink, lane)| task(sink, lane)).collect();
+            let others = async { tokio::join!(stats.run(&until), event::log(events, &until)) };
+            tokio::join!(ended(sinks), others).0
+        })
     })?;
     Ok(Side {
         side,
         worker,
+        has_posts,
         counts,
+        spool: parts.spool,
         stop: StopOnDrop(stop),
     })
 }
 
-fn check_queues(parts: &Parts) -> Result<(), StartError> {
-    let model = &parts.served.model;
-    let record_bytes = frame_bytes_max(model.margin_len(), model.prediction_len(), model.schema().len());
-    for shard in &parts.shards {
-        let queue_bytes = shard.records.capacity_bytes();
-        if queue_bytes < record_bytes {
-            return Err(StartError::Queue {
-                queue_bytes,
-                record_bytes,
-            });
+type Task = (&'static str, tokio::task::JoinHandle<Result<(), Left>>);
+
+/// A task of its own for a sink: when it panics, the others go on.
+fn task(sink: Box<dyn sink::Waits>, lane: Lane) -> Task {
+    (lane.name(), tokio::task::spawn_local(sink.run(lane)))
+}
+
+async fn ended(tasks: Vec<Task>) -> Vec<Left> {
+    let mut left = Vec::new();
+    for (sink, task) in tasks {
+        match task.await {
+            Ok(Ok(())) => {}
+            Ok(Err(of_sink)) => left.push(of_sink),
+            Err(error) => left.push(Left {
+                sink,
+                delivered: 0,
+                left: 0,
+                reason: Reason::Panicked {
+                    thread: "side",
+                    message: error
+                        .try_into_panic()
+                        .map_or_else(|error| error.to_string(), panic_text),
+                },
+            }),
         }
     }
-    Ok(())
+    left
 }
 
 fn spawn<T: Send + 'static>(
@@ -251,30 +291,67 @@ impl Side {
     /// Whether a thread has ended by itself, which only a panic does: records will not be delivered any more.
     #[must_use]
     pub fn has_failed(&self) -> bool {
-        self.side.is_finished() || self.worker.is_finished()
+        self.side.is_finished() || (self.has_posts && self.worker.is_finished())
     }
 
-    /// Delivers what the shards have left in their queues and ends both threads. To be called when the shards have
-    /// ended; what is not delivered at the deadline is counted and given up.
+    /// Delivers what the shards have left in the spool and ends all threads. To be called when the shards have ended; what
+    /// is not delivered at the deadline stays in the spool.
     ///
     /// # Errors
     /// How many records are left, and why; also a panic that has left none.
     pub fn finish(self, deadline: Instant) -> Result<Delivered, Undelivered> {
+        if let Some(spool) = &self.spool {
+            spool.end_writers();
+        }
         self.stop.0.at(deadline);
         let side = join("side", self.side, deadline + GRACE);
         let worker = join("worker", self.worker, deadline + GRACE);
-        let (delivered, left) = (self.counts.delivered(), self.counts.left());
-        let reason = match (worker, side) {
-            (Err(reason), _) | (_, Err(reason)) => reason,
-            (Ok(Err(error)), Ok(())) => Reason::Sink(error),
-            (Ok(Ok(())), Ok(())) if left == 0 => return Ok(Delivered { records: delivered }),
-            (Ok(Ok(())), Ok(())) => Reason::Damaged,
-        };
-        Err(Undelivered {
-            delivered,
-            left,
-            reason,
-        })
+        let mut fault = None;
+        let mut reasons = Vec::new();
+        for result in [worker, side] {
+            match result {
+                Ok(left) => reasons.extend(left),
+                Err(reason) => fault = fault.or(Some(reason)),
+            }
+        }
+        let mut all = Vec::new();
+        for sink in &self.counts.sinks {
+            let (delivered, left) = (sink.delivered.get(), self.counts.left(sink));
+            let own = reasons.iter().find(|reason| reason.sink == sink.name);
+            let reason = match (own, &fault) {
+                (Some(own), _) => own.reason.clone(),
+                (None, Some(fault)) => fault.clone(),
+                (None, None) if left == 0 => continue,
+                (None, None) => Reason::Damaged,
+            };
+            let sink = sink.name;
+            all.push(Left {
+                sink,
+                delivered,
+                left,
+                reason,
+            });
+        }
+        let records = self.counts.total();
+        // A thread that hangs still has cursors, and the spool has its lock until the process ends.
+        if let Some(spool) = self.spool {
+            let path = spool.folder().display().to_string();
+            let remains = spool.close();
+            for (sink, records) in &remains.records {
+                tracing::warn!(%path, sink, records, "left in the spool; they are delivered by the next process that has it");
+            }
+        }
+        match (all.is_empty(), fault) {
+            (true, None) => Ok(Delivered { records }),
+            // Without sinks a thread may panic all the same.
+            (true, Some(reason)) => Err(Undelivered(vec![Left {
+                sink: "none",
+                delivered: 0,
+                left: 0,
+                reason,
+            }])),
+            (false, _) => Err(Undelivered(all)),
+        }
     }
 }
 
@@ -287,10 +364,14 @@ fn join<T>(name: &'static str, thread: JoinHandle<T>, until: Instant) -> Result<
     }
     thread.join().map_err(|payload| Reason::Panicked {
         thread: name,
-        message: match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
-            (Some(text), _) => (*text).into(),
-            (_, Some(text)) => text.clone(),
-            _ => "without a message".into(),
-        },
+        message: panic_text(payload),
     })
+}
+
+fn panic_text(payload: Box<dyn std::any::Any + Send>) -> String {
+    match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
+        (Some(text), _) => (*text).into(),
+        (_, Some(text)) => text.clone(),
+        _ => "without a message".into(),
+    }
 }

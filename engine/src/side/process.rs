@@ -10,6 +10,9 @@ use rustix::time::{ClockId, clock_gettime};
 pub(super) struct Process {
     pub(super) resident_bytes: Option<u64>,
     pub(super) virtual_bytes: Option<u64>,
+    pub(super) anonymous_bytes: Option<u64>,
+    /// Of files, and of memory that file systems like tmpfs consist of.
+    pub(super) file_bytes: Option<u64>,
     pub(super) open_fds: Option<usize>,
     pub(super) max_fds: Option<u64>,
     pub(super) cpu_seconds: f64,
@@ -25,6 +28,8 @@ impl Process {
         Self {
             resident_bytes: kilobytes(&status, "VmRSS:"),
             virtual_bytes: kilobytes(&status, "VmSize:"),
+            anonymous_bytes: kilobytes(&status, "RssAnon:"),
+            file_bytes: kilobytes(&status, "RssFile:").and_then(|file| Some(file + kilobytes(&status, "RssShmem:")?)),
             // The folder that is being read is one of them.
             open_fds: fs::read_dir("/proc/self/fd")
                 .ok()
@@ -50,6 +55,8 @@ mod tests {
         let process = Process::look();
         assert!(process.resident_bytes.unwrap() > 1 << 20);
         assert!(process.virtual_bytes >= process.resident_bytes);
+        let parts = process.anonymous_bytes.unwrap() + process.file_bytes.unwrap();
+        assert!(parts > 1 << 20);
         assert!(process.open_fds.unwrap() >= 3);
         assert!(process.cpu_seconds > 0.0);
     }

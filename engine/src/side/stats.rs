@@ -26,6 +26,9 @@ const ROUND_TRIP: Duration = Duration::from_millis(20);
 /// Recent quantiles are those of this span and of the one before it that ended last: 5 to 10 seconds.
 const SPAN: Duration = Duration::from_secs(5);
 
+/// Between two log lines about dropped records.
+const DROPPED_EVERY: Duration = Duration::from_secs(1);
+
 /// The process is looked at every so many ticks: with 10,000 connections that takes a millisecond or two.
 const PROCESS_TICKS: u32 = 10;
 
@@ -34,7 +37,6 @@ pub(super) struct Link {
     address: Address,
     full: Receiver<Box<ShardStats>>,
     gauges: Arc<Gauges>,
-    queue_capacity_bytes: usize,
     /// The travelling block, while it is here.
     spare: Option<Box<ShardStats>>,
     requests: u64,
@@ -42,17 +44,11 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(
-        address: Address,
-        full: Receiver<Box<ShardStats>>,
-        gauges: Arc<Gauges>,
-        queue_capacity_bytes: usize,
-    ) -> Self {
+    pub(super) fn new(address: Address, full: Receiver<Box<ShardStats>>, gauges: Arc<Gauges>) -> Self {
         Self {
             address,
             full,
             gauges,
-            queue_capacity_bytes,
             spare: Some(Box::default()),
             requests: 0,
             connections: 0,
@@ -126,6 +122,9 @@ pub(super) struct Stats {
     latency: Latency,
     process: Process,
     ticks: u32,
+    /// Records dropped that the log knows of, and when it was told.
+    dropped_told: u64,
+    dropped_logged: Option<Instant>,
 }
 
 impl Stats {
@@ -138,6 +137,8 @@ impl Stats {
             latency: Latency::new(),
             process: Process::look(),
             ticks: 0,
+            dropped_told: 0,
+            dropped_logged: None,
         }
     }
 
@@ -185,6 +186,24 @@ impl Stats {
             }
         }
         self.latency.settle(Instant::now());
+        self.tell_dropped();
+    }
+
+    /// Not silently: at most once a second.
+    fn tell_dropped(&mut self) {
+        let dropped = self.totals.dropped - self.dropped_told;
+        let now = Instant::now();
+        if dropped > 0
+            && self
+                .dropped_logged
+                .is_none_or(|last| now.duration_since(last) >= DROPPED_EVERY)
+        {
+            tracing::error!(
+                dropped,
+                "leads were answered without a record: the spool is full or its disk fails"
+            );
+            (self.dropped_told, self.dropped_logged) = (self.totals.dropped, Some(now));
+        }
     }
 
     /// Renders `/metrics` and sends it to every shard. One whose mailbox is full keeps what it has.
@@ -199,13 +218,10 @@ impl Stats {
         let shards: Vec<Gauge> = self
             .links
             .iter()
-            .enumerate()
-            .map(|(shard, link)| Gauge {
+            .map(|link| Gauge {
                 requests: link.requests,
                 connections: link.connections,
                 connections_open: link.gauges.open_connections(),
-                queued_bytes: self.counts.queued_bytes(shard),
-                queue_capacity_bytes: link.queue_capacity_bytes,
             })
             .collect();
         self.facts.render(&Reading {

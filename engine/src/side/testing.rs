@@ -11,15 +11,15 @@ use crate::record::{Entry, Frame, IdSource, decode};
 use crate::served::Served;
 
 /// Says something that is seen although the test passes: the harness keeps what `eprintln!` writes.
-pub(super) fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("{line}\n").as_bytes());
 }
 
 /// A folder of one test.
-pub(super) struct TestDir(PathBuf);
+pub(crate) struct TestDir(PathBuf);
 
 impl TestDir {
-    pub(super) fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         static SERIAL: AtomicU32 = AtomicU32::new(0);
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("quintile-{}-{name}-{serial}", std::process::id()));
@@ -27,12 +27,12 @@ impl TestDir {
         Self(path)
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 
     /// All Parquet files below `scores`, in the order of their paths.
-    pub(super) fn files(&self) -> Vec<PathBuf> {
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
         let mut files = Vec::new();
         let mut folders = vec![self.0.join("scores")];
         while let Some(folder) = folders.pop() {
@@ -50,7 +50,7 @@ impl TestDir {
     }
 
     /// What lies in `tmp`.
-    pub(super) fn temporary(&self) -> Vec<PathBuf> {
+    pub(crate) fn temporary(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(self.0.join("tmp")).into_iter().flatten().flatten();
         entries.map(|entry| entry.path()).collect()
     }

@@ -1,44 +1,74 @@
 //! The whole of side between shards that are played by the test and sinks that fail on purpose.
 
+use std::pin::Pin;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use super::sink::{Delivery, Sink};
+use super::sink::{Computes, Delivery, SinkError, Waits};
 use super::testing::{Recorder, TestDir, logistic, softprob};
 use super::*;
 use crate::config::{Records, SinkKind};
-use crate::record::{Frame, Full, Producer, queue};
 use crate::shard::mailbox::{Mail, Mailbox, mailbox};
 use crate::shard::stats::{Phase, Route};
+use crate::spool::{self, Full, Item, Writer};
 
 const NOW_US: i64 = 1_764_000_000_000_000;
 
 /// A shard's ends.
 struct Shard {
-    producer: Producer,
+    writer: Writer,
     mailbox: Mailbox,
     full: crossbeam_channel::Sender<Box<ShardStats>>,
     recorder: Recorder,
 }
 
-fn parts(records: Records, shards: u16, queue_bytes: usize) -> (Parts, Vec<Shard>, crossbeam_channel::Sender<Event>) {
-    let served = logistic(["a", "b", "c", "d"], 1);
+/// Room for more than a test writes.
+const ROOMY: usize = 64 << 20;
+
+/// Segments of 64 KiB for one shard, and one more than it needs at least.
+const TIGHT: usize = 5 * (64 << 10);
+
+/// Side's parts with a spool in `dir` for sinks of these names.
+fn parts(
+    dir: &TestDir,
+    records: Records,
+    sinks: &[&'static str],
+    shards: u16,
+    spool_bytes: usize,
+) -> (Parts, Vec<Shard>, crossbeam_channel::Sender<Event>) {
+    let mut served = Arc::into_inner(logistic(["a", "b", "c", "d"], 0)).unwrap();
+    let opened = (!sinks.is_empty()).then(|| {
+        let options = spool::Options {
+            folder: dir.path().join("spool"),
+            bytes_max: spool_bytes,
+            shards: shards.into(),
+            sinks: sinks.to_vec(),
+            record_bytes_max: 1024,
+        };
+        Spool::open(options).unwrap()
+    });
+    let (spool, writers) = match opened {
+        Some((spool, writers)) => (Some(spool), writers),
+        None => (None, (0..shards).map(|_| Writer::nowhere()).collect()),
+    };
+    if let Some(spool) = &spool {
+        served.generation = spool.schemas().register(served.record_schema()).unwrap();
+    }
+    let served = Arc::new(served);
     let (mut links, mut ends) = (Vec::new(), Vec::new());
-    for shard in 0..shards {
-        let (producer, consumer) = queue(queue_bytes);
+    for (shard, writer) in writers.into_iter().enumerate() {
         let (address, mailbox) = mailbox();
         let (full, stats) = crossbeam_channel::bounded(2);
         links.push(ShardLink {
-            records: consumer,
             address,
             stats,
             gauges: Arc::default(),
         });
         ends.push(Shard {
-            producer,
+            writer,
             mailbox,
             full,
-            recorder: Recorder::new(&served, shard),
+            recorder: Recorder::new(&served, u16::try_from(shard).unwrap()),
         });
     }
     let about = About {
@@ -52,6 +82,7 @@ fn parts(records: Records, shards: u16, queue_bytes: usize) -> (Parts, Vec<Shard
     let parts = Parts {
         shards: links,
         records,
+        spool,
         served,
         about,
         events,
@@ -59,9 +90,9 @@ fn parts(records: Records, shards: u16, queue_bytes: usize) -> (Parts, Vec<Shard
     (parts, ends, sender)
 }
 
-fn records(dir: &TestDir, sink: SinkKind) -> Records {
+fn records(dir: &TestDir, sinks: &[SinkKind]) -> Records {
     Records {
-        sink,
+        sinks: sinks.to_vec(),
         data_dir: dir.path().to_path_buf(),
         roll_rows: 1_000,
         ..Records::default()
@@ -93,17 +124,18 @@ fn letter(mailbox: &Mailbox) -> Option<Mail> {
     }
 }
 
-/// Pushes and, when the queue is full, waits as a client with patience would.
+/// Appends and, when the spool is full, waits as a client with patience would.
 fn push(shard: &mut Shard, number: u32) {
     let frame = shard.recorder.record(NOW_US, number);
-    within(Duration::from_secs(10), || shard.producer.push(frame).ok());
+    within(Duration::from_secs(10), || shard.writer.append(frame).ok());
 }
 
 #[test]
 fn every_record_is_delivered() {
-    for sink in [SinkKind::Parquet, SinkKind::None] {
+    for sinks in [&[SinkKind::Parquet][..], &[]] {
         let dir = TestDir::new("all");
-        let (parts, mut shards, _events) = parts(records(&dir, sink), 3, 32 << 10);
+        let names: Vec<&'static str> = sinks.iter().map(|kind: &SinkKind| kind.name()).collect();
+        let (parts, mut shards, _events) = parts(&dir, records(&dir, sinks), &names, 3, 3 * TIGHT);
         let side = start(parts).unwrap();
         for number in 0..5_000 {
             for shard in &mut shards {
@@ -111,8 +143,13 @@ fn every_record_is_delivered() {
             }
         }
         drop(shards);
-        assert_eq!(side.finish(soon()).unwrap(), Delivered { records: 15_000 });
-        assert_eq!(dir.files().len(), if sink == SinkKind::Parquet { 15 } else { 0 });
+        let records = if sinks.is_empty() { 0 } else { 15_000 };
+        assert_eq!(side.finish(soon()).unwrap(), Delivered { records });
+        if !sinks.is_empty() {
+            assert_eq!(segments(&dir), 0, "nothing is left");
+        }
+        // A file holds a thousand at most, and fewer when the spool is tight.
+        assert_eq!(dir.files().len() >= 15, sinks == [SinkKind::Parquet]);
         assert!(dir.temporary().is_empty());
     }
 }
@@ -120,7 +157,7 @@ fn every_record_is_delivered() {
 #[test]
 fn the_end_of_an_idle_side_is_quick_and_leaves_nothing() {
     let dir = TestDir::new("idle");
-    let (parts, shards, _events) = parts(records(&dir, SinkKind::Parquet), 2, 4096);
+    let (parts, shards, _events) = parts(&dir, records(&dir, &[SinkKind::Parquet]), &["parquet"], 2, ROOMY);
     let side = start(parts).unwrap();
     assert!(!side.has_failed());
     drop(shards);
@@ -134,13 +171,18 @@ fn the_end_of_an_idle_side_is_quick_and_leaves_nothing() {
 fn what_can_fail_fails_at_the_start() {
     let dir = TestDir::new("start");
     std::fs::write(dir.path().join("scores"), "in the way").unwrap();
-    let (unwritable, _shards, _events) = parts(records(&dir, SinkKind::Parquet), 1, 4096);
+    let (unwritable, _shards, _events) = parts(&dir, records(&dir, &[SinkKind::Parquet]), &["parquet"], 1, ROOMY);
     assert!(matches!(
         start(unwritable),
         Err(StartError::Sink { name: "parquet", .. })
     ));
-    let (narrow, _shards, _events) = parts(records(&dir, SinkKind::None), 1, 64);
-    assert!(matches!(start(narrow), Err(StartError::Queue { queue_bytes: 64, .. })));
+}
+
+fn segments(dir: &TestDir) -> usize {
+    let entries = std::fs::read_dir(dir.path().join("spool")).unwrap().flatten();
+    entries
+        .filter(|entry| entry.path().extension().is_some_and(|ending| ending == "segment"))
+        .count()
 }
 
 /// Fails while told to, and remembers what it took.
@@ -163,11 +205,11 @@ impl Stubborn {
     }
 }
 
-impl Sink for Stubborn {
-    fn take(&mut self, record: &Frame<'_>, _: &Arc<Served>, _: Instant) -> Result<(), SinkError> {
+impl Computes for Stubborn {
+    fn take(&mut self, item: &Item<'_>, _: Instant) -> Result<(), SinkError> {
         self.failure()?;
-        assert_ne!(record.lead_id, "lead-666", "a record that nobody likes");
-        self.0.leads.lock().unwrap().push(record.lead_id.into());
+        assert_ne!(item.record.lead_id, "lead-1000000", "a record that nobody likes");
+        self.0.leads.lock().unwrap().push(item.record.lead_id.into());
         Ok(())
     }
 
@@ -185,26 +227,27 @@ impl Sink for Stubborn {
 
     fn delivered(&self) -> Delivery {
         Delivery {
-            records: self.0.leads.lock().unwrap().len() as u64,
+            end: self.0.leads.lock().unwrap().len() as u64,
             files: 0,
         }
     }
 }
 
-fn stubborn(fails: bool) -> (Arc<Shared>, Side, Shard) {
+fn stubborn(fails: bool) -> (Arc<Shared>, Side, Shard, TestDir) {
     let shared = Arc::new(Shared::default());
     shared.fails.store(fails, Ordering::Relaxed);
     let dir = TestDir::new("stubborn");
-    let (parts, mut shards, _events) = parts(records(&dir, SinkKind::None), 1, 16 << 10);
-    let side = start_with(Box::new(Stubborn(Arc::clone(&shared))), parts).unwrap();
-    (shared, side, shards.remove(0))
+    let (parts, mut shards, _events) = parts(&dir, records(&dir, &[]), &["stubborn"], 1, TIGHT);
+    let sink = Opened::Computes(Box::new(Stubborn(Arc::clone(&shared))));
+    let side = start_with(vec![("stubborn", sink)], parts).unwrap();
+    (shared, side, shards.remove(0), dir)
 }
 
-/// Pushes until the queue is full and stays so; how many records that took.
+/// Appends until the spool is full and stays so; how many records that took.
 fn fill(shard: &mut Shard) -> u32 {
     let (mut pushed, mut full) = (0, 0);
     while full < 50 {
-        match shard.producer.push(shard.recorder.record(NOW_US, pushed)) {
+        match shard.writer.append(shard.recorder.record(NOW_US, pushed)) {
             Ok(()) => (pushed, full) = (pushed + 1, 0),
             Err(Full) => {
                 full += 1;
@@ -216,9 +259,8 @@ fn fill(shard: &mut Shard) -> u32 {
 }
 
 #[test]
-fn a_failing_sink_fills_the_queue_and_loses_nothing() {
-    let (shared, side, mut shard) = stubborn(true);
-    // The worker holds one batch, others wait for it, and then the queue must become full and stay so.
+fn a_failing_sink_fills_the_spool_and_loses_nothing() {
+    let (shared, side, mut shard, _dir) = stubborn(true);
     let pushed = fill(&mut shard);
     assert!(shared.leads.lock().unwrap().is_empty());
     assert!(!side.has_failed());
@@ -230,73 +272,124 @@ fn a_failing_sink_fills_the_queue_and_loses_nothing() {
 
 #[test]
 fn what_a_sink_refuses_to_the_end_is_counted() {
-    let (_shared, side, mut shard) = stubborn(true);
+    let (_shared, side, mut shard, dir) = stubborn(true);
     let pushed = u64::from(fill(&mut shard));
     drop(shard);
     let began = Instant::now();
     let error = side.finish(began + Duration::from_millis(300)).unwrap_err();
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
-    assert_eq!((error.delivered, error.left), (0, pushed));
+    let [error] = &error.0[..] else { panic!("{error}") };
+    assert_eq!((error.sink, error.delivered, error.left), ("stubborn", 0, pushed));
+    assert!(segments(&dir) > 0, "what is left stays");
     assert!(
         matches!(&error.reason, Reason::Sink(text) if text.contains("on purpose")),
         "{error}"
     );
 }
 
+/// Takes what there is in batches of three, of which two are under way; the later one is always confirmed first.
+struct Courier(Arc<Mutex<Vec<String>>>);
+
+impl Waits for Courier {
+    fn run(self: Box<Self>, mut lane: Lane) -> Pin<Box<dyn Future<Output = Result<(), Left>>>> {
+        Box::pin(async move {
+            while !(lane.is_ending() && lane.is_finished() && lane.is_delivered()) {
+                if lane.is_late() {
+                    return Err(Left::new(&lane));
+                }
+                let mut ends = Vec::new();
+                for _ in 0..2 {
+                    for _ in 0..3 {
+                        let Some(item) = lane.peek() else { break };
+                        self.0.lock().unwrap().push(item.record.lead_id.into());
+                        lane.advance();
+                    }
+                    ends.push(lane.number());
+                }
+                tokio::time::sleep(lane::TICK).await;
+                let before = lane.counts().delivered.get();
+                lane.acknowledge(before);
+                assert_eq!(lane.counts().delivered.get(), before);
+                lane.acknowledge(*ends.last().unwrap());
+            }
+            Ok(())
+        })
+    }
+}
+
+#[test]
+fn a_sink_that_fails_does_not_stop_another() {
+    let dir = TestDir::new("two");
+    let (parts, mut shards, _events) = parts(&dir, records(&dir, &[]), &["stubborn", "parquet", "courier"], 1, ROOMY);
+    let (stubborn, taken) = (Arc::new(Shared::default()), Arc::new(Mutex::default()));
+    stubborn.fails.store(true, Ordering::Relaxed);
+    let parquet = sink::open(SinkKind::Parquet, &parts.records).unwrap();
+    let sinks = vec![
+        ("stubborn", Opened::Computes(Box::new(Stubborn(Arc::clone(&stubborn))))),
+        ("parquet", parquet),
+        ("courier", Opened::Waits(Box::new(Courier(Arc::clone(&taken))))),
+    ];
+    let side = start_with(sinks, parts).unwrap();
+    for number in 0..2_500 {
+        push(&mut shards[0], number);
+    }
+    within(Duration::from_secs(10), || {
+        (dir.files().len() == 2 && taken.lock().unwrap().len() == 2_500).then_some(())
+    });
+    assert_eq!(side.counts.pending(&side.counts.sinks[0]), 2_500);
+    assert!(side.counts.sinks[0].lag() > Duration::from_secs(3_600));
+    assert!(side.counts.sinks[0].last_error().unwrap().text.contains("on purpose"));
+    drop(shards);
+    let error = side.finish(Instant::now() + Duration::from_millis(500)).unwrap_err();
+    let [left] = &error.0[..] else { panic!("{error}") };
+    assert_eq!((left.sink, left.delivered, left.left), ("stubborn", 0, 2_500));
+    assert_eq!(dir.files().len(), 3);
+    let expected: Vec<String> = (0..2_500).map(|number| format!("lead-{number}")).collect();
+    assert_eq!(*taken.lock().unwrap(), expected);
+}
+
 #[test]
 fn a_panic_of_the_worker_is_reported() {
-    let (_shared, side, mut shard) = stubborn(false);
-    for number in [1, 2, 666, 3] {
+    let (_shared, side, mut shard, dir) = stubborn(false);
+    for number in [1, 2, 1_000_000, 3] {
         push(&mut shard, number);
     }
     within(Duration::from_secs(5), || side.has_failed().then_some(()));
     push(&mut shard, 4);
     drop(shard);
     let error = side.finish(soon()).unwrap_err();
+    let [error] = &error.0[..] else { panic!("{error}") };
     assert!(
         matches!(&error.reason, Reason::Panicked { thread: "worker", message } if message.contains("nobody likes"))
     );
-    assert_eq!((error.delivered, error.left), (2, 3));
-}
-
-#[test]
-fn bytes_that_are_no_record_are_reported() {
-    let (_shared, side, mut shard) = stubborn(false);
-    push(&mut shard, 1);
-    let mut damaged = shard.recorder.record(NOW_US, 2).to_vec();
-    damaged[70] ^= 1;
-    shard.producer.push(&damaged).unwrap();
-    drop(shard);
-    let error = side.finish(soon()).unwrap_err();
-    assert_eq!(
-        error,
-        Undelivered {
-            delivered: 1,
-            left: 1,
-            reason: Reason::Damaged
-        }
-    );
+    // What a turn has taken is acknowledged at its end.
+    assert_eq!((error.delivered, error.left), (0, 5));
+    assert!(segments(&dir) > 0, "what is left stays");
 }
 
 #[test]
 fn records_of_another_shape_or_model_are_reported() {
     let dir = TestDir::new("unfit");
-    let (parts, mut shards, _events) = parts(records(&dir, SinkKind::Parquet), 1, 4096);
+    let (parts, mut shards, _events) = parts(&dir, records(&dir, &[SinkKind::Parquet]), &["parquet"], 1, ROOMY);
+    let known = parts.served.generation;
     let side = start(parts).unwrap();
-    for generation in [1, 2] {
+    for generation in [known, known + 1] {
         let mut wide = Recorder::new(&softprob(["a", "b", "c", "d"], generation), 0);
-        shards[0].producer.push(wide.record(NOW_US, 1)).unwrap();
+        shards[0].writer.append(wide.record(NOW_US, 1)).unwrap();
         push(&mut shards[0], generation);
     }
-    within(Duration::from_secs(5), || (side.counts.damaged() == 2).then_some(()));
+    within(Duration::from_secs(5), || {
+        (side.counts.sinks[0].damaged.get() == 2).then_some(())
+    });
     drop(shards);
     let error = side.finish(soon()).unwrap_err();
-    assert_eq!((error.delivered, error.left, error.reason), (2, 2, Reason::Damaged));
+    let [error] = &error.0[..] else { panic!("{error}") };
+    assert_eq!((error.delivered, error.left, &error.reason), (2, 2, &Reason::Damaged));
 }
 
 #[test]
 fn a_sink_that_comes_back_is_asked_again() {
-    let (shared, side, mut shard) = stubborn(true);
+    let (shared, side, mut shard, _dir) = stubborn(true);
     push(&mut shard, 1);
     within(Duration::from_secs(5), || {
         (shared.attempts.load(Ordering::Relaxed) > 2).then_some(())
@@ -312,7 +405,7 @@ fn a_sink_that_comes_back_is_asked_again() {
 #[test]
 fn shards_get_metrics_at_once_and_their_counts_appear() {
     let dir = TestDir::new("metrics");
-    let (parts, shards, _events) = parts(records(&dir, SinkKind::None), 2, 4096);
+    let (parts, shards, _events) = parts(&dir, records(&dir, &[]), &[], 2, ROOMY);
     let side = start(parts).unwrap();
     for shard in &shards {
         let Some(Mail::Metrics(text)) = letter(&shard.mailbox) else {
@@ -349,7 +442,7 @@ fn shards_get_metrics_at_once_and_their_counts_appear() {
 #[test]
 fn events_are_taken_from_their_queue() {
     let dir = TestDir::new("events");
-    let (parts, shards, events) = parts(records(&dir, SinkKind::None), 1, 4096);
+    let (parts, shards, events) = parts(&dir, records(&dir, &[]), &[], 1, ROOMY);
     let side = start(parts).unwrap();
     for kind in [
         event::Kind::Slow,
@@ -374,7 +467,7 @@ fn events_are_taken_from_their_queue() {
 
 #[test]
 fn a_side_that_nobody_finishes_ends_by_itself() {
-    let (shared, side, shard) = stubborn(false);
+    let (shared, side, shard, _dir) = stubborn(false);
     drop((side, shard));
     // The sink goes when the worker does.
     within(Duration::from_secs(10), || {
@@ -384,7 +477,7 @@ fn a_side_that_nobody_finishes_ends_by_itself() {
 
 #[test]
 fn the_worker_gives_way() {
-    let (_shared, side, shard) = stubborn(false);
+    let (_shared, side, shard, _dir) = stubborn(false);
     // Other tests have workers too; one that does not give way would be found by all of them.
     let nice = |task: &std::path::Path| {
         let stat = std::fs::read_to_string(task.join("stat")).ok()?;

@@ -54,7 +54,7 @@ impl Launch {
     }
 
     pub(crate) fn no_sink(self) -> Self {
-        self.set("RECORDS__SINK", "none")
+        self.set("RECORDS__SINKS", "none")
     }
 
     /// Sets `QUINTILE_<key>`.

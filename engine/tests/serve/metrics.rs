@@ -8,7 +8,7 @@ use crate::on_both;
 use crate::score::lead;
 
 fn counts_what_happened(runtime: &str) {
-    let server = Launch::new(runtime).no_sink().shards(2).start();
+    let server = Launch::new(runtime).shards(2).start();
     let mut connection = server.connect();
     let mut by_band = [0u32; 6];
     for number in 0..40 {
@@ -38,7 +38,8 @@ fn counts_what_happened(runtime: &str) {
         "quintile_build_info{",
         "quintile_model_info{",
         "quintile_runtime_info{",
-        "quintile_record_queue_",
+        "quintile_spool_bytes",
+        "quintile_records_pending{sink=\"parquet\"}",
     ] {
         assert!(text.contains(name), "no {name} in\n{text}");
     }
@@ -48,7 +49,7 @@ fn counts_what_happened(runtime: &str) {
 /// promtool is brought by `cargo xtask test`; without it there is nothing to ask.
 #[test]
 fn promtool_has_nothing_to_say() {
-    let server = Launch::new("epoll").no_sink().start();
+    let server = Launch::new("epoll").start();
     assert_eq!(server.connect().post("/score", &lead(1)).status, 200);
     server.await_metric("quintile_score_duration_seconds_count", |count| count >= 1.0);
     let text = server.connect().get("/metrics").text();

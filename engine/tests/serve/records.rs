@@ -87,7 +87,7 @@ fn every_answer_is_recorded(runtime: &str) {
 /// when the directory is back all that was answered is delivered.
 fn a_sink_that_fails_sheds_and_recovers(runtime: &str) {
     let mut server = Launch::new(runtime)
-        .set("RECORDS__QUEUE_BYTES", "1048576")
+        .set("RECORDS__SPOOL_BYTES", "1048576")
         .set("RECORDS__ROLL_SECONDS", "1")
         .start();
     let scores = server.data().join("scores");

@@ -1,6 +1,33 @@
-//! Where records go. The seam: a sink is chosen once, at start, and the worker knows no more than [`Sink`].
+//! Where records go. Several sinks at once, each with a cursor of its own over the records: one that fails falls behind,
+//! and the others do not notice.
+//!
+//! ```text
+//!                ┌─ cursor ─▶ Computes   on the worker: burns CPU, may wait for a disk     parquet
+//!  spool records ┤
+//!                └─ cursor ─▶ Waits      a task on side: waits for a network               (none yet)
+//! ```
+//!
+//! # What holds for both
+//! - A cursor counts records from 0. A sink reads on as it likes, keeps what it has read, and *acknowledges* a number when
+//!   every record below it is in its place. With several batches under way that is the lowest number that is not delivered.
+//! - What is acknowledged is never read again; what was read and not acknowledged is read again after a restart. So
+//!   delivery is at least once, duplicates come only from a crash, and record ids tell them.
+//! - A record that can never be delivered must not hold up the others: it goes to a dead-letter file
+//!   (`counts().dead_lettered`) and counts as delivered, or, when it is a fault of ours, is given up and counted.
+//! - Nothing that waits is skipped at the end: a sink ends when `lane.is_finished()` and all is acknowledged, or when
+//!   `lane.is_late()`, and what is left then stays in the spool.
+//!
+//! # How to add one
+//! 1. A word in [`SinkKind`] (`config`): its name is what `records.sinks` and the metrics' label `sink` say.
+//! 2. A file here, and an arm in [`open`], which finds out all that can be found out before the server starts.
+//! 3. Either [`Computes`]: `take` one record at a time, `deliver` when `due`, say what is `delivered`. The worker does
+//!    the rest: pauses, repetition, acknowledging, counts, log lines. One that encodes here and sends from a task answers
+//!    `wants() == false` while it may hold no more, and counts as delivered only what the task has seen confirmed.
+//! 4. Or [`Waits`]: a future that owns its [`Lane`]. Its loop: `peek`, copy what is needed into a batch, `advance`; send;
+//!    on success `succeeded` and `acknowledge`, on failure `failed`, wait, again (`counts().retried`). When `peek` has
+//!    nothing: `tokio::time::sleep(lane::TICK)`. `stdout` and `firehose` are of this kind.
+//! 5. `tests.rs` runs what holds for every sink over the ones that compute; add it to `each` there.
 
-mod none;
 mod parquet;
 
 #[cfg(test)]
@@ -8,42 +35,62 @@ mod tests;
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::pin::Pin;
 use std::time::Instant;
 
+use super::Left;
+use super::lane::Lane;
 use crate::config::{Records, SinkKind};
-use crate::record::Frame;
-use crate::served::Served;
+use crate::spool::Item;
 
-/// A place for records. Called by the worker only, so it may compute and wait for a disk; what waits for a network
-/// hands over to a task on side and reports through [`Sink::delivered`] what has been acknowledged.
+/// A sink that computes, called by the worker only.
 ///
 /// A record that was taken is kept until it is delivered, over any number of errors. Every call may be repeated after an
-/// error; none has a part of its effect twice. Delivery is at least once over the life of several processes: ids tell.
-pub(super) trait Sink: Send {
+/// error; none has a part of its effect twice.
+pub(super) trait Computes: Send {
+    /// Whether it can take a record now. One that waits for somebody else says no while it holds all that it may.
+    fn wants(&self) -> bool {
+        true
+    }
+
     /// Takes one record over.
     ///
     /// # Errors
     /// Then nothing was taken. [`SinkError::Unfit`] is for ever; anything else may pass.
-    fn take(&mut self, record: &Frame<'_>, model: &Arc<Served>, now: Instant) -> Result<(), SinkError>;
+    fn take(&mut self, item: &Item<'_>, now: Instant) -> Result<(), SinkError>;
 
-    /// When [`Sink::deliver`] has something to do, if it will.
+    /// When [`Computes::deliver`] has something to do, if it will.
     fn due(&self) -> Option<Instant>;
 
     /// Delivers what is due.
     fn deliver(&mut self, now: Instant) -> Result<(), SinkError>;
 
-    /// Delivers everything that was taken.
+    /// Delivers everything that was taken, or sees to it that it will be.
     fn flush(&mut self) -> Result<(), SinkError>;
 
     /// What has reached its place so far.
     fn delivered(&self) -> Delivery;
 }
 
+/// A sink that waits for a network: it becomes a task on side's thread, and so must never block or compute for long.
+pub(super) trait Waits: Send {
+    /// Delivers until everything is, or the deadline has passed ([`Left::new`] then).
+    fn run(self: Box<Self>, lane: Lane) -> Pin<Box<dyn Future<Output = Result<(), Left>>>>;
+}
+
+/// A sink of either kind.
+pub(super) enum Opened {
+    Computes(Box<dyn Computes>),
+    #[cfg_attr(not(test), expect(dead_code, reason = "no sink waits for a network yet"))]
+    Waits(Box<dyn Waits>),
+}
+
 /// What has reached its place.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Delivery {
-    pub(super) records: u64,
+    /// Every record with a number below this.
+    pub(super) end: u64,
+    /// Files that are complete.
     pub(super) files: u64,
 }
 
@@ -68,21 +115,12 @@ pub enum SinkError {
     Unfit(&'static str),
 }
 
-/// The sink's name, as options and metrics have it.
-pub(super) fn name(kind: SinkKind) -> &'static str {
-    match kind {
-        SinkKind::Parquet => "parquet",
-        SinkKind::None => "none",
-    }
-}
-
 /// Opens a sink, and makes sure that it can do what it will have to.
 ///
 /// # Errors
 /// What is in the way.
-pub(super) fn open(records: &Records) -> Result<Box<dyn Sink>, SinkError> {
-    Ok(match records.sink {
-        SinkKind::Parquet => Box::new(parquet::Parquet::open(records)?),
-        SinkKind::None => Box::new(none::None::default()),
+pub(super) fn open(kind: SinkKind, records: &Records) -> Result<Opened, SinkError> {
+    Ok(match kind {
+        SinkKind::Parquet => Opened::Computes(Box::new(parquet::Parquet::open(records)?)),
     })
 }

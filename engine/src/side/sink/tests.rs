@@ -1,5 +1,6 @@
-//! What holds for every sink.
+//! What holds for every sink that computes.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -7,16 +8,22 @@ use crate::side::testing::{Recorder, TestDir, logistic};
 
 const NOW_US: i64 = 1_764_000_000_000_000;
 
-fn each(name: &str, test: impl Fn(&mut dyn Sink, &TestDir)) {
-    for sink in [SinkKind::Parquet, SinkKind::None] {
+/// Those of the kind that computes.
+const COMPUTE: &[SinkKind] = &[SinkKind::Parquet];
+
+fn each(name: &str, test: impl Fn(&mut dyn Computes, &TestDir)) {
+    for &kind in COMPUTE {
         let dir = TestDir::new(name);
         let records = Records {
-            sink,
+            sinks: vec![kind],
             data_dir: dir.path().to_path_buf(),
             roll_rows: 10,
             ..Records::default()
         };
-        test(open(&records).unwrap().as_mut(), &dir);
+        let Opened::Computes(mut sink) = open(kind, &records).unwrap() else {
+            panic!("{} is of the other kind", kind.name());
+        };
+        test(sink.as_mut(), &dir);
     }
 }
 
@@ -33,19 +40,20 @@ fn nothing_taken_is_nothing_delivered() {
 
 #[test]
 fn a_flush_delivers_everything_and_more_can_follow() {
-    let model = logistic(["a", "b", "c", "d"], 1);
+    let schema = Arc::new(logistic(["a", "b", "c", "d"], 1).record_schema());
     each("flush", |sink, _| {
-        let mut recorder = Recorder::new(&model, 0);
+        let mut recorder = Recorder::new(&logistic(["a", "b", "c", "d"], 1), 0);
         let mut taken = 0;
         for count in [1_u32, 9, 10, 11, 25] {
             for number in 0..count {
-                sink.take(&recorder.frame(NOW_US, number), &model, Instant::now())
-                    .unwrap();
+                let record = recorder.frame(NOW_US, number);
+                let (number, schema) = (taken, &schema);
+                sink.take(&Item { number, record, schema }, Instant::now()).unwrap();
+                taken += 1;
             }
-            taken += u64::from(count);
-            assert!(sink.delivered().records <= taken);
+            assert!(sink.delivered().end <= taken);
             sink.flush().unwrap();
-            assert_eq!(sink.delivered().records, taken);
+            assert_eq!(sink.delivered().end, taken);
             assert_eq!(sink.due(), None);
         }
     });
@@ -54,16 +62,23 @@ fn a_flush_delivers_everything_and_more_can_follow() {
 #[test]
 fn what_is_due_is_delivered() {
     let model = logistic(["a", "b", "c", "d"], 1);
+    let schema = &Arc::new(model.record_schema());
     each("due", |sink, _| {
         let now = Instant::now();
-        sink.take(&Recorder::new(&model, 0).frame(NOW_US, 1), &model, now)
-            .unwrap();
+        let mut recorder = Recorder::new(&model, 0);
+        let record = recorder.frame(NOW_US, 1);
+        let item = Item {
+            number: 0,
+            record,
+            schema,
+        };
+        sink.take(&item, now).unwrap();
         if let Some(due) = sink.due() {
             assert!(due > now && due <= now + Records::default().roll_after);
             sink.deliver(due - Duration::from_millis(1)).unwrap();
-            assert_eq!(sink.delivered().records, 0);
+            assert_eq!(sink.delivered().end, 0);
             sink.deliver(due).unwrap();
         }
-        assert_eq!(sink.delivered().records, 1);
+        assert_eq!(sink.delivered().end, 1);
     });
 }

@@ -13,6 +13,7 @@ use super::folder::{Folder, Temp};
 use super::layout::{Layout, Rows};
 use crate::record::Frame;
 use crate::side::calendar::{civil, hour_of};
+use crate::spool::Item;
 
 /// A file is finished when it is this large, whatever its rows: 65,536 features fill a gigabyte with 2,000 of them.
 const FILE_BYTES_MAX: u64 = 1 << 30;
@@ -36,6 +37,8 @@ enum Stage {
 
 pub(super) struct Open {
     layout: Arc<Layout>,
+    /// The number of its first record.
+    first: u64,
     hour: i64,
     folders: [String; 2],
     name: String,
@@ -51,13 +54,15 @@ pub(super) struct Open {
 
 impl Open {
     /// A file named after its first record.
-    pub(super) fn new(layout: Arc<Layout>, first: &Frame<'_>, due: Instant) -> Self {
+    pub(super) fn new(layout: Arc<Layout>, item: &Item<'_>, due: Instant) -> Self {
+        let first = &item.record;
         let at = civil(first.time_us);
         let (date, time) = (
             format!("{:04}{:02}{:02}", at.year, at.month, at.day),
             format!("{:02}{:02}{:02}{:06}", at.hour, at.minute, at.second, at.microsecond),
         );
         Self {
+            first: item.number,
             hour: hour_of(first.time_us),
             folders: [
                 format!("date={:04}-{:02}-{:02}", at.year, at.month, at.day),
@@ -75,8 +80,12 @@ impl Open {
         }
     }
 
-    pub(super) fn is_open_for(&self, hour: i64, generation: u32) -> bool {
-        self.stage == Stage::Filling && self.hour == hour && self.layout.generation() == generation
+    pub(super) fn is_open_for(&self, hour: i64, schema: u32) -> bool {
+        self.stage == Stage::Filling && self.hour == hour && self.layout.number() == schema
+    }
+
+    pub(super) fn first(&self) -> u64 {
+        self.first
     }
 
     pub(super) fn records(&self) -> u64 {

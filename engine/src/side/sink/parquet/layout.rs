@@ -8,20 +8,22 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use ::parquet::basic::{Compression, ZstdLevel};
+use ::parquet::file::metadata::KeyValue;
 use ::parquet::file::properties::{EnabledStatistics, WriterProperties};
 use ::parquet::schema::types::ColumnPath;
 use arrow_array::builder::{Float64Builder, ListBuilder, StringBuilder};
 use arrow_array::{
     ArrayRef, Float64Array, Int8Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt16Array,
 };
-use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use quintile_model::Model;
+use arrow_schema::{DataType, Field, SchemaRef, TimeUnit};
 
-use super::SinkError;
-use crate::record::{Floats, Frame};
-use crate::served::Served;
+use crate::record::{Floats, Frame, Schema};
 
 const FEATURE_PREFIX: &str = "feature.";
+
+/// Which meaning the fixed columns have: told in every file, and described in `docs/records.md`.
+const SCHEMA_KEY: &str = "quintile.schema_version";
+const SCHEMA_VERSION: &str = "1";
 
 /// Rows of a row group: with 50 features about 30 MiB before compression, and what a reader takes at once.
 const ROW_GROUP_ROWS: usize = 65_536;
@@ -41,26 +43,26 @@ const REPEATING: [&str; 4] = ["model", "model_version", "score", "shard"];
 
 /// The columns of one model's records.
 pub(super) struct Layout {
-    served: Arc<Served>,
+    records: Arc<Schema>,
     schema: SchemaRef,
     properties: WriterProperties,
     chunk_rows: usize,
 }
 
 impl Layout {
-    pub(super) fn new(served: &Arc<Served>) -> Self {
-        let schema = schema(&served.model);
+    pub(super) fn new(records: &Arc<Schema>) -> Self {
+        let schema = schema(records);
         let row_bytes = 8 * schema.fields().len();
         Self {
-            served: Arc::clone(served),
+            records: Arc::clone(records),
             schema,
             properties: properties(),
             chunk_rows: (CHUNK_BYTES / row_bytes).clamp(1, CHUNK_ROWS),
         }
     }
 
-    pub(super) fn generation(&self) -> u32 {
-        self.served.generation
+    pub(super) fn number(&self) -> u32 {
+        self.records.number
     }
 
     pub(super) fn schema(&self) -> SchemaRef {
@@ -72,7 +74,7 @@ impl Layout {
     }
 }
 
-fn schema(model: &Model) -> SchemaRef {
+fn schema(records: &Schema) -> SchemaRef {
     let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     let fixed = [
         Field::new("record_id", DataType::Utf8, false),
@@ -81,18 +83,20 @@ fn schema(model: &Model) -> SchemaRef {
         Field::new("request_id", DataType::Utf8, false),
         Field::new("model", DataType::Utf8, false),
         Field::new("model_version", DataType::Utf8, false),
-        Field::new("margin", numbers(model.margin_len()), false),
-        Field::new("prediction", numbers(model.prediction_len()), false),
+        Field::new("margin", numbers(records.margins), false),
+        Field::new("prediction", numbers(records.predictions), false),
         Field::new("score", DataType::Int8, true),
         Field::new("latency_us", DataType::Float64, false),
         Field::new("shard", DataType::UInt16, false),
     ];
     let names = feature_columns(
         fixed.each_ref().map(|field| field.name().as_str()),
-        model.schema().names(),
+        records.features.iter().map(String::as_str),
     );
     let features = names.into_iter().map(|name| Field::new(name, DataType::Float64, true));
-    Arc::new(Schema::new(fixed.into_iter().chain(features).collect::<Vec<_>>()))
+    Arc::new(arrow_schema::Schema::new(
+        fixed.into_iter().chain(features).collect::<Vec<_>>(),
+    ))
 }
 
 fn numbers(len: usize) -> DataType {
@@ -127,6 +131,7 @@ fn properties() -> WriterProperties {
     let level = ZstdLevel::try_new(ZSTD_LEVEL).expect("the level is one of zstd's");
     let mut properties = WriterProperties::builder()
         .set_created_by(concat!("quintile ", env!("CARGO_PKG_VERSION")).into())
+        .set_key_value_metadata(Some(vec![KeyValue::new(SCHEMA_KEY.into(), SCHEMA_VERSION.to_owned())]))
         .set_compression(Compression::ZSTD(level))
         .set_dictionary_enabled(false)
         .set_statistics_enabled(EnabledStatistics::Chunk)
@@ -136,16 +141,6 @@ fn properties() -> WriterProperties {
         properties = properties.set_column_dictionary_enabled(ColumnPath::from(name), true);
     }
     properties.build()
-}
-
-/// Whether a record has the shape of its model.
-pub(super) fn check(record: &Frame<'_>, model: &Model) -> Result<(), SinkError> {
-    let lens = [record.margins.len(), record.predictions.len(), record.row.len()];
-    if lens == [model.margin_len(), model.prediction_len(), model.schema().len()] {
-        Ok(())
-    } else {
-        Err(SinkError::Unfit("it has not its model's number of outputs or features"))
-    }
 }
 
 /// Records by column, not encoded yet.
@@ -160,6 +155,17 @@ pub(super) struct Rows {
     latency_us: Vec<f64>,
     shard: Vec<u16>,
     features: Vec<Vec<f64>>,
+    /// Which values of a column are there, while it becomes one.
+    valid: Vec<bool>,
+}
+
+/// A column whose missing values are null: two passes without a branch for each value.
+fn nullable(values: &[f64], valid: &mut Vec<bool>) -> Float64Array {
+    valid.clear();
+    valid.extend(values.iter().map(|value| !value.is_nan()));
+    let mut column = Float64Builder::with_capacity(values.len());
+    column.append_values(values, valid);
+    column.finish()
 }
 
 /// A number a row, or a list of them.
@@ -170,22 +176,23 @@ enum Numbers {
 
 impl Rows {
     pub(super) fn new(layout: &Layout) -> Self {
-        let model = &layout.served.model;
+        let records = &layout.records;
         Self {
             record_id: StringBuilder::new(),
             time: Vec::new(),
             lead_id: StringBuilder::new(),
             request_id: StringBuilder::new(),
-            margin: Numbers::new(model.margin_len()),
-            prediction: Numbers::new(model.prediction_len()),
+            margin: Numbers::new(records.margins),
+            prediction: Numbers::new(records.predictions),
             score: Vec::new(),
             latency_us: Vec::new(),
             shard: Vec::new(),
-            features: vec![Vec::new(); model.schema().len()],
+            features: vec![Vec::new(); records.features.len()],
+            valid: Vec::new(),
         }
     }
 
-    /// The record must have the layout's shape ([`check`]).
+    /// The record must fit the layout's schema.
     pub(super) fn push(&mut self, record: &Frame<'_>) {
         let mut text = uuid::Uuid::encode_buffer();
         self.record_id
@@ -210,7 +217,6 @@ impl Rows {
     /// Everything so far, in the layout's columns. Rows are empty then.
     pub(super) fn take(&mut self, layout: &Layout) -> RecordBatch {
         let rows = self.time.len();
-        let model = &layout.served.model;
         let repeated = |text: &str| StringArray::from_iter_values(std::iter::repeat_n(text, rows));
         let time = TimestampMicrosecondArray::from(std::mem::take(&mut self.time)).with_timezone("UTC");
         let mut columns: Vec<ArrayRef> = vec![
@@ -218,17 +224,19 @@ impl Rows {
             Arc::new(time),
             Arc::new(self.lead_id.finish()),
             Arc::new(self.request_id.finish()),
-            Arc::new(repeated(model.name())),
-            Arc::new(repeated(model.version())),
+            Arc::new(repeated(&layout.records.model)),
+            Arc::new(repeated(&layout.records.version)),
             self.margin.take(),
             self.prediction.take(),
             Arc::new(Int8Array::from(std::mem::take(&mut self.score))),
             Arc::new(Float64Array::from(std::mem::take(&mut self.latency_us))),
             Arc::new(UInt16Array::from(std::mem::take(&mut self.shard))),
         ];
+        let valid = &mut self.valid;
         columns.extend(self.features.iter_mut().map(|values| {
-            let nullable = values.drain(..).map(|value| (!value.is_nan()).then_some(value));
-            Arc::new(nullable.collect::<Float64Array>()) as ArrayRef
+            let column = nullable(values, valid);
+            values.clear();
+            Arc::new(column) as ArrayRef
         }));
         RecordBatch::try_new(layout.schema(), columns).expect("the columns are those of the schema")
     }

@@ -21,11 +21,11 @@ use std::time::{Duration, Instant};
 use self::file::Open;
 use self::folder::Folder;
 use self::layout::Layout;
-use super::{Delivery, Sink, SinkError};
+use super::{Computes, Delivery, SinkError};
 use crate::config::Records;
-use crate::record::Frame;
-use crate::served::Served;
+use crate::record::Schema;
 use crate::side::calendar::hour_of;
+use crate::spool::Item;
 
 /// How long a file stays open for stragglers after the first record of a later one.
 const STRAGGLERS: Duration = Duration::from_secs(2);
@@ -40,7 +40,9 @@ pub(super) struct Parquet {
     roll_after: Duration,
     open: Vec<Open>,
     layout: Option<Arc<Layout>>,
-    delivered: Delivery,
+    /// The number that the next record will have.
+    next: u64,
+    files: u64,
 }
 
 impl Parquet {
@@ -51,7 +53,8 @@ impl Parquet {
             roll_after: records.roll_after,
             open: Vec::with_capacity(OPEN_MAX),
             layout: None,
-            delivered: Delivery::default(),
+            next: 0,
+            files: 0,
         })
     }
 
@@ -60,25 +63,24 @@ impl Parquet {
         while let Some(place) = self.open.iter().position(|file| file.is_due(now)) {
             self.open[place].advance(&mut self.folder, now)?;
             if self.open[place].is_published() {
-                let file = self.open.swap_remove(place);
-                self.delivered.records += file.records();
-                self.delivered.files += 1;
+                self.open.swap_remove(place);
+                self.files += 1;
             }
         }
         Ok(())
     }
 
-    fn layout(&mut self, model: &Arc<Served>) -> Arc<Layout> {
+    fn layout(&mut self, schema: &Arc<Schema>) -> Arc<Layout> {
         match &self.layout {
-            Some(layout) if layout.generation() == model.generation => Arc::clone(layout),
-            _ => Arc::clone(self.layout.insert(Arc::new(Layout::new(model)))),
+            Some(layout) if layout.number() == schema.number => Arc::clone(layout),
+            _ => Arc::clone(self.layout.insert(Arc::new(Layout::new(schema)))),
         }
     }
 
     /// The file a record belongs into. A new one makes all others ones that end soon.
-    fn place(&mut self, record: &Frame<'_>, model: &Arc<Served>, now: Instant) -> Result<usize, SinkError> {
-        let hour = hour_of(record.time_us);
-        let same = |file: &Open| file.is_open_for(hour, model.generation);
+    fn place(&mut self, item: &Item<'_>, now: Instant) -> Result<usize, SinkError> {
+        let hour = hour_of(item.record.time_us);
+        let same = |file: &Open| file.is_open_for(hour, item.schema.number);
         if let Some(place) = self.open.iter().position(same) {
             return Ok(place);
         }
@@ -89,19 +91,22 @@ impl Parquet {
             self.open[0].end_by(now);
             self.settle(now)?;
         }
-        let layout = self.layout(model);
-        self.open.push(Open::new(layout, record, now + self.roll_after));
+        let layout = self.layout(item.schema);
+        self.open.push(Open::new(layout, item, now + self.roll_after));
         Ok(self.open.len() - 1)
     }
 }
 
-impl Sink for Parquet {
-    fn take(&mut self, record: &Frame<'_>, model: &Arc<Served>, now: Instant) -> Result<(), SinkError> {
-        layout::check(record, &model.model)?;
+impl Computes for Parquet {
+    fn take(&mut self, item: &Item<'_>, now: Instant) -> Result<(), SinkError> {
+        if !item.schema.fits(&item.record) {
+            return Err(SinkError::Unfit("it has not its model's number of outputs or features"));
+        }
         self.settle(now)?;
-        let place = self.place(record, model, now)?;
+        let place = self.place(item, now)?;
         let file = &mut self.open[place];
-        file.push(record);
+        file.push(&item.record);
+        self.next = item.number + 1;
         if file.records() >= self.roll_rows {
             file.end_by(now);
         }
@@ -125,6 +130,9 @@ impl Sink for Parquet {
     }
 
     fn delivered(&self) -> Delivery {
-        self.delivered
+        Delivery {
+            end: self.open.iter().map(Open::first).min().unwrap_or(self.next),
+            files: self.files,
+        }
     }
 }

@@ -9,8 +9,8 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int8Type, TimestampMicrosecondType, UInt16Type};
 
 use super::*;
-use crate::config::SinkKind;
-use crate::record::{Entry, decode};
+use crate::record::{Entry, Frame, decode};
+use crate::served::Served;
 use crate::side::testing::{Recorder, TestDir, logistic, say, softprob};
 
 /// 2025-11-24 16:00:00 UTC.
@@ -18,14 +18,40 @@ const NOW_US: i64 = 1_764_000_000_000_000;
 const HOUR_US: i64 = 3_600_000_000;
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 
-fn sink(dir: &TestDir, roll_rows: usize) -> Parquet {
-    Parquet::open(&Records {
-        sink: SinkKind::Parquet,
+/// The sink and the number of its next record.
+struct Numbered(Parquet, u64);
+
+impl Numbered {
+    fn take(&mut self, record: &Frame<'_>, model: &Arc<Served>, now: Instant) -> Result<(), SinkError> {
+        let (record, schema) = (*record, &Arc::new(model.record_schema()));
+        let number = self.1;
+        self.0.take(&Item { number, record, schema }, now)?;
+        self.1 += 1;
+        Ok(())
+    }
+}
+
+impl std::ops::Deref for Numbered {
+    type Target = Parquet;
+
+    fn deref(&self) -> &Parquet {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for Numbered {
+    fn deref_mut(&mut self) -> &mut Parquet {
+        &mut self.0
+    }
+}
+
+fn sink(dir: &TestDir, roll_rows: usize) -> Numbered {
+    let sink = Parquet::open(&Records {
         data_dir: dir.path().to_path_buf(),
         roll_rows,
         ..Records::default()
-    })
-    .unwrap()
+    });
+    Numbered(sink.unwrap(), 0)
 }
 
 fn read(path: &Path) -> RecordBatch {
@@ -167,10 +193,10 @@ fn files_end_by_rows_and_by_age() {
     for number in 0..25 {
         sink.take(&recorder.frame(NOW_US, number), &model, now).unwrap();
     }
-    assert_eq!(sink.delivered(), Delivery { records: 20, files: 2 });
+    assert_eq!(sink.delivered(), Delivery { end: 20, files: 2 });
     assert_eq!(sink.due(), Some(now + Records::default().roll_after));
     sink.deliver(now + Records::default().roll_after).unwrap();
-    assert_eq!(sink.delivered(), Delivery { records: 25, files: 3 });
+    assert_eq!(sink.delivered(), Delivery { end: 25, files: 3 });
     let counts: Vec<usize> = dir.files().iter().map(|path| read(path).num_rows()).collect();
     assert_eq!(counts, [10, 10, 5]);
     assert!(dir.temporary().is_empty());
@@ -193,12 +219,12 @@ fn hours_and_models_have_files_of_their_own() {
     // The old hour waits for stragglers only, the new one for its age.
     assert_eq!(sink.due(), Some(now + STRAGGLERS));
     sink.deliver(now + STRAGGLERS).unwrap();
-    assert_eq!(sink.delivered(), Delivery { records: 23, files: 1 });
+    assert_eq!(sink.delivered(), Delivery { end: 20, files: 1 });
     let mut third = Recorder::new(&new, 0);
     sink.take(&third.frame(NOW_US + HOUR_US + 50, 1), &new, now + STRAGGLERS)
         .unwrap();
     sink.flush().unwrap();
-    assert_eq!(sink.delivered(), Delivery { records: 41, files: 3 });
+    assert_eq!(sink.delivered(), Delivery { end: 41, files: 3 });
     for path in dir.files() {
         let batch = read(&path);
         let times = batch
@@ -236,7 +262,7 @@ fn more_hours_than_may_be_open_are_no_trouble() {
         assert!(sink.open.len() <= OPEN_MAX);
     }
     sink.flush().unwrap();
-    assert_eq!((sink.delivered().records, rows(&dir)), (50, 50));
+    assert_eq!((sink.delivered().end, rows(&dir)), (50, 50));
 }
 
 #[test]
@@ -276,7 +302,7 @@ fn a_finished_file_survives_the_removal_of_its_folder() {
     fs::remove_dir_all(dir.path().join("tmp")).unwrap();
     fs::remove_file(&scores).unwrap();
     sink.flush().unwrap();
-    assert_eq!((sink.delivered().records, rows(&dir)), (1, 1));
+    assert_eq!((sink.delivered().end, rows(&dir)), (1, 1));
     assert!(dir.temporary().is_empty());
 }
 
@@ -316,10 +342,7 @@ fn outlives(name: &str, block: impl Fn(&Path), unblock: impl Fn(&Path)) {
         sink.deliver(Instant::now()).unwrap();
     }
     sink.flush().unwrap();
-    assert_eq!(
-        (sink.delivered().records, rows(&dir)),
-        (u64::from(taken), taken as usize)
-    );
+    assert_eq!((sink.delivered().end, rows(&dir)), (u64::from(taken), taken as usize));
     let mut leads: Vec<String> = dir
         .files()
         .iter()
@@ -466,9 +489,6 @@ fn a_full_disk_loses_nothing() {
     }
     sink.flush().unwrap();
     assert_eq!(refused, 5);
-    assert_eq!(
-        (sink.delivered().records, rows(&dir)),
-        (u64::from(taken), taken as usize)
-    );
+    assert_eq!((sink.delivered().end, rows(&dir)), (u64::from(taken), taken as usize));
     assert!(dir.temporary().is_empty());
 }

@@ -1,0 +1,358 @@
+//! One sink's place in the records: what it reads next, and up to where it has delivered everything.
+//!
+//! Oldest segment first, and on in one segment while there is something in it. What a sink has acknowledged lies in the
+//! segments themselves; a run of records that were read together is the unit that is remembered until then.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::protocol::Look;
+use super::segment::{ALL, BODY, Segment};
+use super::shared::Shared;
+use crate::record::{Frame, Schema, parse};
+
+/// A record on its way to a sink.
+#[derive(Debug, Clone, Copy)]
+pub struct Item<'a> {
+    /// How many records this cursor has read before: what [`Cursor::acknowledge`] counts in.
+    pub number: u64,
+    /// The record.
+    pub record: Frame<'a>,
+    /// Its model.
+    pub schema: &'a Arc<Schema>,
+}
+
+/// Reads records in order and remembers which are delivered.
+#[derive(Debug)]
+pub struct Cursor {
+    shared: Arc<Shared>,
+    sink: usize,
+    seen_version: Option<u64>,
+    last_serial: Option<u64>,
+    /// Segments that were not read to their end, oldest first.
+    readings: VecDeque<Reading>,
+    /// Which of them is read on.
+    current: usize,
+    /// Length of the record that comes next in the current one, once it was looked at.
+    peeked: Option<usize>,
+    schema: Option<Arc<Schema>>,
+    /// What was read and not acknowledged, oldest first.
+    held: VecDeque<Run>,
+    held_bytes: usize,
+    number: u64,
+    acknowledged: u64,
+    damaged: u64,
+    oldest_us: Option<i64>,
+}
+
+#[derive(Debug)]
+struct Reading {
+    segment: Arc<Segment>,
+    slot: Option<usize>,
+    at: usize,
+    /// The gap at this place was reported.
+    reported: usize,
+}
+
+/// Records behind each other in one segment.
+#[derive(Debug)]
+struct Run {
+    segment: Arc<Segment>,
+    slot: Option<usize>,
+    /// Number of its first record.
+    first: u64,
+    end: u64,
+    from: usize,
+    to: usize,
+    /// Nothing follows in its segment.
+    is_last: bool,
+}
+
+impl Cursor {
+    pub(super) fn new(shared: Arc<Shared>, sink: usize) -> Self {
+        Self {
+            shared,
+            sink,
+            seen_version: None,
+            last_serial: None,
+            readings: VecDeque::new(),
+            current: 0,
+            peeked: None,
+            schema: None,
+            held: VecDeque::new(),
+            held_bytes: 0,
+            number: 0,
+            acknowledged: 0,
+            damaged: 0,
+            oldest_us: None,
+        }
+    }
+
+    /// The next record, if there is one. Looking again gives the same one, until [`Cursor::advance`].
+    pub fn peek(&mut self) -> Option<Item<'_>> {
+        if self.peeked.is_none() {
+            self.peeked = Some(self.find()?);
+        }
+        let reading = self.readings.get(self.current)?;
+        let record = parse(reading.segment.committed(reading.at, self.peeked?)).ok()?;
+        Some(Item {
+            number: self.number,
+            record,
+            schema: self.schema.as_ref()?,
+        })
+    }
+
+    /// Goes beyond the record that was looked at.
+    pub fn advance(&mut self) {
+        let (Some(length), Some(reading)) = (self.peeked.take(), self.readings.get_mut(self.current)) else {
+            return;
+        };
+        let (from, to) = (reading.at, reading.at + length);
+        reading.at = to;
+        let number = self.number;
+        self.number += 1;
+        self.held_bytes += length;
+        match self.held.back_mut() {
+            Some(run) if run.segment.serial == reading.segment.serial && run.to == from => {
+                (run.end, run.to) = (self.number, to);
+            }
+            _ => self.held.push_back(Run {
+                segment: Arc::clone(&reading.segment),
+                slot: reading.slot,
+                first: number,
+                end: self.number,
+                from,
+                to,
+                is_last: false,
+            }),
+        }
+    }
+
+    /// Says that every record with a number below `end` is delivered and will not be asked for again.
+    pub fn acknowledge(&mut self, end: u64) {
+        debug_assert!(end <= self.number, "what was not read cannot be delivered");
+        if end <= self.acknowledged {
+            return;
+        }
+        self.acknowledged = end;
+        self.oldest_us = None;
+        while let Some(run) = self.held.front_mut() {
+            if run.end > end {
+                let mut at = run.from;
+                while run.first < end {
+                    let Ok(frame) = run.segment.frame(at) else { break };
+                    (at, run.first) = (at + frame.len(), run.first + 1);
+                }
+                if at > run.from {
+                    self.held_bytes -= at - run.from;
+                    run.from = at;
+                    run.note(at as u64);
+                }
+                return;
+            }
+            self.held_bytes -= run.to - run.from;
+            if run.is_last {
+                run.note(ALL);
+                self.shared.finish(run.segment.serial, self.sink);
+            } else {
+                run.note(run.to as u64);
+            }
+            self.held.pop_front();
+        }
+    }
+
+    /// Records read so far.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Records read and not acknowledged.
+    #[must_use]
+    pub fn unacknowledged(&self) -> u64 {
+        self.number - self.acknowledged
+    }
+
+    /// Whether this sink alone holds so much of the spool that it should deliver what it has.
+    #[must_use]
+    pub fn is_tight(&self) -> bool {
+        self.held_bytes > self.shared.bytes_max / 4
+    }
+
+    /// Places at which something was damaged, so that records may be missing.
+    #[must_use]
+    pub fn damaged(&self) -> u64 {
+        self.damaged
+    }
+
+    /// When the oldest record that is not delivered was made, in microseconds since 1970.
+    pub fn oldest_us(&mut self) -> Option<i64> {
+        if self.oldest_us.is_none() {
+            self.oldest_us = match self.held.front() {
+                None => self.peek().map(|item| item.record.time_us),
+                Some(run) => {
+                    let frame = run.segment.frame(run.from).ok();
+                    frame.and_then(|frame| Some(parse(frame).ok()?.time_us))
+                }
+            };
+        }
+        self.oldest_us
+    }
+
+    /// Whether nothing will follow what was read.
+    pub fn is_finished(&mut self) -> bool {
+        // Looked at before the records: what came before the end is found then.
+        let shared = &self.shared;
+        let has_ended = shared.writers.load(Ordering::Acquire) == 0 || shared.has_ended.load(Ordering::Acquire);
+        has_ended && self.peek().is_none()
+    }
+
+    /// Length of the next record that can be read and whose model is known.
+    fn find(&mut self) -> Option<usize> {
+        self.refresh();
+        // Once round from the current one, which usually has more.
+        let mut missed = 0;
+        while missed < self.readings.len() {
+            if self.current >= self.readings.len() {
+                self.current = 0;
+            }
+            match self.step() {
+                Step::Found(length) => return Some(length),
+                Step::Moved => missed = 0,
+                Step::Nothing => {
+                    missed += 1;
+                    self.current += 1;
+                }
+            }
+        }
+        self.current = 0;
+        None
+    }
+
+    fn step(&mut self) -> Step {
+        let reading = &mut self.readings[self.current];
+        let segment = &reading.segment;
+        let (length, model) = match segment.frame(reading.at) {
+            Ok(frame) => match parse(frame) {
+                Ok(record) => (frame.len(), record.model),
+                Err(error) => {
+                    tracing::error!(path = %segment.path.display(), at = reading.at, %error, "lost a record");
+                    reading.at += frame.len();
+                    self.damaged += 1;
+                    return Step::Moved;
+                }
+            },
+            Err(look) => return self.gap(look),
+        };
+        if self.schema.as_ref().is_none_or(|schema| schema.number != model) {
+            self.schema = self.shared.schemas.find(model);
+        }
+        if self.schema.is_some() {
+            return Step::Found(length);
+        }
+        tracing::error!(path = %segment.path.display(), at = reading.at, model, "lost a record: its model is not known");
+        reading.at += length;
+        self.damaged += 1;
+        Step::Moved
+    }
+
+    /// No whole frame begins here.
+    fn gap(&mut self, look: Look) -> Step {
+        let reading = &mut self.readings[self.current];
+        let segment = &reading.segment;
+        if let Some(extents) = segment.old() {
+            // What lies between was reported when the segment was found.
+            match extents.iter().find(|extent| extent.start >= reading.at) {
+                Some(extent) => {
+                    reading.at = extent.start;
+                    return Step::Moved;
+                }
+                None => return self.end(),
+            }
+        }
+        match look {
+            Look::Nothing => Step::Nothing,
+            Look::Sealed => self.end(),
+            Look::Frame(_) => {
+                // Memory does not rot: someone else writes here, or a fault of ours does.
+                if reading.reported != reading.at {
+                    reading.reported = reading.at;
+                    self.damaged += 1;
+                    tracing::error!(path = %segment.path.display(), at = reading.at, "a record in the spool is damaged");
+                }
+                match segment.next_frame(reading.at + 8) {
+                    Some(next) => {
+                        reading.at = next;
+                        Step::Moved
+                    }
+                    None if segment.is_sealed() => self.end(),
+                    None => Step::Nothing,
+                }
+            }
+        }
+    }
+
+    /// The current segment was read to its end.
+    fn end(&mut self) -> Step {
+        let Some(reading) = self.readings.remove(self.current) else {
+            return Step::Nothing;
+        };
+        let serial = reading.segment.serial;
+        match self.held.iter_mut().rev().find(|run| run.segment.serial == serial) {
+            Some(run) => run.is_last = true,
+            None => {
+                if let Some(slot) = reading.slot {
+                    reading.segment.acknowledge(slot, ALL);
+                }
+                self.shared.finish(serial, self.sink);
+            }
+        }
+        Step::Moved
+    }
+
+    fn refresh(&mut self) {
+        let version = self.shared.version.load(Ordering::Acquire);
+        if self.seen_version == Some(version) {
+            return;
+        }
+        self.seen_version = Some(version);
+        for segment in self.shared.segments_after(self.last_serial) {
+            self.last_serial = Some(segment.serial);
+            let slot = segment.slot(self.shared.sinks[self.sink]);
+            let at = match slot {
+                Some(slot) if segment.old().is_some() => segment.resume(slot),
+                _ => BODY,
+            };
+            let is_finished = at == usize::MAX;
+            let at = if is_finished { segment.map.len() } else { at };
+            if is_finished {
+                self.shared.finish(segment.serial, self.sink);
+                continue;
+            }
+            self.readings.push_back(Reading {
+                segment,
+                slot,
+                at,
+                reported: 0,
+            });
+        }
+    }
+}
+
+enum Step {
+    /// A record of this length comes next in the current segment.
+    Found(usize),
+    /// Something has changed: look again.
+    Moved,
+    /// The current segment has nothing at present.
+    Nothing,
+}
+
+impl Run {
+    fn note(&self, offset: u64) {
+        if let Some(slot) = self.slot {
+            self.segment.acknowledge(slot, offset);
+        }
+    }
+}
