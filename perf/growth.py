@@ -31,7 +31,9 @@ def draw(points: list[dict], facts: dict) -> str:
     ]
     for number, (kernel, colour) in enumerate(COLOURS.items()):
         x = 14 + 90 * number
-        lines.append(f'<rect x="{x}" y="32" width="12" height="12" fill="{colour}"/><text x="{x + 18}" y="42">{kernel}</text>')
+        lines.append(
+            f'<rect x="{x}" y="32" width="12" height="12" fill="{colour}"/><text x="{x + 18}" y="42">{kernel}</text>'
+        )
     lines.append('<text x="300" y="42">solid: one row a call; dashed: 1,024 rows a call</text>')
     for number, (sweep, label, is_log) in enumerate(PANELS):
         left = LEFT + number % 2 * (LEFT + WIDTH)
