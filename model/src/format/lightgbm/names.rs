@@ -94,17 +94,22 @@ fn covers(names: usize, header: &Fields<'_>, column: usize) -> bool {
             .all(|code| code.is_ok_and(|code| code < 0.0 || code < names as f64))
 }
 
-/// Names of strings, integers by their digits, and booleans as JSON spells them.
+/// A boolean as pandas writes it to a file of rows.
+fn bool_name(bool: bool) -> String {
+    if bool { "True" } else { "False" }.to_owned()
+}
+
+/// Names of strings, integers by their digits, and booleans as pandas writes them to a file of rows.
 fn names(list: Value) -> Option<Vec<String>> {
     let name = |value| match value {
         Value::Text(text) => Some(text),
         Value::Int(int) => Some(int.to_string()),
-        Value::Bool(bool) => Some(bool.to_string()),
+        Value::Bool(bool) => Some(bool_name(bool)),
         _ => None,
     };
     match list {
         Value::Ints(ints) => Some(ints.iter().map(i64::to_string).collect()),
-        Value::Bools(bools) => Some(bools.iter().map(bool::to_string).collect()),
+        Value::Bools(bools) => Some(bools.into_iter().map(bool_name).collect()),
         Value::List(list) => list.into_iter().map(name).collect(),
         _ => None,
     }
