@@ -1,6 +1,6 @@
 """`kill -9` at random moments, over and over, on one data folder: whatever a client got a 200 for is in the files.
 
-KILL_ROUNDS says how often (20; the figures in docs/benchmarks.md are of 100).
+KILL_ROUNDS says how often; without it, twenty times.
 """
 
 import http.client
