@@ -90,7 +90,7 @@ fn clippy(workspace: &Workspace) -> Result<Outcome, StepError> {
 }
 
 fn ruff(workspace: &Workspace) -> Result<Outcome, StepError> {
-    const FOLDERS: [&str; 3] = ["tests", "engine/demo", "perf"];
+    const FOLDERS: [&str; 4] = ["tests", "engine/demo", "perf", "bench/peers"];
     for check in [&["check"][..], &["format", "--check"]] {
         step::run(
             workspace
