@@ -1,8 +1,8 @@
 //! Files of almost 8 MB that are made to cost as much as they can: loaded, compiled and told about, or refused, within
 //! 200 MB. Each is given to the program itself, whose largest resident size the kernel remembers.
 //!
-//! Some are models that could be real but for their proportions, others are no models at all. That they take no more than a
-//! second is measured by hand (`docs/specification.md`): a test that asserts on time fails on a busy machine.
+//! Some are models that could be real but for their proportions, others are no models at all. Each
+//! file's time is printed and not asserted on: a test that does fails on a busy machine.
 
 mod binary;
 mod text;
@@ -17,6 +17,13 @@ const FILE_BYTES: usize = 7_990_000;
 /// What the process may hold, itself included.
 const RESIDENT_BYTES_MAX: u64 = 200_000_000;
 
+/// What the program took.
+struct Usage {
+    /// The most bytes it held.
+    resident: u64,
+    cpu_ms: i64,
+}
+
 /// A file's name, what becomes of it, and how it is made.
 pub(crate) type Shape = (&'static str, Verdict, fn() -> Vec<u8>);
 
@@ -29,7 +36,7 @@ pub(crate) enum Verdict {
 
 /// The largest resident size of `quintile inspect` for a file, and what it said.
 #[expect(clippy::zombie_processes, reason = "wait4 waits, and tells what the child has used")]
-fn inspect(name: &str, bytes: &[u8]) -> (u64, Verdict, String) {
+fn inspect(name: &str, bytes: &[u8]) -> (Usage, Verdict, String) {
     assert!(
         (FILE_BYTES / 4..8_000_000).contains(&bytes.len()),
         "{name} has {} bytes",
@@ -46,20 +53,20 @@ fn inspect(name: &str, bytes: &[u8]) -> (u64, Verdict, String) {
         .expect("the program starts");
     let mut said = String::new();
     std::io::Read::read_to_string(&mut child.stderr.take().expect("a pipe"), &mut said).expect("text");
-    let (code, resident) = wait(&child);
+    let (code, usage) = wait(&child);
     let _ = std::fs::remove_file(&path);
     let verdict = match code {
         Some(0) => Verdict::Model,
         Some(1) => Verdict::Refused,
         other => panic!("{name}: the program ended with {other:?}: {said}"),
     };
-    (resident, verdict, said)
+    (usage, verdict, said)
 }
 
 /// Waits for a child: its exit code, and the most bytes it held. No less than this process itself has held, for it began as
 /// a copy of it.
 #[expect(unsafe_code, reason = "the standard library does not tell what a child has used")]
-fn wait(child: &std::process::Child) -> (Option<i32>, u64) {
+fn wait(child: &std::process::Child) -> (Option<i32>, Usage) {
     let pid = i32::try_from(child.id()).expect("a process id");
     let mut status = 0;
     // SAFETY: a struct of integers, for which zeros are a value.
@@ -68,16 +75,21 @@ fn wait(child: &std::process::Child) -> (Option<i32>, u64) {
     let waited = unsafe { libc::wait4(pid, &raw mut status, 0, &raw mut usage) };
     assert_eq!(waited, pid, "the child is there to be waited for");
     let code = libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status));
-    (code, u64::try_from(usage.ru_maxrss).expect("a size") * 1024)
+    let usage = Usage {
+        resident: u64::try_from(usage.ru_maxrss).expect("a size") * 1024,
+        cpu_ms: (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1_000
+            + (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1_000,
+    };
+    (code, usage)
 }
 
 fn check(shapes: &[Shape]) {
     let mut too_large = Vec::new();
     for (name, expected, make) in shapes {
         let bytes = make();
-        let (resident, verdict, said) = inspect(name, &bytes);
+        let (Usage { resident, cpu_ms }, verdict, said) = inspect(name, &bytes);
         let line = format!(
-            "{name}: {} MB for {} bytes: {}",
+            "{name}: {} MB, {cpu_ms} ms of CPU for {} bytes: {}",
             resident / 1_000_000,
             bytes.len(),
             said.trim_end()
