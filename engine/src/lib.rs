@@ -16,6 +16,7 @@
 //! `docs/architecture.md` has the code map and who may not know whom.
 
 pub mod accept;
+pub mod bundle;
 pub mod cli;
 pub mod config;
 pub mod http;

@@ -11,6 +11,7 @@ use quintile_model::{
     BuildError, Ensemble, FormatError, GoldenFault, Identity, Manifest, ManifestError, Model, Options, load,
 };
 
+use crate::bundle::{self, Bundle, BundleError};
 use crate::record::Schema;
 use crate::score::columns::Columns;
 
@@ -31,6 +32,10 @@ pub struct Served {
     pub identity_json: String,
     /// How many golden rows were met.
     pub golden_rows: usize,
+    /// A row to show and to warm up with, in column order: the folder's example, or else the golden row that says most.
+    pub example: Option<Vec<f64>>,
+    /// What kind of folder the model came from; none for a file of its own.
+    pub folder: Option<&'static str>,
 }
 
 /// Why a model cannot be served.
@@ -61,6 +66,22 @@ pub enum LoadError {
         path: PathBuf,
         /// Files in it that may be models, a few of them.
         models: Vec<PathBuf>,
+    },
+    /// A model folder of another server that cannot be served.
+    #[error("read the model folder {path}: {source}")]
+    Bundle {
+        /// Which folder or archive.
+        path: PathBuf,
+        /// Why not.
+        source: BundleError,
+    },
+    /// A folder that says something else of its model than the model file.
+    #[error("{path}: {message}")]
+    Contradicted {
+        /// Which folder.
+        path: PathBuf,
+        /// What does not fit.
+        message: String,
     },
     /// A manifest that is no text.
     #[error("read the manifest {path}: byte {offset} is not UTF-8")]
@@ -105,27 +126,122 @@ pub enum LoadError {
 }
 
 impl Served {
-    /// Loads a model file and the manifest beside it (`model.ubj` → `model.toml`), or the demo.
+    /// Loads a model file and the manifest beside it (`model.ubj` → `model.toml`), a model folder of another server
+    /// ([`crate::bundle`]), or the demo.
     ///
     /// # Errors
     /// The step that failed, with the file's name.
     pub fn load(path: Option<&Path>, options: Options, generation: u32) -> Result<Self, LoadError> {
         match path {
             None => Self::build(
-                Path::new("demo.ubj"),
-                DEMO_MODEL,
+                (Path::new("demo.ubj"), DEMO_MODEL),
                 Some((Path::new("demo.toml"), DEMO_MANIFEST)),
+                Manifest::empty(),
                 options,
                 generation,
             ),
             Some(path) => {
-                let bytes = read(path, MODEL_BYTES_MAX)?;
-                let manifest_path = path.with_extension("toml");
-                let manifest = manifest(path, &manifest_path)?;
-                let manifest = manifest.as_deref().map(|text| (manifest_path.as_path(), text));
-                Self::build(path, &bytes, manifest, options, generation)
+                let bundle = bundle::open(path).map_err(|source| LoadError::Bundle {
+                    path: path.to_path_buf(),
+                    source,
+                })?;
+                match bundle {
+                    Some(bundle) => Self::of_bundle(path, bundle, options, generation),
+                    None => Self::of_file(path, Manifest::empty(), options, generation),
+                }
             }
         }
+    }
+
+    fn of_file(path: &Path, says: Manifest, options: Options, generation: u32) -> Result<Self, LoadError> {
+        let bytes = read(path, MODEL_BYTES_MAX)?;
+        let manifest_path = path.with_extension("toml");
+        let manifest = manifest(path, &manifest_path)?;
+        let manifest = manifest.as_deref().map(|text| (manifest_path.as_path(), text));
+        Self::build((path, &bytes), manifest, says, options, generation)
+    }
+
+    fn of_bundle(path: &Path, bundle: Bundle, options: Options, generation: u32) -> Result<Self, LoadError> {
+        let Bundle {
+            kind,
+            model,
+            says,
+            example,
+            features,
+        } = bundle;
+        let contradicted = |message| LoadError::Contradicted {
+            path: path.to_path_buf(),
+            message,
+        };
+        // Names that the model does not have would be faults of a manifest that nobody wrote.
+        let signed: Vec<String> = says.features.iter().map(|note| note.name.clone()).collect();
+        let mut unsigned = says.clone();
+        unsigned.features.clear();
+        let build = |says: Manifest| match &model {
+            bundle::Source::File(file) => Self::of_file(file, says, options, generation),
+            bundle::Source::Entry {
+                archive,
+                name,
+                bytes,
+                manifest,
+            } => {
+                let place = beside_archive(archive);
+                let inner = manifest
+                    .as_ref()
+                    .map(|bytes| text_of(&place, bytes.clone()))
+                    .transpose()?;
+                let beside = match inner {
+                    Some(text) => Some(text),
+                    None => self::manifest(archive, &place)?,
+                };
+                let beside = beside.as_deref().map(|text| (place.as_path(), text));
+                Self::build((Path::new(name), bytes), beside, says, options, generation)
+            }
+        };
+        let mut served = build(unsigned)?;
+        let schema = served.model.schema();
+        if let Some(features) = features.filter(|&features| features != schema.len()) {
+            return Err(contradicted(format!(
+                "the {kind} states {features} features, but the model has {}",
+                schema.len()
+            )));
+        }
+        if !signed.is_empty() {
+            let unknown: Vec<_> = signed
+                .iter()
+                .filter(|name| schema.column(name).is_none())
+                .take(4)
+                .cloned()
+                .collect();
+            if !unknown.is_empty() {
+                return Err(contradicted(format!(
+                    "the {kind} names features that the model does not have: {unknown:?}; the model's are {:?}",
+                    schema.names().take(4).collect::<Vec<_>>()
+                )));
+            }
+            served = build(says)?;
+        }
+        served.folder = Some(kind);
+        served.example = served.row_of(&example).or(served.example);
+        Ok(served)
+    }
+
+    /// An example as a row of the model; none when it does not fit.
+    fn row_of(&self, example: &[(String, bundle::Value)]) -> Option<Vec<f64>> {
+        let schema = self.model.schema();
+        let mut row = vec![f64::NAN; schema.len()];
+        for (name, value) in example {
+            let column = schema.column(name)?;
+            row[column] = match value {
+                bundle::Value::Number(number) => *number,
+                bundle::Value::Text(name) => schema.category_code(column, name)?,
+            };
+        }
+        let is_right = row
+            .iter()
+            .enumerate()
+            .all(|(column, &value)| schema.rule(column).check(value).is_ok());
+        (is_right && !example.is_empty()).then_some(row)
     }
 
     /// Reads the model file alone, or the demo's, as its trees are before anything is compiled.
@@ -133,11 +249,18 @@ impl Served {
     /// # Errors
     /// As [`Self::load`].
     pub fn ensemble(path: Option<&Path>) -> Result<Ensemble, LoadError> {
-        let bytes = path.map(|path| read(path, MODEL_BYTES_MAX)).transpose()?;
-        load(bytes.as_deref().unwrap_or(DEMO_MODEL)).map_err(|source| LoadError::Format {
-            path: path.unwrap_or(Path::new("demo.ubj")).to_path_buf(),
+        let Some(path) = path else {
+            return parsed(Path::new("demo.ubj"), DEMO_MODEL);
+        };
+        let bundle = bundle::open(path).map_err(|source| LoadError::Bundle {
+            path: path.to_path_buf(),
             source,
-        })
+        })?;
+        match bundle.map(|bundle| bundle.model) {
+            Some(bundle::Source::Entry { name, bytes, .. }) => parsed(Path::new(&name), &bytes),
+            Some(bundle::Source::File(file)) => parsed(&file, &read(&file, MODEL_BYTES_MAX)?),
+            None => parsed(path, &read(path, MODEL_BYTES_MAX)?),
+        }
     }
 
     /// The demo under another manifest.
@@ -150,7 +273,13 @@ impl Served {
     #[cfg(test)]
     pub(crate) fn of_bytes(model: &[u8], manifest: &str) -> Result<Self, LoadError> {
         let manifest = Some((Path::new("m.toml"), manifest));
-        Self::build(Path::new("m"), model, manifest, Options::default(), 0)
+        Self::build(
+            (Path::new("m"), model),
+            manifest,
+            Manifest::empty(),
+            Options::default(),
+            0,
+        )
     }
 
     /// What the records of this model will be read with.
@@ -168,14 +297,14 @@ impl Served {
     }
 
     fn build(
-        path: &Path,
-        bytes: &[u8],
+        (path, bytes): (&Path, &[u8]),
         manifest: Option<(&Path, &str)>,
+        says: Manifest,
         options: Options,
         generation: u32,
     ) -> Result<Self, LoadError> {
         let at = || path.to_path_buf();
-        let ensemble = load(bytes).map_err(|source| LoadError::Format { path: at(), source })?;
+        let ensemble = parsed(path, bytes)?;
         let manifest = match manifest {
             Some((path, text)) => Manifest::parse(text).map_err(|source| LoadError::Manifest {
                 path: path.to_path_buf(),
@@ -183,12 +312,15 @@ impl Served {
             })?,
             None => Manifest::empty(),
         };
+        let manifest = manifest.over(says);
         let identity = identity(path, bytes);
         let model = Model::build(ensemble, manifest, identity, options)
             .map_err(|source| LoadError::Build { path: at(), source })?;
         let golden_rows = model
             .check_golden()
             .map_err(|source| LoadError::Golden { path: at(), source })?;
+        let told = |row: &&[f64]| row.iter().filter(|value| !value.is_nan()).count();
+        let example = model.golden().map(|(row, _)| row).max_by_key(told).map(<[f64]>::to_vec);
         let columns = Columns::new(model.schema());
         let mut identity_json = Vec::new();
         identity_json.extend_from_slice(b"{\"name\":");
@@ -203,8 +335,17 @@ impl Served {
             columns,
             identity_json,
             golden_rows,
+            example,
+            folder: None,
         })
     }
+}
+
+fn parsed(path: &Path, bytes: &[u8]) -> Result<Ensemble, LoadError> {
+    load(bytes).map_err(|source| LoadError::Format {
+        path: path.to_path_buf(),
+        source,
+    })
 }
 
 /// The manifest's text; none when the model has no manifest.
@@ -218,11 +359,19 @@ fn manifest(model_path: &Path, path: &Path) -> Result<Option<String>, LoadError>
         Err(LoadError::Absent { .. } | LoadError::Folder { .. }) => return Ok(None),
         Err(error) => return Err(error),
     };
-    let text = String::from_utf8(bytes).map_err(|error| LoadError::ManifestText {
+    text_of(path, bytes).map(Some)
+}
+
+fn text_of(path: &Path, bytes: Vec<u8>) -> Result<String, LoadError> {
+    String::from_utf8(bytes).map_err(|error| LoadError::ManifestText {
         path: path.to_path_buf(),
         offset: error.utf8_error().valid_up_to(),
-    })?;
-    Ok(Some(text))
+    })
+}
+
+/// `leads.tar.gz` → `leads.toml`
+fn beside_archive(archive: &Path) -> PathBuf {
+    archive.with_extension("").with_extension("toml")
 }
 
 /// A file's bytes. One more than is accepted shows that there are more: a device without end does not fill the memory.

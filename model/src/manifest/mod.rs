@@ -144,6 +144,29 @@ impl Manifest {
         Self::default()
     }
 
+    /// This manifest, and what another says where this one is silent. Edges, outputs and golden rows have places in a text
+    /// and are this one's alone.
+    #[must_use]
+    pub fn over(mut self, other: Self) -> Self {
+        self.name = self.name.or(other.name);
+        self.version = self.version.or(other.version);
+        self.description = self.description.or(other.description);
+        self.owner = self.owner.or(other.owner);
+        for theirs in other.features {
+            match self.features.iter_mut().find(|note| note.name == theirs.name) {
+                Some(ours) => {
+                    // Where a range is stated, so is what has one.
+                    if ours.range.is_none() || !matches!(theirs.kind, Some(FeatureKind::Boolean)) {
+                        ours.kind = ours.kind.or(theirs.kind);
+                    }
+                    ours.description = ours.description.take().or(theirs.description);
+                }
+                None => self.features.push(theirs),
+            }
+        }
+        self
+    }
+
     /// Reads a manifest.
     ///
     /// # Errors
