@@ -50,7 +50,7 @@ def lightgbm_model() -> lgb.Booster:
 
 def scored(folder: Path, tmp_path: Path) -> NDArray[np.float64]:
     rows = tmp_path / "rows.csv"
-    leads().to_csv(rows, index=False)
+    leads().astype({"paid": int}).to_csv(rows, index=False)
     return command.score(folder, rows, "prediction")[:, 0]
 
 

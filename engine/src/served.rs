@@ -374,6 +374,18 @@ fn beside_archive(archive: &Path) -> PathBuf {
     archive.with_extension("").with_extension("toml")
 }
 
+/// Where a model's manifest is or would be; none for a model file whose own name ends in `.toml`.
+pub(crate) fn manifest_path(model: &Path) -> Option<PathBuf> {
+    if let Ok(Some(bundle)) = bundle::open(model) {
+        return Some(match bundle.model {
+            bundle::Source::File(file) => file.with_extension("toml"),
+            bundle::Source::Entry { archive, .. } => beside_archive(&archive),
+        });
+    }
+    let place = model.with_extension("toml");
+    (place != model).then_some(place)
+}
+
 /// A file's bytes. One more than is accepted shows that there are more: a device without end does not fill the memory.
 fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, LoadError> {
     let failed = |source: io::Error| match source.kind() {

@@ -446,7 +446,7 @@ impl Running {
 }
 
 /// A trial of io_uring may panic inside glommio. That is its way of saying no, and no reason to alarm anybody.
-fn quiet_trials() {
+pub(crate) fn quiet_trials() {
     let default = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         if !runtime::probe::is_trial() {

@@ -99,6 +99,10 @@ fn an_mlflow_folder_gives_names_types_and_an_example() {
     let served = folder.load().unwrap();
     assert_eq!(identity(&served), ("mine", "9d5c"));
     assert!(served.model.schema().rule(0).check(1.5).is_ok() && !served.model.schema().rule(0).required);
+    assert_eq!(
+        crate::served::manifest_path(&folder.0),
+        Some(folder.0.join("model.toml"))
+    );
 }
 
 #[test]

@@ -8,18 +8,26 @@ use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser}
 use clap::{Arg, ArgMatches, FromArgMatches, Parser, Subcommand, ValueEnum};
 use quintile_model::{KernelChoice, Trees};
 
+use super::check::CheckArgs;
+use super::config::ConfigCommand;
+use super::health::HealthArgs;
+use super::manifest::{FitArgs, ManifestCommand};
+use super::shell::{CompletionsArgs, EXIT_CODES, ManArgs};
+use super::version::VersionArgs;
 use crate::config::Flags;
 use crate::config::keys::{KEYS, Key, TREES};
 use crate::config::value::Kind;
 
 const ABOUT: &str = "Serves gradient-boosted tree models over REST, exactly and in microseconds";
 
-const EXAMPLES: &str = "Examples:
-  quintile serve
-  quintile score --model model.ubj rows.csv
-  quintile inspect model.ubj
-
-Exit codes: 0 done, 1 failed, 2 the command line is wrong, 70 a bug, 78 the configuration is wrong";
+/// What stands under the help of the whole program.
+fn examples() -> String {
+    let codes = EXIT_CODES.map(|(code, meaning)| format!("{code} {meaning}"));
+    format!(
+        "Examples:\n  quintile serve\n  quintile score --model model.ubj rows.csv\n  quintile inspect model.ubj\n\nExit codes: {}",
+        codes.join(", ")
+    )
+}
 
 const SERVE_EXAMPLES: &str = "Examples:
   quintile serve
@@ -27,7 +35,7 @@ const SERVE_EXAMPLES: &str = "Examples:
   QUINTILE_LIMITS__DRAIN_MS=20000 quintile serve --config quintile.toml --sink none";
 
 const SCORE_EXAMPLES: &str = "Examples:
-  quintile score leads.csv
+  quintile score leads.csv > scored.csv
   quintile score --model model.ubj --output prediction --id lead_id rows.parquet --out predictions.parquet
   head -n 1001 rows.csv | quintile score --model model.ubj --output score -";
 
@@ -42,6 +50,7 @@ const TIME_EXAMPLES: &str = "Examples:
   quintile time --model model.ubj --kernel auto --batch 64 --json";
 
 const SPOOL_EXAMPLES: &str = "Examples:
+  quintile spool inspect
   quintile spool inspect /data/spool
   quintile spool inspect /data/spool --json";
 
@@ -55,9 +64,20 @@ pub(super) const VERSION: &str = concat!(
     ")"
 );
 
+/// The text by which `--version` is told from `-V`: what it prints is found out when it is asked for.
+pub(super) const LONG_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " in full");
+
 /// The whole command line.
 #[derive(Debug, Parser)]
-#[command(name = "quintile", version = VERSION, about = ABOUT, after_long_help = EXAMPLES)]
+#[command(
+    name = "quintile",
+    version = VERSION,
+    long_version = LONG_VERSION,
+    about = ABOUT,
+    after_long_help = examples(),
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -70,11 +90,13 @@ pub(crate) enum Command {
     ///
     /// Settings come from a TOML file, QUINTILE_SECTION__KEY variables and flags, each over the one before. All faults are
     /// reported at once.
+    #[command(after_long_help = serve_help())]
     Serve(ServeArgs),
     /// Score the rows of a file
     ///
-    /// Prints CSV: a header line, then one line a row, numbers in their shortest exact form. An empty cell, nan or null is
-    /// missing. Columns match by name when the header has all of the model's names, otherwise by position when their number
+    /// Every column comes back, in the format it came in, with score, probability and error behind it: what is wrong with a row
+    /// stands in its error. --output margin, prediction or score prints those numbers alone, in their shortest exact form, and a
+    /// bad row ends the run, as it does with --strict. An empty cell, nan or null is missing. Columns match by name when the header has all of the model's names, otherwise by position when their number
     /// fits; so do those of Parquet, where null is missing. A line of NDJSON is {"f1":1,"f2":null} or a request as the server
     /// takes it; a feature that is not there is missing.
     #[command(after_long_help = SCORE_EXAMPLES)]
@@ -96,6 +118,35 @@ pub(crate) enum Command {
     /// The server may be running; nothing is changed.
     #[command(after_long_help = SPOOL_EXAMPLES)]
     Spool(SpoolArgs),
+    /// Write manifests: what a model file does not say about itself
+    #[command(subcommand)]
+    Manifest(ManifestCommand),
+    /// Fit the band edges of a manifest to rows of your own, and change nothing else in it
+    ///
+    /// The edges become the quintiles of the model's predictions, so that each score from 1 to 5 is a fifth of the rows.
+    FitBands(FitArgs),
+    /// Check configuration, model, manifest, address and folders without serving
+    ///
+    /// Takes the flags of serve. All faults are printed at once; exit code 78 says that there are some.
+    #[command(after_long_help = super::check::EXAMPLES)]
+    Check(CheckArgs),
+    /// Show the configuration, or what it may be
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Ask a server whether it is ready, for images without curl
+    ///
+    /// Success is an answer with a status of 200 to 299.
+    #[command(after_long_help = super::health::EXAMPLES)]
+    Healthcheck(HealthArgs),
+    /// Print what this program is and what it can do on this machine
+    #[command(after_long_help = super::version::EXAMPLES)]
+    Version(VersionArgs),
+    /// Print what a shell needs to complete commands and flags
+    #[command(after_long_help = super::shell::COMPLETIONS_EXAMPLES)]
+    Completions(CompletionsArgs),
+    /// Print the manual page
+    #[command(after_long_help = super::shell::MAN_EXAMPLES)]
+    Man(ManArgs),
 }
 
 /// `serve`.
@@ -111,12 +162,12 @@ pub(crate) struct ScoreArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) model: Option<PathBuf>,
     /// What to print for each row
-    #[arg(long, value_enum, default_value = "margin")]
+    #[arg(long, value_enum, default_value = "rows")]
     pub(crate) output: Output,
     /// What the rows are; without it the file's name says so (.ndjson, .jsonl, .parquet), and any other is CSV
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub(crate) input: Option<Format>,
-    /// What to write; without it the name of --out says so, and otherwise it is CSV
+    /// What to write; without it the name of --out says so, otherwise rows as they came and numbers as CSV
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub(crate) to: Option<Format>,
     /// Where to write the results; without it, to standard output
@@ -125,6 +176,9 @@ pub(crate) struct ScoreArgs {
     /// A column of the rows that comes first in the results, as text
     #[arg(long, value_name = "COLUMN")]
     pub(crate) id: Option<String>,
+    /// Fail at the first bad row instead of writing what is wrong with it into its column "error"
+    #[arg(long)]
+    pub(crate) strict: bool,
     /// Threads that score, 1 to 1024; without it, as many as there are cores
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
@@ -153,6 +207,8 @@ pub(crate) enum Format {
 /// What `score` prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
+    /// Every column of the input, then score, probability and error
+    Rows,
     /// The raw sums of the trees
     Margin,
     /// After the objective's transform: probabilities, counts, classes
@@ -219,6 +275,7 @@ pub(crate) struct SpoolArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum SpoolCommand {
     /// List its files: records, damage, and what each sink has still to get
+    #[command(after_long_help = SPOOL_EXAMPLES)]
     Inspect {
         /// The spool's folder
         #[arg(value_name = "DIR", default_value = "data/spool")]
@@ -312,7 +369,7 @@ impl clap::Args for ServeArgs {
             .value_parser(OsStringValueParser::new())
             .help("A TOML file with settings [env: QUINTILE_CONFIG]");
         let flags = KEYS.iter().filter_map(|key| Some(flag(key, key.flag?)));
-        command.arg(config).args(flags).after_long_help(serve_help())
+        command.arg(config).args(flags)
     }
 
     fn augment_args_for_update(command: clap::Command) -> clap::Command {

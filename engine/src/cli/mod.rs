@@ -3,15 +3,21 @@
 //! Results go to standard output and nothing else does. A reader that goes away early (`| head`) is no failure.
 
 mod args;
+mod check;
+mod config;
+mod health;
 mod inspect;
 mod json;
 mod logging;
+mod manifest;
 mod report;
 mod score;
+mod shell;
 mod spool;
 #[cfg(test)]
 mod tests;
 mod time;
+mod version;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Read, Write};
@@ -59,6 +65,7 @@ pub(crate) struct Watched {
 /// All of the `quintile` binary.
 #[must_use]
 pub fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(report::panicked));
     let exit = std::panic::catch_unwind(|| {
         let mut streams = Streams {
             stdin: &mut io::stdin().lock(),
@@ -71,7 +78,7 @@ pub fn main() -> ExitCode {
         };
         run(std::env::args_os(), &mut streams)
     });
-    // The hook has printed the panic's message and place.
+    // The hook has printed what to report.
     ExitCode::from(exit.unwrap_or(Exit::Bug) as u8)
 }
 
@@ -90,6 +97,14 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>, streams: &mut S
         Command::Inspect(args) => inspect::run(&args, streams),
         Command::Time(args) => time::run(&args, streams),
         Command::Spool(args) => spool::run(&args.command, streams),
+        Command::Manifest(command) => manifest::run(&command, streams),
+        Command::FitBands(args) => manifest::fit(&args, streams),
+        Command::Check(args) => check::run(&args, streams),
+        Command::Config(command) => config::run(&command, streams),
+        Command::Healthcheck(args) => health::run(&args, streams),
+        Command::Version(args) => version::run(&args, streams),
+        Command::Completions(args) => shell::completions(&args, streams),
+        Command::Man(args) => shell::man(&args, streams),
     }
 }
 

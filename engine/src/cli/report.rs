@@ -37,20 +37,44 @@ pub(crate) fn configuration(error: &ConfigError, streams: &mut Streams<'_>) -> E
     }
 }
 
+/// Prints a result.
+pub(crate) fn print(text: &str, streams: &mut Streams<'_>) -> Exit {
+    let written = streams.stdout.write_all(text.as_bytes());
+    finish(written.and_then(|()| streams.stdout.flush()), streams)
+}
+
+/// What a bug of ours leaves behind: where it is, and what to do. Its message is left out, because it may hold values.
+pub(crate) fn panicked(info: &std::panic::PanicHookInfo<'_>) {
+    use std::io::Write as _;
+    let place = info
+        .location()
+        .map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+    let thread = std::thread::current();
+    let trace = std::backtrace::Backtrace::capture();
+    let trace = match trace.status() {
+        std::backtrace::BacktraceStatus::Captured => format!("\n{trace}"),
+        _ => "; RUST_BACKTRACE=1 shows how it got there".into(),
+    };
+    // When standard error is gone there is nobody left to tell.
+    let _ = writeln!(
+        io::stderr(),
+        "quintile: a bug, at {place} in thread {}. Please report this with the output of `quintile version`; it holds no \
+         values{trace}",
+        thread.name().unwrap_or("without a name")
+    );
+}
+
 /// What the argument parser has to say: help and version are results, the rest is an error.
 pub(crate) fn arguments(error: &clap::Error, streams: &mut Streams<'_>) -> Exit {
-    let text = error.render().to_string();
+    let mut text = error.render().to_string();
+    if error.kind() == clap::error::ErrorKind::DisplayVersion && text.contains(super::args::LONG_VERSION) {
+        text = super::version::long();
+    }
     if error.use_stderr() {
         let _ = write!(streams.stderr, "{}", clip(&text, ERROR_BYTES_MAX));
         return Exit::Usage;
     }
-    finish(
-        streams
-            .stdout
-            .write_all(text.as_bytes())
-            .and_then(|()| streams.stdout.flush()),
-        streams,
-    )
+    print(&text, streams)
 }
 
 /// A model that cannot be loaded; a manifest's faults get a line each.

@@ -84,7 +84,22 @@ fn flags_of_serve_reach_the_configuration_as_they_are() {
 
 #[test]
 fn help_is_a_result_and_long_help_has_examples() {
-    for command in [&[][..], &["serve"], &["score"], &["inspect"], &["time"]] {
+    for command in [
+        &[][..],
+        &["serve"],
+        &["score"],
+        &["inspect"],
+        &["time"],
+        &["manifest", "init"],
+        &["fit-bands"],
+        &["check"],
+        &["config", "show"],
+        &["config", "schema"],
+        &["healthcheck"],
+        &["version"],
+        &["completions"],
+        &["man"],
+    ] {
         let help = |flag| quintile(&[command, &[flag]].concat(), "");
         let ((short_exit, short, _), (exit, long, stderr)) = (help("-h"), help("--help"));
         assert_eq!((short_exit, exit, stderr.as_str()), (Exit::Success, Exit::Success, ""));
@@ -105,7 +120,7 @@ fn help_is_a_result_and_long_help_has_examples() {
         let named = key.flag.map_or_else(|| key.path(), |flag| format!("--{flag} <"));
         assert!(serve.contains(&named) && serve.contains(key.help), "{named}");
     }
-    let (exit, version, _) = quintile(&["--version"], "");
+    let (exit, version, _) = quintile(&["-V"], "");
     assert_eq!(
         (exit, version),
         (Exit::Success, format!("quintile {}\n", super::args::VERSION))
@@ -131,6 +146,10 @@ fn a_wrong_command_line_is_a_usage_error_and_short() {
         &["time", "--input", "csv"],
         &["time", "--format", "csv", "--json"],
         &["inspect", "--format", "xml"],
+        &["check", "--format", "csv"],
+        &["man", "scor"],
+        &["healthcheck", "--path", "x"],
+        &["manifest", "int", "m"],
         &["inspect", "--json", "--format", "csv"],
         &["serve", "--shards", "0", "--log", "xml"],
     ] {
@@ -165,13 +184,21 @@ fn rows_come_from_standard_input_or_a_file() {
         .collect::<Vec<_>>()
         .join(",");
     let rows = format!("{names}\n{}\n", ",".repeat(49));
-    let (exit, stdout, stderr) = quintile(&["score", "-"], &rows);
+    let (exit, stdout, stderr) = quintile(&["score", "--output", "margin", "-"], &rows);
     assert_eq!(
         (exit, stdout.as_str(), stderr.as_str()),
         (Exit::Success, "margin\n-2.592759132385254\n", "")
     );
     let (_, stdout, _) = quintile(&["score", "--output", "score", "--kernel", "reference", "-"], &rows);
     assert_eq!(stdout, "score\n3\n");
+    let (_, stdout, _) = quintile(&["score", "-"], &rows);
+    assert_eq!(
+        stdout,
+        format!(
+            "{names},score,probability,error\n{},3,0.06960588693618774,\n",
+            ",".repeat(49)
+        )
+    );
     let (exit, stdout, stderr) = quintile(&["score", "/no/such.csv"], "");
     assert_eq!((exit, stdout.as_str()), (Exit::Failure, ""));
     assert!(
@@ -445,5 +472,24 @@ fn a_reader_that_goes_away_is_no_failure() {
             "{arguments:?}: {}",
             String::from_utf8_lossy(&stderr)
         );
+    }
+}
+
+#[test]
+fn exit_codes_are_those_of_the_manual() {
+    let codes = [
+        Exit::Success,
+        Exit::Failure,
+        Exit::Usage,
+        Exit::Bug,
+        Exit::Configuration,
+    ];
+    assert_eq!(
+        codes.map(|exit| exit as u8),
+        super::shell::EXIT_CODES.map(|(code, _)| code)
+    );
+    let (_, page, _) = quintile(&["man"], "");
+    for (code, meaning) in super::shell::EXIT_CODES {
+        assert!(page.contains(&format!("\\fB{code}\\fR\n{meaning}")), "{code}");
     }
 }

@@ -8,6 +8,7 @@ use super::Settings;
 use super::fault::{Fault, Source};
 use super::keys::{KEYS, Key};
 use super::screen::clip;
+use super::told::Tellings;
 
 /// What all of ours begin with.
 const PREFIX: &str = "QUINTILE_";
@@ -22,19 +23,19 @@ const BINARY: &str = "QUINTILE_BIN";
 const METADATA_URI: &str = "ECS_CONTAINER_METADATA_URI_V4";
 
 /// Stores what variables say and returns their faults, sorted by name.
-pub(crate) fn apply(settings: &mut Settings, variables: &[(OsString, OsString)]) -> Vec<Fault> {
+pub(crate) fn apply(settings: &mut Settings, told: &mut Tellings, variables: &[(OsString, OsString)]) -> Vec<Fault> {
     let mut faults = Vec::new();
     for (name, value) in variables {
         if name == METADATA_URI {
             settings.metadata_uri = value.to_str().filter(|uri| !uri.is_empty()).map(str::to_owned);
         }
-        faults.extend(variable(settings, name, value));
+        faults.extend(variable(settings, told, name, value));
     }
     faults.sort_by_key(|fault| fault.source.to_string());
     faults
 }
 
-fn variable(settings: &mut Settings, name: &OsStr, value: &OsStr) -> Option<Fault> {
+fn variable(settings: &mut Settings, told: &mut Tellings, name: &OsStr, value: &OsStr) -> Option<Fault> {
     let name = name.to_string_lossy();
     if !name.starts_with(PREFIX) || name == CONFIG || name == BINARY || is_service_link(&name) {
         return None;
@@ -51,12 +52,17 @@ fn variable(settings: &mut Settings, name: &OsStr, value: &OsStr) -> Option<Faul
             hint: near.map(|near| format!("did you mean {near}?")),
         });
     };
-    let wrong = key.kind.store_text(settings, value).err()?;
-    Some(Fault {
-        source,
-        message: wrong.message,
-        hint: wrong.hint,
-    })
+    match key.store_text(settings, value) {
+        Ok(()) => {
+            told.add(key, &value.to_string_lossy(), source);
+            None
+        }
+        Err(wrong) => Some(Fault {
+            source,
+            message: wrong.message,
+            hint: wrong.hint,
+        }),
+    }
 }
 
 /// Kubernetes and Docker tell every container about services by variables named after them. Where a service is called

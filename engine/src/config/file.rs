@@ -11,23 +11,24 @@ use super::Settings;
 use super::fault::{Fault, Source};
 use super::keys::{KEYS, sections};
 use super::screen::excerpt;
+use super::told::Tellings;
 
 /// Bytes of a configuration file. All keys with comments take ten thousand.
 pub(crate) const FILE_BYTES_MAX: usize = 1 << 20;
 
 /// Stores what a file says and returns its faults, in the order of its lines.
-pub(crate) fn apply(settings: &mut Settings, path: &Path, bytes: &[u8]) -> Vec<Fault> {
+pub(crate) fn apply(settings: &mut Settings, told: &mut Tellings, path: &Path, bytes: &[u8]) -> Vec<Fault> {
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => {
             // What is valid gives the place.
             let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]).into_owned();
-            let mut reader = Reader::new(settings, path, &valid);
+            let mut reader = Reader::new(settings, told, path, &valid);
             reader.fault(valid.len()..valid.len(), "is not UTF-8 from here on".into(), None);
             return reader.finish();
         }
     };
-    let mut reader = Reader::new(settings, path, text);
+    let mut reader = Reader::new(settings, told, path, text);
     if bytes.len() > FILE_BYTES_MAX {
         reader.fault(
             0..0,
@@ -49,15 +50,17 @@ pub(crate) fn apply(settings: &mut Settings, path: &Path, bytes: &[u8]) -> Vec<F
 
 struct Reader<'s, 't> {
     settings: &'s mut Settings,
+    told: &'s mut Tellings,
     path: &'t Path,
     text: &'t str,
     faults: Vec<(usize, Fault)>,
 }
 
 impl<'s, 't> Reader<'s, 't> {
-    fn new(settings: &'s mut Settings, path: &'t Path, text: &'t str) -> Self {
+    fn new(settings: &'s mut Settings, told: &'s mut Tellings, path: &'t Path, text: &'t str) -> Self {
         Self {
             settings,
+            told,
             path,
             text,
             faults: Vec::new(),
@@ -70,14 +73,18 @@ impl<'s, 't> Reader<'s, 't> {
     }
 
     fn fault(&mut self, span: Range<usize>, message: String, hint: Option<String>) {
-        let before = self.text.get(..span.start).unwrap_or(self.text);
+        let source = self.place(span.start);
+        self.faults.push((span.start, Fault { source, message, hint }));
+    }
+
+    fn place(&self, offset: usize) -> Source {
+        let before = self.text.get(..offset).unwrap_or(self.text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let source = Source::File {
+        Source::File {
             path: self.path.to_path_buf(),
             line: 1 + before.matches('\n').count(),
             column: 1 + before[line_start..].chars().count(),
-        };
-        self.faults.push((span.start, Fault { source, message, hint }));
+        }
     }
 
     fn sections(&mut self, table: &DeTable<'_>) {
@@ -114,8 +121,16 @@ impl<'s, 't> Reader<'s, 't> {
             self.fault(span, message, hint);
             return;
         };
-        if let Err(wrong) = key.kind.store_toml(self.settings, value.get_ref()) {
-            self.fault(value.span(), format!("{} {}", key.path(), wrong.message), wrong.hint);
+        match key.store_toml(self.settings, value.get_ref()) {
+            Ok(()) => {
+                let source = self.place(value.span().start);
+                let shown = match value.get_ref() {
+                    DeValue::String(text) => text.clone().into_owned(),
+                    _ => self.text.get(value.span()).unwrap_or_default().to_owned(),
+                };
+                self.told.add(key, &shown, source);
+            }
+            Err(wrong) => self.fault(value.span(), format!("{} {}", key.path(), wrong.message), wrong.hint),
         }
     }
 }

@@ -1,11 +1,14 @@
 //! Every key of the configuration, declared once: its section and name, its flag, what it accepts, what it is for and
 //! where it is stored. The file, the variables, the flags and their help all come from this table.
 
+use std::ffi::OsStr;
+
 use quintile_model::{KernelChoice, Trees};
+use toml::de::DeValue;
 
 use super::forms::{check_level, check_listen};
-use super::value::Kind;
-use super::{LogFormat, SinkKind, WhenFull};
+use super::value::{Kind, Wrong};
+use super::{LogFormat, Settings, SinkKind, WhenFull};
 use crate::limits::SHARDS_MAX;
 use crate::runtime;
 
@@ -29,6 +32,36 @@ impl Key {
     /// `section.name`.
     pub(crate) fn path(&self) -> String {
         format!("{}.{}", self.section, self.name)
+    }
+
+    /// Whether nobody may see its value: not in a fault, not in `config show`.
+    pub(crate) fn is_secret(&self) -> bool {
+        ["secret", "token", "password", "private_key"]
+            .iter()
+            .any(|word| self.name.ends_with(word))
+    }
+
+    /// Stores a text.
+    pub(crate) fn store_text(&self, settings: &mut Settings, text: &OsStr) -> Result<(), Wrong> {
+        self.kind.store_text(settings, text).map_err(|wrong| self.hidden(wrong))
+    }
+
+    /// Stores a TOML value.
+    pub(crate) fn store_toml(&self, settings: &mut Settings, value: &DeValue<'_>) -> Result<(), Wrong> {
+        self.kind
+            .store_toml(settings, value)
+            .map_err(|wrong| self.hidden(wrong))
+    }
+
+    /// What is wrong, without the value of a secret.
+    fn hidden(&self, wrong: Wrong) -> Wrong {
+        if !self.is_secret() {
+            return wrong;
+        }
+        Wrong {
+            message: format!("is not accepted; accepted: {}", self.kind.accepts()),
+            hint: None,
+        }
     }
 
     /// `QUINTILE_SECTION__NAME`.
@@ -403,8 +436,6 @@ pub(crate) fn sections() -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{LogFormat, Settings};
-    use std::ffi::OsStr;
 
     #[test]
     fn defaults_in_the_table_are_the_defaults_of_settings() {
@@ -426,6 +457,29 @@ mod tests {
         paths.dedup();
         assert_eq!(paths.len(), KEYS.len());
         assert_eq!(sections(), ["server", "model", "records", "limits", "log"]);
+    }
+
+    #[test]
+    fn secrets_are_never_shown() {
+        let key = Key {
+            section: "x",
+            name: "client_secret",
+            flag: None,
+            kind: Kind::Text {
+                form: "sixteen letters",
+                check: |_| Err(String::new()),
+                set: |_, _| {},
+            },
+            default: None,
+            help: "",
+        };
+        let wrong = key
+            .store_text(&mut Settings::default(), OsStr::new("hunter2"))
+            .unwrap_err();
+        assert_eq!(wrong.message, "is not accepted; accepted: sixteen letters");
+        let mut told = crate::config::told::Tellings::default();
+        told.add(&key, "hunter2", crate::config::Source::Flag("--x".into()));
+        assert!(!format!("{told:?}").contains("hunter2"));
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub(crate) mod keys;
 pub(crate) mod screen;
 #[cfg(test)]
 mod tests;
+pub(crate) mod told;
 pub(crate) mod value;
 
 use std::ffi::OsString;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use quintile_model::{KernelChoice, Options};
 
 pub use fault::{ConfigError, Fault, Source};
+use told::Tellings;
 
 use crate::limits::Limits;
 use crate::runtime;
@@ -181,6 +183,16 @@ impl Settings {
         read: impl FnOnce(&Path) -> io::Result<Vec<u8>>,
         terminal: bool,
     ) -> Result<Self, ConfigError> {
+        Self::load_told(flags, variables, read, terminal).map(|(settings, _)| settings)
+    }
+
+    /// As [`Self::load`], with who said what.
+    pub(crate) fn load_told(
+        flags: &Flags,
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+        read: impl FnOnce(&Path) -> io::Result<Vec<u8>>,
+        terminal: bool,
+    ) -> Result<(Self, Tellings), ConfigError> {
         let variables: Vec<_> = variables.into_iter().collect();
         let value = |wanted: &str| {
             variables
@@ -199,22 +211,22 @@ impl Settings {
             (None, Some(path)) => Some((PathBuf::from(path), environment::CONFIG)),
             (None, None) => None,
         };
-        let mut faults = Vec::new();
+        let (mut faults, mut told) = (Vec::new(), Tellings::default());
         if let Some((path, named_by)) = named {
             match read(&path) {
-                Ok(bytes) => faults.extend(file::apply(&mut settings, &path, &bytes)),
+                Ok(bytes) => faults.extend(file::apply(&mut settings, &mut told, &path, &bytes)),
                 Err(error) => faults.push(unread(path, named_by, &error)),
             }
         }
-        faults.extend(environment::apply(&mut settings, &variables));
+        faults.extend(environment::apply(&mut settings, &mut told, &variables));
         faults.extend(
             flags
                 .values
                 .iter()
-                .filter_map(|(name, value)| settings.flag(name, value)),
+                .filter_map(|(name, value)| settings.flag(&mut told, name, value)),
         );
         if faults.is_empty() {
-            Ok(settings)
+            Ok((settings, told))
         } else {
             Err(ConfigError { faults })
         }
@@ -225,6 +237,11 @@ impl Settings {
     /// # Errors
     /// All faults, each with its place.
     pub fn of_process(flags: &Flags) -> Result<Self, ConfigError> {
+        Self::of_process_told(flags).map(|(settings, _)| settings)
+    }
+
+    /// As [`Self::of_process`], with who said what.
+    pub(crate) fn of_process_told(flags: &Flags) -> Result<(Self, Tellings), ConfigError> {
         #[expect(
             clippy::disallowed_methods,
             reason = "this is the one place that reads the environment"
@@ -237,10 +254,10 @@ impl Settings {
             std::fs::File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
             Ok(bytes)
         };
-        Self::load(flags, variables, read, io::stderr().is_terminal())
+        Self::load_told(flags, variables, read, io::stderr().is_terminal())
     }
 
-    fn flag(&mut self, name: &str, value: &OsString) -> Option<Fault> {
+    fn flag(&mut self, told: &mut Tellings, name: &str, value: &OsString) -> Option<Fault> {
         let source = Source::Flag(format!("--{name}"));
         let Some(key) = keys::KEYS.iter().find(|key| key.flag == Some(name)) else {
             let message = "there is no such flag".into();
@@ -250,12 +267,17 @@ impl Settings {
                 hint: None,
             });
         };
-        let wrong = key.kind.store_text(self, value).err()?;
-        Some(Fault {
-            source,
-            message: wrong.message,
-            hint: wrong.hint,
-        })
+        match key.store_text(self, value) {
+            Ok(()) => {
+                told.add(key, &value.to_string_lossy(), source);
+                None
+            }
+            Err(wrong) => Some(Fault {
+                source,
+                message: wrong.message,
+                hint: wrong.hint,
+            }),
+        }
     }
 }
 

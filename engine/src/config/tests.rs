@@ -124,7 +124,17 @@ const SEEDS: &[Seed] = &[
     file("[records]\nsinks = \"parquet\"", "q.toml:2:9", "records.sinks is of type string; accepted: one or several", "write it in brackets, as [\"parquet\"]"),
     file("[records]\nsinks = [1]", "q.toml:2:9", "records.sinks holds more than texts; accepted: one or several", ""),
     variable("QUINTILE_LIMITS__DRAIN_MS", "20s", "is \"20s\"; accepted: a whole number from 100 to 3600000 ms", ""),
+    variable("QUINTILE_MODEL__TREES", "none", "is \"none\"; accepted: all, best", ""),
+    variable("QUINTILE_LOG__FORMAT", "xml", "is \"xml\"; accepted: json, text", ""),
+    variable("QUINTILE_LIMITS__BODY_BYTES_MAX", "1MB", "is \"1MB\"; accepted: a whole number from 1024 to 268435456 bytes", ""),
+    variable("QUINTILE_LIMITS__HEAD_MSS", "100", "there is no such setting", "did you mean QUINTILE_LIMITS__HEAD_MS?"),
+    variable("QUINTILE_RECORDS__ROLL_SECONDS", "-1", "is -1; accepted: a number from 0.1 to 86400 s", ""),
     // Flags.
+    flag("listen", "localhost", "--listen", "is \"localhost\" without a port", ""),
+    flag("sink", "kafka", "--sink", "accepted: one or several", ""),
+    flag("kernel", "avx-512", "--kernel", "accepted: auto, reference", "did you mean \"avx512\"?"),
+    flag("runtime", "tokio", "--runtime", "is \"tokio\"; accepted: auto, glommio, epoll", ""),
+    flag("shards", "257", "--shards", "is 257; accepted: a whole number from 1 to 256", ""),
     flag("shards", "0", "--shards", "is 0; accepted: a whole number from 1 to 256", ""),
     flag("cpus", "1,5", "--cpus", "is \"1,5\"; accepted: a number", ""),
     flag("log", "jsno", "--log", "is \"jsno\"; accepted: json, text", "did you mean \"json\"?"),
@@ -159,7 +169,7 @@ fn every_seeded_fault_is_found_where_it_is() {
         assert_eq!(fault.hint.as_deref().unwrap_or_default(), seed.hint, "{what}");
         assert_eq!(error.is_usage(), !seed.flag.0.is_empty());
     }
-    assert!(SEEDS.len() >= 40, "{}", SEEDS.len());
+    assert!(SEEDS.len() >= 60, "{}", SEEDS.len());
 }
 
 #[test]
@@ -326,4 +336,33 @@ fn paths_need_not_be_text_but_everything_else_must() {
             .contains("QUINTILE_\\u{1b}\u{fffd}: there is no such setting"),
         "{error}"
     );
+}
+
+#[test]
+fn every_value_in_force_has_its_source() {
+    let flags = Flags {
+        config: Some("q.toml".into()),
+        values: vec![("shards", "3".into())],
+    };
+    let text = "[server]\nshards = 1\nlisten = \"a:1\"\n[limits]\nidle_ms = 0x2_000\n";
+    let variables = [("QUINTILE_SERVER__CPUS".into(), "2".into())];
+    let read = |_: &Path| Ok(text.as_bytes().to_vec());
+    let (_, told) = Settings::load_told(&flags, variables, read, true).unwrap();
+    let effective = told.effective();
+    assert_eq!(effective.len(), keys::KEYS.len());
+    let shown = |path: &str| {
+        let key = effective.iter().find(|key| key.path == path).unwrap();
+        let source = key.source.as_ref().map(ToString::to_string);
+        format!(
+            "{} {}",
+            key.value.as_deref().unwrap_or("-"),
+            source.as_deref().unwrap_or("default")
+        )
+    };
+    assert_eq!(shown("server.shards"), "3 --shards");
+    assert_eq!(shown("server.listen"), "a:1 q.toml:3:10");
+    assert_eq!(shown("server.cpus"), "2 QUINTILE_SERVER__CPUS");
+    assert_eq!(shown("limits.idle_ms"), "0x2_000 q.toml:5:11");
+    assert_eq!(shown("records.roll_rows"), "250000 default");
+    assert_eq!(shown("model.path"), "- default");
 }

@@ -3,6 +3,7 @@
 //!
 //! A file's own types count, not those of a library that wrote it: pandas' categories are the text that they stand for.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::Arc;
 
@@ -12,13 +13,13 @@ use arrow_array::cast::AsArray as _;
 use arrow_array::types::{
     Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
-use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, RecordBatch};
-use arrow_schema::{ArrowError, DataType};
+use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, RecordBatch, RecordBatchReader as _};
+use arrow_schema::{ArrowError, DataType, FieldRef};
 use quintile_model::Schema;
 
 use super::header::Cells;
-use super::source::{CHUNK_BYTES, CHUNK_ROWS};
-use super::{Job, ScoreError};
+use super::source::{CHUNK_BYTES, CHUNK_ROWS, Outcome};
+use super::{Job, Output, ScoreError};
 use crate::config::screen::excerpt;
 use crate::score::categories::Accepted;
 use crate::score::render;
@@ -40,9 +41,6 @@ pub(super) struct Chunk {
     /// Rows before it.
     before: u64,
 }
-
-/// A fault in a row of a chunk.
-type Fault = (usize, ScoreError);
 
 impl Batches {
     pub(super) fn open(file: File, job: &Job<'_>) -> Result<Self, ScoreError> {
@@ -66,7 +64,8 @@ impl Batches {
                 });
             }
         }
-        let is_taken = |&cell: &usize| cells.places[cell].is_some() || cells.id == Some(cell);
+        let is_taken =
+            |&cell: &usize| job.output == Output::Rows || cells.places[cell].is_some() || cells.id == Some(cell);
         let taken: Arc<[usize]> = (0..cells.names.len()).filter(is_taken).collect();
         let mask = ProjectionMask::roots(builder.parquet_schema(), taken.iter().copied());
         let reader = builder
@@ -84,6 +83,14 @@ impl Batches {
 
     pub(super) fn cells(&self) -> &Cells {
         &self.cells
+    }
+
+    /// The types of the columns that are read, with the number of each in the file.
+    pub(super) fn fields(&self) -> impl Iterator<Item = (usize, FieldRef)> {
+        self.taken
+            .iter()
+            .copied()
+            .zip(self.reader.schema().fields().iter().cloned().collect::<Vec<_>>())
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Chunk>, ScoreError> {
@@ -107,32 +114,36 @@ impl Chunk {
         self.batch.get_array_memory_size()
     }
 
-    /// Gives every row to `take`, with its id.
-    pub(super) fn read(&self, schema: &Schema, mut take: impl FnMut(&[f64], Option<&str>)) -> Result<(), ScoreError> {
+    /// The columns that were read, with the number of each in the file.
+    pub(super) fn columns(&self) -> impl Iterator<Item = (usize, &ArrayRef)> {
+        self.taken.iter().copied().zip(self.batch.columns())
+    }
+
+    /// Gives every row to `take`, with its id, until it answers false.
+    pub(super) fn read(&self, schema: &Schema, mut take: impl FnMut(usize, Outcome<'_>) -> bool) {
         let width = schema.len();
         let mut rows = vec![f64::NAN; width * self.batch.num_rows()];
-        // The first row with a fault, and in it the first column.
-        let mut first: Option<Fault> = None;
+        // The first fault of each row.
+        let mut faults = BTreeMap::new();
         let mut id = None;
-        for (array, &cell) in self.batch.columns().iter().zip(self.taken.iter()) {
+        for (cell, array) in self.columns() {
             if self.cells.id == Some(cell) {
                 id = Some(array);
             }
-            if let Some(column) = self.cells.places[cell]
-                && let Err(fault) = self.fill(&mut rows[column..], array, schema, (cell, column))
-                && first.as_ref().is_none_or(|(row, _)| fault.0 < *row)
-            {
-                first = Some(fault);
+            if let Some(column) = self.cells.places[cell] {
+                self.fill(&mut rows[column..], array, schema, (cell, column), &mut faults);
             }
         }
-        let good = first.as_ref().map_or(self.batch.num_rows(), |(row, _)| *row);
-        for index in 0..good {
-            take(
-                &rows[index * width..][..width],
-                id.and_then(|array| id_text(array, index)).as_deref(),
-            );
+        for index in 0..self.batch.num_rows() {
+            let id = id.and_then(|array| id_text(array, index));
+            let outcome = match faults.remove(&index) {
+                Some(fault) => Err(fault),
+                None => Ok((&rows[index * width..][..width], id.as_deref())),
+            };
+            if !take(index, outcome) {
+                return;
+            }
         }
-        first.map_or(Ok(()), |(_, fault)| Err(fault))
     }
 
     /// A column of all rows, the first of which begins before `rows`.
@@ -142,58 +153,44 @@ impl Chunk {
         array: &ArrayRef,
         schema: &Schema,
         (cell, column): (usize, usize),
-    ) -> Result<(), Fault> {
-        let filled = self.fill_unruled(rows, array, schema, (cell, column));
-        if !schema.has_rules() {
-            return filled;
-        }
-        let good = filled.as_ref().map_or_else(|(row, _)| *row, |()| self.batch.num_rows());
-        for (index, &value) in rows.iter().step_by(schema.len()).take(good).enumerate() {
-            if let Err(violation) = schema.rule(column).check(value) {
-                let fault = ScoreError::Rule {
-                    row: self.before + index as u64 + 1,
-                    name: excerpt(&self.cells.names[cell]),
-                    says: render::broken(schema, column, violation),
-                };
-                return Err((index, fault));
-            }
-        }
-        filled
-    }
-
-    fn fill_unruled(
-        &self,
-        rows: &mut [f64],
-        array: &ArrayRef,
-        schema: &Schema,
-        (cell, column): (usize, usize),
-    ) -> Result<(), Fault> {
+        faults: &mut BTreeMap<usize, ScoreError>,
+    ) {
+        let row = |index: usize| self.before + index as u64 + 1;
+        let name = || excerpt(&self.cells.names[cell]);
         let values = rows.iter_mut().step_by(schema.len());
-        let Some(strings) = array.as_string_opt::<i32>() else {
-            numbers(values, array);
-            return Ok(());
-        };
-        for (index, (value, text)) in values.zip(strings.iter()).enumerate() {
-            let Some(text) = text else {
-                continue;
-            };
-            match schema.category_code(column, text) {
-                Some(code) => *value = code,
-                None => {
-                    let accepted = schema
-                        .categories(column)
-                        .map_or_else(String::new, |categories| Accepted(categories).to_string());
-                    let fault = ScoreError::Name {
-                        row: self.before + index as u64 + 1,
-                        name: excerpt(&self.cells.names[cell]),
-                        text: excerpt(text),
-                        accepted,
+        match array.as_string_opt::<i32>() {
+            None => numbers(values, array),
+            Some(strings) => {
+                for (index, (value, text)) in values.zip(strings.iter()).enumerate() {
+                    let Some(text) = text else {
+                        continue;
                     };
-                    return Err((index, fault));
+                    if let Some(code) = schema.category_code(column, text) {
+                        *value = code;
+                        continue;
+                    }
+                    let accepted = schema.categories(column);
+                    faults.entry(index).or_insert_with(|| ScoreError::Name {
+                        row: row(index),
+                        name: name(),
+                        text: excerpt(text),
+                        accepted: accepted.map_or_else(String::new, |categories| Accepted(categories).to_string()),
+                    });
                 }
             }
         }
-        Ok(())
+        if !schema.has_rules() {
+            return;
+        }
+        for (index, &value) in rows.iter().step_by(schema.len()).enumerate() {
+            if let Err(violation) = schema.rule(column).check(value) {
+                faults.entry(index).or_insert_with(|| ScoreError::Rule {
+                    row: row(index),
+                    name: name(),
+                    says: render::broken(schema, column, violation),
+                });
+            }
+        }
     }
 }
 

@@ -52,24 +52,48 @@ pub(super) fn category(cell: &[u8], categories: &Categories) -> Cell {
 
 /// The columns of the results.
 pub(super) fn names(output: Output, model: &Model) -> Vec<String> {
-    let (name, count) = match output {
-        Output::Margin => ("margin", model.margin_len()),
-        Output::Prediction => ("prediction", model.prediction_len()),
-        Output::Score => ("score", 1),
-    };
-    match count {
+    let numbered = |name: &str, count: usize| match count {
         1 => vec![name.to_owned()],
         _ => (0..count).map(|index| format!("{name}_{index}")).collect(),
+    };
+    match output {
+        Output::Margin => numbered("margin", model.margin_len()),
+        Output::Prediction => numbered("prediction", model.prediction_len()),
+        Output::Score => numbered("score", 1),
+        Output::Rows => {
+            let predictions = match model.probability_output() {
+                Some(_) => numbered("probability", 1),
+                None => numbered("prediction", model.prediction_len()),
+            };
+            [numbered("score", 1), predictions, numbered("error", 1)].concat()
+        }
     }
+}
+
+/// A cell of text on its own.
+pub(crate) fn csv_cell(cell: &str) -> String {
+    let mut line = Vec::new();
+    text(&mut line, cell);
+    String::from_utf8_lossy(&line).into_owned()
 }
 
 /// A cell of text, in quotes where it needs them.
 pub(super) fn text(line: &mut Vec<u8>, text: &str) {
-    if !text.contains(['"', ',', '\n', '\r']) {
-        return line.extend_from_slice(text.as_bytes());
+    bytes(line, text.as_bytes());
+}
+
+/// The same of bytes that need not be text.
+pub(super) fn bytes(line: &mut Vec<u8>, bytes: &[u8]) {
+    if !bytes.iter().any(|byte| b"\",\n\r".contains(byte)) {
+        return line.extend_from_slice(bytes);
     }
     line.push(b'"');
-    line.extend_from_slice(text.replace('"', "\"\"").as_bytes());
+    for &byte in bytes {
+        if byte == b'"' {
+            line.push(b'"');
+        }
+        line.push(byte);
+    }
     line.push(b'"');
 }
 

@@ -1,9 +1,7 @@
 //! The rows of a file, as the model sees them, without scoring them.
 
-use super::source::{Chunk, Source};
-use super::workers::LINE_BYTES;
+use super::source::{Memory, Source};
 use super::{Format, Input, Job, Output, ScoreError, format_of, open};
-use crate::score::Workspace;
 use crate::served::Served;
 use std::path::Path;
 
@@ -37,20 +35,19 @@ pub(crate) fn gather(
         said: source.said().to_vec(),
         ..Gathered::default()
     };
-    let mut row = vec![f64::NAN; schema.len()];
-    let mut workspace = None;
+    let mut memory = Memory::default();
+    let mut fault = None;
     while let Some(chunk) = source.next()? {
-        let mut take = |row: &[f64]| match gathered.values.len() < values_max {
-            true => gathered.values.extend_from_slice(row),
-            false => gathered.has_more = true,
-        };
-        match chunk {
-            Chunk::Cells(cells) => cells.read(schema, &mut row, |row, _| take(row))?,
-            Chunk::Batch(batch) => batch.read(schema, |row, _| take(row))?,
-            Chunk::Lines(lines) => {
-                let workspace = workspace.get_or_insert_with(|| Workspace::new(served, LINE_BYTES));
-                lines.read(served, None, workspace, |workspace, _| take(workspace.row()))?;
+        chunk.read(served, None, &mut memory, |_, outcome| {
+            match outcome {
+                Ok((row, _)) if gathered.values.len() < values_max => gathered.values.extend_from_slice(row),
+                Ok(_) => gathered.has_more = true,
+                Err(error) => fault = Some(error),
             }
+            fault.is_none() && !gathered.has_more
+        });
+        if let Some(fault) = fault {
+            return Err(fault);
         }
         if gathered.has_more {
             break;

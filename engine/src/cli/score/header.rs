@@ -156,10 +156,7 @@ fn by_name(names: &[&str], columns: &HashMap<&str, usize>) -> Result<Option<Plac
     let said = if ignored.is_empty() {
         Vec::new()
     } else {
-        vec![format!(
-            "ignored, because the model does not take them: {}",
-            listed(ignored.iter().copied())
-        )]
+        vec![format!("not taken by the model: {}", listed(ignored.iter().copied()))]
     };
     Ok(Some((places, said)))
 }

@@ -4,7 +4,7 @@ use std::io::{self, BufRead as _, BufReader, Read};
 
 use super::ScoreError;
 use super::rows::RECORD_BYTES_MAX;
-use super::source::{CHUNK_BYTES, CHUNK_ROWS, Row};
+use super::source::{CHUNK_BYTES, CHUNK_ROWS, Outcome, Row};
 use crate::score::{Rejection, Workspace, render};
 use crate::served::Served;
 
@@ -117,29 +117,39 @@ impl Chunk {
         self.text.len()
     }
 
-    /// Reads every row into the workspace and gives it to `take`, with its id.
+    /// Reads every row into the workspace and gives it to `take`, with its id, until it answers false.
     pub(super) fn read(
         &self,
         served: &Served,
         key: Option<&str>,
         workspace: &mut Workspace,
-        mut take: impl FnMut(&mut Workspace, Option<&str>),
-    ) -> Result<(), ScoreError> {
-        let mut start = 0;
-        for &(Row { row, line }, end) in &self.rows {
-            let text = self.text[start..end].trim_ascii_end();
-            start = end;
-            match workspace.read_line(served, text, key) {
-                Ok(id) => take(workspace, id.as_deref()),
+        mut take: impl FnMut(usize, Outcome<'_>) -> bool,
+    ) {
+        for (index, &(Row { row, line }, _)) in self.rows.iter().enumerate() {
+            let id = workspace.read_line(served, self.text(index), key);
+            let outcome = match &id {
+                Ok(id) => Ok((workspace.row(), id.as_deref())),
                 Err(rejection) => {
                     let says = match rejection {
                         Rejection::NotJson(fault) => fault.to_string(),
                         Rejection::Invalid => render::sentence(served, workspace.faults()),
                     };
-                    return Err(ScoreError::Line { row, line, says });
+                    Err(ScoreError::Line { row, line, says })
                 }
+            };
+            if !take(index, outcome) {
+                return;
             }
         }
-        Ok(())
+    }
+
+    /// A line as it stands in the file, without its end.
+    pub(super) fn text(&self, row: usize) -> &[u8] {
+        let start = row
+            .checked_sub(1)
+            .and_then(|before| self.rows.get(before))
+            .map_or(0, |&(_, end)| end);
+        let end = self.rows.get(row).map_or(start, |&(_, end)| end);
+        self.text[start..end].trim_ascii_end()
     }
 }

@@ -10,6 +10,8 @@
 
 mod batches;
 mod cells;
+mod each;
+mod echo;
 mod error;
 mod gather;
 mod header;
@@ -33,7 +35,10 @@ use quintile_model::Options;
 
 use super::args::{Format, Output, ScoreArgs};
 use super::{Exit, Streams, report};
+use crate::config::screen::clip;
 use crate::served::Served;
+pub(crate) use cells::csv_cell;
+pub(crate) use each::Rows;
 pub(crate) use error::ScoreError;
 pub(crate) use gather::gather;
 pub(crate) use header::HeaderError;
@@ -41,6 +46,9 @@ use progress::Progress;
 use results::Style;
 use sink::Sink;
 use source::Source;
+
+/// Bytes of the first fault that a note repeats.
+const FIRST_BYTES_MAX: usize = 400;
 
 /// Where rows come from. Only a file can be read from its end, as Parquet must be.
 pub(super) enum Input<'i> {
@@ -58,6 +66,8 @@ struct Job<'s> {
     /// How many score; 0: the calling thread does it itself.
     threads: usize,
     progress: bool,
+    /// Whether a bad row ends the job where it could be a row of the results.
+    strict: bool,
 }
 
 /// Loads the model, opens the rows and scores them.
@@ -75,10 +85,18 @@ pub(crate) fn run(args: &ScoreArgs, streams: &mut Streams<'_>) -> Exit {
     }
     let mut job = Job::new(&served, args.output);
     job.input = args.input.or_else(|| format_of(&args.rows)).unwrap_or(Format::Csv);
-    job.to = args
-        .to
-        .or_else(|| format_of(args.out.as_deref()?))
-        .unwrap_or(Format::Csv);
+    // Rows come back in the format they came in; bare numbers are CSV unless something else is asked for.
+    let usual = if args.output == Output::Rows {
+        job.input
+    } else {
+        Format::Csv
+    };
+    job.to = args.to.or_else(|| format_of(args.out.as_deref()?)).unwrap_or(usual);
+    job.strict = args.strict;
+    if job.to == Format::Parquet && args.out.is_none() && streams.watched.stdout {
+        let message = "Parquet is nothing for a terminal: name a file by --out, or print with --to csv";
+        return report::failure(message, streams);
+    }
     job.id = args.id.as_deref();
     job.threads = args.threads.map_or(job.threads, usize::from);
     // Where results and progress would meet on one screen, results have it.
@@ -159,6 +177,7 @@ impl<'s> Job<'s> {
             id: None,
             threads: thread::available_parallelism().map_or(1, usize::from),
             progress: false,
+            strict: false,
         }
     }
 
@@ -181,7 +200,13 @@ impl<'s> Job<'s> {
             // Standard error may be gone; the results are what counts.
             let _ = writeln!(notes, "quintile: note: {text}");
         }
-        let style = Style::new(self);
+        let style = Style::new(self, &source);
+        if self.output == Output::Rows && self.input == Format::Ndjson && self.to != Format::Ndjson {
+            let _ = writeln!(
+                notes,
+                "quintile: note: lines of JSON have no columns to keep; --id names one, --to ndjson keeps all"
+            );
+        }
         let mut sink = Sink::new(results().map_err(ScoreError::Write)?, &style)?;
         let mut progress = self.progress.then(|| Progress::new(&mut notes));
         let scored = workers::run(self, &mut source, &style, &mut sink, &mut progress);
@@ -190,6 +215,16 @@ impl<'s> Job<'s> {
         }
         // A fault in row n does not take back the n − 1 before it.
         let finished = sink.finish().map_err(ScoreError::Write);
-        scored.and(finished)
+        let tally = scored?;
+        finished?;
+        if let Some(first) = tally.first.filter(|_| tally.bad > 0) {
+            let (bad, rows) = (tally.bad, tally.rows);
+            let _ = writeln!(
+                notes,
+                "quintile: note: {bad} of {rows} rows have no score, their column \"error\" says why; the first: {}",
+                clip(&first, FIRST_BYTES_MAX)
+            );
+        }
+        Ok(())
     }
 }

@@ -67,16 +67,19 @@ impl<W: Write> Sink<W> {
 
 impl Columns {
     fn new(style: &Style) -> Result<Self, ParquetError> {
-        let data_type = match style.output {
-            Output::Score => DataType::Int8,
-            Output::Margin | Output::Prediction => DataType::Float64,
-        };
-        let id = style.id.iter().map(|name| Field::new(name, DataType::Utf8, true));
-        let names = style
-            .names
-            .iter()
-            .map(|name| Field::new(name, data_type.clone(), false));
-        let schema = Arc::new(Schema::new(id.chain(names).collect::<Vec<_>>()));
+        let mut fields = style.fields.clone();
+        fields.extend(style.id.iter().map(|name| Field::new(name, DataType::Utf8, true)));
+        let is_rows = style.output == Output::Rows;
+        fields.extend(style.names.iter().enumerate().map(|(index, name)| {
+            let data_type = match style.output {
+                Output::Score => DataType::Int8,
+                Output::Rows if index == 0 => DataType::Int8,
+                Output::Rows if index + 1 == style.names.len() => DataType::Utf8,
+                Output::Margin | Output::Prediction | Output::Rows => DataType::Float64,
+            };
+            Field::new(name, data_type, is_rows)
+        }));
+        let schema = Arc::new(Schema::new(fields));
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
@@ -99,18 +102,28 @@ impl Columns {
     }
 
     fn batch(&self, results: Results) -> Result<RecordBatch, ArrowError> {
-        let mut columns: Vec<ArrayRef> = Vec::new();
+        let mut columns: Vec<ArrayRef> = results.kept;
         if !results.ids.is_empty() {
             columns.push(Arc::new(StringArray::from(results.ids)));
         }
-        let count = self.schema.fields().len() - columns.len();
-        if results.bands.is_empty() {
-            for column in 0..count {
-                let values = results.numbers.iter().skip(column).step_by(count).copied();
-                columns.push(Arc::new(Float64Array::from_iter_values(values)));
-            }
-        } else {
+        let is_rows = !results.errors.is_empty();
+        let count =
+            self.schema.fields().len() - columns.len() - usize::from(!results.bands.is_empty()) - usize::from(is_rows);
+        if !results.bands.is_empty() {
             columns.push(Arc::new(Int8Array::from(results.bands)));
+        }
+        for column in 0..count {
+            let values = results.numbers.iter().skip(column).step_by(count).copied();
+            columns.push(match is_rows {
+                // A row without a score has no prediction either.
+                true => Arc::new(Float64Array::from_iter(
+                    values.map(|value| (!value.is_nan()).then_some(value)),
+                )),
+                false => Arc::new(Float64Array::from_iter_values(values)),
+            });
+        }
+        if is_rows {
+            columns.push(Arc::new(StringArray::from(results.errors)));
         }
         RecordBatch::try_new(Arc::clone(&self.schema), columns)
     }

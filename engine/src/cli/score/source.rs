@@ -1,14 +1,22 @@
 //! Rows from a file or stream, a chunk at a time.
 
+use std::io::Read;
+
+use arrow_schema::{DataType, Field};
+
 use super::header::Cells;
 use super::{Format, Input, Job, ScoreError, batches, lines, table};
-use std::io::Read;
+use crate::score::Workspace;
+use crate::served::Served;
 
 /// Bytes of a chunk, give or take a row: enough that handing it over costs nothing, few enough for a cache.
 pub(super) const CHUNK_BYTES: usize = 256 << 10;
 
 /// Rows of a chunk at most, so that a narrow file also keeps all workers busy.
 pub(super) const CHUNK_ROWS: usize = 4096;
+
+/// Bytes of a line that its reader expects; a longer one is read too, but allocates.
+const LINE_BYTES: usize = 64 << 10;
 
 /// Where a row is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +34,42 @@ pub(super) enum Chunk {
     Batch(batches::Chunk),
 }
 
+/// A row and its id, or why there is none.
+pub(super) type Outcome<'r> = Result<(&'r [f64], Option<&'r str>), ScoreError>;
+
+/// What reading takes, one for each thread.
+#[derive(Default)]
+pub(super) struct Memory {
+    row: Vec<f64>,
+    /// For lines of JSON only.
+    workspace: Option<Workspace>,
+}
+
 impl Chunk {
+    /// Gives every row to `take`, with its place in the chunk, until it answers false.
+    pub(super) fn read(
+        &self,
+        served: &Served,
+        key: Option<&str>,
+        memory: &mut Memory,
+        take: impl FnMut(usize, Outcome<'_>) -> bool,
+    ) {
+        let schema = served.model.schema();
+        match self {
+            Self::Cells(cells) => {
+                memory.row.resize(schema.len(), f64::NAN);
+                cells.read(schema, &mut memory.row, take);
+            }
+            Self::Batch(batch) => batch.read(schema, take),
+            Self::Lines(lines) => {
+                let workspace = memory
+                    .workspace
+                    .get_or_insert_with(|| Workspace::new(served, LINE_BYTES));
+                lines.read(served, key, workspace, take);
+            }
+        }
+    }
+
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Cells(chunk) => chunk.bytes(),
@@ -69,6 +112,18 @@ impl<'i> Source<'i> {
             Self::Cells(table) => Some(table.cells()),
             Self::Batches(batches) => Some(batches.cells()),
             Self::Lines(_) => None,
+        }
+    }
+
+    /// The columns as Parquet has them: those of CSV are text.
+    pub(super) fn fields(&self) -> Vec<Field> {
+        match self {
+            Self::Batches(batches) => batches.fields().map(|(_, field)| field.as_ref().clone()).collect(),
+            Self::Cells(table) => {
+                let names = table.cells().names.iter();
+                names.map(|name| Field::new(name, DataType::Utf8, true)).collect()
+            }
+            Self::Lines(_) => Vec::new(),
         }
     }
 

@@ -7,7 +7,7 @@ use quintile_model::Schema;
 
 use super::header::Cells;
 use super::rows::Rows;
-use super::source::{CHUNK_BYTES, CHUNK_ROWS, Row};
+use super::source::{CHUNK_BYTES, CHUNK_ROWS, Outcome, Row};
 use super::{Job, ScoreError, cells};
 use crate::config::screen::excerpt;
 use crate::score::categories::Accepted;
@@ -87,27 +87,53 @@ impl Chunk {
         self.rows.push((at, self.ends.len()));
     }
 
-    /// Reads every row into `row` and gives it to `take`, with its id.
-    pub(super) fn read(
-        &self,
-        schema: &Schema,
-        row: &mut [f64],
-        mut take: impl FnMut(&[f64], Option<&str>),
-    ) -> Result<(), ScoreError> {
+    /// Reads every row into `row` and gives it to `take`, with its id, until it answers false.
+    pub(super) fn read(&self, schema: &Schema, row: &mut [f64], mut take: impl FnMut(usize, Outcome<'_>) -> bool) {
         let (mut first, mut start) = (0, 0);
-        for &(at, last) in &self.rows {
+        for (index, &(at, last)) in self.rows.iter().enumerate() {
             let ends = &self.ends[first..last];
-            self.fill(row, ends, start, schema, at)?;
-            let id = self.cells.id.map(|cell| {
+            let outcome = self.fill(row, ends, start, schema, at);
+            let id = self.cells.id.filter(|_| outcome.is_ok()).map(|cell| {
                 let from = if cell == 0 { start } else { ends[cell - 1] };
                 let text = String::from_utf8_lossy(&self.text[from..ends[cell]]);
                 text.strip_suffix('\r').map_or_else(|| text.to_string(), str::to_owned)
             });
-            take(row, id.as_deref());
+            if !take(index, outcome.map(|()| (&*row, id.as_deref()))) {
+                return;
+            }
             start = ends.last().copied().unwrap_or(start);
             first = last;
         }
-        Ok(())
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// What the cells are.
+    pub(super) fn header(&self) -> &Cells {
+        &self.cells
+    }
+
+    /// The cells of a row, as many as the header has: those that a short row lacks are empty.
+    pub(super) fn texts(&self, row: usize) -> impl Iterator<Item = &[u8]> {
+        let before = row.checked_sub(1).and_then(|before| self.rows.get(before));
+        let first = before.map_or(0, |&(_, last)| last);
+        let last = self.rows.get(row).map_or(first, |&(_, last)| last);
+        let width = self.cells.names.len();
+        (first..first + width).map(move |cell| {
+            if cell >= last {
+                return &[][..];
+            }
+            let start = if cell == 0 { 0 } else { self.ends[cell - 1] };
+            let text = &self.text[start..self.ends[cell]];
+            // The reader leaves the CR of a line's end in its last cell.
+            if cell + 1 == last {
+                text.strip_suffix(b"\r").unwrap_or(text)
+            } else {
+                text
+            }
+        })
     }
 
     /// One row of the model from one of the file.

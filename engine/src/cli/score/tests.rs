@@ -208,10 +208,7 @@ fn columns_match_by_name_in_any_order_and_extra_ones_are_ignored() {
     let (results, notes, outcome) = run(model, Output::Margin, wide.as_bytes());
     outcome.unwrap();
     assert_eq!(results.lines().skip(1).collect::<Vec<_>>(), expected);
-    assert_eq!(
-        notes,
-        "quintile: note: ignored, because the model does not take them: \"id\", \"label\"\n"
-    );
+    assert_eq!(notes, "quintile: note: not taken by the model: \"id\", \"label\"\n");
     let spaced = " age ,Total Time Spent, \"quote \"\" and ü\",d\n1,2,3,4\n";
     assert!(
         run(model, Output::Margin, spaced.as_bytes()).1.contains("by position"),

@@ -12,11 +12,10 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use quintile_model::Scratch;
 
 use super::progress::Progress;
-use super::results::{Results, Style};
+use super::results::{Answer, Results, Style};
 use super::sink::Sink;
-use super::source::{Chunk, Source};
+use super::source::{Chunk, Memory, Source};
 use super::{Job, ScoreError};
-use crate::score::Workspace;
 
 /// Chunks under way for each thread: one that it works on and one that waits for it.
 const CHUNKS_A_THREAD: usize = 2;
@@ -24,13 +23,27 @@ const CHUNKS_A_THREAD: usize = 2;
 /// Bytes of all chunks under way, beyond the first.
 const BYTES_MAX: usize = 128 << 20;
 
-/// Bytes of a line that its reader expects; a longer one is read too, but allocates.
-pub(super) const LINE_BYTES: usize = 64 << 10;
-
 /// What became of a chunk: the results up to the fault, if there is one.
 struct Done {
     results: Results,
     fault: Option<ScoreError>,
+}
+
+/// What became of the rows.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) rows: u64,
+    /// Rows without a score, and what is wrong with the first.
+    pub(super) bad: u64,
+    pub(super) first: Option<String>,
+}
+
+impl Tally {
+    fn add(&mut self, results: &Results) {
+        self.rows += results.rows();
+        self.bad += results.bad;
+        self.first = self.first.take().or_else(|| results.first.clone());
+    }
 }
 
 /// Scores all rows of the source.
@@ -40,7 +53,7 @@ pub(super) fn run<W: Write, P: Write>(
     style: &Style,
     sink: &mut Sink<W>,
     progress: &mut Option<Progress<P>>,
-) -> Result<(), ScoreError> {
+) -> Result<Tally, ScoreError> {
     if job.threads == 0 {
         return run_alone(job, source, style, sink);
     }
@@ -59,10 +72,12 @@ pub(super) fn run<W: Write, P: Write>(
         }
         drop(taken);
         let mut under_way = UnderWay::default();
+        let mut tally = Tally::default();
         let mut write = |done: Done| {
             if let Some(progress) = progress {
                 progress.add(done.results.rows());
             }
+            tally.add(&done.results);
             sink.write(done.results)?;
             done.fault.map_or(Ok(()), Err)
         };
@@ -91,7 +106,7 @@ pub(super) fn run<W: Write, P: Write>(
         while let Some(done) = under_way.oldest() {
             write(done)?;
         }
-        end
+        end.map(|()| tally)
     })
 }
 
@@ -101,16 +116,18 @@ fn run_alone<W: Write>(
     source: &mut Source<'_>,
     style: &Style,
     sink: &mut Sink<W>,
-) -> Result<(), ScoreError> {
+) -> Result<Tally, ScoreError> {
+    let mut tally = Tally::default();
     let mut worker = Worker::new(job, style);
     while let Some(chunk) = source.next()? {
         let done = worker.work(&chunk);
+        tally.add(&done.results);
         sink.write(done.results)?;
         if let Some(fault) = done.fault {
             return Err(fault);
         }
     }
-    Ok(())
+    Ok(tally)
 }
 
 /// Chunks that workers have, in the order of their rows.
@@ -147,48 +164,40 @@ impl UnderWay {
 struct Worker<'j> {
     job: &'j Job<'j>,
     style: &'j Style,
-    row: Vec<f64>,
     scratch: Scratch,
-    /// For lines of JSON only.
-    workspace: Option<Workspace>,
+    memory: Memory,
 }
 
 impl<'j> Worker<'j> {
     fn new(job: &'j Job<'j>, style: &'j Style) -> Self {
-        let model = &job.served.model;
         Self {
             job,
             style,
-            row: vec![f64::NAN; model.schema().len()],
-            scratch: model.scratch(),
-            workspace: None,
+            scratch: job.served.model.scratch(),
+            memory: Memory::default(),
         }
     }
 
     fn work(&mut self, chunk: &Chunk) -> Done {
-        let (served, style) = (self.job.served, self.style);
-        let (model, scratch) = (&served.model, &mut self.scratch);
-        let mut results = Results::default();
-        let outcome = match chunk {
-            Chunk::Cells(cells) => cells.read(model.schema(), &mut self.row, |row, id| {
-                let band = model.score_row(row, scratch);
-                results.push(style, id, band, scratch.margins(), scratch.predictions());
-            }),
-            Chunk::Batch(batch) => batch.read(model.schema(), |row, id| {
-                let band = model.score_row(row, scratch);
-                results.push(style, id, band, scratch.margins(), scratch.predictions());
-            }),
-            Chunk::Lines(lines) => {
-                let workspace = self.workspace.get_or_insert_with(|| Workspace::new(served, LINE_BYTES));
-                lines.read(served, self.job.id, workspace, |workspace, id| {
-                    let band = workspace.score(served);
-                    results.push(style, id, band, workspace.margins(), workspace.predictions());
-                })
+        let (served, style, scratch) = (self.job.served, self.style, &mut self.scratch);
+        let mut results = Results::new(style, chunk);
+        let mut fault = None;
+        chunk.read(served, self.job.id, &mut self.memory, |index, outcome| {
+            match outcome {
+                Ok((row, id)) => {
+                    let band = served.model.score_row(row, scratch);
+                    let answer = Answer {
+                        band,
+                        margins: scratch.margins(),
+                        predictions: scratch.predictions(),
+                    };
+                    results.push(style, (chunk, index), id, &answer);
+                }
+                Err(error) if style.keeps_faults => results.push_fault(style, (chunk, index), &error),
+                Err(error) => fault = Some(error),
             }
-        };
-        Done {
-            results,
-            fault: outcome.err(),
-        }
+            fault.is_none()
+        });
+        Done { results, fault }
     }
 }

@@ -1,0 +1,248 @@
+//! `quintile check`: everything that would keep `serve` from starting, found without serving.
+//!
+//! Each check says what it found, or its faults; the checks behind a faulty configuration are not made, because nobody
+//! knows what they would have to look at.
+
+use std::fmt::{Display, Write as _};
+use std::fs;
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::path::Path;
+
+use quintile_model::{BuildError, ManifestError};
+
+use super::args::{PrintArgs, PrintFormat, ServeArgs};
+use super::json::{Object, array};
+use super::{Exit, Streams, report};
+use crate::config::Settings;
+use crate::served::{LoadError, Served};
+use crate::topology::Topology;
+use crate::{accept, runtime};
+
+pub(crate) const EXAMPLES: &str = "Examples:
+  quintile check
+  quintile check --config quintile.toml
+  quintile check --model model.ubj --listen 0.0.0.0:8080 --format json";
+
+/// `check`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) serve: ServeArgs,
+    #[command(flatten)]
+    pub(crate) print: PrintArgs<false>,
+}
+
+/// One thing that was looked at.
+#[derive(Debug)]
+struct Check {
+    name: &'static str,
+    /// What was found, or what is wrong.
+    outcome: Result<String, Vec<Fault>>,
+}
+
+/// What is wrong, and where.
+#[derive(Debug)]
+struct Fault {
+    place: String,
+    message: String,
+    hint: Option<String>,
+}
+
+impl Fault {
+    fn new(place: impl Display, message: impl Display) -> Self {
+        Self {
+            place: place.to_string(),
+            message: message.to_string(),
+            hint: None,
+        }
+    }
+}
+
+/// Looks at everything and prints it. Nothing is changed but for a file that is made and removed in the data folder.
+pub(crate) fn run(args: &CheckArgs, streams: &mut Streams<'_>) -> Exit {
+    let checks = checks(args);
+    let is_right = checks.iter().all(|check| check.outcome.is_ok());
+    let text = match args.print.format() {
+        PrintFormat::Json => json(&checks, is_right),
+        PrintFormat::Table | PrintFormat::Csv => table(&checks),
+    };
+    match report::print(&text, streams) {
+        Exit::Success if !is_right => Exit::Configuration,
+        exit => exit,
+    }
+}
+
+fn checks(args: &CheckArgs) -> Vec<Check> {
+    let settings = match Settings::of_process_told(&args.serve.flags) {
+        Ok((settings, told)) => {
+            let set = told.effective().iter().filter(|key| key.source.is_some()).count();
+            let found = format!(
+                "{set} of {} values set, the others are defaults",
+                told.effective().len()
+            );
+            (settings, found)
+        }
+        Err(error) => {
+            let faults = error.faults.into_iter().map(|fault| Fault {
+                place: fault.source.to_string(),
+                message: fault.message,
+                hint: fault.hint,
+            });
+            return vec![Check {
+                name: "configuration",
+                outcome: Err(faults.collect()),
+            }];
+        }
+    };
+    let (settings, found) = settings;
+    let topology = Topology::detect(&settings);
+    vec![
+        Check {
+            name: "configuration",
+            outcome: Ok(found),
+        },
+        Check {
+            name: "model",
+            outcome: model(&settings),
+        },
+        Check {
+            name: "listen",
+            outcome: listen(&settings.listen),
+        },
+        Check {
+            name: "runtime",
+            outcome: runtime::choose(settings.runtime, topology.shards)
+                .map(|(chosen, why)| format!("{}: {why}", chosen.name()))
+                .map_err(|error| vec![Fault::new("server.runtime", error)]),
+        },
+        Check {
+            name: "shards",
+            outcome: Ok(topology.to_string()),
+        },
+        Check {
+            name: "records",
+            outcome: records(&settings),
+        },
+    ]
+}
+
+fn model(settings: &Settings) -> Result<String, Vec<Fault>> {
+    let served = Served::load(settings.model.as_deref(), settings.options, 0).map_err(|error| faults_of(&error))?;
+    let model = &served.model;
+    let source = served.folder.unwrap_or(model.format());
+    let mut found = format!(
+        "{} {}: {source}, {} trees, {} features, kernel {}, {} golden rows met",
+        model.name(),
+        model.version(),
+        model.tree_count(),
+        model.schema().len(),
+        model.kernel(),
+        served.golden_rows
+    );
+    if model.bands().is_none() {
+        found.push_str("; it has no bands, so \"score\" is null");
+    }
+    Ok(found)
+}
+
+/// A manifest's faults one by one, everything else as it is.
+fn faults_of(error: &LoadError) -> Vec<Fault> {
+    let list = |path: &Path, error: &ManifestError| {
+        let fault = |fault: &quintile_model::manifest::ManifestFault| {
+            Fault::new(
+                format_args!("{}:{}:{}", path.display(), fault.place.line, fault.place.column),
+                &fault.message,
+            )
+        };
+        error.faults.iter().map(fault).collect()
+    };
+    match error {
+        LoadError::Manifest { path, source } => list(path, source),
+        LoadError::Build {
+            path,
+            source: BuildError::Manifest(source),
+        } => list(&path.with_extension("toml"), source),
+        other => vec![Fault::new("model.path", other)],
+    }
+}
+
+fn listen(listen: &str) -> Result<String, Vec<Fault>> {
+    let fault = |error| vec![Fault::new("server.listen", format_args!("{listen}: {error}"))];
+    let addresses: Vec<SocketAddr> = listen.to_socket_addrs().map_err(fault)?.collect();
+    // The port is free again when this returns.
+    accept::bind(&addresses).map_err(fault)?;
+    Ok(format!("{listen} is free"))
+}
+
+fn records(settings: &Settings) -> Result<String, Vec<Fault>> {
+    if settings.records.sinks.is_empty() {
+        return Ok("no sink: answers are not written down".into());
+    }
+    let (folder, spool) = (&settings.records.data_dir, settings.records.spool_dir());
+    let shown = spool.display();
+    match writable(folder).and_then(|()| writable(&spool)) {
+        Ok(()) => Ok(format!("{} and the spool {shown} can be written to", folder.display())),
+        Err(error) => Err(vec![Fault::new(
+            "records.data_dir",
+            format_args!("{}: {error}", folder.display()),
+        )]),
+    }
+}
+
+/// Whether a folder can be written to, or made where it would be.
+fn writable(folder: &Path) -> std::io::Result<()> {
+    let mut there = folder;
+    while !there.exists() {
+        there = match there.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+    }
+    let trial = there.join(format!(".quintile-check-{}", std::process::id()));
+    fs::File::create(&trial)?;
+    fs::remove_file(&trial)
+}
+
+fn table(checks: &[Check]) -> String {
+    let mut out = String::new();
+    for check in checks {
+        match &check.outcome {
+            // Writing to a String cannot fail.
+            Ok(found) => {
+                let _ = writeln!(out, "ok     {:<14} {found}", check.name);
+            }
+            Err(faults) => {
+                for fault in faults {
+                    let _ = writeln!(out, "FAULT  {:<14} {}: {}", check.name, fault.place, fault.message);
+                    if let Some(hint) = &fault.hint {
+                        let _ = writeln!(out, "       {:<14} {hint}", "");
+                    }
+                }
+            }
+        }
+    }
+    out
+}
+
+fn json(checks: &[Check], is_right: bool) -> String {
+    let fault = |fault: &Fault| {
+        let mut object = Object::default();
+        object.text("place", Some(&fault.place));
+        object.text("message", Some(&fault.message));
+        object.text("hint", fault.hint.as_deref());
+        object.finish()
+    };
+    let check = |check: &Check| {
+        let mut object = Object::default();
+        object.text("name", Some(check.name));
+        object.raw("ok", &check.outcome.is_ok().to_string());
+        object.text("found", check.outcome.as_ref().ok().map(String::as_str));
+        let faults = check.outcome.as_ref().err().map_or(&[][..], Vec::as_slice);
+        object.raw("faults", &array(faults.iter().map(fault)));
+        object.finish()
+    };
+    let mut object = Object::default();
+    object.raw("ok", &is_right.to_string());
+    object.raw("checks", &array(checks.iter().map(check)));
+    object.finish() + "\n"
+}

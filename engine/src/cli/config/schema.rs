@@ -1,0 +1,163 @@
+//! The configuration described: as JSON Schema for editors, and as Markdown for people.
+
+use std::fmt::Write as _;
+
+use crate::cli::json::{Object, array, quoted};
+use crate::config::keys::{KEYS, Key, sections};
+use crate::config::value::Kind;
+
+/// JSON Schema (draft 2020-12) of the file: what it accepts, the file accepts, but for texts that must have a form.
+pub(super) fn json() -> String {
+    let mut properties = Object::default();
+    for section in sections() {
+        let mut keys = Object::default();
+        for key in KEYS.iter().filter(|key| key.section == section) {
+            keys.raw(key.name, &property(key));
+        }
+        let mut object = Object::default();
+        object.text("type", Some("object"));
+        object.raw("additionalProperties", "false");
+        object.raw("properties", &keys.finish());
+        properties.raw(section, &object.finish());
+    }
+    let mut schema = Object::default();
+    schema.text("$schema", Some("https://json-schema.org/draft/2020-12/schema"));
+    schema.text("title", Some("Quintile's configuration"));
+    schema.text("type", Some("object"));
+    schema.raw("additionalProperties", "false");
+    schema.raw("properties", &properties.finish());
+    schema.finish()
+}
+
+fn property(key: &Key) -> String {
+    let mut property = Object::default();
+    property.text("description", Some(key.help));
+    let is_number = match &key.kind {
+        Kind::Text { .. } | Kind::Path { .. } => {
+            property.text("type", Some("string"));
+            property.raw("minLength", "1");
+            false
+        }
+        Kind::Word { words, .. } => {
+            property.raw("enum", &array(words().into_iter().map(quoted)));
+            false
+        }
+        Kind::Words { words, .. } => {
+            let mut items = Object::default();
+            items.raw("enum", &array(words().into_iter().chain(["none"]).map(quoted)));
+            property.text("type", Some("array"));
+            property.raw("items", &items.finish());
+            property.raw("uniqueItems", "true");
+            false
+        }
+        Kind::Count { range, .. } | Kind::Millis { range, .. } => {
+            property.text("type", Some("integer"));
+            property.raw("minimum", &range.start().to_string());
+            property.raw("maximum", &range.end().to_string());
+            true
+        }
+        Kind::Number { range, .. } | Kind::Seconds { range, .. } => {
+            property.text("type", Some("number"));
+            property.raw("minimum", &range.start().to_string());
+            property.raw("maximum", &range.end().to_string());
+            true
+        }
+    };
+    match key.default {
+        Some(default) if is_number => property.raw("default", default),
+        Some(default) if matches!(key.kind, Kind::Words { .. }) => {
+            property.raw("default", &array(default.split(',').map(|word| quoted(word.trim()))));
+        }
+        Some(default) => property.text("default", Some(default)),
+        None => {}
+    }
+    property.finish()
+}
+
+/// `docs/configuration.md`.
+pub(super) fn markdown() -> String {
+    let mut out = String::from(HEAD);
+    for section in sections() {
+        // Writing to a String cannot fail.
+        let _ = write!(
+            out,
+            "\n## `[{section}]`\n\n| key | accepted | default | what it is for |\n|---|---|---|---|\n"
+        );
+        for key in KEYS.iter().filter(|key| key.section == section) {
+            let flag = key.flag.map_or_else(String::new, |flag| format!(", `--{flag}`"));
+            let _ = writeln!(
+                out,
+                "| `{}`{flag} | {} | {} | {} |",
+                key.name,
+                cell(&key.kind.accepts()),
+                key.default
+                    .map_or_else(|| "found out".to_owned(), |default| format!("`{}`", cell(default))),
+                cell(key.help)
+            );
+        }
+    }
+    out + TAIL
+}
+
+/// A text within a table of Markdown.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}
+
+const HEAD: &str = "\
+<!-- Written by `quintile config docs`. Change engine/src/config/keys.rs, then: quintile config docs > docs/configuration.md -->
+# Configuration
+
+A TOML file (`--config FILE` or `QUINTILE_CONFIG`), then variables, then flags: each stands over the one before. Every key of
+the file is also a variable: `server.listen` is `QUINTILE_SERVER__LISTEN`. Some have a flag of `quintile serve`, too.
+
+```toml
+[server]
+listen = \"0.0.0.0:8080\"
+
+[model]
+path = \"/models/leads.ubj\"
+```
+
+All faults are reported at once, each with its file, line and column, variable or flag, with what is accepted, and with the
+name that was probably meant. A key that is not known is a fault, and so is a `QUINTILE_…` variable that is none of ours.
+
+```
+quintile check                  # configuration, model, manifest, address, folders; serves nothing (--json for scripts)
+quintile config show            # every value in force, and where it comes from
+quintile config schema          # JSON Schema: completion and checks in an editor
+```
+";
+
+const TAIL: &str = "";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schema_knows_every_key_and_agrees_with_the_defaults() {
+        let schema: serde_json::Value = serde_json::from_str(&json()).unwrap();
+        for key in KEYS {
+            let property = &schema["properties"][key.section]["properties"][key.name];
+            assert_eq!(property["description"], key.help, "{}", key.path());
+            if let (Some(default), Some(least)) = (property["default"].as_f64(), property["minimum"].as_f64()) {
+                assert!(
+                    least <= default && default <= property["maximum"].as_f64().unwrap(),
+                    "{}",
+                    key.path()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_documentation_is_not_stale() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
+        let written = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            written == markdown(),
+            "docs/configuration.md is stale: cargo run -- config docs > docs/configuration.md"
+        );
+    }
+}

@@ -1,0 +1,110 @@
+//! `quintile healthcheck`: whether a server answers, for images that hold no curl.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::time::Duration;
+
+use super::{Exit, Streams, report};
+use crate::config::{Flags, Settings};
+
+pub(crate) const EXAMPLES: &str = "Examples:
+  quintile healthcheck
+  quintile healthcheck 127.0.0.1:8080 --path /healthz
+  quintile healthcheck --timeout-ms 500";
+
+/// Bytes of an answer's head that are read: its first line is at the start.
+const HEAD_BYTES: usize = 512;
+
+/// `healthcheck`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct HealthArgs {
+    /// HOST:PORT of the server; without it, where this configuration listens
+    #[arg(value_name = "HOST:PORT")]
+    pub(crate) address: Option<String>,
+    /// What to ask for
+    #[arg(long, default_value = "/readyz", value_parser = path)]
+    pub(crate) path: String,
+    /// Milliseconds that it may take in all, 10 to 60000
+    #[arg(long, value_name = "N", default_value = "2000", value_parser = clap::value_parser!(u64).range(10..=60_000))]
+    pub(crate) timeout_ms: u64,
+}
+
+fn path(text: &str) -> Result<String, String> {
+    let is_path = text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic());
+    is_path
+        .then(|| text.to_owned())
+        .ok_or_else(|| "a path begins with / and has no spaces".into())
+}
+
+/// Asks, and says what came back. Success is a status of 200 to 299.
+pub(crate) fn run(args: &HealthArgs, streams: &mut Streams<'_>) -> Exit {
+    let address = match &args.address {
+        Some(address) => address.clone(),
+        None => match Settings::of_process(&Flags::default()) {
+            Ok(settings) => settings.listen,
+            Err(error) => return report::configuration(&error, streams),
+        },
+    };
+    match ask(&address, &args.path, Duration::from_millis(args.timeout_ms)) {
+        Ok(status) if (200..300).contains(&status) => report::print(&format!("{status}\n"), streams),
+        Ok(status) => report::failure(format_args!("{address}{} answers {status}", args.path), streams),
+        Err(error) => report::failure(format_args!("{address}{}: {error}", args.path), streams),
+    }
+}
+
+fn ask(address: &str, path: &str, timeout: Duration) -> io::Result<u16> {
+    let addresses: Vec<SocketAddr> = address.to_socket_addrs()?.map(reachable).collect();
+    let first = addresses
+        .first()
+        .ok_or_else(|| io::Error::other("the name has no address"))?;
+    let mut socket = TcpStream::connect_timeout(first, timeout)?;
+    socket.set_read_timeout(Some(timeout))?;
+    socket.set_write_timeout(Some(timeout))?;
+    write!(
+        socket,
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: quintile-healthcheck\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut head = Vec::new();
+    socket.take(HEAD_BYTES as u64).read_to_end(&mut head)?;
+    status(&head).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer is not HTTP"))
+}
+
+/// A server that listens on every interface is asked on this machine's own.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}
+
+fn status(head: &[u8]) -> Option<u16> {
+    let line = std::str::from_utf8(head.split(|&byte| byte == b'\r').next()?).ok()?;
+    line.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_is_in_the_first_line() {
+        assert_eq!(status(b"HTTP/1.1 200 OK\r\nx: y\r\n"), Some(200));
+        assert_eq!(status(b"HTTP/1.0 503 Busy\r\n"), Some(503));
+        for head in [&b""[..], b"SSH-2.0\r\n", b"HTTP/1.1\r\n", b"HTTP/1.1 x\r\n", b"\xff\r"] {
+            assert_eq!(status(head), None);
+        }
+    }
+
+    #[test]
+    fn every_interface_is_asked_here() {
+        let shown = |text: &str| reachable(text.parse().unwrap()).to_string();
+        assert_eq!(
+            (shown("0.0.0.0:80"), shown("[::]:80")),
+            ("127.0.0.1:80".into(), "[::1]:80".into())
+        );
+        assert_eq!(shown("10.0.0.1:80"), "10.0.0.1:80");
+    }
+}

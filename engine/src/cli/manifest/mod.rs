@@ -1,0 +1,177 @@
+//! `quintile manifest init` and `quintile fit-bands`: manifests from model files and from the rows of one's own leads.
+
+mod draft;
+mod edges;
+mod fit;
+mod survey;
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use quintile_model::Options;
+
+use super::args::Format;
+use super::score::Rows;
+use super::{Exit, Streams, report};
+use crate::served::{self, Served};
+use draft::Draft;
+use survey::Survey;
+
+const INIT_EXAMPLES: &str = "Examples:
+  quintile manifest init model.ubj
+  quintile manifest init model.ubj leads.csv --force
+  quintile manifest init model.ubj leads.parquet --loose --out -";
+
+const FIT_EXAMPLES: &str = "Examples:
+  quintile fit-bands model.ubj leads.csv
+  quintile fit-bands model.ubj leads.parquet --dry-run
+  quintile fit-bands model.ubj leads.ndjson --manifest other.toml";
+
+/// `manifest`.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum ManifestCommand {
+    /// Write a complete, commented manifest
+    ///
+    /// From the model file: name, features, kinds, categories. From rows of your own: ranges, types, the quintiles of the
+    /// model's predictions as band edges, and golden rows. What an existing manifest says is kept.
+    #[command(after_long_help = INIT_EXAMPLES)]
+    Init(InitArgs),
+}
+
+/// `manifest init`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct InitArgs {
+    /// The model file or folder
+    #[arg(value_name = "MODEL")]
+    pub(crate) model: PathBuf,
+    /// Rows of your own as score takes them: CSV, NDJSON or Parquet
+    #[arg(value_name = "ROWS")]
+    pub(crate) rows: Option<PathBuf>,
+    /// Where to write it; without it beside the model, and - is standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Replace a manifest that is there
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Write ranges and types that were seen as comments, not as demands
+    #[arg(long)]
+    pub(crate) loose: bool,
+    /// What the rows are; without it the file's name says so, and any other is CSV
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(crate) input: Option<Format>,
+}
+
+/// `fit-bands`.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = FIT_EXAMPLES)]
+pub(crate) struct FitArgs {
+    /// The model file or folder
+    #[arg(value_name = "MODEL")]
+    pub(crate) model: PathBuf,
+    /// Rows of your own as score takes them: CSV, NDJSON or Parquet
+    #[arg(value_name = "ROWS")]
+    pub(crate) rows: PathBuf,
+    /// The manifest to change; without it the one beside the model
+    #[arg(long, value_name = "FILE")]
+    pub(crate) manifest: Option<PathBuf>,
+    /// Print the edges and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// What the rows are; without it the file's name says so, and any other is CSV
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(crate) input: Option<Format>,
+}
+
+/// `quintile manifest …`.
+pub(crate) fn run(command: &ManifestCommand, streams: &mut Streams<'_>) -> Exit {
+    match command {
+        ManifestCommand::Init(args) => init(args, streams),
+    }
+}
+
+/// `quintile fit-bands`.
+pub(crate) fn fit(args: &FitArgs, streams: &mut Streams<'_>) -> Exit {
+    fit::run(args, streams)
+}
+
+fn init(args: &InitArgs, streams: &mut Streams<'_>) -> Exit {
+    let place = args
+        .out
+        .clone()
+        .or_else(|| served::manifest_path(&args.model))
+        .filter(|place| place != Path::new("-"));
+    if let Some(place) = &place
+        && !args.force
+        && place.exists()
+    {
+        let message = format!("{} is there: --force replaces it, --out - prints", place.display());
+        return report::failure(message, streams);
+    }
+    let served = match load(&args.model, streams) {
+        Ok(served) => served,
+        Err(exit) => return exit,
+    };
+    let survey = match survey(&served, args.rows.as_deref(), args.input, streams) {
+        Ok(survey) => survey,
+        Err(exit) => return exit,
+    };
+    let draft = Draft {
+        served: &served,
+        model: &args.model,
+        survey: args.rows.as_deref().zip(survey.as_ref()),
+        is_loose: args.loose,
+    };
+    let text = draft.text();
+    match place {
+        Some(place) => match replace(&place, &text) {
+            Ok(()) => {
+                report::note(format_args!("wrote {}", place.display()), streams);
+                Exit::Success
+            }
+            Err(error) => report::failure(format_args!("write {}: {error}", place.display()), streams),
+        },
+        None => report::print(&text, streams),
+    }
+}
+
+fn load(model: &Path, streams: &mut Streams<'_>) -> Result<Served, Exit> {
+    Served::load(Some(model), Options::default(), 0).map_err(|error| report::model(&error, streams))
+}
+
+fn survey(
+    served: &Served,
+    rows: Option<&Path>,
+    input: Option<Format>,
+    streams: &mut Streams<'_>,
+) -> Result<Option<Survey>, Exit> {
+    let Some(path) = rows else {
+        return Ok(None);
+    };
+    let survey = Survey::of(served, &Rows { path, input })
+        .map_err(|error| report::failure(format_args!("{}: {error}", path.display()), streams))?;
+    if survey.rows == 0 {
+        return Err(report::failure(
+            format_args!("{}: there are no rows", path.display()),
+            streams,
+        ));
+    }
+    Ok(Some(survey))
+}
+
+/// Writes a file whole or not at all: a server that reloads never sees half of it.
+fn replace(place: &Path, text: &str) -> io::Result<()> {
+    let folder = place.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let name = place.file_name().unwrap_or_default().to_string_lossy();
+    let fresh = folder
+        .unwrap_or(Path::new("."))
+        .join(format!(".{name}.{}", std::process::id()));
+    let written = fs::File::create(&fresh)
+        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&fresh, place));
+    if written.is_err() {
+        // What could not be renamed is of no use.
+        let _ = fs::remove_file(&fresh);
+    }
+    written
+}

@@ -1,0 +1,42 @@
+//! Every row of a file on the calling thread, for commands that learn from rows.
+
+use std::fs::File;
+use std::path::Path;
+
+use super::source::{Memory, Source};
+use super::{Input, Job, Output, ScoreError, format_of};
+use crate::cli::args::Format;
+use crate::served::Served;
+
+/// A file of rows.
+pub(crate) struct Rows<'p> {
+    /// Where it is.
+    pub(crate) path: &'p Path,
+    /// What it is; none lets its name say so.
+    pub(crate) input: Option<Format>,
+}
+
+impl Rows<'_> {
+    /// Gives each row to `take`, in column order, NaN for missing.
+    pub(crate) fn each(&self, served: &Served, mut take: impl FnMut(&[f64])) -> Result<(), ScoreError> {
+        let mut job = Job::new(served, Output::Margin);
+        job.input = self.input.or_else(|| format_of(self.path)).unwrap_or(Format::Csv);
+        let file = File::open(self.path).map_err(ScoreError::Read)?;
+        let mut source = Source::open(&job, Input::File(file))?;
+        let mut memory = Memory::default();
+        let mut fault = None;
+        while let Some(chunk) = source.next()? {
+            chunk.read(served, None, &mut memory, |_, outcome| {
+                match outcome {
+                    Ok((row, _)) => take(row),
+                    Err(error) => fault = Some(error),
+                }
+                fault.is_none()
+            });
+            if let Some(fault) = fault {
+                return Err(fault);
+            }
+        }
+        Ok(())
+    }
+}
