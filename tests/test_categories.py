@@ -86,7 +86,7 @@ def test_a_string_that_training_never_saw(trained: Trained, server: Callable[...
     missing = connection.score("a", {name: None})
     assert missing.status == 200
     if trained.dtype == np.float32:
-        refusal = command.refusal("score", "--model", trained.model, rows)
+        refusal = command.refusal("score", "--output", "margin", "--model", trained.model, rows)
         assert f'row 2 (line 3), column "{name}": "s3cret, never seen" is no category of this feature' in refusal
         fault = answer.json()["error"]["faults"][0]
         assert (answer.status, fault["code"], fault["pointer"]) == (422, "unknown_category", f"/features/{name}")

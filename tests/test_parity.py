@@ -77,7 +77,7 @@ def test_what_is_no_model_of_ours_is_refused(path: str, tmp_path: Path) -> None:
     model = tmp_path / Path(path).name.removesuffix(".gz")
     model.write_bytes(read(path))
     rows = command.write_rows(tmp_path / "rows.csv", ["f0", "f1"], [[1.0, 2.0]])
-    command.refusal("score", "--model", model, rows)
+    command.refusal("score", "--output", "margin", "--model", model, rows)
 
 
 def unpacked(case: Case, folder: Path) -> Path:
