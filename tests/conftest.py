@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ def server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Starts servers with their data in this test's own folder; none outlives the test."""
     started: list[Server] = []
 
-    def start(model: Path, **options: str | int) -> Server:
+    def start(model: Path, **options: Any) -> Server:
         started.append(Server(model, tmp_path / "data", **options))
         return started[-1]
 

@@ -66,6 +66,8 @@ class Server:
         shards: int = 1,
         sink: str = "parquet",
         settings: Mapping[str, str | float] | None = None,
+        environment: Mapping[str, str] | None = None,
+        output: Path | None = None,
     ) -> None:
         """`settings` are those without a flag: {"RECORDS__ROLL_SECONDS": 1}."""
         words = [command.binary(), "serve", "--listen", "127.0.0.1:0", "--model", model, "--runtime", runtime]
@@ -74,19 +76,31 @@ class Server:
         self.log: list[str] = []
         self._process = subprocess.Popen(
             [str(word) for word in words],
-            stdout=subprocess.DEVNULL,
+            stdout=output.open("wb") if output else subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            env={**os.environ, **variables},
+            env={**os.environ, **variables, **(environment or {})},
         )
         address: queue.Queue[str | None] = queue.Queue()
         self._reader = threading.Thread(target=self._read_log, args=(address,), name="server-log", daemon=True)
         self._reader.start()
         self.host, self.port = self._wait_ready(address)
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def connect(self) -> Connection:
         return Connection(self.host, self.port)
+
+    def metrics(self) -> dict[str, float]:
+        """Every sample of `/metrics` by its name and labels, as they are written there."""
+        connection = self.connect()
+        text = connection.request("GET", "/metrics").body.decode()
+        connection.close()
+        lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, _, value in lines}
 
     def stop(self) -> None:
         """SIGTERM: the server finishes what it has accepted, delivers its records and exits with 0."""

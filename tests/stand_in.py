@@ -5,7 +5,7 @@ that nobody made, and never fails. The wrapper enforces Firehose's documented li
 exist and lets a model answer for them, and plays faults: `StandIn.fault` for whole calls, `StandIn.refuse` for single
 records of a batch.
 
-As a program (`python stand_in.py --fast`) it answers PutRecordBatch at once, without moto: for measuring.
+As a program (`python stand_in.py --fast [PORT]`) it answers PutRecordBatch at once, without moto: for measuring.
 """
 
 import base64
@@ -80,7 +80,7 @@ class Refusal(Exception):
 class StandIn:
     """A running stand-in. Attributes may be changed while it runs."""
 
-    def __init__(self, fast: bool = False) -> None:
+    def __init__(self, fast: bool = False, port: int = 0) -> None:
         self.fault: Callable[[Call], Fault | None] = lambda call: None
         self.refuse: Callable[[int, bytes], str | None] = lambda number, data: None
         self.endpoints: dict[str, Callable[[bytes, str], tuple[str, str]]] = {}
@@ -94,7 +94,7 @@ class StandIn:
         self._server: BaseWSGIServer | None = None
         self._thread: threading.Thread | None = None
         self.is_up = False
-        self.port = 0
+        self.port = port
         if self._moto:
             # moto's state is the process's.
             self._ask_moto(plain_post("/moto-api/reset", b""), b"")
@@ -140,6 +140,12 @@ class StandIn:
         self.client("firehose").create_delivery_stream(
             DeliveryStreamName=name, DeliveryStreamType="DirectPut", ExtendedS3DestinationConfiguration=place
         )
+
+    def environment(self, **settings: str) -> dict[str, str]:
+        """What a server needs to come here: `records__s3_url="…"` becomes `QUINTILE_RECORDS__S3_URL`."""
+        ours = {f"QUINTILE_{name.upper()}": value for name, value in settings.items()}
+        place = {"AWS_REGION": REGION, "AWS_EC2_METADATA_DISABLED": "true", "QUINTILE_AWS__ENDPOINT": self.url}
+        return {**CREDENTIALS, **place, **ours}
 
     def objects(self, bucket: str) -> dict[str, bytes]:
         """Everything in a bucket, by key."""
@@ -315,7 +321,7 @@ def reset(environ: Environ) -> list[bytes]:
 
 
 if __name__ == "__main__":
-    running = StandIn(fast="--fast" in sys.argv[1:])
+    running = StandIn(fast="--fast" in sys.argv[1:], port=int(sys.argv[2]) if len(sys.argv) > 2 else 0)
     print(running.port, flush=True)
     sys.stdin.read()
     print(running.records_seen, flush=True)

@@ -127,6 +127,8 @@ impl Bench {
                 kernel: served.model.kernel().to_string(),
             },
             events: crossbeam_channel::bounded(1).1,
+            aws: quintile::config::Aws::default(),
+            remote: None,
         });
         let shard = Shard {
             workspace: Workspace::new(&served, 1 << 20),
@@ -191,6 +193,7 @@ impl Shard {
             parse_ns: 1,
             score_ns: 1,
             total_ns: 2,
+            wake_ns: 0,
         };
         render::answer(
             &mut self.out,

@@ -22,6 +22,7 @@ pub mod config;
 pub mod http;
 pub mod limits;
 pub mod record;
+pub mod remote;
 pub mod runtime;
 pub mod score;
 pub mod served;

@@ -36,6 +36,8 @@ pub struct Served {
     pub example: Option<Vec<f64>>,
     /// What kind of folder the model came from; none for a file of its own.
     pub folder: Option<&'static str>,
+    /// Why the model cannot be evaluated here, if it cannot: then only its manifest's features and bands are known.
+    pub outline_only: Option<String>,
 }
 
 /// Why a model cannot be served.
@@ -296,6 +298,29 @@ impl Served {
         }
     }
 
+    /// What the manifest beside a model says of it, for a model that `fault` keeps from being evaluated here.
+    ///
+    /// # Errors
+    /// `fault`, when there is no manifest; else what is wrong with that.
+    pub fn outline(path: Option<&Path>, fault: LoadError, generation: u32) -> Result<Self, LoadError> {
+        let Some(path) = path else { return Err(fault) };
+        let manifest_path = path.with_extension("toml");
+        let text = match read(&manifest_path, MANIFEST_BYTES_MAX) {
+            Ok(bytes) => text_of(&manifest_path, bytes)?,
+            Err(_) => return Err(fault),
+        };
+        let manifest = Manifest::parse(&text).map_err(|source| LoadError::Manifest {
+            path: manifest_path.clone(),
+            source,
+        })?;
+        let model = Model::outline(manifest, identity(&manifest_path, text.as_bytes()));
+        let model = model.map_err(|source| LoadError::Build {
+            path: manifest_path,
+            source,
+        })?;
+        Ok(Self::of(model, 0, generation, Some(fault.to_string())))
+    }
+
     fn build(
         (path, bytes): (&Path, &[u8]),
         manifest: Option<(&Path, &str)>,
@@ -319,6 +344,10 @@ impl Served {
         let golden_rows = model
             .check_golden()
             .map_err(|source| LoadError::Golden { path: at(), source })?;
+        Ok(Self::of(model, golden_rows, generation, None))
+    }
+
+    fn of(model: Model, golden_rows: usize, generation: u32, outline_only: Option<String>) -> Self {
         let told = |row: &&[f64]| row.iter().filter(|value| !value.is_nan()).count();
         let example = model.golden().map(|(row, _)| row).max_by_key(told).map(<[f64]>::to_vec);
         let columns = Columns::new(model.schema());
@@ -329,7 +358,7 @@ impl Served {
         crate::score::render::string(&mut identity_json, model.version());
         identity_json.push(b'}');
         let identity_json = String::from_utf8_lossy(&identity_json).into_owned();
-        Ok(Self {
+        Self {
             generation,
             model,
             columns,
@@ -337,7 +366,8 @@ impl Served {
             golden_rows,
             example,
             folder: None,
-        })
+            outline_only,
+        }
     }
 }
 

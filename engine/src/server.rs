@@ -17,13 +17,15 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::accept::{self, Acceptor, Place};
-use crate::config::{Records, Settings};
+use crate::config::{Records, Scorer, Settings};
 use crate::limits::EVENTS_MAX;
 use crate::record::frame_bytes_max;
+use crate::remote::{self, Desk};
 use crate::runtime::epoll::Epoll;
 use crate::runtime::glommio::Glommio;
 use crate::runtime::{self, Chosen, StartError};
 use crate::served::{LoadError, Served};
+use crate::shard::away::Asking;
 use crate::shard::mailbox::{Address, Mail, mailbox};
 use crate::shard::scorer::Outlet;
 use crate::shard::stats::Gauges;
@@ -178,7 +180,7 @@ struct ShardThread {
 /// # Errors
 /// The first step that failed. Nothing runs then.
 pub fn start(settings: &Settings) -> Result<Running, ServeError> {
-    let mut served = Served::load(settings.model.as_deref(), settings.options, 0)?;
+    let mut served = load(settings)?;
     log_model(&served);
     let topology = Topology::detect(settings);
     for warning in &topology.inputs.warnings {
@@ -200,6 +202,7 @@ pub fn start(settings: &Settings) -> Result<Running, ServeError> {
     let ready = Arc::new(AtomicBool::new(false));
     let (events, events_out) = bounded(EVENTS_MAX);
     let nonce = nonce();
+    let (asking, desk) = asking(settings).unzip();
     let (mut parts, mut links) = (Vec::new(), Vec::new());
     for (number, writer) in writers.into_iter().enumerate() {
         let records = Outlet {
@@ -207,7 +210,7 @@ pub fn start(settings: &Settings) -> Result<Running, ServeError> {
             when_full: settings.records.when_full,
             latest,
         };
-        let (part, link) = wire(
+        let (mut part, link) = wire(
             settings,
             &served,
             number,
@@ -216,6 +219,7 @@ pub fn start(settings: &Settings) -> Result<Running, ServeError> {
             Arc::clone(&ready),
             nonce,
         );
+        part.asking.clone_from(&asking);
         parts.push(part);
         links.push(link);
     }
@@ -240,6 +244,11 @@ pub fn start(settings: &Settings) -> Result<Running, ServeError> {
         served: Arc::clone(&served),
         about,
         events: events_out,
+        aws: settings.aws.clone(),
+        remote: desk.map(|desk| side::RemoteParts {
+            desk,
+            scoring: settings.scoring.clone(),
+        }),
     })?;
     let (shards, ended) = spawn_shards(chosen, &topology, parts, &places)?;
     let acceptor =
@@ -266,7 +275,33 @@ pub fn start(settings: &Settings) -> Result<Running, ServeError> {
     })
 }
 
+/// The model, or its outline when it cannot be evaluated here and SageMaker can.
+fn load(settings: &Settings) -> Result<Served, ServeError> {
+    match Served::load(settings.model.as_deref(), settings.options, 0) {
+        Ok(served) => Ok(served),
+        Err(fault) if settings.scoring.asks_sagemaker() => Ok(Served::outline(settings.model.as_deref(), fault, 0)?),
+        Err(fault) => Err(fault.into()),
+    }
+}
+
+/// Both ends of the way to SageMaker, if it may be asked.
+fn asking(settings: &Settings) -> Option<(Asking, Desk)> {
+    let scoring = &settings.scoring;
+    let (line, desk) = remote::line(scoring.calls_max);
+    let asking = Asking {
+        line,
+        content: scoring.content(),
+        deadline: scoring.deadline,
+        first: scoring.backend == Scorer::SageMaker,
+        falls_back: scoring.fallback == Some(Scorer::Local),
+    };
+    scoring.asks_sagemaker().then_some((asking, desk))
+}
+
 fn log_model(served: &Served) {
+    if let Some(fault) = &served.outline_only {
+        tracing::warn!(fault, "the model cannot be evaluated here: SageMaker scores every lead");
+    }
     let model = &served.model;
     tracing::info!(
         model = model.name(),
@@ -340,6 +375,7 @@ fn wire(
         events,
         gauges: Arc::clone(&gauges),
         ready,
+        asking: None,
         limits: settings.limits.clone(),
         nonce,
     };

@@ -92,6 +92,7 @@ fn assert_allocates_nothing(served: &Served) {
         parse_ns: 1234,
         score_ns: 5678,
         total_ns: 123_456,
+        wake_ns: 0,
     };
     for round in 0..3 {
         for body in bodies(served) {

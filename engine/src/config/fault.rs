@@ -28,6 +28,8 @@ pub enum Source {
     Variable(String),
     /// A flag, as `--shards`.
     Flag(String),
+    /// A key, as `records.s3_url`, that should have been set anywhere.
+    Setting(String),
 }
 
 impl fmt::Display for Source {
@@ -36,7 +38,7 @@ impl fmt::Display for Source {
             Self::File { path, line, column } => write!(f, "{}:{line}:{column}", path.display()),
             Self::Unread { path, named_by } => write!(f, "{} ({named_by})", path.display()),
             Self::Variable(name) => f.write_str(name),
-            Self::Flag(name) => f.write_str(name),
+            Self::Flag(name) | Self::Setting(name) => f.write_str(name),
         }
     }
 }

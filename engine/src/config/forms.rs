@@ -32,6 +32,55 @@ pub(super) fn check_listen(text: &str) -> Result<(), String> {
     }
 }
 
+/// What Firehose and SageMaker take for a name.
+pub(super) fn check_name(text: &str) -> Result<(), String> {
+    let is_right = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    if (1..=64).contains(&text.len()) && text.bytes().all(is_right) {
+        Ok(())
+    } else {
+        Err(String::new())
+    }
+}
+
+/// A region's form; whether there is one of this name, AWS knows.
+pub(super) fn check_region(text: &str) -> Result<(), String> {
+    let is_right = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if (1..=32).contains(&text.len()) && text.bytes().all(is_right) {
+        Ok(())
+    } else {
+        Err(String::new())
+    }
+}
+
+/// Where services are reached.
+pub(super) fn check_url(text: &str) -> Result<(), String> {
+    match text.parse::<http::Uri>() {
+        Ok(uri) if matches!(uri.scheme_str(), Some("http" | "https")) && uri.query().is_none() => Ok(()),
+        Ok(_) => Err(", which does not begin with http:// or https://, or has a query".into()),
+        Err(error) => Err(format!(", which is no URL ({error})")),
+    }
+}
+
+/// Bucket and prefix.
+pub(super) fn check_s3(text: &str) -> Result<(), String> {
+    let Some(place) = text.strip_prefix("s3://") else {
+        return Err(", which does not begin with s3://".into());
+    };
+    let bucket = place.split('/').next().unwrap_or_default();
+    let is_right = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte);
+    if !(3..=63).contains(&bucket.len()) || !bucket.bytes().all(is_right) {
+        return Err(format!(", whose bucket {} is none", excerpt(bucket)));
+    }
+    Ok(())
+}
+
+/// The text around a row.
+pub(super) fn check_template(text: &str) -> Result<(), String> {
+    crate::remote::Template::parse(text)
+        .map(drop)
+        .map_err(|error| format!(", which {error}"))
+}
+
 /// The filter's own grammar takes any word for a target, and then nothing is logged: a word alone must be a level here.
 pub(super) fn check_level(text: &str) -> Result<(), String> {
     const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
@@ -80,6 +129,30 @@ mod tests {
         ] {
             assert!(check_listen(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn names_of_aws_have_their_forms() {
+        for text in ["leads", "a.b-C_9"] {
+            assert_eq!(check_name(text), Ok(()), "{text}");
+        }
+        for text in ["", "a b", "a/b", &"x".repeat(65)] {
+            assert!(check_name(text).is_err(), "{text}");
+        }
+        assert!(check_region("eu-central-1").is_ok() && check_region("EU").is_err() && check_region("").is_err());
+        for text in ["http://127.0.0.1:5000", "https://s3.example.com/"] {
+            assert_eq!(check_url(text), Ok(()), "{text}");
+        }
+        for text in ["", "127.0.0.1:5000", "ftp://x", "http://", "http://x?y"] {
+            assert!(check_url(text).is_err(), "{text}");
+        }
+        for text in ["s3://lake", "s3://lake/", "s3://my.lake-1/a/b"] {
+            assert_eq!(check_s3(text), Ok(()), "{text}");
+        }
+        for text in ["", "lake", "s3://", "s3://ab", "s3://Lake/x", "s3:///x"] {
+            assert!(check_s3(text).is_err(), "{text}");
+        }
+        assert!(check_template("{\"rows\":[$record]}").is_ok() && check_template("{}").is_err());
     }
 
     #[test]

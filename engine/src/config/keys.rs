@@ -6,10 +6,11 @@ use std::ffi::OsStr;
 use quintile_model::{KernelChoice, Trees};
 use toml::de::DeValue;
 
-use super::forms::{check_level, check_listen};
+use super::forms::{check_level, check_listen, check_name, check_region, check_s3, check_template, check_url};
 use super::value::{Kind, Wrong};
-use super::{LogFormat, Settings, SinkKind, WhenFull};
+use super::{BodyKind, LogFormat, Scorer, Settings, SinkKind, WhenFull};
 use crate::limits::SHARDS_MAX;
+use crate::remote::Template;
 use crate::runtime;
 
 /// One key.
@@ -84,6 +85,24 @@ const fn limit(name: &'static str, kind: Kind, default: &'static str, help: &'st
         flag: None,
         kind,
         default: Some(default),
+        help,
+    }
+}
+
+/// Shortens the table: a key without a flag.
+const fn plain(
+    section: &'static str,
+    name: &'static str,
+    kind: Kind,
+    default: Option<&'static str>,
+    help: &'static str,
+) -> Key {
+    Key {
+        section,
+        name,
+        flag: None,
+        kind,
+        default,
         help,
     }
 }
@@ -185,7 +204,8 @@ pub(crate) static KEYS: &[Key] = &[
             },
         },
         default: Some("parquet"),
-        help: "Where a record of every answered score goes, to one or several: parquet, files under the data folder",
+        help: "Where a record of every answered score goes, to one or several: parquet, files under the data folder; s3, \
+               the same in a bucket; firehose, a delivery stream; stdout, lines of JSON",
     },
     Key {
         section: "records",
@@ -262,6 +282,138 @@ pub(crate) static KEYS: &[Key] = &[
         default: Some("60"),
         help: "A file is finished when its oldest record waits this long",
     },
+    plain(
+        "records",
+        "firehose_stream",
+        Kind::Text {
+            form: "the name of a delivery stream: 1 to 64 of letters, digits, _ . -",
+            check: check_name,
+            set: |settings, text| settings.records.firehose_stream = Some(text),
+        },
+        None,
+        "The delivery stream of the sink firehose",
+    ),
+    plain(
+        "records",
+        "s3_url",
+        Kind::Text {
+            form: "s3://BUCKET or s3://BUCKET/PREFIX",
+            check: check_s3,
+            set: |settings, text| settings.records.s3_url = Some(text),
+        },
+        None,
+        "Where the sink s3 puts its files, under date=…/hour=…/",
+    ),
+    plain(
+        "scoring",
+        "backend",
+        Kind::Word {
+            words: || vec!["local", "sagemaker"],
+            set: |settings, word| scorer(word).map(|scorer| settings.scoring.backend = scorer).is_some(),
+        },
+        Some("local"),
+        "Who scores: this process, or a SageMaker endpoint",
+    ),
+    plain(
+        "scoring",
+        "fallback",
+        Kind::Word {
+            words: || vec!["none", "local", "sagemaker"],
+            set: |settings, word| {
+                settings.scoring.fallback = scorer(word);
+                settings.scoring.fallback.is_some() || word == "none"
+            },
+        },
+        Some("none"),
+        "Who scores when the backend does not: sagemaker also serves a model that cannot be evaluated here",
+    ),
+    plain(
+        "scoring",
+        "endpoint",
+        Kind::Text {
+            form: "the name of an endpoint: 1 to 64 of letters, digits, _ . -",
+            check: check_name,
+            set: |settings, text| settings.scoring.endpoint = Some(text),
+        },
+        None,
+        "The SageMaker endpoint",
+    ),
+    plain(
+        "scoring",
+        "body",
+        Kind::Word {
+            words: || vec!["csv", "json"],
+            set: |settings, word| {
+                let body = match word {
+                    "csv" => BodyKind::Csv,
+                    "json" => BodyKind::Json,
+                    _ => return false,
+                };
+                settings.scoring.body = body;
+                true
+            },
+        },
+        Some("csv"),
+        "How a row is sent to it: csv, as the built-in XGBoost container reads it, or json",
+    ),
+    plain(
+        "scoring",
+        "template",
+        Kind::Text {
+            form: "a JSON text with $features (a list of values) or $record (an object) in it",
+            check: check_template,
+            set: |settings, text| {
+                if let Ok(template) = Template::parse(&text) {
+                    settings.scoring.template = template;
+                }
+            },
+        },
+        Some(Template::INSTANCES),
+        "The body around a row that is sent as json",
+    ),
+    plain(
+        "scoring",
+        "deadline_ms",
+        Kind::Millis {
+            range: 10..=60_000,
+            set: |settings, time| settings.scoring.deadline = time,
+        },
+        Some("1000"),
+        "How long SageMaker may take for a request, retries included",
+    ),
+    plain(
+        "scoring",
+        "calls_max",
+        Kind::Count {
+            range: 1..=4096,
+            unit: "calls",
+            set: |settings, calls| settings.scoring.calls_max = calls,
+        },
+        Some("64"),
+        "Calls to SageMaker under way at once; twice as many may wait",
+    ),
+    plain(
+        "aws",
+        "region",
+        Kind::Text {
+            form: "a region, as eu-central-1",
+            check: check_region,
+            set: |settings, text| settings.aws.region = Some(text),
+        },
+        None,
+        "The AWS region; without it the one that the SDK finds (AWS_REGION, profile, instance)",
+    ),
+    plain(
+        "aws",
+        "endpoint",
+        Kind::Text {
+            form: "a URL, as http://127.0.0.1:5000",
+            check: check_url,
+            set: |settings, text| settings.aws.endpoint = Some(text),
+        },
+        None,
+        "Where every AWS service is reached, for stand-ins and S3-compatible stores",
+    ),
     limit(
         "body_bytes_max",
         Kind::Count {
@@ -419,6 +571,14 @@ pub(crate) static KEYS: &[Key] = &[
     },
 ];
 
+fn scorer(word: &str) -> Option<Scorer> {
+    match word {
+        "local" => Some(Scorer::Local),
+        "sagemaker" => Some(Scorer::SageMaker),
+        _ => None,
+    }
+}
+
 /// Every choice of trees with its name.
 pub(crate) const TREES: [(&str, Trees); 2] = [("all", Trees::All), ("best", Trees::Best)];
 
@@ -456,7 +616,10 @@ mod tests {
         paths.sort();
         paths.dedup();
         assert_eq!(paths.len(), KEYS.len());
-        assert_eq!(sections(), ["server", "model", "records", "limits", "log"]);
+        assert_eq!(
+            sections(),
+            ["server", "model", "records", "scoring", "aws", "limits", "log"]
+        );
     }
 
     #[test]
@@ -504,6 +667,10 @@ mod tests {
         for key in KEYS {
             let other = match &key.kind {
                 Kind::Text { .. } if key.name == "level" => "debug".to_owned(),
+                Kind::Text { .. } if key.name == "s3_url" => "s3://lake/x".to_owned(),
+                Kind::Text { .. } if key.name == "template" => "[$record]".to_owned(),
+                Kind::Text { .. } if key.path() == "aws.endpoint" => "http://x".to_owned(),
+                Kind::Text { .. } if key.name != "listen" => "name-1".to_owned(),
                 Kind::Text { .. } => "[::1]:9".to_owned(),
                 Kind::Path { .. } => "elsewhere".to_owned(),
                 Kind::Word { words, .. } => words().pop().unwrap_or_default().to_owned(),

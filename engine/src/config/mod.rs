@@ -16,6 +16,7 @@ pub(crate) mod keys;
 pub(crate) mod screen;
 #[cfg(test)]
 mod tests;
+mod together;
 pub(crate) mod told;
 pub(crate) mod value;
 
@@ -30,6 +31,7 @@ pub use fault::{ConfigError, Fault, Source};
 use told::Tellings;
 
 use crate::limits::Limits;
+use crate::remote::{Content, Template};
 use crate::runtime;
 
 /// Everything the server is told.
@@ -49,6 +51,10 @@ pub struct Settings {
     pub cpus: Option<f64>,
     /// Records.
     pub records: Records,
+    /// Who scores.
+    pub scoring: Scoring,
+    /// What AWS's services need to be told.
+    pub aws: Aws,
     /// Limits.
     pub limits: Limits,
     /// How log lines look.
@@ -78,6 +84,73 @@ pub struct Records {
     pub roll_rows: usize,
     /// A file is finished when its oldest record waits this long.
     pub roll_after: Duration,
+    /// The delivery stream of the `firehose` sink.
+    pub firehose_stream: Option<String>,
+    /// `s3://BUCKET/PREFIX` of the `s3` sink.
+    pub s3_url: Option<String>,
+}
+
+/// Who scores.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scoring {
+    /// Who is asked first.
+    pub backend: Scorer,
+    /// Who is asked when that one does not answer.
+    pub fallback: Option<Scorer>,
+    /// The name of the SageMaker endpoint.
+    pub endpoint: Option<String>,
+    /// How a row is sent to it.
+    pub body: BodyKind,
+    /// The text around the row, where it is JSON.
+    pub template: Template,
+    /// How long it may take, from the complete body of a request to its answer.
+    pub deadline: Duration,
+    /// Calls under way at once.
+    pub calls_max: usize,
+}
+
+/// Somebody who scores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scorer {
+    /// This process.
+    Local,
+    /// A SageMaker endpoint.
+    SageMaker,
+}
+
+/// A form of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyKind {
+    /// Values with commas between them.
+    Csv,
+    /// A JSON text.
+    Json,
+}
+
+/// What AWS's services need to be told beyond what the SDK finds out.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Aws {
+    /// The region; the SDK's own when none is given.
+    pub region: Option<String>,
+    /// Where every service is reached, as in tests; AWS when none is given.
+    pub endpoint: Option<String>,
+}
+
+impl Scoring {
+    /// Whether SageMaker may be asked.
+    #[must_use]
+    pub fn asks_sagemaker(&self) -> bool {
+        self.backend == Scorer::SageMaker || self.fallback == Some(Scorer::SageMaker)
+    }
+
+    /// How a row is sent.
+    #[must_use]
+    pub fn content(&self) -> Content {
+        match self.body {
+            BodyKind::Csv => Content::Csv,
+            BodyKind::Json => Content::Json(self.template.clone()),
+        }
+    }
 }
 
 impl Records {
@@ -102,17 +175,26 @@ pub enum WhenFull {
 pub enum SinkKind {
     /// Parquet files on disk.
     Parquet,
+    /// Parquet files in S3 or what speaks like it.
+    S3,
+    /// An Amazon Data Firehose delivery stream.
+    Firehose,
+    /// Lines of JSON on standard output.
+    Stdout,
 }
 
 impl SinkKind {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::Parquet];
+    pub const ALL: [Self; 4] = [Self::Parquet, Self::S3, Self::Firehose, Self::Stdout];
 
     /// What settings and metrics call it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Parquet => "parquet",
+            Self::S3 => "s3",
+            Self::Firehose => "firehose",
+            Self::Stdout => "stdout",
         }
     }
 }
@@ -139,6 +221,8 @@ impl Default for Settings {
             shards: None,
             cpus: None,
             records: Records::default(),
+            scoring: Scoring::default(),
+            aws: Aws::default(),
             limits: Limits::default(),
             log: LogFormat::Text,
             log_level: "info".into(),
@@ -158,6 +242,22 @@ impl Default for Records {
             when_full: WhenFull::Shed,
             roll_rows: 250_000,
             roll_after: Duration::from_secs(60),
+            firehose_stream: None,
+            s3_url: None,
+        }
+    }
+}
+
+impl Default for Scoring {
+    fn default() -> Self {
+        Self {
+            backend: Scorer::Local,
+            fallback: None,
+            endpoint: None,
+            body: BodyKind::Csv,
+            template: Template::parse(Template::INSTANCES).expect("it is a template"),
+            deadline: Duration::from_secs(1),
+            calls_max: 64,
         }
     }
 }
@@ -225,6 +325,9 @@ impl Settings {
                 .iter()
                 .filter_map(|(name, value)| settings.flag(&mut told, name, value)),
         );
+        if faults.is_empty() {
+            faults.extend(together::faults(&settings));
+        }
         if faults.is_empty() {
             Ok((settings, told))
         } else {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use http::StatusCode;
 
+use crate::remote::Miss;
 use crate::score::Rejection;
 
 /// What went wrong. Building one allocates nothing; rendering may.
@@ -40,6 +41,8 @@ pub enum Failure {
     Overloaded,
     /// Records wait for the sink, and there is no room for one more.
     QueueFull,
+    /// Somebody else was to score, did not, and nothing scores instead.
+    Remote(Miss),
     /// The code panicked.
     Panicked,
 }
@@ -61,6 +64,7 @@ impl Failure {
             Self::Rejected(Rejection::Invalid) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_request"),
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
             Self::QueueFull => (StatusCode::SERVICE_UNAVAILABLE, "record_queue_full"),
+            Self::Remote(_) => (StatusCode::SERVICE_UNAVAILABLE, "scoring_unavailable"),
             Self::Panicked => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
         }
     }
@@ -81,7 +85,7 @@ impl Failure {
     /// Seconds after which trying again makes sense.
     #[must_use]
     pub fn retry_after(&self) -> Option<&'static str> {
-        matches!(self, Self::Overloaded | Self::QueueFull).then_some("1")
+        matches!(self, Self::Overloaded | Self::QueueFull | Self::Remote(_)).then_some("1")
     }
 }
 
@@ -105,6 +109,7 @@ impl fmt::Display for Failure {
             Self::QueueFull => {
                 f.write_str("records cannot be written as fast as leads come, so this one was not scored; try again")
             }
+            Self::Remote(miss) => write!(f, "SageMaker has not scored this lead: {miss}; try again"),
             Self::Panicked => f.write_str("a fault of the server; it is logged and counted"),
         }
     }
@@ -129,6 +134,7 @@ mod tests {
             Failure::Rejected(Rejection::Invalid),
             Failure::Overloaded,
             Failure::QueueFull,
+            Failure::Remote(Miss::Late),
             Failure::Panicked,
         ];
         for failure in failures {

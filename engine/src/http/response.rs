@@ -48,6 +48,10 @@ impl Responder<'_> {
                 out.put_slice(name.as_bytes());
                 put_milliseconds(out, nanoseconds);
             }
+            if timings.wake_ns > 0 {
+                out.put_slice(b", wake;dur=");
+                put_milliseconds(out, timings.wake_ns);
+            }
         });
         if let Ok(value) = HeaderValue::from_maybe_shared(timing) {
             self.headers.insert(SERVER_TIMING, value);

@@ -7,7 +7,7 @@ use std::time::Instant;
 use arrayvec::ArrayString;
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use super::body::{self, Whole};
@@ -16,6 +16,7 @@ use super::request_id::RequestId;
 use super::response::Responder;
 use crate::score::Timings;
 use crate::shard::ShardCore;
+use crate::shard::away::Remote;
 use crate::shard::scorer::Outcome;
 use crate::shard::stats::Route;
 use crate::shard::watch::Watch;
@@ -23,6 +24,9 @@ use crate::side::event::{Event, Kind};
 
 /// A request that takes longer from its last byte to its answer is logged. Unit: microseconds.
 const SLOW_US: u32 = 250_000;
+
+/// Asks for a score by this process where SageMaker would be asked: its value is `local`.
+const BACKEND: HeaderName = HeaderName::from_static("x-quintile-backend");
 
 /// Answers one request.
 pub(super) async fn respond(core: &Rc<ShardCore>, watch: &Watch, request: Request<Incoming>) -> Response<Whole> {
@@ -33,6 +37,7 @@ pub(super) async fn respond(core: &Rc<ShardCore>, watch: &Watch, request: Reques
     let id = RequestId::new(&head.headers, own_id);
     let (route, target) = target(head.uri.path(), &head.method);
     let target = target.and_then(|target| check(core, target, &head.headers));
+    let stays = core.remote.is_some() && head.headers.get(BACKEND).is_some_and(|value| value == "local");
     let mut headers = std::mem::take(&mut head.headers);
     headers.clear();
     let responder = Responder {
@@ -47,7 +52,14 @@ pub(super) async fn respond(core: &Rc<ShardCore>, watch: &Watch, request: Reques
             Ok(body) => {
                 // A client that sends slowly is not a request that we answer slowly.
                 began = Instant::now();
-                match contained(core, || score(core, &body, id.as_str())) {
+                let scored = match &core.remote {
+                    // In a box, so that requests that are scored here do not carry its state.
+                    Some(remote) if remote.takes(core.scorer.borrow().served(), stays) => {
+                        Box::pin(score_away(core, remote, &body, id.as_str())).await
+                    }
+                    _ => contained(core, || score(core, &body, id.as_str())),
+                };
+                match scored {
                     Ok((answer, timings)) => responder.scored(answer, &timings),
                     Err(failure) => responder.failed(&failure),
                 }
@@ -166,6 +178,43 @@ fn score(core: &ShardCore, body: &[u8], request_id: &str) -> Result<(Bytes, Timi
             Err(Failure::QueueFull)
         }
     }
+}
+
+/// As [`score`], by somebody else.
+async fn score_away(
+    core: &ShardCore,
+    remote: &Remote,
+    body: &[u8],
+    request_id: &str,
+) -> Result<(Bytes, Timings), Failure> {
+    let away = contained(core, || core.scorer.borrow_mut().read(body).map_err(Failure::Rejected))?;
+    let told = remote.ask(core, &away.served, &away.row, away.began).await;
+    if let Err(miss) = &told
+        && !remote.falls_back(&away.served)
+    {
+        core.stats.borrow_mut().remote_missed += 1;
+        return Err(Failure::Remote(miss.clone()));
+    }
+    contained(core, || {
+        let mut arena = core.arena.borrow_mut();
+        match core.scorer.borrow_mut().finish(&away, &told, request_id, &mut arena) {
+            Outcome::Scored { answer, score, timings } => {
+                let mut stats = core.stats.borrow_mut();
+                stats.scored(score, timings.total_ns);
+                if told.is_ok() {
+                    stats.remote_scores += 1;
+                } else {
+                    stats.remote_fallbacks += 1;
+                }
+                Ok((answer, timings))
+            }
+            Outcome::Rejected(rejection) => Err(Failure::Rejected(rejection)),
+            Outcome::QueueFull => {
+                core.stats.borrow_mut().shed += 1;
+                Err(Failure::QueueFull)
+            }
+        }
+    })
 }
 
 /// Runs what has no `await`, and turns a panic into an answer. What the closure had borrowed is given back by unwinding,

@@ -54,6 +54,8 @@ pub struct Timings {
     pub score_ns: u64,
     /// From the last byte of the body to the answer.
     pub total_ns: u64,
+    /// From side's sending a remote prediction to the shard's noticing it; zero for a score of our own.
+    pub wake_ns: u64,
 }
 
 impl Workspace {
@@ -120,6 +122,11 @@ impl Workspace {
     /// Runs the model over the row: the score, or none for a model without bands.
     pub fn score(&mut self, served: &Served) -> Option<u8> {
         served.model.score_row(self.lead.row(), &mut self.scratch)
+    }
+
+    /// Runs the model over a row that was read before.
+    pub(crate) fn score_row(&mut self, served: &Served, row: &[f64]) -> Option<u8> {
+        served.model.score_row(row, &mut self.scratch)
     }
 
     /// The lead's id.

@@ -39,6 +39,29 @@ pub fn answer_bytes_max(served: &Served) -> usize {
         + NUMBER_BYTES_MAX * (served.model.prediction_len() + 1)
 }
 
+/// Bytes that say who scored, and why, at most: a reason has up to 300.
+pub(crate) const SOURCE_BYTES_MAX: usize = 48 + 300 * ESCAPE_BYTES_MAX;
+
+/// Who made a score, where it may be one of two.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Source<'a> {
+    /// The endpoint.
+    SageMaker,
+    /// This process, because the endpoint did not: why.
+    Local(&'a str),
+}
+
+/// What an answer says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Told<'a> {
+    pub(crate) lead_id: &'a str,
+    pub(crate) score: Option<u8>,
+    pub(crate) predictions: &'a [f64],
+    pub(crate) source: Option<Source<'a>>,
+    pub(crate) request_id: &'a str,
+    pub(crate) timings: &'a Timings,
+}
+
 /// Writes the answer to a scored request.
 pub fn answer<B: BufMut>(
     out: &mut B,
@@ -48,18 +71,40 @@ pub fn answer<B: BufMut>(
     request_id: &str,
     timings: &Timings,
 ) {
+    let told = Told {
+        lead_id: workspace.lead_id(),
+        score,
+        predictions: workspace.predictions(),
+        source: None,
+        request_id,
+        timings,
+    };
+    self::told(out, served, &told);
+}
+
+/// Writes the answer to a request, whoever has scored it.
+pub(crate) fn told<B: BufMut>(out: &mut B, served: &Served, told: &Told<'_>) {
+    let timings = told.timings;
     out.put_slice(b"{\"lead_id\":");
-    string(out, workspace.lead_id());
+    string(out, told.lead_id);
     out.put_slice(b",\"score\":");
-    match score {
+    match told.score {
         Some(score) => integer(out, u64::from(score)),
         None => out.put_slice(b"null"),
     }
-    predictions(out, &served.model, workspace.predictions());
+    predictions(out, &served.model, told.predictions);
+    match told.source {
+        None => {}
+        Some(Source::SageMaker) => out.put_slice(b",\"source\":\"sagemaker\""),
+        Some(Source::Local(why)) => {
+            out.put_slice(b",\"source\":\"local\",\"reason\":");
+            string(out, why);
+        }
+    }
     out.put_slice(b",\"model\":");
     out.put_slice(served.identity_json.as_bytes());
     out.put_slice(b",\"request_id\":");
-    string(out, request_id);
+    string(out, told.request_id);
     out.put_slice(b",\"latency_us\":{\"parse\":");
     microseconds(out, timings.parse_ns);
     out.put_slice(b",\"score\":");

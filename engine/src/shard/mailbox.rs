@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError, bounded};
 
 use super::stats::ShardStats;
 use crate::limits::MAILBOX_LETTERS;
+use crate::remote::Answer;
 use crate::served::Served;
 
 /// What is sent to a shard.
@@ -26,6 +27,8 @@ pub enum Mail {
     Stats(Box<ShardStats>),
     /// The text of `/metrics` from now on.
     Metrics(Bytes),
+    /// What came of a question to somebody else.
+    Remote(Answer),
     /// Finish what is in flight and end.
     Drain,
 }

@@ -9,6 +9,7 @@
 //! and never waits for another thread.
 
 pub mod arena;
+pub mod away;
 pub mod connection;
 pub mod io;
 pub mod mailbox;
@@ -32,6 +33,7 @@ use crate::runtime::{Backend, Contained, StartError};
 use crate::served::Served;
 use crate::side::event::Event;
 use arena::Arena;
+use away::{Asking, Remote};
 use mailbox::{Mail, Mailbox};
 use scorer::{Outlet, Scorer};
 use stats::{Gauges, ShardStats};
@@ -66,6 +68,8 @@ pub struct Parts {
     pub gauges: Arc<Gauges>,
     /// Whether the process wants traffic, for `/readyz`.
     pub ready: Arc<AtomicBool>,
+    /// How somebody else is asked for predictions, if anybody is.
+    pub asking: Option<Asking>,
     /// Limits.
     pub limits: Limits,
     /// What makes this process's record ids its own.
@@ -86,6 +90,7 @@ pub struct ShardCore {
     pub(crate) wheel: RefCell<Wheel>,
     pub(crate) arena: RefCell<Arena>,
     pub(crate) scorer: RefCell<Scorer>,
+    pub(crate) remote: Option<Remote>,
     pub(crate) stats: RefCell<Box<ShardStats>>,
     pub(crate) bodies: RefCell<Vec<Vec<u8>>>,
     pub(crate) metrics_text: RefCell<Bytes>,
@@ -113,6 +118,7 @@ impl ShardCore {
             wheel: RefCell::new(Wheel::new(TIMERS)),
             arena: RefCell::default(),
             scorer: RefCell::new(scorer),
+            remote: parts.asking.map(Remote::new),
             stats: RefCell::default(),
             bodies: RefCell::default(),
             metrics_text: RefCell::default(),
@@ -209,6 +215,11 @@ fn deliver<B: Backend>(core: &Rc<ShardCore>, mail: Mail) {
         Mail::Model(served) => core.scorer.borrow_mut().swap(served),
         Mail::Stats(empty) => core.report(empty),
         Mail::Metrics(text) => *core.metrics_text.borrow_mut() = text,
+        Mail::Remote(answer) => {
+            if let Some(remote) = &core.remote {
+                remote.tickets.settle(answer);
+            }
+        }
         Mail::Drain => {}
     }
 }

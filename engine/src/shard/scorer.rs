@@ -1,14 +1,18 @@
 //! The part of a shard that scores: the model, its working memory, and the way out for records.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use arrayvec::ArrayString;
 use bytes::{Bytes, BytesMut};
+use quintile_model::Precision;
 use uuid::Uuid;
 
 use super::arena::Arena;
 use crate::config::WhenFull;
+use crate::limits::LEAD_ID_BYTES_MAX;
 use crate::record::{Entry, IdSource, frame_bytes_max};
+use crate::remote::Miss;
 use crate::score::{Rejection, Timings, Workspace, render};
 use crate::served::Served;
 use crate::spool;
@@ -111,6 +115,7 @@ impl Scorer {
             parse_ns: nanoseconds(start, parsed),
             score_ns: nanoseconds(parsed, scored),
             total_ns: nanoseconds(start, scored),
+            wake_ns: 0,
         };
         if !self.record(request_id, score, timings.total_ns) {
             match self.when_full {
@@ -124,6 +129,99 @@ impl Scorer {
         };
         let answer = arena.cut(render::answer_bytes_max(&self.served), |out: &mut BytesMut| {
             render::answer(out, &self.served, &self.workspace, score, request_id, &timings);
+        });
+        Outcome::Scored { answer, score, timings }
+    }
+
+    /// Reads a lead that somebody else will score.
+    pub(crate) fn read(&mut self, body: &[u8]) -> Result<Away, Rejection> {
+        let began = Instant::now();
+        self.workspace.read(&self.served, body)?;
+        Ok(Away {
+            served: Arc::clone(&self.served),
+            lead_id: ArrayString::from(self.workspace.lead_id()).unwrap_or_default(),
+            row: self.workspace.row().into(),
+            began,
+            read: Instant::now(),
+        })
+    }
+
+    /// Records and renders the answer to a lead that was away: with the predictions that came back, or with our own and
+    /// why there are no others.
+    pub(crate) fn finish(
+        &mut self,
+        away: &Away,
+        told: &Result<(Box<[f64]>, Duration), Miss>,
+        request_id: &str,
+        arena: &mut Arena,
+    ) -> Outcome {
+        let model = &away.served.model;
+        let (predictions, margins, score, wake, miss) = match told {
+            Ok((predictions, wake)) => {
+                let as_model = predictions
+                    .iter()
+                    .map(|&prediction| rounded(prediction, model.precision()));
+                let predictions = as_model.collect::<Vec<f64>>();
+                let score = model.band(&predictions);
+                // Nobody told the sums behind them.
+                (predictions, vec![f64::NAN; model.margin_len()], score, *wake, None)
+            }
+            Err(miss) => {
+                let score = self.workspace.score_row(&away.served, &away.row);
+                let (predictions, margins) = (self.workspace.predictions(), self.workspace.margins());
+                (
+                    predictions.to_vec(),
+                    margins.to_vec(),
+                    score,
+                    Duration::ZERO,
+                    Some(miss.to_string()),
+                )
+            }
+        };
+        let mut timings = Timings {
+            parse_ns: nanoseconds(away.began, away.read),
+            score_ns: nanoseconds(away.read, Instant::now()),
+            total_ns: nanoseconds(away.began, Instant::now()),
+            wake_ns: u64::try_from(wake.as_nanos()).unwrap_or(u64::MAX),
+        };
+        let time_us = now_us();
+        let entry = Entry {
+            record_id: self.ids.next(time_us),
+            time_us,
+            model: away.served.generation,
+            shard: self.shard,
+            score,
+            latency_ns: timings.total_ns,
+            lead_id: &away.lead_id,
+            request_id,
+            margins: &margins,
+            predictions: &predictions,
+            row: &away.row,
+        };
+        if self.records.keeps() {
+            entry.encode(&mut self.frame);
+            if self.records.append(&self.frame).is_err() {
+                match self.when_full {
+                    WhenFull::Shed => return Outcome::QueueFull,
+                    WhenFull::Drop => self.dropped += 1,
+                }
+            }
+        }
+        timings.total_ns = nanoseconds(away.began, Instant::now());
+        let bytes_max = render::answer_bytes_max(&away.served) + render::SOURCE_BYTES_MAX;
+        let answer = arena.cut(bytes_max, |out: &mut BytesMut| {
+            let told = render::Told {
+                lead_id: &away.lead_id,
+                score,
+                predictions: &predictions,
+                source: Some(match &miss {
+                    None => render::Source::SageMaker,
+                    Some(why) => render::Source::Local(why),
+                }),
+                request_id,
+                timings: &timings,
+            };
+            render::told(out, &away.served, &told);
         });
         Outcome::Scored { answer, score, timings }
     }
@@ -149,6 +247,28 @@ impl Scorer {
         };
         entry.encode(&mut self.frame);
         self.records.append(&self.frame).is_ok()
+    }
+}
+
+/// A lead on its way to somebody else.
+#[derive(Debug)]
+pub(crate) struct Away {
+    pub(crate) served: Arc<Served>,
+    lead_id: ArrayString<LEAD_ID_BYTES_MAX>,
+    pub(crate) row: Box<[f64]>,
+    pub(crate) began: Instant,
+    read: Instant,
+}
+
+/// A prediction that came back as a text, in the precision the model gives it in: then it is the same to the last bit.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a model of this precision gives no other number"
+)]
+fn rounded(prediction: f64, precision: Precision) -> f64 {
+    match precision {
+        Precision::F32 => f64::from(prediction as f32),
+        Precision::F64 => prediction,
     }
 }
 

@@ -93,6 +93,12 @@ pub struct ShardStats {
     pub shed: u64,
     /// Leads answered without a record because the spool was full.
     pub dropped: u64,
+    /// Leads scored by somebody else.
+    pub remote_scores: u64,
+    /// Leads scored here because somebody else did not.
+    pub remote_fallbacks: u64,
+    /// Leads not scored because somebody else did not.
+    pub remote_missed: u64,
     /// Log events dropped because side was behind.
     pub events_dropped: u64,
 }
@@ -111,6 +117,9 @@ impl ShardStats {
             panics: 0,
             shed: 0,
             dropped: 0,
+            remote_scores: 0,
+            remote_fallbacks: 0,
+            remote_missed: 0,
             events_dropped: 0,
         }
     }
@@ -123,6 +132,7 @@ impl ShardStats {
         self.connections = 0;
         self.timeouts = Default::default();
         (self.panics, self.shed, self.dropped, self.events_dropped) = (0, 0, 0, 0);
+        (self.remote_scores, self.remote_fallbacks, self.remote_missed) = (0, 0, 0);
     }
 
     /// Adds another block to this one.
@@ -143,6 +153,9 @@ impl ShardStats {
         self.panics += other.panics;
         self.shed += other.shed;
         self.dropped += other.dropped;
+        self.remote_scores += other.remote_scores;
+        self.remote_fallbacks += other.remote_fallbacks;
+        self.remote_missed += other.remote_missed;
         self.events_dropped += other.events_dropped;
     }
 

@@ -12,6 +12,27 @@ pub(super) struct Civil {
     pub(super) microsecond: i64,
 }
 
+impl Civil {
+    /// `2026-11-24T09:05:00.000123Z`.
+    pub(super) fn write_rfc3339(&self, out: &mut Vec<u8>) {
+        use std::io::Write as _;
+        let Self {
+            year,
+            month,
+            day,
+            hour,
+            minute,
+            second,
+            microsecond,
+        } = self;
+        // Writing into a Vec cannot fail.
+        let _ = write!(
+            out,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{microsecond:06}Z"
+        );
+    }
+}
+
 const SECOND_US: i64 = 1_000_000;
 const DAY_SECONDS: i64 = 86_400;
 
@@ -106,6 +127,17 @@ mod tests {
             }
             assert_eq!(date(days), (year, month, day));
         }
+    }
+
+    #[test]
+    fn texts_are_those_of_rfc_3339() {
+        let text = |time_us: i64| {
+            let mut out = Vec::new();
+            civil(time_us).write_rfc3339(&mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(text(0), "1970-01-01T00:00:00.000000Z");
+        assert_eq!(text(1_764_000_000_123_456), "2025-11-24T16:00:00.123456Z");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::remote_counts::RemoteCounts;
 use crate::spool::{Gauges, Spool};
 
 /// What became of the records. Read for metrics and at the end.
@@ -13,6 +14,8 @@ pub(super) struct Counts {
     pub(super) spool: Option<Gauges>,
     /// What was found at the start.
     pub(super) recovered: u64,
+    /// Of remote scoring, if there is any.
+    pub(super) remote: Option<RemoteCounts>,
     /// One for each sink.
     pub(super) sinks: Vec<Arc<SinkCounts>>,
 }
@@ -25,6 +28,7 @@ impl Counts {
             spool: spool.map(Spool::gauges),
             recovered: spool.map_or(0, |spool| spool.found().any),
             sinks: sinks.iter().map(counts).collect(),
+            remote: None,
         }
     }
 
@@ -77,6 +81,8 @@ pub(super) struct SinkCounts {
     pub(super) delivered: Count,
     /// Sent again after they were refused.
     pub(super) retried: Count,
+    /// Those of them that the place was too busy for.
+    pub(super) throttled: Count,
     /// Refused for ever, and written to the sink's dead-letter file.
     pub(super) dead_lettered: Count,
     /// Not readable: a fault of ours or of the disk.
@@ -106,6 +112,7 @@ impl SinkCounts {
             recovered,
             delivered: Count::default(),
             retried: Count::default(),
+            throttled: Count::default(),
             dead_lettered: Count::default(),
             damaged: Count::default(),
             errors: Count::default(),

@@ -14,6 +14,7 @@ use quintile_model::Model;
 use super::About;
 use super::counts::{Counts, SinkCounts};
 use super::process::Process;
+use super::remote_counts::{CIRCUITS, RESULTS, RemoteCounts};
 use super::stats::Latency;
 use crate::shard::stats::{Phase, Route, STATUSES, ShardStats};
 
@@ -103,6 +104,12 @@ impl Facts {
         families.extend(by_shard(reading.shards));
         families.extend(spool(reading.counts));
         families.extend(sinks(reading.counts));
+        let remote_counts = reading.counts.remote.as_ref();
+        families.extend(
+            remote_counts
+                .into_iter()
+                .flat_map(|counts| remote(counts, reading.totals)),
+        );
         families.extend(self.infos.iter().cloned());
         families.extend(process(reading.process));
         // What has no sample now has none of its kind: without sinks there is nothing to say of them.
@@ -148,7 +155,7 @@ fn spool(counts: &Counts) -> Vec<MetricFamily> {
     ]
 }
 
-fn sinks(counts: &Counts) -> [MetricFamily; 10] {
+fn sinks(counts: &Counts) -> [MetricFamily; 11] {
     let label = |sink: &SinkCounts| labels(&[("sink", sink.name)]);
     let of = |value: fn(&SinkCounts) -> u64| {
         let sample = move |sink: &Arc<SinkCounts>| (label(sink), value(sink));
@@ -177,6 +184,11 @@ fn sinks(counts: &Counts) -> [MetricFamily; 10] {
             "quintile_records_retried_total",
             "Records sent again after the place refused them.",
             of(|sink| sink.retried.get()),
+        ),
+        counter(
+            "quintile_records_throttled_total",
+            "Those of them that were sent again because the place was over its quota.",
+            of(|sink| sink.throttled.get()),
         ),
         counter(
             "quintile_records_dead_lettered_total",
@@ -221,6 +233,48 @@ fn sinks(counts: &Counts) -> [MetricFamily; 10] {
             "quintile_sink_files_written_total",
             "Files that are complete and in their place.",
             of(|sink| sink.files.get()),
+        ),
+    ]
+}
+
+fn remote(counts: &RemoteCounts, totals: &ShardStats) -> [MetricFamily; 5] {
+    let results = RESULTS.iter().zip(counts.by_result());
+    let sources = [
+        ("sagemaker", totals.remote_scores),
+        ("local", totals.remote_fallbacks),
+        ("none", totals.remote_missed),
+    ];
+    let circuits = CIRCUITS.iter().enumerate();
+    let (calls, throttled) = counts.made();
+    let calls = [("made", calls), ("throttled", throttled)];
+    [
+        counter(
+            "quintile_remote_answers_total",
+            "Questions to SageMaker by what came of them.",
+            results.map(|(result, count)| (labels(&[("result", result)]), count)),
+        ),
+        counter(
+            "quintile_remote_calls_total",
+            "Calls to SageMaker, retries included, and those of them that were throttled.",
+            calls.map(|(kind, count)| (labels(&[("kind", kind)]), count)),
+        ),
+        counter(
+            "quintile_remote_scores_total",
+            "Leads that SageMaker was to score, by who did.",
+            sources.map(|(source, count)| (labels(&[("source", source)]), count)),
+        ),
+        gauge(
+            "quintile_remote_under_way",
+            "Questions to SageMaker that are under way or wait for a call.",
+            [(vec![], float(counts.open_questions() as u64))],
+        ),
+        gauge(
+            "quintile_remote_circuit",
+            "1 for the state of the circuit breaker.",
+            circuits.map(|(place, state)| {
+                let is_current = place == counts.current();
+                (labels(&[("state", state)]), if is_current { 1.0 } else { 0.0 })
+            }),
         ),
     ]
 }

@@ -12,11 +12,14 @@
 
 pub mod event;
 
+mod aws;
 mod calendar;
 mod counts;
 mod lane;
 mod metrics;
 mod process;
+mod remote_counts;
+mod sagemaker;
 mod sink;
 mod stats;
 mod worker;
@@ -32,14 +35,17 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 
+pub use self::aws::AwsError;
 pub use self::event::Event;
 pub use self::sink::SinkError;
 
 use self::counts::{Counts, Stop, StopOnDrop};
 use self::lane::Lane;
+use self::remote_counts::RemoteCounts;
 use self::sink::Opened;
 use self::worker::Post;
 use crate::config;
+use crate::remote::Desk;
 use crate::served::Served;
 use crate::shard::mailbox::Address;
 use crate::shard::stats::{Gauges, ShardStats};
@@ -63,6 +69,19 @@ pub struct Parts {
     pub about: About,
     /// What shards want logged.
     pub events: Receiver<Event>,
+    /// What AWS's services need to be told.
+    pub aws: config::Aws,
+    /// Somebody else who scores.
+    pub remote: Option<RemoteParts>,
+}
+
+/// How questions of the shards are answered.
+#[derive(Debug)]
+pub struct RemoteParts {
+    /// Where they come in.
+    pub desk: Desk,
+    /// Who is asked, and how.
+    pub scoring: config::Scoring,
 }
 
 /// Side's ends of what runs between it and one shard.
@@ -102,6 +121,9 @@ pub enum StartError {
         /// What is in the way.
         source: SinkError,
     },
+    /// SageMaker could not be asked.
+    #[error("prepare to ask SageMaker: {0}")]
+    SageMaker(AwsError),
     /// No runtime.
     #[error("start the side runtime: {0}")]
     Runtime(std::io::Error),
@@ -199,7 +221,8 @@ pub struct Side {
 pub fn start(parts: Parts) -> Result<Side, StartError> {
     let open = |&kind: &config::SinkKind| {
         let name = kind.name();
-        let opened = sink::open(kind, &parts.records).map_err(|source| StartError::Sink { name, source })?;
+        let opened =
+            sink::open(kind, &parts.records, &parts.aws).map_err(|source| StartError::Sink { name, source })?;
         Ok((name, opened))
     };
     let sinks = parts.records.sinks.iter().map(open).collect::<Result<_, _>>()?;
@@ -210,7 +233,18 @@ fn start_with(sinks: Vec<(&'static str, Opened)>, parts: Parts) -> Result<Side, 
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().build().map_err(StartError::Runtime)?;
     let names: Vec<&'static str> = sinks.iter().map(|(name, _)| *name).collect();
-    let counts = Arc::new(Counts::new(&names, parts.spool.as_ref()));
+    let mut counts = Counts::new(&names, parts.spool.as_ref());
+    let endpoint = parts
+        .remote
+        .as_ref()
+        .map(|remote| sagemaker::Endpoint::open(&remote.scoring, &parts.aws));
+    let endpoint = endpoint.transpose().map_err(StartError::SageMaker)?;
+    counts.remote = endpoint.as_ref().map(|_| RemoteCounts::default());
+    let counts = Arc::new(counts);
+    let addresses: Vec<Address> = parts.shards.iter().map(|link| link.address.clone()).collect();
+    let office = endpoint
+        .zip(parts.remote)
+        .map(|(endpoint, remote)| (endpoint, remote.desk));
     let stop = Stop::default();
     let cursors = parts.spool.as_ref().map(Spool::cursors).unwrap_or_default();
     let (mut posts, mut tasks) = (Vec::new(), Vec::new());
@@ -232,11 +266,17 @@ fn start_with(sinks: Vec<(&'static str, Opened)>, parts: Parts) -> Result<Side, 
     let worker = spawn("worker", move || worker::run(posts))?;
     let until = stop.clone();
     let events = parts.events;
+    let remote_counts = Arc::clone(&counts);
     let side = spawn("side", move || {
         let local = tokio::task::LocalSet::new();
         local.block_on(&runtime, async {
             let sinks = tasks.into_iter().map(|(sink, lane)| task(sink, lane)).collect();
-            let others = async { tokio::join!(stats.run(&until), event::log(events, &until)) };
+            let remote = async {
+                if let Some((endpoint, desk)) = office {
+                    sagemaker::run(endpoint, desk, addresses, remote_counts, &until).await;
+                }
+            };
+            let others = async { tokio::join!(stats.run(&until), event::log(events, &until), remote) };
             tokio::join!(ended(sinks), others).0
         })
     })?;

@@ -86,6 +86,8 @@ fn parts(
         served,
         about,
         events,
+        aws: config::Aws::default(),
+        remote: None,
     };
     (parts, ends, sender)
 }
@@ -323,7 +325,7 @@ fn a_sink_that_fails_does_not_stop_another() {
     let (parts, mut shards, _events) = parts(&dir, records(&dir, &[]), &["stubborn", "parquet", "courier"], 1, ROOMY);
     let (stubborn, taken) = (Arc::new(Shared::default()), Arc::new(Mutex::default()));
     stubborn.fails.store(true, Ordering::Relaxed);
-    let parquet = sink::open(SinkKind::Parquet, &parts.records).unwrap();
+    let parquet = sink::open(SinkKind::Parquet, &parts.records, &parts.aws).unwrap();
     let sinks = vec![
         ("stubborn", Opened::Computes(Box::new(Stubborn(Arc::clone(&stubborn))))),
         ("parquet", parquet),

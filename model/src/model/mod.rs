@@ -5,6 +5,7 @@
 
 mod evaluator;
 mod fit;
+mod outline;
 mod statistics;
 
 pub use evaluator::Scratch;
@@ -250,6 +251,13 @@ impl Model {
             .map(|row| (row.features.as_slice(), row.margin.as_slice()))
     }
 
+    /// The band of a row's predictions, whoever made them; none of a model without bands.
+    #[must_use]
+    pub fn band(&self, predictions: &[f64]) -> Option<u8> {
+        let bands = self.bands.as_ref()?;
+        predictions.get(self.banded).map(|&prediction| bands.score(prediction))
+    }
+
     /// What to say when the model is loaded, a sentence each.
     #[must_use]
     pub fn notes(&self) -> &[String] {
@@ -274,9 +282,7 @@ impl Model {
         }
         self.engine
             .evaluate(row, self.input, &self.finish, &self.objective, scratch);
-        let bands = self.bands.as_ref()?;
-        let prediction = scratch.predictions().get(self.banded)?;
-        Some(bands.score(*prediction))
+        self.band(scratch.predictions())
     }
 
     /// Scores many rows, one after the other in `rows` with a value for each column, and hands on each one's number and band

@@ -8,6 +8,7 @@ const TIMINGS: Timings = Timings {
     parse_ns: 1100,
     score_ns: 820,
     total_ns: 2345,
+    wake_ns: 0,
 };
 
 fn scored(served: &Served, id: &str) -> (Workspace, Option<u8>) {
@@ -111,6 +112,7 @@ fn the_longest_answer_stays_below_its_bound() {
         parse_ns: u64::MAX,
         score_ns: u64::MAX,
         total_ns: u64::MAX,
+        wake_ns: 0,
     };
     for name in ["objective-multi-softprob.json", "objective-reg-squarederror.json"] {
         let served = fixture(name);

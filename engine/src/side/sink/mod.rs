@@ -2,9 +2,9 @@
 //! and the others do not notice.
 //!
 //! ```text
-//!                ┌─ cursor ─▶ Computes   on the worker: burns CPU, may wait for a disk     parquet
+//!                ┌─ cursor ─▶ Computes   on the worker: burns CPU, may wait for a disk     parquet, s3
 //!  spool records ┤
-//!                └─ cursor ─▶ Waits      a task on side: waits for a network               (none yet)
+//!                └─ cursor ─▶ Waits      a task on side: waits for a network               firehose, stdout
 //! ```
 //!
 //! # What holds for both
@@ -28,7 +28,12 @@
 //!    nothing: `tokio::time::sleep(lane::TICK)`. `stdout` and `firehose` are of this kind.
 //! 5. `tests.rs` runs what holds for every sink over the ones that compute; add it to `each` there.
 
+mod dead_letters;
+mod firehose;
+mod ndjson;
 mod parquet;
+mod s3;
+mod stdout;
 
 #[cfg(test)]
 mod tests;
@@ -39,8 +44,9 @@ use std::pin::Pin;
 use std::time::Instant;
 
 use super::Left;
+use super::aws::AwsError;
 use super::lane::Lane;
-use crate::config::{Records, SinkKind};
+use crate::config::{Aws, Records, SinkKind};
 use crate::spool::Item;
 
 /// A sink that computes, called by the worker only.
@@ -81,7 +87,6 @@ pub(super) trait Waits: Send {
 /// A sink of either kind.
 pub(super) enum Opened {
     Computes(Box<dyn Computes>),
-    #[cfg_attr(not(test), expect(dead_code, reason = "no sink waits for a network yet"))]
     Waits(Box<dyn Waits>),
 }
 
@@ -110,6 +115,28 @@ pub enum SinkError {
     /// A file cannot be moved from one folder to the other in one step, for they are on different file systems.
     #[error("{0} and its folder tmp are on different file systems")]
     Split(PathBuf),
+    /// AWS cannot be used.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+    /// A file that was not uploaded.
+    #[error("upload {key}: {reason}")]
+    Upload {
+        /// Its name in the bucket.
+        key: String,
+        /// The service's words, or ours.
+        reason: String,
+    },
+    /// No thread.
+    #[error("start the thread {name}: {source}")]
+    Thread {
+        /// Its name.
+        name: &'static str,
+        /// The operating system's reason.
+        source: io::Error,
+    },
+    /// Something that must be set and is not.
+    #[error("{0}")]
+    Setting(&'static str),
     /// A record that can never be delivered; a fault of ours.
     #[error("a record does not fit: {0}")]
     Unfit(&'static str),
@@ -119,8 +146,11 @@ pub enum SinkError {
 ///
 /// # Errors
 /// What is in the way.
-pub(super) fn open(kind: SinkKind, records: &Records) -> Result<Opened, SinkError> {
+pub(super) fn open(kind: SinkKind, records: &Records, aws: &Aws) -> Result<Opened, SinkError> {
     Ok(match kind {
         SinkKind::Parquet => Opened::Computes(Box::new(parquet::Parquet::open(records)?)),
+        SinkKind::S3 => Opened::Computes(Box::new(parquet::Parquet::to_bucket(records, aws)?)),
+        SinkKind::Firehose => Opened::Waits(firehose::open(records, aws)?),
+        SinkKind::Stdout => Opened::Waits(Box::new(stdout::Stdout)),
     })
 }

@@ -20,7 +20,7 @@ fn each(name: &str, test: impl Fn(&mut dyn Computes, &TestDir)) {
             roll_rows: 10,
             ..Records::default()
         };
-        let Opened::Computes(mut sink) = open(kind, &records).unwrap() else {
+        let Opened::Computes(mut sink) = open(kind, &records, &Aws::default()).unwrap() else {
             panic!("{} is of the other kind", kind.name());
         };
         test(sink.as_mut(), &dir);

@@ -4,19 +4,23 @@
 //! failed half-way is simply written again. Each stage is reached once and can be attempted any number of times.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ::parquet::arrow::ArrowWriter;
 
-use super::SinkError;
 use super::folder::{Folder, Temp};
 use super::layout::{Layout, Rows};
+use super::{Place, SinkError};
 use crate::record::Frame;
 use crate::side::calendar::{civil, hour_of};
+use crate::side::sink::s3::{Upload, Uploads};
 use crate::spool::Item;
 
 /// A file is finished when it is this large, whatever its rows: 65,536 features fill a gigabyte with 2,000 of them.
 const FILE_BYTES_MAX: u64 = 1 << 30;
+
+/// Between two looks at an upload that is under way.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 const NEVER_FAILS: &str = "encoding into memory fails only when schema and columns disagree";
 
@@ -47,6 +51,7 @@ pub(super) struct Open {
     /// Encoded bytes that are not in the file yet.
     encoded: Vec<u8>,
     temp: Option<Temp>,
+    upload: Option<Upload>,
     stage: Stage,
     records: u64,
     due: Instant,
@@ -73,6 +78,7 @@ impl Open {
             writer: None,
             encoded: Vec::new(),
             temp: None,
+            upload: None,
             stage: Stage::Filling,
             records: 0,
             due,
@@ -144,7 +150,7 @@ impl Open {
     ///
     /// # Errors
     /// What the file system refused; the file is where it was, and this can be called again.
-    pub(super) fn advance(&mut self, folder: &mut Folder, now: Instant) -> Result<(), SinkError> {
+    pub(super) fn advance(&mut self, folder: &mut Folder, place: &mut Place, now: Instant) -> Result<(), SinkError> {
         if self.stage == Stage::Filling && self.due <= now {
             self.encode();
             let writer = self.writer.take().expect("encoding has made it");
@@ -152,6 +158,9 @@ impl Open {
             self.stage = Stage::Encoded;
         }
         self.write(folder)?;
+        if let Place::Store(uploads) = place {
+            return self.upload(folder, uploads, now);
+        }
         if self.stage == Stage::Encoded {
             self.temp(folder)?.sync(folder)?;
             self.stage = Stage::Synced;
@@ -169,6 +178,37 @@ impl Open {
         if self.stage == Stage::Renamed {
             folder.sync_place(&self.folders)?;
             self.stage = Stage::Published;
+        }
+        Ok(())
+    }
+
+    /// Has an encoded file uploaded, and looks now and then whether it is.
+    fn upload(&mut self, folder: &mut Folder, uploads: &mut Uploads, now: Instant) -> Result<(), SinkError> {
+        if self.stage != Stage::Encoded {
+            return Ok(());
+        }
+        let Some(upload) = &self.upload else {
+            let name = [&self.folders[0], &self.folders[1], &self.name]
+                .map(String::as_str)
+                .join("/");
+            let file = self.temp(folder)?.share()?;
+            self.upload = Some(uploads.start(name, file));
+            self.due = now + LOOK_AGAIN;
+            return Ok(());
+        };
+        match upload.look() {
+            None => self.due = now + LOOK_AGAIN,
+            Some(Ok(())) => {
+                self.stage = Stage::Published;
+                if let Some(temp) = self.temp.take() {
+                    temp.remove();
+                }
+            }
+            Some(Err(error)) => {
+                self.upload = None;
+                self.due = now;
+                return Err(error);
+            }
         }
         Ok(())
     }

@@ -154,7 +154,42 @@ impl Folder {
     }
 }
 
+/// A file that others may read while its owner lives.
+#[derive(Debug)]
+pub(in crate::side::sink) struct Shared {
+    file: File,
+    bytes: u64,
+}
+
+impl Shared {
+    /// How long it is.
+    pub(in crate::side::sink) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Reads a part of it.
+    pub(in crate::side::sink) fn read(&self, offset: u64, bytes: usize) -> io::Result<Vec<u8>> {
+        let mut part = vec![0; bytes];
+        self.file.read_exact_at(&mut part, offset)?;
+        Ok(part)
+    }
+}
+
 impl Temp {
+    /// The same file, for another thread to read.
+    pub(super) fn share(&self) -> Result<Shared, SinkError> {
+        let file = self.file.try_clone().map_err(at("open again", &self.path))?;
+        Ok(Shared {
+            file,
+            bytes: self.bytes,
+        })
+    }
+
+    /// Removes it. What is in the way is in the way of nothing else: the next start removes it.
+    pub(super) fn remove(self) {
+        let _ = fs::remove_file(&self.path);
+    }
+
     /// How long it is.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes

@@ -41,6 +41,21 @@ const ZSTD_LEVEL: i32 = 3;
 /// Columns whose values repeat, where a dictionary helps. Scores of people do not.
 const REPEATING: [&str; 4] = ["model", "model_version", "score", "shard"];
 
+/// The columns that every model's records have.
+const FIXED: [&str; 11] = [
+    "record_id",
+    "time",
+    "lead_id",
+    "request_id",
+    "model",
+    "model_version",
+    "margin",
+    "prediction",
+    "score",
+    "latency_us",
+    "shard",
+];
+
 /// The columns of one model's records.
 pub(super) struct Layout {
     records: Arc<Schema>,
@@ -89,11 +104,13 @@ fn schema(records: &Schema) -> SchemaRef {
         Field::new("latency_us", DataType::Float64, false),
         Field::new("shard", DataType::UInt16, false),
     ];
-    let names = feature_columns(
-        fixed.each_ref().map(|field| field.name().as_str()),
-        records.features.iter().map(String::as_str),
+    debug_assert!(
+        fixed.iter().map(Field::name).eq(FIXED),
+        "they are listed in the same order"
     );
-    let features = names.into_iter().map(|name| Field::new(name, DataType::Float64, true));
+    let features = feature_columns(records)
+        .into_iter()
+        .map(|name| Field::new(name, DataType::Float64, true));
     Arc::new(arrow_schema::Schema::new(
         fixed.into_iter().chain(features).collect::<Vec<_>>(),
     ))
@@ -106,8 +123,13 @@ fn numbers(len: usize) -> DataType {
     }
 }
 
+/// The columns of a model's features, none named as one of [`FIXED`].
+pub(in crate::side::sink) fn feature_columns(records: &Schema) -> Vec<String> {
+    free_names(FIXED, records.features.iter().map(String::as_str))
+}
+
 /// Names that no other column has. Features are unique among themselves, so only those that move may meet another.
-fn feature_columns<'a, const N: usize>(fixed: [&str; N], features: impl Iterator<Item = &'a str>) -> Vec<String> {
+fn free_names<'a, const N: usize>(fixed: [&str; N], features: impl Iterator<Item = &'a str>) -> Vec<String> {
     let features: Vec<&str> = features.collect();
     let mut taken: HashSet<String> = fixed
         .into_iter()
@@ -279,7 +301,7 @@ mod tests {
 
     #[test]
     fn features_never_take_the_name_of_another_column() {
-        let columns = |features: &[&str]| feature_columns(["time", "score"], features.iter().copied());
+        let columns = |features: &[&str]| free_names(["time", "score"], features.iter().copied());
         assert_eq!(columns(&["f1", "Time", "feature.x"]), ["f1", "Time", "feature.x"]);
         assert_eq!(columns(&["time", "f1"]), ["feature.time", "f1"]);
         assert_eq!(

@@ -20,9 +20,12 @@ use std::time::{Duration, Instant};
 
 use self::file::Open;
 use self::folder::Folder;
+pub(super) use self::folder::Shared;
 use self::layout::Layout;
+pub(super) use self::layout::feature_columns;
+use super::s3::Uploads;
 use super::{Computes, Delivery, SinkError};
-use crate::config::Records;
+use crate::config::{Aws, Records};
 use crate::record::Schema;
 use crate::side::calendar::hour_of;
 use crate::spool::Item;
@@ -33,9 +36,18 @@ const STRAGGLERS: Duration = Duration::from_secs(2);
 /// Files that are open at once: this hour's and the one before, of two models.
 const OPEN_MAX: usize = 4;
 
-/// Writes files under `<data_dir>/scores`.
+/// Where finished files go.
+enum Place {
+    /// To their name in the folder.
+    Disk,
+    /// To a bucket. Until they are there they lie in the folder under a temporary name.
+    Store(Uploads),
+}
+
+/// Writes files under `<data_dir>/scores`, or to a bucket.
 pub(super) struct Parquet {
     folder: Folder,
+    place: Place,
     roll_rows: u64,
     roll_after: Duration,
     open: Vec<Open>,
@@ -46,9 +58,22 @@ pub(super) struct Parquet {
 }
 
 impl Parquet {
+    /// The sink `parquet`.
     pub(super) fn open(records: &Records) -> Result<Self, SinkError> {
+        Self::new(records, Folder::open(&records.data_dir)?, Place::Disk)
+    }
+
+    /// The sink `s3`.
+    pub(super) fn to_bucket(records: &Records, aws: &Aws) -> Result<Self, SinkError> {
+        let uploads = Uploads::open(records, aws)?;
+        let folder = Folder::open(&records.data_dir.join("uploads"))?;
+        Self::new(records, folder, Place::Store(uploads))
+    }
+
+    fn new(records: &Records, folder: Folder, place: Place) -> Result<Self, SinkError> {
         Ok(Self {
-            folder: Folder::open(&records.data_dir)?,
+            folder,
+            place,
             roll_rows: (records.roll_rows as u64).max(1),
             roll_after: records.roll_after,
             open: Vec::with_capacity(OPEN_MAX),
@@ -61,7 +86,7 @@ impl Parquet {
     /// Writes what must be written before anything else is taken, and moves finished files to their place.
     fn settle(&mut self, now: Instant) -> Result<(), SinkError> {
         while let Some(place) = self.open.iter().position(|file| file.is_due(now)) {
-            self.open[place].advance(&mut self.folder, now)?;
+            self.open[place].advance(&mut self.folder, &mut self.place, now)?;
             if self.open[place].is_published() {
                 self.open.swap_remove(place);
                 self.files += 1;
@@ -98,6 +123,11 @@ impl Parquet {
 }
 
 impl Computes for Parquet {
+    fn wants(&self) -> bool {
+        // An upload takes as long as it takes: files behind it wait, and their records in the spool.
+        matches!(self.place, Place::Disk) || self.open.len() < OPEN_MAX
+    }
+
     fn take(&mut self, item: &Item<'_>, now: Instant) -> Result<(), SinkError> {
         if !item.schema.fits(&item.record) {
             return Err(SinkError::Unfit("it has not its model's number of outputs or features"));

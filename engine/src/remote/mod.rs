@@ -1,0 +1,151 @@
+//! Scoring by somebody else: what passes between the shards and side when SageMaker is asked.
+//!
+//! ```text
+//!  shard: row ─▶ body ──Ask──▶ bounded queue ──▶ side: breaker, limits, calls within the deadline
+//!           ticket ◀── Mail::Remote(Answer) ── mailbox ◀──┘
+//! ```
+//! A shard never waits in a queue: when it is full, or the circuit is open, it knows at once. It holds a ticket for every
+//! question, and an answer that comes for one that is gone is dropped. Local requests never touch any of this.
+
+mod body;
+mod tickets;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Instant;
+
+use atomic_waker::AtomicWaker;
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+
+pub use body::{Content, Template, TemplateError};
+pub use tickets::{Ticket, Tickets, Waiting};
+
+/// Why there is no remote prediction.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Miss {
+    /// Calls have failed too often; none is made for a while.
+    #[error("the circuit is open after failures")]
+    Open,
+    /// No answer within the deadline.
+    #[error("no answer within the deadline")]
+    Late,
+    /// More questions than may wait.
+    #[error("too many questions are under way")]
+    Busy,
+    /// What the service said, or what kept us from asking it.
+    #[error("{0}")]
+    Failed(Box<str>),
+}
+
+/// The predictions of one row, and when they were sent to the shard.
+#[derive(Debug)]
+pub struct Answer {
+    /// Whose question it was.
+    pub ticket: Ticket,
+    /// What came of it.
+    pub result: Result<Box<[f64]>, Miss>,
+    /// When side sent it: what the shard's wake takes is measured from here.
+    pub sent: Instant,
+}
+
+/// One question.
+#[derive(Debug)]
+pub struct Ask {
+    /// Which shard asks.
+    pub shard: u16,
+    /// What the answer must carry.
+    pub ticket: Ticket,
+    /// The row, rendered.
+    pub body: Bytes,
+    /// Until when the answer is of use.
+    pub deadline: Instant,
+}
+
+/// Whether calls are made, as the shards see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Circuit {
+    /// They are.
+    Closed,
+    /// None are.
+    Open,
+    /// One at a time is, to see whether they work again.
+    HalfOpen,
+}
+
+/// A shard's way to ask.
+#[derive(Debug, Clone)]
+pub struct Line {
+    asks: Sender<Ask>,
+    waker: Arc<AtomicWaker>,
+    circuit: Arc<AtomicU8>,
+}
+
+/// Side's end.
+#[derive(Debug)]
+pub struct Desk {
+    asks: Receiver<Ask>,
+    waker: Arc<AtomicWaker>,
+    circuit: Arc<AtomicU8>,
+}
+
+/// Both ends of a queue of so many questions.
+#[must_use]
+pub fn line(questions: usize) -> (Line, Desk) {
+    let (sender, receiver) = bounded(questions);
+    let (waker, circuit) = (Arc::new(AtomicWaker::new()), Arc::new(AtomicU8::new(0)));
+    let line = Line {
+        asks: sender,
+        waker: Arc::clone(&waker),
+        circuit: Arc::clone(&circuit),
+    };
+    let desk = Desk {
+        asks: receiver,
+        waker,
+        circuit,
+    };
+    (line, desk)
+}
+
+impl Line {
+    /// Asks, without waiting.
+    ///
+    /// # Errors
+    /// When the circuit is open or the queue is full.
+    pub fn ask(&self, ask: Ask) -> Result<(), Miss> {
+        if self.circuit.load(Ordering::Relaxed) == Circuit::Open as u8 {
+            return Err(Miss::Open);
+        }
+        match self.asks.try_send(ask) {
+            Ok(()) => self.waker.wake(),
+            Err(TrySendError::Full(_)) => return Err(Miss::Busy),
+            Err(TrySendError::Disconnected(_)) => return Err(Miss::Failed("the side thread has ended".into())),
+        }
+        Ok(())
+    }
+}
+
+impl Desk {
+    /// The next question, if there is one.
+    pub fn next(&self) -> Option<Ask> {
+        self.asks.try_recv().ok()
+    }
+
+    /// Completes when there may be a question. Other wakers are forgotten: one task reads a desk.
+    pub async fn rings(&self) {
+        std::future::poll_fn(|cx| {
+            self.waker.register(cx.waker());
+            if self.asks.is_empty() {
+                std::task::Poll::Pending
+            } else {
+                std::task::Poll::Ready(())
+            }
+        })
+        .await;
+    }
+
+    /// Tells the shards whether to ask.
+    pub fn set(&self, circuit: Circuit) {
+        self.circuit.store(circuit as u8, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,112 @@
+//! What every AWS client of ours shares: region, endpoint, credentials by the SDK's default chain, TLS, and how errors read.
+//!
+//! The chain is the SDK's own: environment, profile, web identity, ECS task role, EC2 instance role. Credentials live in
+//! the SDK; nothing here sees, keeps or prints them. Clients do not repeat calls by themselves: whoever calls knows what
+//! a failure means.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
+use aws_sdk_firehose::config::http::HttpResponse;
+use aws_sdk_firehose::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_http_client::tls;
+
+use crate::config;
+
+/// To connect to a service in the same region, its TLS included.
+const CONNECT: Duration = Duration::from_secs(3);
+
+/// Why AWS cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum AwsError {
+    /// No runtime to ask for the region with.
+    #[error("start a runtime: {0}")]
+    Runtime(std::io::Error),
+    /// Nobody says which region.
+    #[error("find the AWS region: set aws.region, or AWS_REGION, or a region in the AWS profile")]
+    Region,
+}
+
+/// Reads what the SDK's environment, profile and metadata services say, beneath what the settings say. `call` bounds one
+/// call from its first byte to its answer.
+///
+/// # Errors
+/// When the region is not known.
+pub(crate) fn load(settings: &config::Aws, call: Duration) -> Result<SdkConfig, AwsError> {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().build().map_err(AwsError::Runtime)?;
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT)
+        .operation_timeout(call)
+        .build();
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+        .build_https();
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http)
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(timeouts)
+        .app_name(AppName::new("quintile").expect("the name has only letters"));
+    if let Some(region) = &settings.region {
+        loader = loader.region(Region::new(region.clone()));
+    }
+    if let Some(endpoint) = &settings.endpoint {
+        loader = loader.endpoint_url(endpoint);
+    }
+    let loaded = runtime.block_on(loader.load());
+    if loaded.region().is_none() {
+        return Err(AwsError::Region);
+    }
+    Ok(loaded)
+}
+
+/// What a failed call says: a code for deciding, empty when the service did not answer, and words for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reason {
+    pub(crate) code: String,
+    pub(crate) status: u16,
+    pub(crate) text: String,
+}
+
+/// The beginning of a text: a service's words may be long.
+pub(crate) fn cut(mut text: String, bytes_max: usize) -> String {
+    let end = (0..=bytes_max.min(text.len()))
+        .rev()
+        .find(|&end| text.is_char_boundary(end));
+    text.truncate(end.unwrap_or(0));
+    text
+}
+
+/// Why a call failed. Only messages: what errors hold besides may be requests.
+pub(crate) fn reason<E>(error: &SdkError<E, HttpResponse>) -> Reason
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let status = error.raw_response().map_or(0, |response| response.status().as_u16());
+    if let SdkError::ServiceError(answer) = error {
+        let code = answer.err().code().unwrap_or("unknown");
+        let message = answer.err().message().unwrap_or("without a message");
+        return Reason {
+            code: code.to_owned(),
+            status,
+            text: format!("{code}: {message}"),
+        };
+    }
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    Reason {
+        code: String::new(),
+        status,
+        text,
+    }
+}
