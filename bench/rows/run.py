@@ -97,7 +97,10 @@ def main() -> None:
     rows, mine, theirs = (given.folder / name for name in ("rows.parquet", "quintile.parquet", "xgboost.npy"))
     threads = str(given.threads)
     commands = {
-        "quintile": [str(given.quintile), "score", "--output", "margin", "--threads", threads, str(rows), "--out", str(mine)],
+        "quintile": [
+            *(str(given.quintile), "score", "--output", "margin"),
+            *("--threads", threads, str(rows), "--out", str(mine)),
+        ],
         "xgboost": [sys.executable, __file__, *sys.argv[1:], "--step", "predict"],
     }
     if given.step == "predict":
