@@ -1,6 +1,6 @@
 //! One sink's place in the records: what it reads next, and up to where it has delivered everything.
 //!
-//! Oldest segment first, and on in one segment while there is something in it. What a sink has acknowledged lies in the
+//! Oldest segment first, and on in one segment while there is something in it; a shard's records in the order they were made. What a sink has acknowledged lies in the
 //! segments themselves; a run of records that were read together is the unit that is remembered until then.
 
 use std::collections::VecDeque;
@@ -217,7 +217,8 @@ impl Cursor {
             if self.current >= self.readings.len() {
                 self.current = 0;
             }
-            match self.step() {
+            let step = if self.is_early() { Step::Nothing } else { self.step() };
+            match step {
                 Step::Found(length) => return Some(length),
                 Step::Moved => missed = 0,
                 Step::Nothing => {
@@ -228,6 +229,14 @@ impl Cursor {
         }
         self.current = 0;
         None
+    }
+
+    /// Whether the current segment has to wait for an earlier one of its shard. That one may have had nothing when it was
+    /// looked at, and then have got its last records before the first ones of this one were written.
+    fn is_early(&self) -> bool {
+        let shard = self.readings[self.current].segment.shard();
+        let mut earlier = self.readings.iter().take(self.current);
+        earlier.any(|reading| reading.segment.shard() == shard)
     }
 
     fn step(&mut self) -> Step {
