@@ -117,7 +117,7 @@ const SEEDS: &[Seed] = &[
     variable("QUINTILE_CONFGI", "a", "there is no such setting", "did you mean QUINTILE_CONFIG?"),
     variable("QUINTILE_KAFKA__BROKERS", "a", "there is no such setting; accepted: QUINTILE_CONFIG and QUINTILE_SECTION__KEY", ""),
     variable("QUINTILE_server__listen", "a:1", "there is no such setting", "did you mean QUINTILE_SERVER__LISTEN?"),
-    variable("QUINTILE_RECORDS__SINKS", "parqet", "names \"parqet\"; accepted: one or several of parquet, or none", "did you mean \"parquet\"?"),
+    variable("QUINTILE_RECORDS__SINKS", "parqet", "names \"parqet\"; accepted: one or several of parquet, s3, firehose, stdout, or none", "did you mean \"parquet\"?"),
     variable("QUINTILE_RECORDS__SINKS", "parquet,parquet", "names \"parquet\" twice; accepted", ""),
     variable("QUINTILE_RECORDS__SINKS", "none,parquet", "names none and others; accepted", ""),
     variable("QUINTILE_RECORDS__SINKS", "", "names \"\"; accepted", ""),
