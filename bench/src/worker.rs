@@ -1,8 +1,8 @@
 //! One thread of the load generator: a tokio runtime of its own, a pacer, and slots that each send one request at a time.
 //!
 //! Pacing. `Spin` (the default): the pacer asks the clock and the kernel's event queue in turn, without ever sleeping, which
-//! sends within a microsecond of the due time and reads answers as soon as they are there; it takes a whole CPU. `Timer`: a
-//! timerfd with nanoseconds; the thread sleeps in between and wakes when the kernel lets it, some tens of microseconds late.
+//! sends as soon as the due time has come and reads answers as soon as they are there; it takes a whole CPU. `Timer`: a
+//! timerfd with nanoseconds; the thread sleeps in between and wakes when the kernel lets it, which is later. Reports say how late.
 //! A closed loop needs neither.
 
 use std::cell::RefCell;
@@ -42,7 +42,7 @@ const CONNECT: Duration = Duration::from_secs(20);
 pub enum Pacing {
     /// Never sleep: exact, and takes the CPU.
     Spin,
-    /// Sleep until a timer: tens of microseconds late, and leaves the CPU alone.
+    /// Sleep until a timer: later than spinning, and leaves the CPU alone.
     Timer,
 }
 

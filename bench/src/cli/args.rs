@@ -201,7 +201,7 @@ pub(super) struct LoadArgs {
     /// Threads, each with its share of the connections
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=256))]
     threads: u64,
-    /// How requests are sent on time: spin (exact, takes a CPU a thread) or timer (a timerfd; some tens of microseconds late)
+    /// How requests are sent on time: spin (takes a CPU a thread) or timer (a timerfd, which is later)
     #[arg(long, value_enum, default_value_t = Pacing::Spin)]
     pacing: Pacing,
     /// What chance begins with: the same gaps and leads for the same number
