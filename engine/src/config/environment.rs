@@ -52,17 +52,7 @@ fn variable(settings: &mut Settings, told: &mut Tellings, name: &OsStr, value: &
             hint: near.map(|near| format!("did you mean {near}?")),
         });
     };
-    match key.store_text(settings, value) {
-        Ok(()) => {
-            told.add(key, &value.to_string_lossy(), source);
-            None
-        }
-        Err(wrong) => Some(Fault {
-            source,
-            message: wrong.message,
-            hint: wrong.hint,
-        }),
-    }
+    settings.take_text(told, key, value, source)
 }
 
 /// Kubernetes and Docker tell every container about services by variables named after them. Where a service is called

@@ -20,7 +20,7 @@ mod together;
 pub(crate) mod told;
 pub(crate) mod value;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -370,6 +370,11 @@ impl Settings {
                 hint: None,
             });
         };
+        self.take_text(told, key, value, source)
+    }
+
+    /// Stores what a flag or a variable says, and remembers that it did.
+    fn take_text(&mut self, told: &mut Tellings, key: &keys::Key, value: &OsStr, source: Source) -> Option<Fault> {
         match key.store_text(self, value) {
             Ok(()) => {
                 told.add(key, &value.to_string_lossy(), source);
