@@ -19,6 +19,7 @@ pub mod accept;
 pub mod bundle;
 pub mod cli;
 pub mod config;
+pub mod describe;
 pub mod http;
 pub mod limits;
 pub mod record;

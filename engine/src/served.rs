@@ -18,6 +18,7 @@ pub(crate) use self::files::manifest_path;
 
 use self::files::{identity, manifest, read, text_of};
 use crate::bundle;
+use crate::describe::{self, Descriptions};
 use crate::record::Schema;
 use crate::score::columns::Columns;
 
@@ -36,6 +37,8 @@ pub struct Served {
     pub columns: Columns,
     /// `{"name":"…","version":"…"}`, as every answer carries it.
     pub identity_json: String,
+    /// What users are told about the model.
+    pub descriptions: Descriptions,
     /// How many golden rows were met.
     pub golden_rows: usize,
     /// A row to show and to warm up with, in column order: the folder's example, or else the golden row that says most.
@@ -184,8 +187,13 @@ impl Served {
     }
 
     fn of(model: Model, golden_rows: usize, generation: u32, outline_only: Option<String>) -> Self {
-        let told = |row: &&[f64]| row.iter().filter(|value| !value.is_nan()).count();
-        let example = model.golden().map(|(row, _)| row).max_by_key(told).map(<[f64]>::to_vec);
+        let told = |row: &[f64]| row.iter().filter(|value| !value.is_nan()).count();
+        let rows = model.golden().map(|(row, _)| row);
+        let rows = rows.filter(|row| describe::is_fit(model.schema(), row));
+        // Of those that say equally much the first: people put the plain ones first.
+        let example = rows.reduce(|most, row| if told(row) > told(most) { row } else { most });
+        let example = example.map(<[f64]>::to_vec);
+        let descriptions = Descriptions::of(&model, example.as_deref());
         let columns = Columns::new(model.schema());
         let mut identity_json = Vec::new();
         identity_json.extend_from_slice(b"{\"name\":");
@@ -199,6 +207,7 @@ impl Served {
             model,
             columns,
             identity_json,
+            descriptions,
             golden_rows,
             example,
             folder: None,

@@ -12,6 +12,7 @@ use super::check::CheckArgs;
 use super::config::ConfigCommand;
 use super::health::HealthArgs;
 use super::manifest::{FitArgs, ManifestCommand};
+use super::openapi::OpenApiArgs;
 use super::shell::{CompletionsArgs, EXIT_CODES, ManArgs};
 use super::version::VersionArgs;
 use crate::config::Flags;
@@ -113,6 +114,11 @@ pub(crate) enum Command {
     /// thresholds. Without a model it times the embedded demo.
     #[command(after_long_help = TIME_EXAMPLES)]
     Time(TimeArgs),
+    /// Print the OpenAPI document of a model, as its server has it at /openapi.json
+    ///
+    /// Features with their types, ranges and categories, every path and status, and an example that scores.
+    #[command(name = "openapi", after_long_help = super::openapi::EXAMPLES)]
+    OpenApi(OpenApiArgs),
     /// Look into a spool: what is not delivered yet
     ///
     /// The server may be running; nothing is changed.
@@ -333,7 +339,7 @@ fn print_parser(rows: bool) -> impl TypedValueParser<Value = PrintFormat> {
     })
 }
 
-fn trees_parser() -> impl TypedValueParser<Value = Trees> {
+pub(super) fn trees_parser() -> impl TypedValueParser<Value = Trees> {
     PossibleValuesParser::new(TREES.map(|(name, _)| name)).map(|word| {
         TREES
             .into_iter()

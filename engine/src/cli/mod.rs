@@ -10,6 +10,7 @@ mod inspect;
 mod json;
 mod logging;
 mod manifest;
+mod openapi;
 mod report;
 mod score;
 mod shell;
@@ -96,6 +97,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>, streams: &mut S
         Command::Score(args) => score::run(&args, streams),
         Command::Inspect(args) => inspect::run(&args, streams),
         Command::Time(args) => time::run(&args, streams),
+        Command::OpenApi(args) => openapi::run(&args, streams),
         Command::Spool(args) => spool::run(&args.command, streams),
         Command::Manifest(command) => manifest::run(&command, streams),
         Command::FitBands(args) => manifest::fit(&args, streams),

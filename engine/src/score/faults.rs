@@ -169,7 +169,7 @@ impl JsonType {
 }
 
 impl Echo {
-    pub(super) fn new(key: &str) -> Self {
+    pub(crate) fn new(key: &str) -> Self {
         let mut end = key.len().min(ECHO_BYTES_MAX);
         while !key.is_char_boundary(end) {
             end -= 1;

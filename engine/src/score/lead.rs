@@ -223,7 +223,8 @@ impl Lead {
     }
 }
 
-fn range_end(precision: Precision) -> f64 {
+/// The least magnitude that a model's input type cannot hold.
+pub(crate) fn range_end(precision: Precision) -> f64 {
     match precision {
         Precision::F32 => F32_END,
         // A parsed number is finite already.

@@ -23,6 +23,7 @@ use quintile_model::Scratch;
 use crate::served::Served;
 pub use faults::Faults;
 use lead::Lead;
+pub(crate) use lead::range_end;
 use parser::Parser;
 pub use scan::{JsonFault, JsonReason};
 

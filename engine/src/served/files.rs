@@ -9,6 +9,7 @@ use quintile_model::limits::MANIFEST_BYTES_MAX;
 
 use super::LoadError;
 use crate::bundle;
+use crate::describe;
 
 /// The manifest's text; none when the model has no manifest.
 pub(super) fn manifest(model_path: &Path, path: &Path) -> Result<Option<String>, LoadError> {
@@ -103,15 +104,9 @@ fn folder(path: &Path) -> LoadError {
 
 /// What a model is called that has no manifest: its file's name, and the first digits of its content's SHA-256.
 pub(super) fn identity(path: &Path, bytes: &[u8]) -> Identity {
-    use sha2::Digest as _;
-    use std::fmt::Write as _;
     let name = path
         .file_stem()
         .map_or_else(|| "model".into(), |stem| stem.to_string_lossy().into_owned());
-    let mut version = String::from("sha256-");
-    for byte in &sha2::Sha256::digest(bytes)[..6] {
-        // Writing to a String cannot fail.
-        let _ = write!(version, "{byte:02x}");
-    }
+    let version = format!("sha256-{}", &describe::digest(bytes)[..12]);
     Identity { name, version }
 }

@@ -7,6 +7,7 @@ use quintile_model::{Manifest, Options};
 use super::files::{beside_archive, manifest, text_of};
 use super::{LoadError, Served};
 use crate::bundle::{self, Bundle};
+use crate::describe::{self, Descriptions};
 
 impl Served {
     /// Loads what a folder points at, and holds the two against each other.
@@ -71,7 +72,10 @@ impl Served {
             served = build(says)?;
         }
         served.folder = Some(kind);
-        served.example = served.row_of(&example).or(served.example);
+        if let Some(row) = served.row_of(&example) {
+            served.descriptions = Descriptions::of(&served.model, Some(&row));
+            served.example = Some(row);
+        }
         Ok(served)
     }
 
@@ -86,10 +90,6 @@ impl Served {
                 bundle::Value::Text(name) => schema.category_code(column, name)?,
             };
         }
-        let is_right = row
-            .iter()
-            .enumerate()
-            .all(|(column, &value)| schema.rule(column).check(value).is_ok());
-        (is_right && !example.is_empty()).then_some(row)
+        (describe::is_fit(schema, &row) && !example.is_empty()).then_some(row)
     }
 }

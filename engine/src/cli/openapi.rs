@@ -1,0 +1,42 @@
+//! `quintile openapi`: the document that a server of this model would have at `/openapi.json`.
+
+use std::path::PathBuf;
+
+use quintile_model::{Options, Trees};
+use serde_json::Value;
+
+use super::{Exit, Streams, report};
+use crate::served::Served;
+
+pub(crate) const EXAMPLES: &str = "Examples:
+  quintile openapi
+  quintile openapi model.ubj > openapi.json
+  quintile openapi model.ubj --trees best";
+
+/// `openapi`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct OpenApiArgs {
+    /// The model file, with its manifest beside it; without it the embedded demo
+    #[arg(value_name = "FILE")]
+    pub(crate) model: Option<PathBuf>,
+    /// Which trees make the prediction of the example: all, or those up to the file's best_iteration
+    #[arg(long, value_parser = super::args::trees_parser(), default_value = "all")]
+    pub(crate) trees: Trees,
+}
+
+/// Loads the model and prints its document, indented.
+pub(crate) fn run(args: &OpenApiArgs, streams: &mut Streams<'_>) -> Exit {
+    let options = Options {
+        trees: args.trees,
+        ..Options::default()
+    };
+    match Served::load(args.model.as_deref(), options, 0) {
+        Ok(served) => report::print(&indented(&served.descriptions.openapi.bytes), streams),
+        Err(error) => report::model(&error, streams),
+    }
+}
+
+fn indented(text: &[u8]) -> String {
+    let document: Value = serde_json::from_slice(text).expect("it was written as JSON");
+    format!("{document:#}\n")
+}

@@ -1,0 +1,71 @@
+//! `/v1/schema`: what the model takes and what it gives, for programs that prepare leads.
+
+use quintile_model::{Model, Unseen};
+use serde_json::{Value, json};
+
+use super::number;
+
+/// The whole document.
+pub(super) fn document(model: &Model) -> Value {
+    let features: Vec<Value> = (0..model.schema().len()).map(|column| feature(model, column)).collect();
+    json!({
+        "model": {
+            "name": model.name(),
+            "version": model.version(),
+            "description": model.description(),
+            "owner": model.owner(),
+        },
+        "format": model.format(),
+        "written_by": model.written_by(),
+        "objective": model.objective(),
+        "trees": model.tree_count(),
+        "kernel": model.kernel().to_string(),
+        "features": features,
+        "bands": bands(model),
+        "outputs": {
+            "field": field(model),
+            "predictions": model.prediction_len(),
+            "probability_output": model.probability_output(),
+        },
+    })
+}
+
+/// The key of an answer that holds the prediction, or the list of them.
+pub(super) fn field(model: &Model) -> &'static str {
+    match (model.probability_output(), model.prediction_len()) {
+        (Some(_), 1) => "probability",
+        (None, 1) => "prediction",
+        _ => "predictions",
+    }
+}
+
+fn feature(model: &Model, column: usize) -> Value {
+    let schema = model.schema();
+    let rule = schema.rule(column);
+    let has_range = rule.least.is_finite() || rule.greatest.is_finite();
+    let categories = schema.categories(column);
+    let unseen = categories.map(|categories| match categories.unseen() {
+        Unseen::Refused => "refused",
+        Unseen::Missing => "missing",
+    });
+    json!({
+        "name": schema.name(column),
+        "type": schema.kind(column).name(),
+        "label": schema.label(column),
+        "description": schema.description(column),
+        "unit": schema.unit(column),
+        // Where there is no limit there is no number.
+        "range": has_range.then(|| [number(rule.least), number(rule.greatest)]),
+        "required": rule.required,
+        "categories": categories.map(quintile_model::Categories::names),
+        "unseen_categories": unseen,
+    })
+}
+
+fn bands(model: &Model) -> Option<Value> {
+    let edges = model.bands()?.edges();
+    Some(json!({
+        "edges": edges.iter().map(|&edge| number(edge)).collect::<Vec<_>>(),
+        "names": model.band_names(),
+    }))
+}
