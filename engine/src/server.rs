@@ -18,6 +18,7 @@ use signal_hook::iterator::Signals;
 
 use crate::accept::{self, Acceptor, Place};
 use crate::config::{Records, Scorer, Settings};
+use crate::http::pages::Files;
 use crate::limits::EVENTS_MAX;
 use crate::record::frame_bytes_max;
 use crate::remote::{self, Desk};
@@ -203,6 +204,7 @@ pub fn start(settings: &Settings) -> Result<Running, ServeError> {
     let (events, events_out) = bounded(EVENTS_MAX);
     let nonce = nonce();
     let (asking, desk) = asking(settings).unzip();
+    let files = settings.pages.then(|| Arc::new(Files::new()));
     let (mut parts, mut links) = (Vec::new(), Vec::new());
     for (number, writer) in writers.into_iter().enumerate() {
         let records = Outlet {
@@ -220,6 +222,7 @@ pub fn start(settings: &Settings) -> Result<Running, ServeError> {
             nonce,
         );
         part.asking.clone_from(&asking);
+        part.files.clone_from(&files);
         parts.push(part);
         links.push(link);
     }
@@ -376,6 +379,7 @@ fn wire(
         gauges: Arc::clone(&gauges),
         ready,
         asking: None,
+        files: None,
         limits: settings.limits.clone(),
         nonce,
     };

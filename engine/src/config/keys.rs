@@ -160,6 +160,19 @@ pub(crate) static KEYS: &[Key] = &[
         default: None,
         help: "CPUs to use at most, where less is wanted than affinity, cgroups and ECS allow",
     },
+    plain(
+        "server",
+        "pages",
+        Kind::Word {
+            words: || vec!["on", "off"],
+            set: |settings, word| {
+                settings.pages = word == "on";
+                matches!(word, "on" | "off")
+            },
+        },
+        Some("on"),
+        "Whether / and /docs are there for browsers; what programs read (/openapi.json, /v1/schema, /v1/status) always is",
+    ),
     Key {
         section: "model",
         name: "path",

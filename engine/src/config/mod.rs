@@ -49,6 +49,8 @@ pub struct Settings {
     pub shards: Option<usize>,
     /// CPUs this process may use, where the operator knows better than the machine tells.
     pub cpus: Option<f64>,
+    /// Whether the pages for people, `/` and `/docs`, are served.
+    pub pages: bool,
     /// Records.
     pub records: Records,
     /// Who scores.
@@ -220,6 +222,7 @@ impl Default for Settings {
             runtime: runtime::Choice::Auto,
             shards: None,
             cpus: None,
+            pages: true,
             records: Records::default(),
             scoring: Scoring::default(),
             aws: Aws::default(),

@@ -92,9 +92,7 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotFound => {
-                f.write_str("no such path; there are POST /score, GET /healthz, GET /readyz and GET /metrics")
-            }
+            Self::NotFound => f.write_str("no such path; GET /openapi.json lists those there are"),
             Self::MethodNotAllowed { allow } => write!(f, "this path takes {allow}"),
             Self::MediaType => f.write_str(
                 "the body's content-type is application/json or absent (curl: -H 'content-type: application/json')",
@@ -121,7 +119,7 @@ mod tests {
     use crate::shard::stats::STATUSES;
 
     #[test]
-    fn every_status_has_a_place_in_the_counts() {
+    fn every_status_has_a_place_in_the_counts_and_every_code_in_the_document() {
         let failures = [
             Failure::NotFound,
             Failure::MethodNotAllowed { allow: "POST" },
@@ -145,6 +143,11 @@ mod tests {
                 "{code}"
             );
             assert!(!failure.to_string().is_empty());
+            let document = include_str!("../describe/openapi.json");
+            assert!(
+                document.contains(&format!("\"{code}\"")),
+                "{code} is not in the document"
+            );
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! hyper ─▶ service ─▶ routes::respond ─┬─ GET  /healthz /readyz /metrics      fixed or shared bytes
+//!                                      ├─ GET  / /docs /openapi.json /v1/…      pages
 //!                                      └─ POST /score ─▶ body::collect ─▶ Scorer::score ─▶ answer
 //! ```
 
@@ -11,6 +12,7 @@ mod debug;
 pub mod error;
 #[cfg(feature = "static-answer")]
 mod fixed;
+pub mod pages;
 mod request_id;
 mod response;
 mod routes;

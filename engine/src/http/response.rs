@@ -17,7 +17,7 @@ use crate::shard::ShardCore;
 const SERVER_TIMING_BYTES_MAX: usize = 160;
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
+pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
@@ -80,6 +80,11 @@ impl Responder<'_> {
     fn finish(mut self, status: StatusCode, kind: HeaderValue, body: Bytes, close: bool) -> Response<Whole> {
         self.headers.insert(CONTENT_TYPE, kind);
         self.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        self.send(status, Whole::new(body), close)
+    }
+
+    /// Adds the headers that every answer has.
+    pub(super) fn send(mut self, status: StatusCode, body: Whole, close: bool) -> Response<Whole> {
         if let Some(value) = self.id_value() {
             self.headers.insert(REQUEST_ID, value);
         }
@@ -87,7 +92,7 @@ impl Responder<'_> {
         if (close || self.core.draining.get()) && self.version <= Version::HTTP_11 {
             self.headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        let mut response = Response::new(Whole::new(body));
+        let mut response = Response::new(body);
         *response.status_mut() = status;
         *response.headers_mut() = self.headers;
         response

@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 
 use super::body::{self, Whole};
 use super::error::Failure;
+use super::pages::{self, Page, Wants};
 use super::request_id::RequestId;
 use super::response::Responder;
 use crate::score::Timings;
@@ -73,6 +74,7 @@ pub(super) async fn respond(core: &Rc<ShardCore>, watch: &Watch, request: Reques
             let text = core.metrics_text.borrow().clone();
             responder.metrics(text)
         }
+        Ok(Target::Page(page, wants)) => pages::answer(responder, page, wants),
         #[cfg(debug_assertions)]
         Ok(Target::Debug(probe)) => match body::collect(core, body).await {
             Ok(_) => match contained(core, || probe.run()) {
@@ -105,6 +107,7 @@ enum Target {
     Health,
     Ready,
     Metrics,
+    Page(Page, Wants),
     #[cfg(debug_assertions)]
     Debug(super::debug::Probe),
 }
@@ -120,13 +123,16 @@ fn target(path: &str, method: &Method) -> (Route, Result<Target, Failure>) {
         "/healthz" => (Route::Healthz, read(Target::Health)),
         "/readyz" => (Route::Readyz, read(Target::Ready)),
         "/metrics" => (Route::Metrics, read(Target::Metrics)),
-        #[cfg(debug_assertions)]
-        other => (
-            Route::Other,
-            super::debug::probe(other).map(Target::Debug).ok_or(Failure::NotFound),
-        ),
-        #[cfg(not(debug_assertions))]
-        _ => (Route::Other, Err(Failure::NotFound)),
+        other => match Page::at(other) {
+            Some(page) => (Route::Pages, read(Target::Page(page, Wants::ANYTHING))),
+            #[cfg(debug_assertions)]
+            None => (
+                Route::Other,
+                super::debug::probe(other).map(Target::Debug).ok_or(Failure::NotFound),
+            ),
+            #[cfg(not(debug_assertions))]
+            None => (Route::Other, Err(Failure::NotFound)),
+        },
     }
 }
 
@@ -136,6 +142,12 @@ fn check(core: &ShardCore, target: Target, headers: &HeaderMap) -> Result<Target
         return Err(Failure::HeadersTooMany {
             limit: core.limits.headers_max,
         });
+    }
+    if let Target::Page(page, _) = target {
+        if !page.is_served(core) {
+            return Err(Failure::NotFound);
+        }
+        return Ok(Target::Page(page, Wants::new(core, page, headers)));
     }
     // Whoever asks how we are is answered however busy we are.
     if !matches!(target, Target::Score) {

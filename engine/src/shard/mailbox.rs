@@ -27,6 +27,8 @@ pub enum Mail {
     Stats(Box<ShardStats>),
     /// The text of `/metrics` from now on.
     Metrics(Bytes),
+    /// The text of `/v1/status` from now on.
+    Status(Bytes),
     /// What came of a question to somebody else.
     Remote(Answer),
     /// Finish what is in flight and end.

@@ -28,6 +28,7 @@ use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use slab::Slab;
 
+use crate::http::pages::Files;
 use crate::limits::{Limits, TICK};
 use crate::runtime::{Backend, Contained, StartError};
 use crate::served::Served;
@@ -70,6 +71,8 @@ pub struct Parts {
     pub ready: Arc<AtomicBool>,
     /// How somebody else is asked for predictions, if anybody is.
     pub asking: Option<Asking>,
+    /// The files of the pages; none when they are turned off.
+    pub files: Option<Arc<Files>>,
     /// Limits.
     pub limits: Limits,
     /// What makes this process's record ids its own.
@@ -94,6 +97,8 @@ pub struct ShardCore {
     pub(crate) stats: RefCell<Box<ShardStats>>,
     pub(crate) bodies: RefCell<Vec<Vec<u8>>>,
     pub(crate) metrics_text: RefCell<Bytes>,
+    pub(crate) status_text: RefCell<Bytes>,
+    pub(crate) files: Option<Arc<Files>>,
     pub(crate) draining: Cell<bool>,
     pub(crate) in_flight: Cell<usize>,
     connections: RefCell<Slab<Weak<Watch>>>,
@@ -122,6 +127,8 @@ impl ShardCore {
             stats: RefCell::default(),
             bodies: RefCell::default(),
             metrics_text: RefCell::default(),
+            status_text: RefCell::default(),
+            files: parts.files,
             draining: Cell::new(false),
             in_flight: Cell::new(0),
             connections: RefCell::new(Slab::with_capacity(TIMERS)),
@@ -215,6 +222,7 @@ fn deliver<B: Backend>(core: &Rc<ShardCore>, mail: Mail) {
         Mail::Model(served) => core.scorer.borrow_mut().swap(served),
         Mail::Stats(empty) => core.report(empty),
         Mail::Metrics(text) => *core.metrics_text.borrow_mut() = text,
+        Mail::Status(text) => *core.status_text.borrow_mut() = text,
         Mail::Remote(answer) => {
             if let Some(remote) = &core.remote {
                 remote.tickets.settle(answer);

@@ -17,13 +17,22 @@ pub enum Route {
     Readyz,
     /// `GET /metrics`
     Metrics,
+    /// What a browser opens and what describes the model, all under one name.
+    Pages,
     /// Anything else: paths are the client's words and would be unbounded labels.
     Other,
 }
 
 impl Route {
     /// All routes, by number.
-    pub const ALL: [Self; 5] = [Self::Score, Self::Healthz, Self::Readyz, Self::Metrics, Self::Other];
+    pub const ALL: [Self; 6] = [
+        Self::Score,
+        Self::Healthz,
+        Self::Readyz,
+        Self::Metrics,
+        Self::Pages,
+        Self::Other,
+    ];
 
     /// The label's value.
     #[must_use]
@@ -33,13 +42,14 @@ impl Route {
             Self::Healthz => "/healthz",
             Self::Readyz => "/readyz",
             Self::Metrics => "/metrics",
+            Self::Pages => "pages",
             Self::Other => "other",
         }
     }
 }
 
 /// The statuses we answer with; anything else would be counted in the last place.
-pub const STATUSES: [u16; 11] = [200, 400, 404, 405, 408, 413, 415, 422, 431, 503, 500];
+pub const STATUSES: [u16; 12] = [200, 304, 400, 404, 405, 408, 413, 415, 422, 431, 503, 500];
 
 /// A limit of time that closed a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

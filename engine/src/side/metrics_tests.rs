@@ -215,7 +215,9 @@ fn two_blocks_exist_for_a_shard_and_no_more() {
     let (address, mailbox) = mailbox();
     let (full_in, full_out) = crossbeam_channel::bounded(2);
     let link = Link::new(address, full_out, Arc::default());
-    let mut stats = Stats::new(vec![link], facts(), Arc::new(Counts::new(&["parquet"], None)));
+    let demo = crate::served::Served::load(None, quintile_model::Options::default(), 0).unwrap();
+    let status = crate::side::status::Status::new(&about(), &demo.model, 1, std::time::Instant::now());
+    let mut stats = Stats::new(vec![link], facts(), status, Arc::new(Counts::new(&["parquet"], None)));
     let letters = || {
         let mut letters = Vec::new();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -247,8 +249,8 @@ fn two_blocks_exist_for_a_shard_and_no_more() {
         stats.collect();
         stats.publish();
         let letters = letters();
-        let Some(Mail::Metrics(text)) = letters.last() else {
-            panic!("no metrics came")
+        let [Mail::Metrics(text), Mail::Status(_)] = letters.as_slice() else {
+            panic!("not both texts came: {letters:?}")
         };
         let text = String::from_utf8(text.to_vec()).unwrap();
         let sample = "quintile_requests_total{route=\"/score\",status=\"200\"}";

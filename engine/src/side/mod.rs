@@ -3,7 +3,7 @@
 //! ```text
 //!  shards ──records──▶ spool ──cursor──▶ worker (nice +10): sinks that compute                  10 ms
 //!                          └──cursor──▶ tasks: sinks that wait for a network
-//!  shards ◀──empty counts, full ones back──▶ stats ──text of /metrics──▶ shards       500 ms
+//!  shards ◀──empty counts, full ones back──▶ stats ──texts of /metrics, /v1/status──▶ shards  500 ms
 //!  shards ──events──▶ log                                                              10 ms
 //!         └───────── thread "side" ────────┘
 //! ```
@@ -22,6 +22,7 @@ mod remote_counts;
 mod sagemaker;
 mod sink;
 mod stats;
+mod status;
 mod worker;
 
 #[cfg(test)]
@@ -214,7 +215,7 @@ pub struct Side {
     stop: StopOnDrop,
 }
 
-/// Opens the sinks, sends every shard its first text of `/metrics`, and starts both threads.
+/// Opens the sinks, sends every shard its first texts of `/metrics` and `/v1/status`, and starts both threads.
 ///
 /// # Errors
 /// Whatever would keep records from being delivered, found before anything is served.
@@ -259,7 +260,8 @@ fn start_with(sinks: Vec<(&'static str, Opened)>, parts: Parts) -> Result<Side, 
     let link = |shard: ShardLink| stats::Link::new(shard.address, shard.stats, shard.gauges);
     let links: Vec<_> = parts.shards.into_iter().map(link).collect();
     let facts = metrics::Facts::new(&parts.about, &parts.served.model, links.len());
-    let mut stats = stats::Stats::new(links, facts, Arc::clone(&counts));
+    let status = status::Status::new(&parts.about, &parts.served.model, links.len(), Instant::now());
+    let mut stats = stats::Stats::new(links, facts, status, Arc::clone(&counts));
     stats.publish();
 
     let has_posts = !posts.is_empty();

@@ -1,10 +1,10 @@
-//! Collects what the shards count and gives them the text of `/metrics`.
+//! Collects what the shards count and gives them the texts of `/metrics` and `/v1/status`.
 //!
 //! Two blocks of counts exist for a shard: it fills one, the other travels. Side sends it empty and gets the full one
 //! back, so neither waits for the other and nothing is allocated after the start.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use crossbeam_channel::Receiver;
@@ -14,6 +14,7 @@ use tokio::time::MissedTickBehavior;
 use super::counts::{Counts, Stop};
 use super::metrics::{BUCKETS_NS, Facts, Gauge, Reading};
 use super::process::Process;
+use super::status::Status;
 use crate::shard::mailbox::{Address, Mail};
 use crate::shard::stats::{Gauges, ShardStats};
 
@@ -117,6 +118,7 @@ impl Latency {
 pub(super) struct Stats {
     links: Vec<Link>,
     facts: Facts,
+    status: Status,
     counts: Arc<Counts>,
     totals: ShardStats,
     latency: Latency,
@@ -128,10 +130,11 @@ pub(super) struct Stats {
 }
 
 impl Stats {
-    pub(super) fn new(links: Vec<Link>, facts: Facts, counts: Arc<Counts>) -> Self {
+    pub(super) fn new(links: Vec<Link>, facts: Facts, status: Status, counts: Arc<Counts>) -> Self {
         Self {
             links,
             facts,
+            status,
             counts,
             totals: ShardStats::new(),
             latency: Latency::new(),
@@ -175,11 +178,13 @@ impl Stats {
     }
 
     pub(super) fn collect(&mut self) {
+        self.status.turn(Instant::now());
         for link in &mut self.links {
             while let Ok(mut block) = link.full.try_recv() {
                 link.requests += block.requests.as_flattened().iter().sum::<u64>();
                 link.connections += block.connections;
                 self.latency.add(&block.score_ns);
+                self.status.add(&block);
                 self.totals.add(&block);
                 block.clear();
                 link.spare = Some(block);
@@ -209,8 +214,13 @@ impl Stats {
     /// Renders `/metrics` and sends it to every shard. One whose mailbox is full keeps what it has.
     pub(super) fn publish(&mut self) {
         let text = self.render();
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let status = self
+            .status
+            .render(&self.totals, &self.latency.recent, Instant::now(), since_1970);
         for link in &self.links {
             let _ = link.address.send(Mail::Metrics(text.clone()));
+            let _ = link.address.send(Mail::Status(status.clone()));
         }
     }
 

@@ -93,6 +93,20 @@ impl Connection {
         Ok(answer)
     }
 
+    /// Reads the head of an answer to HEAD, which has a length and no body, and the answer behind it.
+    pub(crate) fn answer_behind_head(&mut self, kind: &str) -> Answer {
+        let head_end = loop {
+            if let Some(at) = self.unread.windows(4).position(|four| four == b"\r\n\r\n") {
+                break at + 4;
+            }
+            self.fill().expect("an answer");
+        };
+        let head: Vec<u8> = self.unread.drain(..head_end).collect();
+        let head = String::from_utf8(head).expect("a head is ASCII");
+        assert!(head.starts_with("HTTP/1.1 200") && head.contains(kind), "{head}");
+        self.answer()
+    }
+
     fn fill(&mut self) -> Result<(), End> {
         let mut space = [0; 16 << 10];
         match self.socket.read(&mut space) {

@@ -10,6 +10,7 @@ mod h2;
 mod harness;
 mod limits;
 mod metrics;
+mod pages;
 mod panics;
 mod records;
 mod runtime;
