@@ -1,8 +1,9 @@
 //! `cargo xtask`: the project's own tasks. Plain std, so that it builds in a second on an empty machine.
 //!
 //! `main` reads the command line; `suite` says which steps a test run has and in which order; `step` runs them and
-//! tells how long each took; `python` and `promtool` set up what does not come with Rust.
+//! tells how long each took; `python`, `promtool` and `chromium` set up what does not come with Rust.
 
+mod chromium;
 mod fuzz;
 mod promtool;
 mod python;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::step::{self, Outcome, Step, StepError};
 use crate::workspace::Workspace;
-use crate::{promtool, python};
+use crate::{chromium, promtool, python};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extent {
@@ -33,6 +33,10 @@ const PROMTOOL: Step = Step {
     name: "promtool",
     run: promtool::set_up,
 };
+const CHROMIUM: Step = Step {
+    name: "Chromium",
+    run: chromium::set_up,
+};
 const RELEASE: Step = Step {
     name: "release build",
     run: build_release,
@@ -60,6 +64,7 @@ pub(crate) fn run(workspace: &Workspace, extent: Extent) -> ExitCode {
                 VENV,
                 RUFF,
                 PROMTOOL,
+                CHROMIUM,
                 RELEASE,
                 RUST_TESTS,
                 KERNELS,

@@ -1,0 +1,89 @@
+"""The pages in a real browser: the documentation's example runs, the figures move, nothing leaves the host."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+import browser
+from conftest import Note
+from serving import Server
+
+DEMO = Path(__file__).resolve().parents[1] / "engine" / "demo" / "demo.ubj"
+PATIENCE_S = 30
+
+
+@pytest.fixture(autouse=True)
+def has_browser(note: Note) -> None:
+    if not browser.is_there():
+        note("NOT CHECKED: chromium or chromedriver is absent; THE PAGES WERE NOT OPENED IN A BROWSER")
+        pytest.skip("chromium or chromedriver is absent")
+
+
+def send_leads(running: Server, count: int) -> None:
+    """Leads of every band, and some that do not fit."""
+    connection, dice = running.connect(), random.Random(1)
+    for number in range(count):
+        eager = number % 5
+        features = {f"f{column}": round(dice.uniform(0, 1 + 2 * eager * eager), 1) for column in range(1, 51)}
+        assert connection.score(f"lead-{number}", features).status == 200
+        if number % 40 == 0:
+            assert connection.score("", features).status == 422
+    connection.close()
+
+
+def test_the_example_runs_on_the_first_execute(server: Callable[..., Server]) -> None:
+    running = server(DEMO, sink="none")
+    host = f"http://{running.host}:{running.port}/"
+    with browser.chromium(height=2600) as driver:
+        wait = WebDriverWait(driver, PATIENCE_S)
+        driver.get(host + "docs")
+        operation = wait.until(lambda page: page.find_element(By.ID, "operations-scoring-score"))
+        browser.screenshot(driver, "docs")
+        operation.find_element(By.CLASS_NAME, "opblock-summary-control").click()
+        wait.until(lambda _: operation.find_element(By.CLASS_NAME, "try-out__btn")).click()
+        wait.until(lambda _: operation.find_element(By.CLASS_NAME, "execute")).click()
+        live = wait.until(lambda _: operation.find_element(By.CLASS_NAME, "live-responses-table"))
+        status = live.find_element(By.CSS_SELECTOR, "tbody .response-col_status")
+        wait.until(lambda _: status.text.strip())
+        browser.screenshot(driver, "docs-executed")
+        assert status.text.split()[0] == "200", live.text
+        assert '"score":' in live.text and '"probability":' in live.text, live.text
+        assert not browser.complaints(driver)
+        strangers = [url for url in browser.requested(driver) if not url.startswith((host, "data:", "chrome:"))]
+        assert not strangers, strangers
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "dark"), [("light", 1000, False), ("dark", 1000, True), ("phone", 390, False)]
+)
+def test_the_status_page_draws_what_happens(name: str, width: int, dark: bool, server: Callable[..., Server]) -> None:
+    running = server(DEMO, sink="none")
+    host = f"http://{running.host}:{running.port}/"
+    with browser.chromium(width=width, height=1000, dark=dark) as driver:
+        wait = WebDriverWait(driver, PATIENCE_S)
+
+        def text(place: str) -> str:
+            return driver.find_element(By.ID, place).text
+
+        driver.get(host)
+        wait.until(lambda _: text("live") == "live")
+        assert driver.find_element(By.ID, "quiet").is_displayed()
+        browser.screenshot(driver, f"home-{name}-quiet")
+        send_leads(running, 400)
+        wait.until(lambda _: driver.find_elements(By.CSS_SELECTOR, "#scores rect.s5"))
+        browser.screenshot(driver, f"home-{name}")
+        assert text("model") == "demo" and text("version") == "1.0.0"
+        assert not driver.find_element(By.ID, "quiet").is_displayed()
+        assert text("errors") == "10" and "%" in text("mix") and "µs" in text("p50")
+        overflow = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        assert driver.execute_script(overflow) <= 0, "it scrolls sideways"
+        running.stop()
+        wait.until(lambda _: text("live") == "does not answer")
+        # What cannot be reached any more is in the console, and nothing else is.
+        assert all("v1/status" in line for line in browser.complaints(driver))
+        strangers = [url for url in browser.requested(driver) if not url.startswith((host, "data:", "chrome:"))]
+        assert not strangers, strangers
