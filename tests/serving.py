@@ -177,19 +177,21 @@ def score_all(running: Server, leads: Sequence[Features], connections: int) -> l
 
 
 def log_fields(line: str) -> dict[str, Any]:
-    """What a log line says; the logger may nest its fields."""
+    """What a log line says: its body as `message`, and our own attributes by their short names."""
     try:
         entry = json.loads(line)
     except ValueError:
         return {}
-    return {**entry, **entry.get("fields", {})} if isinstance(entry, dict) else {}
+    if not isinstance(entry, dict):
+        return {}
+    attributes = {name.removeprefix("quintile."): value for name, value in entry.get("attributes", {}).items()}
+    return {"message": entry.get("body"), **attributes}
 
 
 def listen_address(line: str) -> str | None:
     """The bound address when this log line says that the server is ready."""
     fields = log_fields(line)
-    is_ready = "ready" in str(fields.get("message", "")).lower()
-    return fields.get("listen") if is_ready else None
+    return fields.get("listen") if fields.get("message") == "ready" else None
 
 
 def io_uring_allowed() -> bool:

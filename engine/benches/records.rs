@@ -124,7 +124,6 @@ impl Bench {
                 commit: String::new(),
                 target: String::new(),
                 runtime: String::new(),
-                kernel: served.model.kernel().to_string(),
             },
             events: crossbeam_channel::bounded(1).1,
             aws: quintile::config::Aws::default(),

@@ -33,7 +33,7 @@ pub const EVENTS_MAX: usize = 1024;
 pub const TICK: Duration = Duration::from_millis(100);
 
 /// Limits an operator may set.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limits {
     /// Bytes of a request body. 50 features take about 1 KB.
     pub body_bytes_max: usize,

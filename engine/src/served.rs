@@ -16,7 +16,7 @@ use quintile_model::{Ensemble, Manifest, Model, Options, load};
 pub use self::error::LoadError;
 pub(crate) use self::files::manifest_path;
 
-use self::files::{identity, manifest, read, text_of};
+use self::files::{digest, identity, manifest, read, text_of};
 use crate::bundle;
 use crate::describe::{self, Descriptions};
 use crate::record::Schema;
@@ -47,6 +47,8 @@ pub struct Served {
     pub folder: Option<&'static str>,
     /// Why the model cannot be evaluated here, if it cannot: then only its manifest's features and bands are known.
     pub outline_only: Option<String>,
+    /// SHA-256 of the model's bytes, of all that is said of it, and of how it was to be built.
+    content: [u8; 32],
 }
 
 impl Served {
@@ -123,6 +125,20 @@ impl Served {
         )
     }
 
+    /// Whether it came from the same files and options: then nothing tells the two apart but their generation.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        let example = |served: &Self| {
+            served
+                .example
+                .iter()
+                .flatten()
+                .map(|value| value.to_bits())
+                .collect::<Vec<_>>()
+        };
+        self.content == other.content && self.folder == other.folder && example(self) == example(other)
+    }
+
     /// What the records of this model will be read with.
     #[must_use]
     pub fn record_schema(&self) -> Schema {
@@ -157,7 +173,9 @@ impl Served {
             path: manifest_path,
             source,
         })?;
-        Ok(Self::of(model, 0, generation, Some(fault.to_string())))
+        let fault = fault.to_string();
+        let content = digest([text.as_bytes(), fault.as_bytes()]);
+        Ok(Self::of(model, 0, generation, content, Some(fault)))
     }
 
     fn build(
@@ -178,15 +196,16 @@ impl Served {
         };
         let manifest = manifest.over(says);
         let identity = identity(path, bytes);
+        let content = digest([bytes, format!("{identity:?} {options:?} {manifest:?}").as_bytes()]);
         let model = Model::build(ensemble, manifest, identity, options)
             .map_err(|source| LoadError::Build { path: at(), source })?;
         let golden_rows = model
             .check_golden()
             .map_err(|source| LoadError::Golden { path: at(), source })?;
-        Ok(Self::of(model, golden_rows, generation, None))
+        Ok(Self::of(model, golden_rows, generation, content, None))
     }
 
-    fn of(model: Model, golden_rows: usize, generation: u32, outline_only: Option<String>) -> Self {
+    fn of(model: Model, golden_rows: usize, generation: u32, content: [u8; 32], outline_only: Option<String>) -> Self {
         let told = |row: &[f64]| row.iter().filter(|value| !value.is_nan()).count();
         let rows = model.golden().map(|(row, _)| row);
         let rows = rows.filter(|row| describe::is_fit(model.schema(), row));
@@ -212,6 +231,7 @@ impl Served {
             example,
             folder: None,
             outline_only,
+            content,
         }
     }
 }

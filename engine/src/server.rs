@@ -2,39 +2,40 @@
 //!
 //! ```text
 //! start: model → topology → runtime → listener → spool → side (opens the sinks) → shards → acceptor → ready
+//! SIGHUP: `reload` puts another configuration and model into force, or says why not
 //! drain: not ready → acceptor stopped, what has connected is served → shards finish → side delivers → joined
 //! ```
 
-use std::io;
+mod announce;
+mod error;
+mod parts;
+mod reload;
+
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use crossbeam_channel::{Receiver, bounded, unbounded};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+pub use self::error::ServeError;
+pub(crate) use self::reload::Again;
+
+use self::parts::{Registry, asking, load, open_spool, spawn, spawn_shards, wire};
+use self::reload::Reloads;
 use crate::accept::{self, Acceptor, Place};
-use crate::config::{Records, Scorer, Settings};
+use crate::config::Settings;
 use crate::http::pages::Files;
 use crate::limits::EVENTS_MAX;
-use crate::record::frame_bytes_max;
-use crate::remote::{self, Desk};
-use crate::runtime::epoll::Epoll;
-use crate::runtime::glommio::Glommio;
-use crate::runtime::{self, Chosen, StartError};
-use crate::served::{LoadError, Served};
-use crate::shard::away::Asking;
-use crate::shard::mailbox::{Address, Mail, mailbox};
+use crate::runtime;
+use crate::served::Served;
+use crate::shard::mailbox::{Address, Mail};
 use crate::shard::scorer::Outlet;
-use crate::shard::stats::Gauges;
-use crate::shard::{self, Parts};
-use crate::side::event::Event;
-use crate::side::{self, About, Delivered, ShardLink, Side, Undelivered};
-use crate::spool::{self, Spool, SpoolError, Writer};
-use crate::topology::{self, Topology};
+use crate::side::{self, About, Delivered, Side};
+use crate::topology::Topology;
 
 /// Time for side to deliver what the shards have left, after they have ended.
 const DELIVER: Duration = Duration::from_secs(20);
@@ -42,103 +43,36 @@ const DELIVER: Duration = Duration::from_secs(20);
 /// How often the side thread is looked after.
 const HEALTH: Duration = Duration::from_secs(1);
 
-/// A shard that does not start within this time will not.
-const START: Duration = Duration::from_secs(10);
-
-/// Why the server did not start, or did not end well.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// The model.
-    #[error(transparent)]
-    Model(#[from] LoadError),
-    /// The runtime that was forced.
-    #[error(transparent)]
-    Runtime(#[from] runtime::Refused),
-    /// The address.
-    #[error("listen on {listen}: {source}")]
-    Listen {
-        /// As it was asked for.
-        listen: String,
-        /// The operating system's reason.
-        source: io::Error,
-    },
-    /// The spool.
-    #[error(transparent)]
-    Spool(#[from] SpoolError),
-    /// The model's entry in the spool.
-    #[error("write down in the spool {path} how this model's records are read: {source}")]
-    Register {
-        /// The spool.
-        path: std::path::PathBuf,
-        /// The operating system's reason.
-        source: io::Error,
-    },
-    /// A sink.
-    #[error(transparent)]
-    Side(#[from] side::StartError),
-    /// A shard's runtime.
-    #[error("start shard {shard}: {source}")]
-    Shard {
-        /// Which shard.
-        shard: usize,
-        /// Why not.
-        source: StartError,
-    },
-    /// A thread.
-    #[error("start thread {name}: {source}")]
-    Thread {
-        /// Its name.
-        name: String,
-        /// The operating system's reason.
-        source: io::Error,
-    },
-    /// A shard ended by itself.
-    #[error("shard {shard} ended without being asked to")]
-    ShardEnded {
-        /// Which shard.
-        shard: usize,
-    },
-    /// Records that could not be delivered.
-    #[error(transparent)]
-    Undelivered(#[from] Undelivered),
-}
-
-/// Serves until SIGTERM or SIGINT, then drains. A second signal ends the process at once.
+/// Serves until SIGTERM or SIGINT, then drains. A second one ends the process at once. SIGHUP has `again` look for
+/// another configuration and model.
 ///
 /// # Errors
 /// What kept it from starting, and records that could not be delivered at the end.
-pub fn run(settings: &Settings) -> Result<(), ServeError> {
+pub(crate) fn run(settings: &Settings, again: Again) -> Result<(), ServeError> {
     quiet_trials();
-    let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(|source| ServeError::Thread {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(|source| ServeError::Thread {
         name: "signals".into(),
         source,
     })?;
-    let running = start(settings)?;
-    let (asked, asked_to_stop) = unbounded();
+    announce::process(&again.told);
+    let mut running = start(settings)?;
+    let reloads = running.reloads(settings, again)?;
+    let (stop, asked_to_stop) = unbounded();
+    let is_ready = Arc::clone(&running.ready);
     spawn("signals", move || {
         for signal in signals.forever() {
-            let _ = asked.send(signal);
-        }
-    })?;
-    let fault = loop {
-        crossbeam_channel::select! {
-            recv(asked_to_stop) -> signal => {
-                tracing::info!(signal = signal.map_or("none", name), "draining");
-                break None;
-            }
-            recv(running.ended) -> shard => break Some(ServeError::ShardEnded { shard: shard.unwrap_or_default() }),
-            default(HEALTH) => {
-                if running.side.has_failed() {
-                    // What is wrong with it, `finish` will say.
-                    tracing::error!("the side thread or its worker ended by itself: draining");
-                    break None;
+            match signal {
+                SIGHUP if is_ready.load(Ordering::Relaxed) => reloads.ask(),
+                SIGHUP => tracing::warn!("SIGHUP while draining: nothing is reloaded"),
+                _ => {
+                    let _ = stop.send(signal);
                 }
             }
         }
-    };
-    let watcher = asked_to_stop.clone();
+    })?;
+    let fault = running.watch(&asked_to_stop);
     spawn("impatience", move || {
-        if let Ok(signal) = watcher.recv() {
+        if let Ok(signal) = asked_to_stop.recv() {
             tracing::error!(
                 signal = name(signal),
                 "asked again: ending at once; what is not delivered stays in the spool"
@@ -168,6 +102,9 @@ pub struct Running {
     shards: Vec<ShardThread>,
     side: Side,
     ended: Receiver<usize>,
+    /// Until somebody reloads: then it is theirs to free.
+    served: Option<Arc<Served>>,
+    registry: Option<Registry>,
 }
 
 #[derive(Debug)]
@@ -182,7 +119,7 @@ struct ShardThread {
 /// The first step that failed. Nothing runs then.
 pub fn start(settings: &Settings) -> Result<Running, ServeError> {
     let mut served = load(settings)?;
-    log_model(&served);
+    announce::model(&served);
     let topology = Topology::detect(settings);
     for warning in &topology.inputs.warnings {
         tracing::warn!("{warning}");
@@ -197,8 +134,11 @@ pub fn start(settings: &Settings) -> Result<Running, ServeError> {
     let addresses: Vec<SocketAddr> = settings.listen.to_socket_addrs().map_err(listen_error)?.collect();
     let (listener, address) = accept::bind(&addresses).map_err(listen_error)?;
 
+    announce::records(&settings.records);
+    announce::limits(&settings.limits);
     let (spool, writers) = open_spool(&settings.records, topology.shards, &mut served)?;
     let latest = spool.as_ref().and_then(|spool| spool.found().latest);
+    let registry = spool.as_ref().map(Registry::new);
     let served = Arc::new(served);
     let ready = Arc::new(AtomicBool::new(false));
     let (events, events_out) = bounded(EVENTS_MAX);
@@ -238,7 +178,6 @@ pub fn start(settings: &Settings) -> Result<Running, ServeError> {
         commit: env!("BUILD_COMMIT").into(),
         target: env!("BUILD_TARGET").into(),
         runtime: chosen.name().into(),
-        kernel: served.model.kernel().to_string(),
     };
     let side = side::start(side::Parts {
         shards: links,
@@ -275,178 +214,8 @@ pub fn start(settings: &Settings) -> Result<Running, ServeError> {
         shards,
         side,
         ended,
-    })
-}
-
-/// The model, or its outline when it cannot be evaluated here and SageMaker can.
-fn load(settings: &Settings) -> Result<Served, ServeError> {
-    match Served::load(settings.model.as_deref(), settings.options, 0) {
-        Ok(served) => Ok(served),
-        Err(fault) if settings.scoring.asks_sagemaker() => Ok(Served::outline(settings.model.as_deref(), fault, 0)?),
-        Err(fault) => Err(fault.into()),
-    }
-}
-
-/// Both ends of the way to SageMaker, if it may be asked.
-fn asking(settings: &Settings) -> Option<(Asking, Desk)> {
-    let scoring = &settings.scoring;
-    let (line, desk) = remote::line(scoring.calls_max);
-    let asking = Asking {
-        line,
-        content: scoring.content(),
-        deadline: scoring.deadline,
-        first: scoring.backend == Scorer::SageMaker,
-        falls_back: scoring.fallback == Some(Scorer::Local),
-    };
-    scoring.asks_sagemaker().then_some((asking, desk))
-}
-
-fn log_model(served: &Served) {
-    if let Some(fault) = &served.outline_only {
-        tracing::warn!(fault, "the model cannot be evaluated here: SageMaker scores every lead");
-    }
-    let model = &served.model;
-    tracing::info!(
-        model = model.name(),
-        version = model.version(),
-        format = model.format(),
-        objective = model.objective(),
-        trees = model.tree_count(),
-        features = model.schema().len(),
-        golden_rows = served.golden_rows,
-        kernel = %model.kernel(),
-        "model"
-    );
-    for note in model.notes() {
-        tracing::warn!(model = model.name(), "{note}");
-    }
-}
-
-/// The spool and a writer for each shard; without sinks there is nothing to keep records for.
-fn open_spool(
-    records: &Records,
-    shards: usize,
-    served: &mut Served,
-) -> Result<(Option<Spool>, Vec<Writer>), ServeError> {
-    if records.sinks.is_empty() {
-        return Ok((None, (0..shards).map(|_| Writer::nowhere()).collect()));
-    }
-    let model = &served.model;
-    let (spool, writers) = Spool::open(spool::Options {
-        folder: records.spool_dir(),
-        bytes_max: records.spool_bytes,
-        shards,
-        sinks: records.sinks.iter().map(|kind| kind.name()).collect(),
-        record_bytes_max: frame_bytes_max(model.margin_len(), model.prediction_len(), model.schema().len()),
-    })?;
-    let number = spool.schemas().register(served.record_schema());
-    served.generation = number.map_err(|source| ServeError::Register {
-        path: records.spool_dir(),
-        source,
-    })?;
-    let found = spool.found();
-    tracing::info!(
-        path = %records.spool_dir().display(),
-        recovered = found.any,
-        segments = found.segments,
-        damaged_bytes = found.damaged_bytes,
-        torn = found.torn,
-        put_aside = found.put_aside,
-        "spool"
-    );
-    Ok((Some(spool), writers))
-}
-
-fn wire(
-    settings: &Settings,
-    served: &Arc<Served>,
-    number: usize,
-    records: Outlet,
-    events: Sender<Event>,
-    ready: Arc<AtomicBool>,
-    nonce: u64,
-) -> (Parts, ShardLink) {
-    let (address, mailbox) = mailbox();
-    let (stats, stats_out) = shard::stats_channel();
-    let gauges = Arc::new(Gauges::default());
-    let parts = Parts {
-        number: u16::try_from(number).expect("SHARDS_MAX is below 2^16"),
-        mailbox,
-        served: Arc::clone(served),
-        records,
-        stats,
-        events,
-        gauges: Arc::clone(&gauges),
-        ready,
-        asking: None,
-        files: None,
-        limits: settings.limits.clone(),
-        nonce,
-    };
-    (
-        parts,
-        ShardLink {
-            address,
-            stats: stats_out,
-            gauges,
-        },
-    )
-}
-
-fn spawn_shards(
-    chosen: Chosen,
-    topology: &Topology,
-    parts: Vec<Parts>,
-    places: &[Place],
-) -> Result<(Vec<ShardThread>, Receiver<usize>), ServeError> {
-    let (ended, ended_out) = unbounded();
-    let mut shards = Vec::with_capacity(parts.len());
-    for (number, parts) in parts.into_iter().enumerate() {
-        let (started, started_out) = bounded(1);
-        let pin = topology.pins.as_ref().and_then(|pins| pins.get(number)).copied();
-        let ended = ended.clone();
-        let thread = spawn(&format!("shard-{number}"), move || {
-            if let Some(Err(error)) = pin.map(topology::pin_current_thread) {
-                tracing::warn!(shard = number, %error, "not pinned");
-            }
-            let running = started.clone();
-            let tell = move || {
-                let _ = running.send(Ok(()));
-            };
-            let result = match chosen {
-                Chosen::Epoll => shard::run::<Epoll>(parts, tell),
-                Chosen::Glommio => shard::run::<Glommio>(parts, tell),
-            };
-            if let Err(error) = result {
-                let _ = started.send(Err(error));
-            }
-            let _ = ended.send(number);
-        })?;
-        shards.push(ShardThread {
-            address: places[number].address.clone(),
-            thread,
-        });
-        match started_out.recv_timeout(START) {
-            Ok(Ok(())) => {}
-            Ok(Err(source)) => return Err(ServeError::Shard { shard: number, source }),
-            Err(_) => {
-                let reason = "it panicked or hung, see above".to_owned();
-                let source = StartError {
-                    backend: chosen.name(),
-                    reason,
-                };
-                return Err(ServeError::Shard { shard: number, source });
-            }
-        }
-    }
-    Ok((shards, ended_out))
-}
-
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, ServeError> {
-    let thread = thread::Builder::new().name(name.into()).spawn(run);
-    thread.map_err(|source| ServeError::Thread {
-        name: name.into(),
-        source,
+        served: Some(served),
+        registry,
     })
 }
 
@@ -455,6 +224,41 @@ impl Running {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Starts the thread that puts another configuration and model into force when it is asked to. To be called once.
+    fn reloads(&mut self, settings: &Settings, again: Again) -> Result<Reloads, ServeError> {
+        Reloads::start(reload::Parts {
+            settings: settings.clone(),
+            again,
+            served: self.served.take().expect("asked for once"),
+            shards: self.shards.iter().map(|shard| shard.address.clone()).collect(),
+            registry: self.registry.clone(),
+            side: self.side.news(),
+            ready: Arc::clone(&self.ready),
+        })
+    }
+
+    /// Waits until somebody asks to stop or something ends by itself; then what.
+    fn watch(&self, asked_to_stop: &Receiver<i32>) -> Option<ServeError> {
+        loop {
+            crossbeam_channel::select! {
+                recv(asked_to_stop) -> signal => {
+                    tracing::info!(signal = signal.map_or("none", name), "draining");
+                    return None;
+                }
+                recv(self.ended) -> shard => {
+                    return Some(ServeError::ShardEnded { shard: shard.unwrap_or_default() });
+                }
+                default(HEALTH) => {
+                    if self.side.has_failed() {
+                        // What is wrong with it, `finish` will say.
+                        tracing::error!("the side thread or its worker ended by itself: draining");
+                        return None;
+                    }
+                }
+            }
+        }
     }
 
     /// Finishes what is in flight, delivers what was answered, and ends every thread. Bounded by `limits.drain` and the

@@ -61,8 +61,8 @@ fn start(model: &Path) -> Server {
     let mut lines = BufReader::new(log).lines();
     let ready = lines.by_ref().map_while(Result::ok).find_map(|line| {
         let entry: serde_json::Value = serde_json::from_str(&line).ok()?;
-        let fields = entry.get("fields").unwrap_or(&entry);
-        (fields["message"] == "ready").then(|| fields["listen"].as_str().map(str::to_owned))?
+        let listen = &entry["attributes"]["quintile.listen"];
+        (entry["body"] == "ready").then(|| listen.as_str().map(str::to_owned))?
     });
     // A log that nobody reads would stop the server.
     let drain = std::thread::Builder::new().name("server-log".into());

@@ -8,13 +8,12 @@ use std::fs;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::Path;
 
-use quintile_model::{BuildError, ManifestError};
-
 use super::args::{PrintArgs, PrintFormat, ServeArgs};
 use super::json::{Object, array};
 use super::{Exit, Streams, report};
-use crate::config::Settings;
-use crate::served::{LoadError, Served};
+use crate::config::screen::harmless;
+use crate::config::{Fault, Settings, Source};
+use crate::served::Served;
 use crate::topology::Topology;
 use crate::{accept, runtime};
 
@@ -29,7 +28,7 @@ pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) serve: ServeArgs,
     #[command(flatten)]
-    pub(crate) print: PrintArgs<false>,
+    pub(crate) print: PrintArgs<true>,
 }
 
 /// One thing that was looked at.
@@ -40,22 +39,13 @@ struct Check {
     outcome: Result<String, Vec<Fault>>,
 }
 
-/// What is wrong, and where.
-#[derive(Debug)]
-struct Fault {
-    place: String,
-    message: String,
-    hint: Option<String>,
-}
-
-impl Fault {
-    fn new(place: impl Display, message: impl Display) -> Self {
-        Self {
-            place: place.to_string(),
-            message: message.to_string(),
-            hint: None,
-        }
-    }
+/// A fault of what a key leads to.
+fn fault(key: &str, message: impl Display) -> Vec<Fault> {
+    vec![Fault {
+        source: Source::Setting(key.into()),
+        message: message.to_string(),
+        hint: None,
+    }]
 }
 
 /// Looks at everything and prints it. Nothing is changed but for a file that is made and removed in the data folder.
@@ -64,7 +54,8 @@ pub(crate) fn run(args: &CheckArgs, streams: &mut Streams<'_>) -> Exit {
     let is_right = checks.iter().all(|check| check.outcome.is_ok());
     let text = match args.print.format() {
         PrintFormat::Json => json(&checks, is_right),
-        PrintFormat::Table | PrintFormat::Csv => table(&checks),
+        PrintFormat::Csv => csv(&checks),
+        PrintFormat::Table => table(&checks),
     };
     match report::print(&text, streams) {
         Exit::Success if !is_right => Exit::Configuration,
@@ -83,14 +74,9 @@ fn checks(args: &CheckArgs) -> Vec<Check> {
             (settings, found)
         }
         Err(error) => {
-            let faults = error.faults.into_iter().map(|fault| Fault {
-                place: fault.source.to_string(),
-                message: fault.message,
-                hint: fault.hint,
-            });
             return vec![Check {
                 name: "configuration",
-                outcome: Err(faults.collect()),
+                outcome: Err(error.faults),
             }];
         }
     };
@@ -113,7 +99,7 @@ fn checks(args: &CheckArgs) -> Vec<Check> {
             name: "runtime",
             outcome: runtime::choose(settings.runtime, topology.shards)
                 .map(|(chosen, why)| format!("{}: {why}", chosen.name()))
-                .map_err(|error| vec![Fault::new("server.runtime", error)]),
+                .map_err(|error| fault("server.runtime", error)),
         },
         Check {
             name: "shards",
@@ -127,7 +113,7 @@ fn checks(args: &CheckArgs) -> Vec<Check> {
 }
 
 fn model(settings: &Settings) -> Result<String, Vec<Fault>> {
-    let served = Served::load(settings.model.as_deref(), settings.options, 0).map_err(|error| faults_of(&error))?;
+    let served = Served::load(settings.model.as_deref(), settings.options, 0).map_err(|error| error.faults())?;
     let model = &served.model;
     let source = served.folder.unwrap_or(model.format());
     let mut found = format!(
@@ -145,29 +131,8 @@ fn model(settings: &Settings) -> Result<String, Vec<Fault>> {
     Ok(found)
 }
 
-/// A manifest's faults one by one, everything else as it is.
-fn faults_of(error: &LoadError) -> Vec<Fault> {
-    let list = |path: &Path, error: &ManifestError| {
-        let fault = |fault: &quintile_model::manifest::ManifestFault| {
-            Fault::new(
-                format_args!("{}:{}:{}", path.display(), fault.place.line, fault.place.column),
-                &fault.message,
-            )
-        };
-        error.faults.iter().map(fault).collect()
-    };
-    match error {
-        LoadError::Manifest { path, source } => list(path, source),
-        LoadError::Build {
-            path,
-            source: BuildError::Manifest(source),
-        } => list(&path.with_extension("toml"), source),
-        other => vec![Fault::new("model.path", other)],
-    }
-}
-
 fn listen(listen: &str) -> Result<String, Vec<Fault>> {
-    let fault = |error| vec![Fault::new("server.listen", format_args!("{listen}: {error}"))];
+    let fault = |error| fault("server.listen", format_args!("{listen}: {error}"));
     let addresses: Vec<SocketAddr> = listen.to_socket_addrs().map_err(fault)?.collect();
     // The port is free again when this returns.
     accept::bind(&addresses).map_err(fault)?;
@@ -182,10 +147,7 @@ fn records(settings: &Settings) -> Result<String, Vec<Fault>> {
     let shown = spool.display();
     match writable(folder).and_then(|()| writable(&spool)) {
         Ok(()) => Ok(format!("{} and the spool {shown} can be written to", folder.display())),
-        Err(error) => Err(vec![Fault::new(
-            "records.data_dir",
-            format_args!("{}: {error}", folder.display()),
-        )]),
+        Err(error) => Err(fault("records.data_dir", format_args!("{}: {error}", folder.display()))),
     }
 }
 
@@ -205,18 +167,40 @@ fn writable(folder: &Path) -> std::io::Result<()> {
 
 fn table(checks: &[Check]) -> String {
     let mut out = String::new();
+    let mut line = |sign: &str, name: &str, text: String| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "{sign:<6} {name:<14} {}", harmless(&text));
+    };
     for check in checks {
         match &check.outcome {
-            // Writing to a String cannot fail.
-            Ok(found) => {
-                let _ = writeln!(out, "ok     {:<14} {found}", check.name);
-            }
+            Ok(found) => line("ok", check.name, found.clone()),
             Err(faults) => {
                 for fault in faults {
-                    let _ = writeln!(out, "FAULT  {:<14} {}: {}", check.name, fault.place, fault.message);
+                    line("FAULT", check.name, format!("{}: {}", fault.source, fault.message));
                     if let Some(hint) = &fault.hint {
-                        let _ = writeln!(out, "       {:<14} {hint}", "");
+                        line("", "", hint.clone());
                     }
+                }
+            }
+        }
+    }
+    out
+}
+
+/// A line for each check that is right, and for each fault.
+fn csv(checks: &[Check]) -> String {
+    let mut out = String::from("check,ok,found,place,message,hint\n");
+    let mut line = |cells: [&str; 6]| {
+        out.push_str(&cells.map(super::score::csv_cell).join(","));
+        out.push('\n');
+    };
+    for check in checks {
+        match &check.outcome {
+            Ok(found) => line([check.name, "true", found, "", "", ""]),
+            Err(faults) => {
+                for fault in faults {
+                    let (place, hint) = (fault.source.to_string(), fault.hint.as_deref().unwrap_or_default());
+                    line([check.name, "false", "", &place, &fault.message, hint]);
                 }
             }
         }
@@ -227,7 +211,7 @@ fn table(checks: &[Check]) -> String {
 fn json(checks: &[Check], is_right: bool) -> String {
     let fault = |fault: &Fault| {
         let mut object = Object::default();
-        object.text("place", Some(&fault.place));
+        object.text("place", Some(&fault.source.to_string()));
         object.text("message", Some(&fault.message));
         object.text("hint", fault.hint.as_deref());
         object.finish()

@@ -8,6 +8,7 @@ use quintile_model::{FeatureKind, Model, Options, Precision, Unseen};
 use super::args::{InspectArgs, PrintFormat};
 use super::json::{Object, array, quoted};
 use super::{Exit, Streams, report};
+use crate::config::screen::harmless;
 use crate::served::Served;
 
 /// Features that are listed without `--all`.
@@ -180,18 +181,6 @@ pub(super) fn text(file: &str, served: &Served, all: bool) -> String {
         let _ = writeln!(out, "       and {} more (--all lists them)", schema.len() - shown);
     }
     out
-}
-
-/// A text on one line, and nothing in it that a terminal would obey.
-fn harmless(text: &str) -> String {
-    let escape = |letter: char| {
-        if letter.is_control() {
-            letter.escape_default().collect()
-        } else {
-            String::from(letter)
-        }
-    };
-    text.chars().map(escape).collect()
 }
 
 /// One JSON object, for scripts.

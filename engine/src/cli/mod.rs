@@ -26,7 +26,9 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::config::Settings;
+use crate::config::told::Tellings;
+use crate::config::{Flags, Settings};
+use crate::server::Again;
 use args::{Cli, Command};
 #[doc(hidden)]
 pub use score::{RowFormat, score_rows};
@@ -90,8 +92,8 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>, streams: &mut S
         Err(error) => return report::arguments(&error, streams),
     };
     match cli.command {
-        Command::Serve(args) => match Settings::of_process(&args.flags) {
-            Ok(settings) => serve(&settings),
+        Command::Serve(args) => match Settings::of_process_told(&args.flags) {
+            Ok((settings, told)) => serve(&settings, args.flags, told),
             Err(error) => report::configuration(&error, streams),
         },
         Command::Score(args) => score::run(&args, streams),
@@ -111,9 +113,14 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>, streams: &mut S
 }
 
 /// From here on there is a log, and everything goes there.
-fn serve(settings: &Settings) -> Exit {
+fn serve(settings: &Settings, flags: Flags, told: Tellings) -> Exit {
     logging::start(settings);
-    match crate::server::run(settings) {
+    let again = Again {
+        flags,
+        told,
+        set_log_level: logging::set_level,
+    };
+    match crate::server::run(settings, again) {
         Ok(()) => Exit::Success,
         Err(error) => {
             tracing::error!("{error}");

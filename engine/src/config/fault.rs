@@ -54,6 +54,14 @@ pub struct Fault {
     pub hint: Option<String>,
 }
 
+impl Fault {
+    /// A line in the log, with the words that `check` prints.
+    pub(crate) fn log(&self) {
+        let (place, hint) = (self.source.to_string(), self.hint.as_deref());
+        tracing::error!(place, hint, "{}", self.message);
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.source, self.message)?;

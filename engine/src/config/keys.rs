@@ -42,6 +42,16 @@ impl Key {
             .any(|word| self.name.ends_with(word))
     }
 
+    /// Whether a reload puts it into force. Everything else takes a restart: threads, files and memory are laid out for it.
+    pub(crate) fn is_reloaded(&self) -> bool {
+        match self.section {
+            "model" => true,
+            "limits" => !matches!(self.name, "body_bytes_max" | "connections_max"),
+            "log" => self.name == "level",
+            _ => false,
+        }
+    }
+
     /// Stores a text.
     pub(crate) fn store_text(&self, settings: &mut Settings, text: &OsStr) -> Result<(), Wrong> {
         self.kind.store_text(settings, text).map_err(|wrong| self.hidden(wrong))
@@ -607,8 +617,41 @@ pub(crate) fn sections() -> Vec<&'static str> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    /// A value that is not the default.
+    pub(in crate::config) fn another_value(key: &Key) -> String {
+        match &key.kind {
+            Kind::Text { .. } if key.name == "level" => "debug".to_owned(),
+            Kind::Text { .. } if key.name == "s3_url" => "s3://lake/x".to_owned(),
+            Kind::Text { .. } if key.name == "template" => "[$record]".to_owned(),
+            Kind::Text { .. } if key.path() == "aws.endpoint" => "http://x".to_owned(),
+            Kind::Text { .. } if key.name != "listen" => "name-1".to_owned(),
+            Kind::Text { .. } => "[::1]:9".to_owned(),
+            Kind::Path { .. } => "elsewhere".to_owned(),
+            Kind::Word { words, .. } => words().pop().unwrap_or_default().to_owned(),
+            Kind::Words { .. } => "none".to_owned(),
+            Kind::Count { range, .. } | Kind::Millis { range, .. } => (range.end() - 7).to_string(),
+            Kind::Number { range, .. } | Kind::Seconds { range, .. } => (range.end() - 7.0).to_string(),
+        }
+    }
+
+    /// A key whose value nobody may see.
+    pub(in crate::config) fn secret() -> Key {
+        Key {
+            section: "x",
+            name: "client_secret",
+            flag: None,
+            kind: Kind::Text {
+                form: "sixteen letters",
+                check: |_| Err(String::new()),
+                set: |_, _| {},
+            },
+            default: None,
+            help: "",
+        }
+    }
 
     #[test]
     fn defaults_in_the_table_are_the_defaults_of_settings() {
@@ -637,18 +680,7 @@ mod tests {
 
     #[test]
     fn secrets_are_never_shown() {
-        let key = Key {
-            section: "x",
-            name: "client_secret",
-            flag: None,
-            kind: Kind::Text {
-                form: "sixteen letters",
-                check: |_| Err(String::new()),
-                set: |_, _| {},
-            },
-            default: None,
-            help: "",
-        };
+        let key = secret();
         let wrong = key
             .store_text(&mut Settings::default(), OsStr::new("hunter2"))
             .unwrap_err();
@@ -678,19 +710,7 @@ mod tests {
     #[test]
     fn every_key_stores_into_a_place_of_its_own() {
         for key in KEYS {
-            let other = match &key.kind {
-                Kind::Text { .. } if key.name == "level" => "debug".to_owned(),
-                Kind::Text { .. } if key.name == "s3_url" => "s3://lake/x".to_owned(),
-                Kind::Text { .. } if key.name == "template" => "[$record]".to_owned(),
-                Kind::Text { .. } if key.path() == "aws.endpoint" => "http://x".to_owned(),
-                Kind::Text { .. } if key.name != "listen" => "name-1".to_owned(),
-                Kind::Text { .. } => "[::1]:9".to_owned(),
-                Kind::Path { .. } => "elsewhere".to_owned(),
-                Kind::Word { words, .. } => words().pop().unwrap_or_default().to_owned(),
-                Kind::Words { .. } => "none".to_owned(),
-                Kind::Count { range, .. } | Kind::Millis { range, .. } => (range.end() - 7).to_string(),
-                Kind::Number { range, .. } | Kind::Seconds { range, .. } => (range.end() - 7.0).to_string(),
-            };
+            let other = another_value(key);
             let start = Settings {
                 log: LogFormat::Json,
                 ..Settings::default()

@@ -8,6 +8,7 @@
 //! The only module that reads the environment. All faults are gathered and reported together, with place and range, and
 //! with the name that was probably meant; the rest of the engine sees one finished [`Settings`].
 
+pub(crate) mod change;
 mod environment;
 mod fault;
 mod file;

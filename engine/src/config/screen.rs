@@ -60,6 +60,26 @@ pub(crate) fn excerpt(text: &str) -> String {
     format!("{:?}{mark}", &text[..end])
 }
 
+/// Whether a terminal might take a letter for a command, or show what follows it elsewhere than it stands.
+pub(crate) fn is_unfit(letter: char) -> bool {
+    let turns = matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    turns || letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}' | '\u{feff}')
+}
+
+/// A text on one line, with nothing in it that a terminal would obey.
+pub(crate) fn harmless(text: &str) -> String {
+    let fit = |letter: char| match is_unfit(letter) {
+        true => letter.escape_default().to_string(),
+        false => letter.to_string(),
+    };
+    text.chars().map(fit).collect()
+}
+
+/// The same of several lines.
+pub(crate) fn harmless_lines(text: &str) -> String {
+    text.split('\n').map(harmless).collect::<Vec<_>>().join("\n")
+}
+
 /// The last end of a character at or before so many bytes.
 fn boundary(text: &str, bytes_max: usize) -> usize {
     (0..=bytes_max.min(text.len()))
@@ -80,6 +100,15 @@ mod tests {
             excerpt(&format!("a{}", "é".repeat(100))),
             format!("\"a{}\"…", "é".repeat(31))
         );
+    }
+
+    #[test]
+    fn nothing_is_left_that_a_terminal_would_obey() {
+        assert_eq!(
+            harmless("ü\u{1b}[2J\r\n\u{9b}\u{202e}\t"),
+            "ü\\u{1b}[2J\\r\\n\\u{9b}\\u{202e}\\t"
+        );
+        assert_eq!(harmless_lines("a\u{7}\nb\n"), "a\\u{7}\nb\n");
     }
 
     #[test]

@@ -73,7 +73,7 @@ impl Deref for Collected {
 
 /// Reads a body to its end, within the shard's limits of size and time.
 pub(super) async fn collect(core: &Rc<ShardCore>, mut body: Incoming) -> Result<Collected, Failure> {
-    let limit = core.limits.body_bytes_max;
+    let limit = core.limits().body_bytes_max;
     if body.size_hint().lower() > limit as u64 {
         return Err(Failure::BodyTooLarge { limit });
     }
@@ -129,7 +129,7 @@ impl Deadline<'_> {
         let mut wheel = self.core.wheel.borrow_mut();
         let timer = *self.timer.get_or_insert_with(|| {
             let timer = wheel.insert();
-            wheel.set(timer, self.core.limits.body);
+            wheel.set(timer, self.core.limits().body);
             timer
         });
         wheel.poll_fired(timer, cx)

@@ -16,6 +16,7 @@ pub mod pages;
 mod request_id;
 mod response;
 mod routes;
+mod trace;
 
 use std::convert::Infallible;
 use std::rc::Rc;

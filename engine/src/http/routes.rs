@@ -15,6 +15,7 @@ use super::error::Failure;
 use super::pages::{self, Page, Wants};
 use super::request_id::RequestId;
 use super::response::Responder;
+use super::trace;
 use crate::score::Timings;
 use crate::shard::ShardCore;
 use crate::shard::away::Remote;
@@ -36,6 +37,7 @@ pub(super) async fn respond(core: &Rc<ShardCore>, watch: &Watch, request: Reques
     let (mut head, body) = request.into_parts();
     let own_id = core.scorer.borrow_mut().next_id();
     let id = RequestId::new(&head.headers, own_id);
+    let trace = trace::given(&head.headers);
     let (route, target) = target(head.uri.path(), &head.method);
     let target = target.and_then(|target| check(core, target, &head.headers));
     let stays = core.remote.is_some() && head.headers.get(BACKEND).is_some_and(|value| value == "local");
@@ -92,13 +94,24 @@ pub(super) async fn respond(core: &Rc<ShardCore>, watch: &Watch, request: Reques
         core.tell(Event {
             kind: if status >= 500 { Kind::Failed } else { Kind::Slow },
             shard: core.number,
+            method: method_name(&head.method),
             route,
             status,
             total_us,
             request_id: ArrayString::from(id.as_str()).unwrap_or_default(),
+            trace,
         });
     }
     response
+}
+
+/// The methods that HTTP has; any other is the client's own word.
+fn method_name(method: &Method) -> &'static str {
+    const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"];
+    METHODS
+        .into_iter()
+        .find(|known| method.as_str() == *known)
+        .unwrap_or("_OTHER")
 }
 
 /// What a request asks for.
@@ -138,9 +151,9 @@ fn target(path: &str, method: &Method) -> (Route, Result<Target, Failure>) {
 
 /// What can be refused before the body is read.
 fn check(core: &ShardCore, target: Target, headers: &HeaderMap) -> Result<Target, Failure> {
-    if headers.len() > core.limits.headers_max {
+    if headers.len() > core.limits().headers_max {
         return Err(Failure::HeadersTooMany {
-            limit: core.limits.headers_max,
+            limit: core.limits().headers_max,
         });
     }
     if let Target::Page(page, _) = target {
@@ -153,7 +166,7 @@ fn check(core: &ShardCore, target: Target, headers: &HeaderMap) -> Result<Target
     if !matches!(target, Target::Score) {
         return Ok(target);
     }
-    if core.in_flight.get() > core.limits.in_flight_max {
+    if core.in_flight.get() > core.limits().in_flight_max {
         return Err(Failure::Overloaded);
     }
     if headers.get(CONTENT_TYPE).is_some_and(|kind| !is_json(kind.as_bytes())) {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use quintile_model::{BuildError, FormatError, GoldenFault, ManifestError};
 
 use crate::bundle::BundleError;
+use crate::config::{Fault, Source};
 
 /// Why a model cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +93,37 @@ pub enum LoadError {
         /// Which row, and both numbers.
         source: GoldenFault,
     },
+}
+
+impl LoadError {
+    /// A manifest's faults one by one, everything else as it is.
+    #[must_use]
+    pub fn faults(&self) -> Vec<Fault> {
+        let list = |path: &Path, error: &ManifestError| {
+            let faults = error.faults.iter().map(|fault| Fault {
+                source: Source::File {
+                    path: path.to_path_buf(),
+                    line: fault.place.line,
+                    column: fault.place.column,
+                },
+                message: fault.message.clone(),
+                hint: None,
+            });
+            faults.collect()
+        };
+        match self {
+            Self::Manifest { path, source } => list(path, source),
+            Self::Build {
+                path,
+                source: BuildError::Manifest(source),
+            } => list(&path.with_extension("toml"), source),
+            other => vec![Fault {
+                source: Source::Setting("model.path".into()),
+                message: other.to_string(),
+                hint: None,
+            }],
+        }
+    }
 }
 
 fn near(neighbour: Option<&Path>, folder: &Path) -> String {

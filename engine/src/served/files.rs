@@ -110,3 +110,14 @@ pub(super) fn identity(path: &Path, bytes: &[u8]) -> Identity {
     let version = format!("sha256-{}", &describe::digest(bytes)[..12]);
     Identity { name, version }
 }
+
+/// One SHA-256 over several texts.
+pub(super) fn digest<const N: usize>(parts: [&[u8]; N]) -> [u8; 32] {
+    use sha2::Digest as _;
+    let mut digest = sha2::Sha256::new();
+    for part in parts {
+        digest.update(part.len().to_le_bytes());
+        digest.update(part);
+    }
+    digest.finalize().into()
+}

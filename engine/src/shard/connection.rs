@@ -87,8 +87,8 @@ async fn serve<B: Backend>(core: Rc<ShardCore>, stream: B::Stream) {
             let connection = http1::Builder::new()
                 .half_close(true)
                 .header_read_timeout(None)
-                .max_buf_size(READ_BUFFER_BYTES_MAX.max(core.limits.head_bytes_max))
-                .max_header_size(core.limits.head_bytes_max)
+                .max_buf_size(READ_BUFFER_BYTES_MAX.max(core.limits().head_bytes_max))
+                .max_header_size(core.limits().head_bytes_max)
                 .serve_connection(io, service);
             drive(
                 &core,
@@ -103,7 +103,7 @@ async fn serve<B: Backend>(core: Rc<ShardCore>, stream: B::Stream) {
             watch.is_http2();
             let connection = http2::Builder::new(Spawner::<B>::new(Rc::clone(&core)))
                 .max_concurrent_streams(H2_STREAMS_MAX)
-                .max_header_list_size(u32::try_from(core.limits.head_bytes_max).unwrap_or(u32::MAX))
+                .max_header_list_size(u32::try_from(core.limits().head_bytes_max).unwrap_or(u32::MAX))
                 .serve_connection(io, service);
             drive(
                 &core,

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError, bounded};
 
 use super::stats::ShardStats;
-use crate::limits::MAILBOX_LETTERS;
+use crate::limits::{Limits, MAILBOX_LETTERS};
 use crate::remote::Answer;
 use crate::served::Served;
 
@@ -23,6 +23,8 @@ pub enum Mail {
     Socket(TcpStream),
     /// The model to score with from now on.
     Model(Arc<Served>),
+    /// The limits from now on.
+    Limits(Box<Limits>),
     /// An empty block of counts, to be swapped for the full one.
     Stats(Box<ShardStats>),
     /// The text of `/metrics` from now on.

@@ -89,7 +89,7 @@ pub fn stats_channel() -> (Sender<Box<ShardStats>>, Receiver<Box<ShardStats>>) {
 #[derive(Debug)]
 pub struct ShardCore {
     pub(crate) number: u16,
-    pub(crate) limits: Limits,
+    limits: Cell<Limits>,
     pub(crate) wheel: RefCell<Wheel>,
     pub(crate) arena: RefCell<Arena>,
     pub(crate) scorer: RefCell<Scorer>,
@@ -119,7 +119,7 @@ impl ShardCore {
         );
         let core = Self {
             number: parts.number,
-            limits: parts.limits,
+            limits: Cell::new(parts.limits),
             wheel: RefCell::new(Wheel::new(TIMERS)),
             arena: RefCell::default(),
             scorer: RefCell::new(scorer),
@@ -143,6 +143,12 @@ impl ShardCore {
     /// Whether `/readyz` says yes.
     pub(crate) fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Relaxed) && !self.draining.get()
+    }
+
+    /// The limits in force at this moment.
+    #[inline]
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits.get()
     }
 
     /// Hands a log event to side, or counts it when side is behind.
@@ -207,7 +213,7 @@ async fn read_mail<B: Backend>(core: Rc<ShardCore>, mailbox: Mailbox) {
         }
     }
     core.drain();
-    let deadline = Instant::now() + core.limits.drain;
+    let deadline = Instant::now() + core.limits().drain;
     while core.gauges.open_connections() > 0 && Instant::now() < deadline {
         B::sleep(DRAIN_STEP).await;
         while let Some(mail) = mailbox.try_next() {
@@ -220,6 +226,7 @@ fn deliver<B: Backend>(core: &Rc<ShardCore>, mail: Mail) {
     match mail {
         Mail::Socket(socket) => connection::open::<B>(core, socket),
         Mail::Model(served) => core.scorer.borrow_mut().swap(served),
+        Mail::Limits(limits) => core.limits.set(*limits),
         Mail::Stats(empty) => core.report(empty),
         Mail::Metrics(text) => *core.metrics_text.borrow_mut() = text,
         Mail::Status(text) => *core.status_text.borrow_mut() = text,

@@ -77,7 +77,7 @@ impl Scorer {
         }
     }
 
-    /// Scores with another model from now on.
+    /// Scores with another model from now on. Whoever sent it still has the old one, so nothing of that is freed here.
     pub(super) fn swap(&mut self, served: Arc<Served>) {
         self.workspace.fit(&served);
         self.frame.reserve(frame_capacity(&served));

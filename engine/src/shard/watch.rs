@@ -47,7 +47,7 @@ impl Watch {
             http2: Cell::new(false),
             in_flight: Cell::new(0),
         });
-        watch.enter(Stage::FirstByte, watch.core.limits.first_byte);
+        watch.enter(Stage::FirstByte, watch.core.limits().first_byte);
         watch
     }
 
@@ -57,7 +57,7 @@ impl Watch {
     }
 
     fn enter_idle(&self) {
-        let limits = &self.core.limits;
+        let limits = self.core.limits();
         let limit = if self.core.draining.get() {
             limits.drain_idle.min(limits.idle)
         } else {
@@ -75,8 +75,8 @@ impl Watch {
     /// Bytes came in.
     pub(super) fn read(&self) {
         match self.stage.get() {
-            Stage::FirstByte => self.enter(Stage::Head, self.core.limits.head),
-            Stage::Idle if !self.http2.get() => self.enter(Stage::Head, self.core.limits.head),
+            Stage::FirstByte => self.enter(Stage::Head, self.core.limits().head),
+            Stage::Idle if !self.http2.get() => self.enter(Stage::Head, self.core.limits().head),
             _ => {}
         }
     }
@@ -98,7 +98,7 @@ impl Watch {
     /// The peer does not read what is written to it.
     pub(super) fn write_blocked(&self) {
         if !matches!(self.stage.get(), Stage::Write | Stage::Linger) {
-            self.enter(Stage::Write, self.core.limits.write);
+            self.enter(Stage::Write, self.core.limits().write);
         }
     }
 
@@ -116,7 +116,7 @@ impl Watch {
 
     /// The connection is half-closed and waits for the peer to close too.
     pub(super) fn lingering(&self) {
-        self.enter(Stage::Linger, self.core.limits.linger);
+        self.enter(Stage::Linger, self.core.limits().linger);
     }
 
     pub(super) fn linger_expired(&self) -> bool {
@@ -130,14 +130,14 @@ impl Watch {
 
     /// The connection is being closed in an orderly way; what is left to write has the usual limit.
     pub(super) fn closing(&self) {
-        self.enter(Stage::Write, self.core.limits.write);
+        self.enter(Stage::Write, self.core.limits().write);
     }
 
     /// The drain began: whoever is quiet has a short while left.
     pub(super) fn drain(&self) {
         if self.is_quiet() {
             let stage = self.stage.get();
-            self.enter(stage, self.core.limits.drain_idle);
+            self.enter(stage, self.core.limits().drain_idle);
         }
         self.core.wheel.borrow_mut().wake(self.timer);
     }

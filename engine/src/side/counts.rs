@@ -16,6 +16,8 @@ pub(super) struct Counts {
     pub(super) recovered: u64,
     /// Of remote scoring, if there is any.
     pub(super) remote: Option<RemoteCounts>,
+    /// Reloads by what came of them, as [`super::news::Reload::NAMES`].
+    pub(super) reloads: [Count; 3],
     /// One for each sink.
     pub(super) sinks: Vec<Arc<SinkCounts>>,
 }
@@ -27,6 +29,7 @@ impl Counts {
         Self {
             spool: spool.map(Spool::gauges),
             recovered: spool.map_or(0, |spool| spool.found().any),
+            reloads: Default::default(),
             sinks: sinks.iter().map(counts).collect(),
             remote: None,
         }

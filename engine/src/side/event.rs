@@ -30,6 +30,17 @@ pub enum Kind {
     TimedOut(Phase),
 }
 
+/// The trace that a request belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trace {
+    /// W3C's trace id.
+    pub trace_id: u128,
+    /// The caller's span; zero when it is not told.
+    pub span_id: u64,
+    /// W3C's flags; none when they are not told.
+    pub flags: Option<u8>,
+}
+
 /// One thing to log. No heap: it is copied into a queue on the request path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Event {
@@ -37,6 +48,8 @@ pub struct Event {
     pub kind: Kind,
     /// Where.
     pub shard: u16,
+    /// The request's method, as OpenTelemetry writes it; empty when there was no request.
+    pub method: &'static str,
     /// The request's route; [`Route::Other`] when there was no request.
     pub route: Route,
     /// The status it was answered with; zero when it was not.
@@ -45,56 +58,52 @@ pub struct Event {
     pub total_us: u32,
     /// The request's id; empty when there was no request.
     pub request_id: ArrayString<REQUEST_ID_BYTES_MAX>,
+    /// What it said of its trace.
+    pub trace: Option<Trace>,
 }
 
 impl Event {
     /// What happened to a connection, outside of any request.
     #[must_use]
     pub fn of_connection(kind: Kind, shard: u16) -> Self {
-        let (route, request_id) = (Route::Other, ArrayString::new_const());
         Self {
             kind,
             shard,
-            route,
+            method: "",
+            route: Route::Other,
             status: 0,
             total_us: 0,
-            request_id,
+            request_id: ArrayString::new_const(),
+            trace: None,
         }
     }
 
     fn write(&self) {
-        let Self {
-            kind,
-            shard,
-            route,
-            status,
-            total_us,
-            request_id,
-        } = *self;
-        let (route, request_id) = (route.name(), request_id.as_str());
-        match kind {
-            Kind::Slow => tracing::warn!(shard, route, status, total_us, request_id, "slow request"),
-            Kind::Failed => tracing::warn!(shard, route, status, total_us, request_id, "failed request"),
-            Kind::Panicked => tracing::error!(
-                shard,
-                route,
-                status,
-                total_us,
-                request_id,
-                "a connection's task panicked"
-            ),
+        let shard = self.shard;
+        match self.kind {
+            Kind::Slow => self.write_request("slow request"),
+            Kind::Failed => self.write_request("failed request"),
+            Kind::Panicked => tracing::error!(shard, "a connection's task panicked"),
             Kind::TimedOut(phase) => {
-                let phase = phase.name();
-                tracing::info!(
-                    shard,
-                    phase,
-                    route,
-                    status,
-                    request_id,
-                    "closed a connection that was too slow"
-                );
+                tracing::info!(shard, phase = phase.name(), "closed a connection that was too slow");
             }
         }
+    }
+
+    fn write_request(&self, what: &str) {
+        let span_id = self.trace.map_or(0, |trace| trace.span_id);
+        tracing::warn!(
+            trace_id = self.trace.map(|trace| format!("{:032x}", trace.trace_id)),
+            span_id = (span_id != 0).then(|| format!("{span_id:016x}")),
+            trace_flags = self.trace.and_then(|trace| trace.flags),
+            request_id = self.request_id.as_str(),
+            http.request.method = self.method,
+            http.route = self.route.name(),
+            http.response.status_code = self.status,
+            duration_us = self.total_us,
+            shard = self.shard,
+            "{what}"
+        );
     }
 }
 

@@ -13,6 +13,7 @@ use quintile_model::Model;
 
 use super::About;
 use super::counts::{Counts, SinkCounts};
+use super::news::Reload;
 use super::process::Process;
 use super::remote_counts::{CIRCUITS, RESULTS, RemoteCounts};
 use super::stats::Latency;
@@ -53,9 +54,10 @@ pub(super) struct Gauge {
     pub(super) connections_open: usize,
 }
 
-/// What does not change.
+/// What does not change, or only with a reload.
 pub(super) struct Facts {
     infos: Vec<MetricFamily>,
+    model: [MetricFamily; 2],
 }
 
 type Labels<'a> = &'a [(&'a str, &'a str)];
@@ -74,17 +76,6 @@ impl Facts {
                 ],
             ),
             info(
-                "quintile_model_info",
-                "The model that is served.",
-                &[
-                    ("name", model.name()),
-                    ("version", model.version()),
-                    ("format", model.format()),
-                    ("objective", model.objective()),
-                    ("kernel", &about.kernel),
-                ],
-            ),
-            info(
                 "quintile_runtime_info",
                 "What drives the sockets, on how many shards.",
                 &[("backend", &about.runtime), ("shards", &shards)],
@@ -92,10 +83,16 @@ impl Facts {
             gauge(
                 "process_start_time_seconds",
                 "Start of the process, in seconds since 1970.",
-                [(vec![], start_seconds())],
+                [(vec![], now_seconds())],
             ),
         ];
-        Self { infos }
+        let model = of_model(model);
+        Self { infos, model }
+    }
+
+    /// Another model is served.
+    pub(super) fn serve(&mut self, model: &Model) {
+        self.model = of_model(model);
     }
 
     pub(super) fn render(&self, reading: &Reading<'_>) -> Bytes {
@@ -110,7 +107,8 @@ impl Facts {
                 .into_iter()
                 .flat_map(|counts| remote(counts, reading.totals)),
         );
-        families.extend(self.infos.iter().cloned());
+        families.extend(self.infos.iter().chain(&self.model).cloned());
+        families.push(reloads(reading.counts));
         families.extend(process(reading.process));
         // What has no sample now has none of its kind: without sinks there is nothing to say of them.
         families.retain(|family| !family.get_metric().is_empty());
@@ -120,6 +118,37 @@ impl Facts {
             .expect("every family has a name and a sample, and a Vec takes all");
         text.into()
     }
+}
+
+fn of_model(model: &Model) -> [MetricFamily; 2] {
+    let kernel = model.kernel().to_string();
+    [
+        info(
+            "quintile_model_info",
+            "The model that is served.",
+            &[
+                ("name", model.name()),
+                ("version", model.version()),
+                ("format", model.format()),
+                ("objective", model.objective()),
+                ("kernel", &kernel),
+            ],
+        ),
+        gauge(
+            "quintile_model_loaded_timestamp_seconds",
+            "Since when it is served, in seconds since 1970.",
+            [(vec![], now_seconds())],
+        ),
+    ]
+}
+
+fn reloads(counts: &Counts) -> MetricFamily {
+    let outcomes = Reload::NAMES.iter().zip(&counts.reloads);
+    counter(
+        "quintile_reloads_total",
+        "Reloads of configuration and model by what came of them.",
+        outcomes.map(|(outcome, count)| (labels(&[("result", outcome)]), count.get())),
+    )
 }
 
 fn spool(counts: &Counts) -> Vec<MetricFamily> {
@@ -452,7 +481,7 @@ fn process(process: &Process) -> Vec<MetricFamily> {
     std::iter::once(cpu).chain(gauges.into_iter().flatten()).collect()
 }
 
-fn start_seconds() -> f64 {
+fn now_seconds() -> f64 {
     let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since_1970.map_or(0.0, |duration| duration.as_secs_f64())
 }

@@ -13,7 +13,6 @@ fn about() -> About {
         commit: "abc".into(),
         target: "x86_64-unknown-linux-gnu".into(),
         runtime: "epoll".into(),
-        kernel: "scalar".into(),
     }
 }
 
@@ -217,7 +216,14 @@ fn two_blocks_exist_for_a_shard_and_no_more() {
     let link = Link::new(address, full_out, Arc::default());
     let demo = crate::served::Served::load(None, quintile_model::Options::default(), 0).unwrap();
     let status = crate::side::status::Status::new(&about(), &demo.model, 1, std::time::Instant::now());
-    let mut stats = Stats::new(vec![link], facts(), status, Arc::new(Counts::new(&["parquet"], None)));
+    let (_models, models_out) = crossbeam_channel::unbounded();
+    let mut stats = Stats::new(
+        vec![link],
+        facts(),
+        status,
+        models_out,
+        Arc::new(Counts::new(&["parquet"], None)),
+    );
     let letters = || {
         let mut letters = Vec::new();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

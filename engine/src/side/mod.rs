@@ -17,6 +17,7 @@ mod calendar;
 mod counts;
 mod lane;
 mod metrics;
+mod news;
 mod process;
 mod remote_counts;
 mod sagemaker;
@@ -34,10 +35,11 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, Sender, unbounded};
 
 pub use self::aws::AwsError;
 pub use self::event::Event;
+pub use self::news::{News, Reload};
 pub use self::sink::SinkError;
 
 use self::counts::{Counts, Stop, StopOnDrop};
@@ -107,8 +109,6 @@ pub struct About {
     pub target: String,
     /// The runtime backend in use.
     pub runtime: String,
-    /// The kernel in use.
-    pub kernel: String,
 }
 
 /// Why side cannot start.
@@ -211,6 +211,7 @@ pub struct Side {
     /// Whether the worker has any sinks; without, it ends at once.
     has_posts: bool,
     counts: Arc<Counts>,
+    models: Sender<Arc<Served>>,
     spool: Option<Spool>,
     stop: StopOnDrop,
 }
@@ -261,7 +262,8 @@ fn start_with(sinks: Vec<(&'static str, Opened)>, parts: Parts) -> Result<Side, 
     let links: Vec<_> = parts.shards.into_iter().map(link).collect();
     let facts = metrics::Facts::new(&parts.about, &parts.served.model, links.len());
     let status = status::Status::new(&parts.about, &parts.served.model, links.len(), Instant::now());
-    let mut stats = stats::Stats::new(links, facts, status, Arc::clone(&counts));
+    let (models, models_out) = unbounded();
+    let mut stats = stats::Stats::new(links, facts, status, models_out, Arc::clone(&counts));
     stats.publish();
 
     let has_posts = !posts.is_empty();
@@ -287,6 +289,7 @@ fn start_with(sinks: Vec<(&'static str, Opened)>, parts: Parts) -> Result<Side, 
         worker,
         has_posts,
         counts,
+        models,
         spool: parts.spool,
         stop: StopOnDrop(stop),
     })
@@ -334,6 +337,15 @@ impl Side {
     #[must_use]
     pub fn has_failed(&self) -> bool {
         self.side.is_finished() || (self.has_posts && self.worker.is_finished())
+    }
+
+    /// The way to tell it of reloads.
+    #[must_use]
+    pub fn news(&self) -> News {
+        News {
+            models: self.models.clone(),
+            counts: Arc::clone(&self.counts),
+        }
     }
 
     /// Delivers what the shards have left in the spool and ends all threads. To be called when the shards have ended; what

@@ -15,6 +15,7 @@ use super::counts::{Counts, Stop};
 use super::metrics::{BUCKETS_NS, Facts, Gauge, Reading};
 use super::process::Process;
 use super::status::Status;
+use crate::served::Served;
 use crate::shard::mailbox::{Address, Mail};
 use crate::shard::stats::{Gauges, ShardStats};
 
@@ -119,6 +120,7 @@ pub(super) struct Stats {
     links: Vec<Link>,
     facts: Facts,
     status: Status,
+    models: Receiver<Arc<Served>>,
     counts: Arc<Counts>,
     totals: ShardStats,
     latency: Latency,
@@ -130,11 +132,18 @@ pub(super) struct Stats {
 }
 
 impl Stats {
-    pub(super) fn new(links: Vec<Link>, facts: Facts, status: Status, counts: Arc<Counts>) -> Self {
+    pub(super) fn new(
+        links: Vec<Link>,
+        facts: Facts,
+        status: Status,
+        models: Receiver<Arc<Served>>,
+        counts: Arc<Counts>,
+    ) -> Self {
         Self {
             links,
             facts,
             status,
+            models,
             counts,
             totals: ShardStats::new(),
             latency: Latency::new(),
@@ -213,6 +222,10 @@ impl Stats {
 
     /// Renders `/metrics` and sends it to every shard. One whose mailbox is full keeps what it has.
     pub(super) fn publish(&mut self) {
+        if let Some(served) = self.models.try_iter().last() {
+            self.facts.serve(&served.model);
+            self.status.serve(&served.model);
+        }
         let text = self.render();
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let status = self

@@ -104,6 +104,11 @@ impl Status {
         }
     }
 
+    /// Another model is served.
+    pub(super) fn serve(&mut self, model: &Model) {
+        self.model = model_told(model);
+    }
+
     /// Counts a block into the step that is going on.
     pub(super) fn add(&mut self, block: &ShardStats) {
         let Some(step) = self.steps.back_mut() else { return };
@@ -237,7 +242,6 @@ mod tests {
             commit: "c".into(),
             target: "t".into(),
             runtime: "epoll".into(),
-            kernel: "scalar".into(),
         };
         let demo = crate::served::Served::load(None, quintile_model::Options::default(), 0).expect("the demo");
         Status::new(&about, &demo.model, 2, began)

@@ -76,7 +76,6 @@ fn parts(
         commit: "c".into(),
         target: "t".into(),
         runtime: "epoll".into(),
-        kernel: "scalar".into(),
     };
     let (sender, events) = crossbeam_channel::bounded(16);
     let parts = Parts {
@@ -455,10 +454,16 @@ fn events_are_taken_from_their_queue() {
         let event = Event {
             kind,
             shard: 0,
+            method: "POST",
             route: Route::Score,
             status: 500,
             total_us: 7,
             request_id: "id".try_into().unwrap(),
+            trace: Some(event::Trace {
+                trace_id: 1,
+                span_id: 0,
+                flags: None,
+            }),
         };
         events.send(event).unwrap();
     }

@@ -8,9 +8,7 @@ use std::time::{Duration, Instant};
 use super::Left;
 use super::lane::{Lane, TICK};
 use super::sink::{Computes, SinkError};
-
-/// Of 20 levels; 10 leaves a shard on the same core about nine tenths of it.
-const NICE: i32 = 10;
+use crate::topology;
 
 /// Between two attempts at a sink that fails. A disk that is full for a moment costs no more than this.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -102,10 +100,7 @@ impl Post {
 
 /// Works until every sink has everything or the deadline has passed; then what is left where.
 pub(super) fn run(mut posts: Vec<Post>) -> Vec<Left> {
-    // The calling thread only: to Linux a thread is a process. Refused in odd sandboxes, where we go on without.
-    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
-        tracing::debug!(%error, "the worker keeps its priority");
-    }
+    topology::yield_to_shards();
     let mut left = Vec::new();
     while !posts.is_empty() {
         let mut worked = false;

@@ -223,6 +223,12 @@ impl Spool {
         &self.shared.schemas
     }
 
+    /// Bytes of the largest record that fits into a file.
+    #[must_use]
+    pub fn record_bytes_max(&self) -> usize {
+        self.shared.segment_bytes - BODY - protocol::SEAL_BYTES
+    }
+
     /// A cursor for each sink, in their order. To be taken once.
     #[must_use]
     pub fn cursors(&self) -> Vec<Cursor> {

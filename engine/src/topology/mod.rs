@@ -17,7 +17,7 @@ pub mod metadata;
 use std::fmt;
 use std::path::Path;
 
-pub use affinity::{Cpu, pin_current_thread};
+pub use affinity::{Cpu, pin_current_thread, yield_to_shards};
 pub use cgroup::Quota;
 
 use crate::config::Settings;

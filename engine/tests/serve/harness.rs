@@ -38,7 +38,8 @@ impl Launch {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("serve-{}-{number}", std::process::id()));
         fs::create_dir_all(&folder).expect("the target directory can be written");
         let mut command = Command::new(env!("CARGO_BIN_EXE_quintile"));
-        command.args(["serve", "--log", "json", "--runtime", runtime]);
+        command.args(["serve", "--runtime", runtime]);
+        command.env("QUINTILE_LOG__FORMAT", "json");
         command.env("QUINTILE_SERVER__LISTEN", "127.0.0.1:0");
         command.arg("--data-dir").arg(folder.join("data"));
         command
@@ -138,14 +139,8 @@ fn shown(log: &Mutex<Vec<String>>) -> String {
 /// The port in the line that says the server is ready.
 fn ready_port(line: &str) -> Option<u16> {
     let entry: serde_json::Value = serde_json::from_str(line).ok()?;
-    let fields = entry.get("fields").unwrap_or(&entry);
-    let text = |key: &str| {
-        fields
-            .get(key)
-            .or_else(|| entry.get(key))
-            .and_then(|value| value.as_str())
-    };
-    (text("message")? == "ready").then(|| text("listen")?.rsplit(':').next()?.parse().ok())?
+    let listen = entry["attributes"]["quintile.listen"].as_str()?;
+    (entry["body"] == "ready").then(|| listen.rsplit(':').next()?.parse().ok())?
 }
 
 fn wait(child: &mut Child, patience: Duration) -> Option<ExitStatus> {

@@ -9,10 +9,12 @@ mod fairness;
 mod h2;
 mod harness;
 mod limits;
+mod log;
 mod metrics;
 mod pages;
 mod panics;
 mod records;
+mod reload;
 mod runtime;
 mod score;
 

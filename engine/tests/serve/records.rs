@@ -18,6 +18,7 @@ pub(crate) struct Record {
     pub(crate) record_id: String,
     pub(crate) lead_id: String,
     pub(crate) request_id: String,
+    pub(crate) model_version: String,
     pub(crate) prediction: f64,
     pub(crate) shard: u16,
 }
@@ -37,6 +38,7 @@ pub(crate) fn read(data: &Path) -> Vec<Record> {
                     record_id: text("record_id", row),
                     lead_id: text("lead_id", row),
                     request_id: text("request_id", row),
+                    model_version: text("model_version", row),
                     prediction: column("prediction").as_primitive::<Float64Type>().value(row),
                     shard: column("shard").as_primitive::<UInt16Type>().value(row),
                 });

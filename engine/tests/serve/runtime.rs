@@ -67,7 +67,7 @@ fn falls_back_or_refuses(prepare: fn() -> io::Result<()>, reason: &str) {
     server.stop();
 
     let (code, log) = prepared("glommio", prepare).refused();
-    assert_eq!(code, Some(1), "{log}");
+    assert_eq!(code, Some(78), "{log}");
     assert!(log.contains(reason) && log.contains("--runtime epoll"), "{log}");
     assert!(!log.contains("panicked"), "{log}");
 

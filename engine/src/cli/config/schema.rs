@@ -85,9 +85,10 @@ pub(super) fn markdown() -> String {
         );
         for key in KEYS.iter().filter(|key| key.section == section) {
             let flag = key.flag.map_or_else(String::new, |flag| format!(", `--{flag}`"));
+            let reloaded = if key.is_reloaded() { " ↻" } else { "" };
             let _ = writeln!(
                 out,
-                "| `{}`{flag} | {} | {} | {} |",
+                "| `{}`{flag}{reloaded} | {} | {} | {} |",
                 key.name,
                 cell(&key.kind.accepts()),
                 key.default
@@ -127,6 +128,8 @@ quintile check                  # configuration, model, manifest, address, folde
 quintile config show            # every value in force, and where it comes from
 quintile config schema          # JSON Schema: completion and checks in an editor
 ```
+
+↻ marks what SIGHUP puts into force in a running server; everything else takes a restart ([operations.md](operations.md)).
 ";
 
 const TAIL: &str = "";

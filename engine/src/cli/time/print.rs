@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::super::json::{Object, array};
 use super::{Samples, Times};
+use crate::config::screen::harmless;
 
 /// Shares of the rounds between which a figure's spread is told.
 const SPREAD: [f64; 2] = [0.1, 0.9];
@@ -61,15 +62,6 @@ pub(super) fn table(times: &Times) -> String {
 fn cell(samples: &Samples) -> String {
     let [low, high] = SPREAD.map(|share| samples.at(share));
     format!("{:>10.1} {:>9.1} {:>9.1}", samples.at(MEDIAN), low, high)
-}
-
-/// File and model names come from others: nothing in them that a terminal would obey.
-fn harmless(text: &str) -> String {
-    let escape = |letter: char| match letter.is_control() {
-        true => letter.escape_default().collect(),
-        false => String::from(letter),
-    };
-    text.chars().map(escape).collect()
 }
 
 /// One JSON object.

@@ -1,0 +1,82 @@
+//! What the log says of what was chosen, and why: a line each for the process, the model, shards, the runtime, records and
+//! limits.
+
+use crate::config::told::Tellings;
+use crate::config::{Records, SinkKind, WhenFull};
+use crate::limits::Limits;
+use crate::served::Served;
+
+/// What runs, and which settings somebody has set.
+pub(super) fn process(told: &Tellings) {
+    let set = told.effective().into_iter().filter_map(|key| {
+        let (value, source) = (key.value?, key.source?);
+        Some(format!("{} = {value} ({source})", key.path))
+    });
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        commit = env!("BUILD_COMMIT"),
+        target = env!("BUILD_TARGET"),
+        set = set.collect::<Vec<_>>().join(", "),
+        "quintile"
+    );
+}
+
+pub(super) fn model(served: &Served) {
+    if let Some(fault) = &served.outline_only {
+        tracing::warn!(fault, "the model cannot be evaluated here: SageMaker scores every lead");
+    }
+    let model = &served.model;
+    let plan = model.explain();
+    let why = plan.lines().find_map(|line| line.strip_prefix("kernel: "));
+    tracing::info!(
+        model = model.name(),
+        version = model.version(),
+        format = served.folder.unwrap_or(model.format()),
+        objective = model.objective(),
+        trees = model.tree_count(),
+        features = model.schema().len(),
+        golden_rows = served.golden_rows,
+        kernel = %model.kernel(),
+        why = why.map(|why| why.split_once(", ").map_or(why, |(_, why)| why)),
+        "model"
+    );
+    for note in model.notes() {
+        tracing::warn!(model = model.name(), "{note}");
+    }
+}
+
+pub(super) fn records(records: &Records) {
+    if records.sinks.is_empty() {
+        tracing::info!("records: none are kept, because records.sinks is none");
+        return;
+    }
+    let goes_to = |kind| records.sinks.contains(&kind);
+    let sinks: Vec<_> = records.sinks.iter().map(|kind| kind.name()).collect();
+    tracing::info!(
+        sinks = sinks.join(","),
+        folder = goes_to(SinkKind::Parquet).then(|| records.data_dir.display().to_string()),
+        stream = records.firehose_stream.as_deref().filter(|_| goes_to(SinkKind::Firehose)),
+        s3_url = records.s3_url.as_deref().filter(|_| goes_to(SinkKind::S3)),
+        spool = %records.spool_dir().display(),
+        spool_bytes = records.spool_bytes,
+        when_full = match records.when_full {
+            WhenFull::Shed => "shed",
+            WhenFull::Drop => "drop",
+        },
+        "records"
+    );
+}
+
+pub(super) fn limits(limits: &Limits) {
+    let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(
+        body_bytes_max = limits.body_bytes_max,
+        head_bytes_max = limits.head_bytes_max,
+        connections_max = limits.connections_max,
+        in_flight_max = limits.in_flight_max,
+        body_ms = millis(limits.body),
+        idle_ms = millis(limits.idle),
+        drain_ms = millis(limits.drain),
+        "limits"
+    );
+}

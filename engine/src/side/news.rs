@@ -1,0 +1,45 @@
+//! What side is told of reloads, for the metrics.
+
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+
+use super::counts::Counts;
+use crate::served::Served;
+
+/// What came of a reload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Reload {
+    /// Another model is served.
+    Swapped,
+    /// The model is as it was; settings may have changed.
+    Unchanged,
+    /// Something was wrong, and nothing has changed.
+    Refused,
+}
+
+impl Reload {
+    /// What metrics call them, by number.
+    pub(super) const NAMES: [&'static str; 3] = ["swapped", "unchanged", "refused"];
+}
+
+/// Tells side.
+#[derive(Debug, Clone)]
+pub struct News {
+    pub(super) models: Sender<Arc<Served>>,
+    pub(super) counts: Arc<Counts>,
+}
+
+impl News {
+    /// The model that is served from now on.
+    pub fn serves(&self, served: Arc<Served>) {
+        // When side has ended there are no metrics any more.
+        let _ = self.models.send(served);
+    }
+
+    /// A reload has ended.
+    pub fn reloaded(&self, outcome: Reload) {
+        self.counts.reloads[outcome as usize].add(1);
+    }
+}
