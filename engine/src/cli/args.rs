@@ -55,6 +55,12 @@ const SPOOL_EXAMPLES: &str = "Examples:
   quintile spool inspect /data/spool
   quintile spool inspect /data/spool --json";
 
+/// Headings of the help: what options are about.
+const OF_MODEL: &str = "Model";
+const OF_ROWS: &str = "Rows";
+const OF_RESULTS: &str = "Results";
+const OF_TIMING: &str = "Timing";
+
 /// Version, commit and target: what a report of a fault needs.
 pub(super) const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
@@ -153,6 +159,13 @@ pub(crate) enum Command {
     /// Print the manual page
     #[command(after_long_help = super::shell::MAN_EXAMPLES)]
     Man(ManArgs),
+    /// Panic with a value, for the test of what is reported then
+    #[cfg(debug_assertions)]
+    #[command(hide = true)]
+    Panic {
+        /// What must not be told
+        value: String,
+    },
 }
 
 /// `serve`.
@@ -165,34 +178,34 @@ pub(crate) struct ServeArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct ScoreArgs {
     /// The model file, with its manifest beside it; without it the embedded demo
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = OF_MODEL)]
     pub(crate) model: Option<PathBuf>,
     /// What to print for each row
-    #[arg(long, value_enum, default_value = "rows")]
+    #[arg(long, value_enum, default_value = "rows", help_heading = OF_RESULTS)]
     pub(crate) output: Output,
     /// What the rows are; without it the file's name says so (.ndjson, .jsonl, .parquet), and any other is CSV
-    #[arg(long, value_enum, value_name = "FORMAT")]
+    #[arg(long, value_enum, value_name = "FORMAT", help_heading = OF_ROWS)]
     pub(crate) input: Option<Format>,
     /// What to write; without it the name of --out says so, otherwise rows as they came and numbers as CSV
-    #[arg(long, value_enum, value_name = "FORMAT")]
+    #[arg(long, value_enum, value_name = "FORMAT", help_heading = OF_RESULTS)]
     pub(crate) to: Option<Format>,
     /// Where to write the results; without it, to standard output
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = OF_RESULTS)]
     pub(crate) out: Option<PathBuf>,
     /// A column of the rows that comes first in the results, as text
-    #[arg(long, value_name = "COLUMN")]
+    #[arg(long, value_name = "COLUMN", help_heading = OF_ROWS)]
     pub(crate) id: Option<String>,
     /// Fail at the first bad row instead of writing what is wrong with it into its column "error"
-    #[arg(long)]
+    #[arg(long, help_heading = OF_ROWS)]
     pub(crate) strict: bool,
     /// Threads that score, 1 to 1024; without it, as many as there are cores
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
     /// Which trees make the prediction: all, or those up to the file's best_iteration
-    #[arg(long, value_parser = trees_parser(), default_value = "all")]
+    #[arg(long, value_parser = trees_parser(), default_value = "all", help_heading = OF_MODEL)]
     pub(crate) trees: Trees,
     /// The code that evaluates the trees
-    #[arg(long, value_parser = kernel_parser(), default_value = "auto")]
+    #[arg(long, value_parser = kernel_parser(), default_value = "auto", help_heading = OF_MODEL)]
     pub(crate) kernel: KernelChoice,
     /// The rows, with a header line; - is standard input
     #[arg(value_name = "ROWS.csv")]
@@ -232,13 +245,13 @@ pub(crate) struct InspectArgs {
     #[command(flatten)]
     pub(crate) print: PrintArgs<true>,
     /// List every feature, however many there are
-    #[arg(long)]
+    #[arg(long, help_heading = OF_RESULTS)]
     pub(crate) all: bool,
     /// Which trees make the prediction: all, or those up to the file's best_iteration
-    #[arg(long, value_parser = trees_parser(), default_value = "all")]
+    #[arg(long, value_parser = trees_parser(), default_value = "all", help_heading = OF_MODEL)]
     pub(crate) trees: Trees,
     /// The code that evaluates the trees
-    #[arg(long, value_parser = kernel_parser(), default_value = "auto")]
+    #[arg(long, value_parser = kernel_parser(), default_value = "auto", help_heading = OF_MODEL)]
     pub(crate) kernel: KernelChoice,
 }
 
@@ -246,27 +259,27 @@ pub(crate) struct InspectArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct TimeArgs {
     /// The model file; without it the embedded demo
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = OF_MODEL)]
     pub(crate) model: Option<PathBuf>,
     /// Rows to time it with; - is standard input
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = OF_ROWS)]
     pub(crate) rows: Option<PathBuf>,
     /// What the rows are; without it the file's name says so (.ndjson, .jsonl, .parquet), and any other is CSV
-    #[arg(long, value_enum, value_name = "FORMAT", requires = "rows")]
+    #[arg(long, value_enum, value_name = "FORMAT", requires = "rows", help_heading = OF_ROWS)]
     pub(crate) input: Option<Format>,
     /// Rows of a call that takes many, 2 to 65535
-    #[arg(long, value_name = "N", default_value = "1024", value_parser = clap::value_parser!(u16).range(2..))]
+    #[arg(long, value_name = "N", default_value = "1024", value_parser = clap::value_parser!(u16).range(2..), help_heading = OF_TIMING)]
     pub(crate) batch: u16,
     /// Seconds after which no more rounds begin, 1 to 600
-    #[arg(long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u16).range(1..=600))]
+    #[arg(long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u16).range(1..=600), help_heading = OF_TIMING)]
     pub(crate) seconds: u16,
     #[command(flatten)]
     pub(crate) print: PrintArgs<true>,
     /// Which trees make the prediction: all, or those up to the file's best_iteration
-    #[arg(long, value_parser = trees_parser(), default_value = "all")]
+    #[arg(long, value_parser = trees_parser(), default_value = "all", help_heading = OF_MODEL)]
     pub(crate) trees: Trees,
     /// Time this one only; auto is the one that the server takes
-    #[arg(long, value_parser = kernel_parser())]
+    #[arg(long, value_parser = kernel_parser(), help_heading = OF_MODEL)]
     pub(crate) kernel: Option<KernelChoice>,
 }
 
@@ -296,10 +309,10 @@ pub(crate) enum SpoolCommand {
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct PrintArgs<const ROWS: bool> {
     /// How to print the result
-    #[arg(long, value_name = "FORMAT", value_parser = print_parser(ROWS), default_value = "table")]
+    #[arg(long, value_name = "FORMAT", value_parser = print_parser(ROWS), default_value = "table", help_heading = OF_RESULTS)]
     format: PrintFormat,
     /// The same as --format json
-    #[arg(long, conflicts_with = "format")]
+    #[arg(long, conflicts_with = "format", help_heading = OF_RESULTS)]
     json: bool,
 }
 
@@ -373,6 +386,7 @@ impl clap::Args for ServeArgs {
             .long("config")
             .value_name("FILE")
             .value_parser(OsStringValueParser::new())
+            .help_heading("Configuration")
             .help("A TOML file with settings [env: QUINTILE_CONFIG]");
         let flags = KEYS.iter().filter_map(|key| Some(flag(key, key.flag?)));
         command.arg(config).args(flags)
@@ -401,7 +415,15 @@ fn flag(key: &Key, name: &'static str) -> Arg {
         .value_name(key.kind.placeholder())
         .value_parser(OsStringValueParser::new())
         .allow_negative_numbers(true)
+        .help_heading(heading(key.section))
         .help(help)
+}
+
+/// `Server`, for `[server]`.
+fn heading(section: &str) -> String {
+    let mut letters = section.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
 }
 
 /// The examples, and every key that has no flag.

@@ -5,6 +5,7 @@
 mod args;
 mod check;
 mod config;
+mod grammar;
 mod health;
 mod inspect;
 mod json;
@@ -24,12 +25,10 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Read, Write};
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 use crate::config::told::Tellings;
 use crate::config::{Flags, Settings};
 use crate::server::Again;
-use args::{Cli, Command};
+use args::Command;
 #[doc(hidden)]
 pub use score::{RowFormat, score_rows};
 
@@ -87,9 +86,10 @@ pub fn main() -> ExitCode {
 
 /// Does what the arguments ask for.
 pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>, streams: &mut Streams<'_>) -> Exit {
-    let cli = match Cli::try_parse_from(arguments) {
+    let words: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match grammar::parse(&words) {
         Ok(cli) => cli,
-        Err(error) => return report::arguments(&error, streams),
+        Err(error) => return report::arguments(&error, &words, streams),
     };
     match cli.command {
         Command::Serve(args) => match Settings::of_process_told(&args.flags) {
@@ -109,6 +109,8 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>, streams: &mut S
         Command::Version(args) => version::run(&args, streams),
         Command::Completions(args) => shell::completions(&args, streams),
         Command::Man(args) => shell::man(&args, streams),
+        #[cfg(debug_assertions)]
+        Command::Panic { value } => panic!("{value}"),
     }
 }
 
@@ -122,6 +124,12 @@ fn serve(settings: &Settings, flags: Flags, told: Tellings) -> Exit {
     };
     match crate::server::run(settings, again) {
         Ok(()) => Exit::Success,
+        Err(error) if error.is_configuration() => {
+            for fault in error.faults() {
+                fault.log();
+            }
+            Exit::Configuration
+        }
         Err(error) => {
             tracing::error!("{error}");
             Exit::Failure

@@ -1,5 +1,6 @@
 //! Errors on standard error: never more than a screen, and nothing in them that a terminal would obey.
 
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::io;
 
@@ -7,7 +8,7 @@ use quintile_model::{BuildError, ManifestError};
 
 use super::{Exit, Streams};
 use crate::config::ConfigError;
-use crate::config::screen::{Screen, clip};
+use crate::config::screen::{Screen, clip, harmless_lines};
 use crate::served::LoadError;
 
 /// Bytes of one error. A screen is 24 lines of 80.
@@ -17,14 +18,22 @@ const ERROR_BYTES_MAX: usize = 1_900;
 pub(crate) fn failure(error: impl Display, streams: &mut Streams<'_>) -> Exit {
     let text = error.to_string();
     // When standard error is gone there is nobody left to tell.
-    let _ = writeln!(streams.stderr, "quintile: {}", clip(&text, ERROR_BYTES_MAX));
+    let _ = writeln!(
+        streams.stderr,
+        "quintile: {}",
+        clip(&harmless_lines(&text), ERROR_BYTES_MAX)
+    );
     Exit::Failure
 }
 
 /// Prints something worth knowing that is no error.
 pub(crate) fn note(text: impl Display, streams: &mut Streams<'_>) {
     let text = text.to_string();
-    let _ = writeln!(streams.stderr, "quintile: note: {}", clip(&text, ERROR_BYTES_MAX));
+    let _ = writeln!(
+        streams.stderr,
+        "quintile: note: {}",
+        clip(&harmless_lines(&text), ERROR_BYTES_MAX)
+    );
 }
 
 /// Faults of the configuration. Where only flags are wrong, it is the command line that is.
@@ -43,35 +52,52 @@ pub(crate) fn print(text: &str, streams: &mut Streams<'_>) -> Exit {
     finish(written.and_then(|()| streams.stdout.flush()), streams)
 }
 
-/// What a bug of ours leaves behind: where it is, and what to do. Its message is left out, because it may hold values.
+/// What a bug of ours leaves behind: where it is, and what to do. Its message is left out, because it may hold values. A
+/// process that has a log says it there.
 pub(crate) fn panicked(info: &std::panic::PanicHookInfo<'_>) {
     use std::io::Write as _;
-    let place = info
+    let (file, line) = info
         .location()
-        .map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+        .map_or(("an unknown place", 0), |place| (place.file(), place.line()));
     let thread = std::thread::current();
+    let thread = thread.name().unwrap_or("without a name");
     let trace = std::backtrace::Backtrace::capture();
-    let trace = match trace.status() {
-        std::backtrace::BacktraceStatus::Captured => format!("\n{trace}"),
-        _ => "; RUST_BACKTRACE=1 shows how it got there".into(),
+    let is_captured = trace.status() == std::backtrace::BacktraceStatus::Captured;
+    if super::logging::is_started() {
+        tracing::error!(
+            code.file.path = file,
+            code.line.number = line,
+            thread.name = thread,
+            exception.stacktrace = is_captured.then(|| trace.to_string()),
+            "a bug: please report this with the output of `quintile version`; it holds no values"
+        );
+        return;
+    }
+    let trace = match is_captured {
+        true => format!("\n{trace}"),
+        false => "; RUST_BACKTRACE=1 shows how it got there".into(),
     };
     // When standard error is gone there is nobody left to tell.
     let _ = writeln!(
         io::stderr(),
-        "quintile: a bug, at {place} in thread {}. Please report this with the output of `quintile version`; it holds no \
-         values{trace}",
-        thread.name().unwrap_or("without a name")
+        "quintile: a bug, at {file}:{line} in thread {thread}. Please report this with the output of `quintile version`; \
+         it holds no values{trace}"
     );
 }
 
 /// What the argument parser has to say: help and version are results, the rest is an error.
-pub(crate) fn arguments(error: &clap::Error, streams: &mut Streams<'_>) -> Exit {
+pub(crate) fn arguments(error: &clap::Error, words: &[OsString], streams: &mut Streams<'_>) -> Exit {
     let mut text = error.render().to_string();
-    if error.kind() == clap::error::ErrorKind::DisplayVersion && text.contains(super::args::LONG_VERSION) {
-        text = super::version::long();
+    if error.kind() == clap::error::ErrorKind::DisplayVersion {
+        // The parser stops at the flag and reads no format behind it.
+        let wants_json = words.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json")
+            || words.iter().any(|word| word == "--json" || word == "--format=json");
+        if wants_json || text.contains(super::args::LONG_VERSION) {
+            text = super::version::long(wants_json);
+        }
     }
     if error.use_stderr() {
-        let _ = write!(streams.stderr, "{}", clip(&text, ERROR_BYTES_MAX));
+        let _ = write!(streams.stderr, "{}", clip(&harmless_lines(&text), ERROR_BYTES_MAX));
         return Exit::Usage;
     }
     print(&text, streams)

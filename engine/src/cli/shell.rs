@@ -1,10 +1,8 @@
 //! `quintile completions` and `quintile man`: made from the same grammar that reads the command line.
 
-use clap::CommandFactory as _;
 use clap_complete::Shell;
 
-use super::args::Cli;
-use super::{Exit, Streams, report};
+use super::{Exit, Streams, grammar, report};
 
 pub(crate) const COMPLETIONS_EXAMPLES: &str = "Examples:
   quintile completions bash > ~/.local/share/bash-completion/completions/quintile
@@ -37,20 +35,19 @@ pub(crate) const EXIT_CODES: [(u8, &str); 5] = [
     (1, "it could not be done"),
     (2, "the command line is not understood"),
     (70, "a bug: what to report stands on standard error"),
-    (78, "the configuration, model or manifest is wrong"),
+    (78, "the configuration is wrong, or the model or manifest that it names"),
 ];
 
 /// Prints what a shell needs to complete our commands.
 pub(crate) fn completions(args: &CompletionsArgs, streams: &mut Streams<'_>) -> Exit {
     let mut out = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "quintile", &mut out);
+    clap_complete::generate(args.shell, &mut grammar::command(), "quintile", &mut out);
     report::print(&String::from_utf8_lossy(&out), streams)
 }
 
 /// Prints a manual page.
 pub(crate) fn man(args: &ManArgs, streams: &mut Streams<'_>) -> Exit {
-    let mut command = Cli::command();
-    command.build();
+    let mut command = grammar::command();
     for word in &args.command {
         command = match command.find_subcommand(word) {
             Some(found) => found.clone(),

@@ -15,7 +15,7 @@ use crate::topology::Topology;
 pub(crate) const EXAMPLES: &str = "Examples:
   quintile version
   quintile version --format json
-  quintile --version";
+  quintile --version --format json";
 
 /// `version`.
 #[derive(Debug, clap::Args)]
@@ -45,8 +45,9 @@ pub(crate) fn run(args: &VersionArgs, streams: &mut Streams<'_>) -> Exit {
 }
 
 /// `quintile --version`, the long form of `-V`.
-pub(crate) fn long() -> String {
-    text(&Facts::gather())
+pub(crate) fn long(as_json: bool) -> String {
+    let facts = Facts::gather();
+    if as_json { json(&facts) } else { text(&facts) }
 }
 
 impl Facts {

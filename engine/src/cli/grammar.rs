@@ -1,0 +1,64 @@
+//! The command line as it is read and shown: what `args` declares, with commands in groups.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+
+use clap::{CommandFactory as _, FromArgMatches as _};
+
+use super::args::Cli;
+
+/// What stands together in the help of the whole program.
+const GROUPS: [(&str, &[&str]); 4] = [
+    ("Serve", &["serve", "check", "config", "healthcheck", "spool"]),
+    ("Score files", &["score"]),
+    ("Know a model", &["inspect", "time", "manifest", "fit-bands"]),
+    ("This program", &["version", "completions", "man", "help"]),
+];
+
+/// Reads the command line.
+///
+/// # Errors
+/// What is wrong with it, or the help or version that was asked for.
+pub(crate) fn parse(words: &[OsString]) -> Result<Cli, clap::Error> {
+    Cli::from_arg_matches(&command().try_get_matches_from(words)?)
+}
+
+/// The grammar, for everything that is made from it.
+pub(crate) fn command() -> clap::Command {
+    let mut command = Cli::command();
+    command.build();
+    let template = template(&command);
+    command.help_template(template)
+}
+
+/// As the parser's own, but for the list of commands.
+fn template(command: &clap::Command) -> String {
+    let mut text = String::from("{about-with-newline}\n{usage-heading} {usage}\n");
+    for (heading, names) in GROUPS {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "\n{heading}:");
+        for name in names {
+            let about = command.find_subcommand(name).and_then(clap::Command::get_about);
+            let about = about.map(ToString::to_string).unwrap_or_default();
+            let _ = writeln!(text, "  {name:<11}  {about}");
+        }
+    }
+    text + "\nOptions:\n{options}{after-help}"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_is_in_one_group() {
+        let command = command();
+        let mut listed: Vec<_> = GROUPS.iter().flat_map(|(_, names)| *names).copied().collect();
+        let shown = command.get_subcommands().filter(|command| !command.is_hide_set());
+        let mut known: Vec<_> = shown.map(clap::Command::get_name).collect();
+        listed.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(listed, known);
+        assert!(!template(&command).contains("  \n"), "each says what it is for");
+    }
+}
