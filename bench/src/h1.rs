@@ -25,6 +25,9 @@ pub enum Malformed {
     /// Longer than [`ANSWER_BYTES_MAX`].
     #[error("it is longer than 16 MiB")]
     TooLong,
+    /// Ends with its connection, on which others were to follow.
+    #[error("it has no length, so that no other can follow it")]
+    Endless,
 }
 
 /// An answer's head.

@@ -4,7 +4,7 @@
 //!  payload ─▶ requests made before the run ─┐
 //!                                           ▼
 //!  main thread (progress)        worker thread, one or more
-//!                                 schedule ─▶ dispatch ─▶ slot ─▶ link (h1, h2, TLS) ─▶ server
+//!                                 schedule ─▶ dispatch ─▶ slot ─▶ link (h1, pipelined, h2, TLS) ─▶ server
 //!                                                ▲ pacer    │ check ─▶ record
 //!                                                           ▼
 //!  report (table, JSON, .hgrm, SVG) ◀── histograms added up at the end
@@ -23,6 +23,7 @@ pub mod dispatch;
 pub mod h1;
 pub mod link;
 pub mod payload;
+pub mod pipeline;
 pub mod plot;
 pub mod record;
 pub mod report;

@@ -1,5 +1,5 @@
-//! One slot's way to the server: a connection of its own (HTTP/1.1) or a share of one (h2), with or without TLS. Sends one
-//! request, waits for its answer, and says what went wrong.
+//! One slot's way to the server: a connection of its own (HTTP/1.1) or a share of one (pipelined, h2), with or without TLS.
+//! Sends one request, waits for its answer, and says what went wrong.
 
 use std::cell::RefCell;
 use std::io;
@@ -17,10 +17,11 @@ use tokio_rustls::client::TlsStream;
 
 use crate::h1::{self, Framing, Malformed};
 use crate::payload::ID_DIGITS;
+use crate::pipeline::Pipeline;
 use crate::target::{Protocol, Target};
 
 /// Where reading begins. Longer answers make it grow. Unit: bytes.
-const BUFFER_BYTES: usize = 16 << 10;
+pub(crate) const BUFFER_BYTES: usize = 16 << 10;
 
 /// Bytes that a server may send ahead on an h2 stream or connection: more than any answer here.
 const H2_WINDOW: u32 = 1 << 24;
@@ -117,18 +118,38 @@ pub struct Answer<'a> {
 pub enum Link {
     /// HTTP/1.1.
     H1(H1),
+    /// HTTP/1.1 with several requests at once.
+    Pipelined(Pipelined),
     /// h2.
     H2(H2),
 }
 
+/// A connection for several slots to share: one or the other, as the protocol has it.
+#[derive(Debug, Default)]
+pub struct Connection {
+    pipeline: Pipeline,
+    h2: H2Connection,
+}
+
+/// A slot's share of a pipelined connection.
+pub struct Pipelined {
+    shared: Rc<Connection>,
+    body: Vec<u8>,
+}
+
 impl Link {
-    /// A slot's link; `shared` is the connection that an h2 slot has a share of.
+    /// A slot's link, one of `streams` that have a share of the connection `shared`.
     #[must_use]
-    pub fn new(target: &Target, shared: &Rc<H2Connection>) -> Self {
+    pub fn new(target: &Target, streams: usize, shared: &Rc<Connection>) -> Self {
+        let shared = Rc::clone(shared);
         match target.protocol {
-            Protocol::H1 => Self::H1(H1::default()),
+            Protocol::H1 if streams == 1 => Self::H1(H1::default()),
+            Protocol::H1 => Self::Pipelined(Pipelined {
+                shared,
+                body: Vec::with_capacity(BUFFER_BYTES),
+            }),
             Protocol::H2 => Self::H2(H2 {
-                shared: Rc::clone(shared),
+                shared,
                 body: Vec::with_capacity(BUFFER_BYTES),
             }),
         }
@@ -146,7 +167,8 @@ impl Link {
                 link.filled = 0;
                 Ok(true)
             }
-            Self::H2(link) => link.shared.open(target).await,
+            Self::Pipelined(link) => link.shared.pipeline.open(target).await,
+            Self::H2(link) => link.shared.h2.open(target).await,
         }
     }
 
@@ -162,6 +184,11 @@ impl Link {
     ) -> Result<Answer<'_>, Fault> {
         match self {
             Self::H1(link) => link.exchange(request, id).await,
+            Self::Pipelined(link) => {
+                let status = link.shared.pipeline.exchange(request, id, &mut link.body).await?;
+                let body = &link.body;
+                Ok(Answer { status, body })
+            }
             Self::H2(link) => link.exchange(request, head, id).await,
         }
     }
@@ -276,7 +303,7 @@ impl H1 {
 }
 
 /// A reset is how a server closes that has not read everything.
-fn broken(error: io::Error) -> Fault {
+pub(crate) fn broken(error: io::Error) -> Fault {
     match error.kind() {
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => Fault::Closed,
         _ => Fault::Broken(error),
@@ -285,7 +312,7 @@ fn broken(error: io::Error) -> Fault {
 
 /// An h2 connection that several slots share.
 #[derive(Debug, Default)]
-pub struct H2Connection {
+struct H2Connection {
     sender: RefCell<Option<SendRequest<Bytes>>>,
     opening: Mutex<()>,
 }
@@ -311,13 +338,13 @@ impl H2Connection {
 /// A slot's share of an h2 connection.
 #[derive(Debug)]
 pub struct H2 {
-    shared: Rc<H2Connection>,
+    shared: Rc<Connection>,
     body: Vec<u8>,
 }
 
 impl H2 {
     async fn exchange(&mut self, request: &Prepared, head: &H2Head, id: &[u8; ID_DIGITS]) -> Result<Answer<'_>, Fault> {
-        let sender = self.shared.sender.borrow().clone().ok_or(Fault::Closed)?;
+        let sender = self.shared.h2.sender.borrow().clone().ok_or(Fault::Closed)?;
         match Self::send(sender, request, head, id, &mut self.body).await {
             Ok(status) => Ok(Answer {
                 status,
@@ -326,7 +353,7 @@ impl H2 {
             Err(error) => {
                 // A refused stream leaves the connection whole; everything else does not.
                 if error.is_io() || error.is_go_away() {
-                    *self.shared.sender.borrow_mut() = None;
+                    *self.shared.h2.sender.borrow_mut() = None;
                 }
                 Err(error.into())
             }

@@ -67,21 +67,22 @@ async fn accept(listener: TcpListener) {
 
 async fn serve(mut stream: TcpStream) -> io::Result<()> {
     let mut buffer = vec![0; 16 << 10];
-    let mut filled = 0;
+    let (mut filled, mut out) = (0, Vec::new());
     loop {
         let count = stream.read(&mut buffer[filled..]).await?;
         if count == 0 {
             return Ok(());
         }
         filled += count;
-        while let Some(length) = request_bytes(&buffer[..filled]) {
-            if filled < length {
-                break;
-            }
-            stream.write_all(ANSWER).await?;
-            buffer.copy_within(length..filled, 0);
-            filled -= length;
+        let mut start = 0;
+        while let Some(length) = request_bytes(&buffer[start..filled]).filter(|length| start + length <= filled) {
+            out.extend_from_slice(ANSWER);
+            start += length;
         }
+        stream.write_all(&out).await?;
+        out.clear();
+        buffer.copy_within(start..filled, 0);
+        filled -= start;
         if filled == buffer.len() {
             if filled > REQUEST_BYTES_MAX {
                 return Ok(());

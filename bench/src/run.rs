@@ -31,7 +31,7 @@ pub struct Plan {
     pub pacing: Pacing,
     /// Connections in all.
     pub connections: usize,
-    /// Requests at once on each connection (h2).
+    /// Requests at once on each connection: streams of h2, or HTTP/1.1 pipelined.
     pub streams: usize,
     /// Threads.
     pub threads: usize,
@@ -160,11 +160,7 @@ pub fn run(target: &Target, pool: &Pool, plan: &Plan, watch: &mut dyn FnMut(f64,
             worker: place,
             schedule: Schedule::new(plan.arrivals, place, end_ns, plan.count_max, plan.seed),
             connections: (plan.connections + threads - 1 - worker) / threads,
-            streams: if target.protocol == Protocol::H2 {
-                plan.streams
-            } else {
-                1
-            },
+            streams: plan.streams,
         };
         let shared = Arc::clone(&shared);
         let named = thread::Builder::new().name(format!("load-{worker}"));

@@ -22,7 +22,7 @@ use tokio::time::timeout;
 
 use crate::check::Checker;
 use crate::dispatch::{Dispatch, Job, Next};
-use crate::link::{Fault, H2Connection, H2Head, Link, Prepared};
+use crate::link::{Connection, Fault, H2Head, Link, Prepared};
 use crate::payload::digits;
 use crate::payload::oracle::Expected;
 use crate::record::{Recorder, thread_cpu_ns};
@@ -84,7 +84,7 @@ pub struct Share {
     pub schedule: Schedule,
     /// Its connections.
     pub connections: usize,
-    /// Requests at once on each of them: 1 for HTTP/1.1.
+    /// Requests at once on each of them.
     pub streams: usize,
 }
 
@@ -136,9 +136,9 @@ async fn connect(shared: &Shared, share: &Share) -> Result<Vec<Link>, Fault> {
     let opening = async {
         let mut links = Vec::new();
         for _ in 0..share.connections {
-            let connection = Rc::new(H2Connection::default());
+            let connection = Rc::new(Connection::default());
             for _ in 0..share.streams {
-                let mut link = Link::new(&shared.target, &connection);
+                let mut link = Link::new(&shared.target, share.streams, &connection);
                 link.open(&shared.target).await?;
                 links.push(link);
             }

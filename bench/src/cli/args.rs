@@ -15,6 +15,9 @@ use crate::worker::Pacing;
 /// Connections that one run may open.
 const CONNECTIONS_MAX: u64 = 50_000;
 
+/// Streams of an h2 connection, if nothing else is asked for.
+const H2_STREAMS: u64 = 16;
+
 const EXAMPLES: &str = "\
 Examples:
   quintile-bench run http://127.0.0.1:8080 --rate 300 --model model.ubj
@@ -174,9 +177,9 @@ pub(super) struct LoadArgs {
     /// HTTP/2 with prior knowledge (over TLS: agreed on in the handshake)
     #[arg(long)]
     h2: bool,
-    /// Requests at once on each h2 connection
-    #[arg(long, value_name = "COUNT", default_value_t = 16, requires = "h2", value_parser = clap::value_parser!(u64).range(1..=1000))]
-    streams: u64,
+    /// Requests at once on each connection: streams of h2, or pipelined on HTTP/1.1 [default: 16 with h2, else 1]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=1000))]
+    streams: Option<u64>,
     /// Certificates to trust, as PEM [default: Mozilla's]
     #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
     ca: Option<PathBuf>,
@@ -287,7 +290,7 @@ impl LoadArgs {
         Ok(Plan {
             pacing: self.pacing,
             connections: narrow(self.connections),
-            streams: narrow(self.streams),
+            streams: narrow(self.streams.unwrap_or(if self.h2 { H2_STREAMS } else { 1 })),
             threads: narrow(self.threads.min(self.connections)),
             warmup: self.warmup,
             duration: self.time,

@@ -8,7 +8,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use super::args::LoadArgs;
 use crate::check::Depth;
 use crate::h1;
-use crate::link::{H2Connection, H2Head, Link, Prepared};
+use crate::link::{Connection, H2Head, Link, Prepared};
 use crate::payload::oracle::Oracle;
 use crate::payload::{ID_DIGITS, PayloadError, Pool, invent, leads};
 use crate::target::{Protocol, Target, Trust};
@@ -83,7 +83,7 @@ fn openapi(target: &Target, trust: &Trust) -> super::Result<serde_json::Value> {
         .enable_all()
         .build_local(LocalOptions::default())?;
     let (status, body) = runtime.block_on(async {
-        let mut link = Link::new(&target, &std::rc::Rc::new(H2Connection::default()));
+        let mut link = Link::new(&target, 1, &std::rc::Rc::new(Connection::default()));
         let fault = |fault: crate::link::Fault| failed(fault.to_string());
         link.open(&target).await.map_err(fault)?;
         let bytes = match target.protocol {

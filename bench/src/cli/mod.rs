@@ -28,6 +28,9 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 const WRONG: u8 = 3;
 
+/// Requests at once on a connection where `overhead` shows what is left without most system calls.
+const PIPELINED: usize = 16;
+
 /// The program.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -141,11 +144,16 @@ fn overhead(args: &args::OverheadArgs) -> Result<ExitCode> {
     let full = with_progress(&target, &pool, &plan)?;
     let full = Report::new("closed loop", &target, &pool, &plan, &full);
     print!("{}", table::render(&full));
+    plan.streams = PIPELINED;
+    let piped = with_progress(&target, &pool, &plan)?;
+    let piped = Report::new("closed loop, pipelined", &target, &pool, &plan, &piped);
+    print!("\n{}", table::render(&piped));
+    plan.streams = 1;
     plan.arrivals = Arrivals::Constant((full.rate / 2.0).max(1.0));
     let half = with_progress(&target, &pool, &plan)?;
     let half = Report::new("open loop at half that rate", &target, &pool, &plan, &half);
     print!("\n{}", table::render(&half));
-    let is_clean = [&full, &half]
+    let is_clean = [&full, &piped, &half]
         .iter()
         .all(|report| report.failures() + report.unfinished == 0);
     Ok(if is_clean { ExitCode::SUCCESS } else { WRONG.into() })

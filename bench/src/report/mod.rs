@@ -245,11 +245,7 @@ impl Report {
             rate_asked,
             pacing: plan.pacing,
             connections: plan.connections,
-            streams: if target.protocol == Protocol::H2 {
-                plan.streams
-            } else {
-                1
-            },
+            streams: plan.streams,
             threads: plan.threads,
             warmup_s: plan.warmup.as_secs_f64(),
             seconds: outcome.seconds,

@@ -23,7 +23,7 @@ fn lines(out: &mut String, report: &Report) -> std::fmt::Result {
     let protocol = format!("{:?}", report.protocol).to_lowercase();
     let streams = match report.streams {
         1 => String::new(),
-        streams => format!(" × {streams} streams"),
+        streams => format!(" × {streams} at once"),
     };
     writeln!(out, "{}: {}", report.name, report.url)?;
     writeln!(

@@ -196,6 +196,21 @@ fn chunks_h2_and_tls_carry_the_same_answers() {
     for (name, scheme, manner, wire, words) in [
         ("chunked", "http", Manner::Chunked, Wire::Plain, vec![]),
         ("h2", "http", Manner::Right, Wire::H2, vec!["--h2", "--streams", "5"]),
+        ("pipelined", "http", Manner::Right, Wire::Plain, vec!["--streams", "5"]),
+        (
+            "pipelined-chunks",
+            "http",
+            Manner::Chunked,
+            Wire::Plain,
+            vec!["--streams", "5"],
+        ),
+        (
+            "pipelined-tls",
+            "https",
+            Manner::Right,
+            Wire::Tls(h1.clone()),
+            vec!["--insecure", "--streams", "5"],
+        ),
         (
             "tls",
             "https",
@@ -253,6 +268,26 @@ fn an_h2_stream_that_is_reset_fails_alone() {
     let report = ran.report();
     assert_eq!((ran.code, report.right, report.reconnects), (3, 180, 0), "{}", ran.out);
     assert_eq!(report.failed.get("h2"), Some(&20));
+}
+
+#[test]
+fn a_pipelined_connection_that_ends_fails_what_is_under_way_on_it() {
+    for (name, manner) in [("closes", Manner::Closes(40)), ("says-close", Manner::SaysClose(40))] {
+        let address = start(manner, Wire::Plain);
+        let name = format!("pipelined-{name}");
+        let words = ["--connections", "2", "--streams", "8"];
+        let ran = count(&name, address, "400", &words);
+        let report = ran.report();
+        let closed = report.failed.get("closed").copied().unwrap_or(0);
+        assert_eq!(
+            (ran.code, report.right + closed, report.unfinished),
+            (3, 400, 0),
+            "{}",
+            ran.out
+        );
+        // The one that was refused and at most seven behind it, each time; ids are checked, so none got another's answer.
+        assert!((1..=80).contains(&closed) && report.reconnects > 0, "{}", ran.out);
+    }
 }
 
 #[test]
