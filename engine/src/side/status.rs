@@ -78,6 +78,7 @@ struct Now {
 struct History {
     step_s: u64,
     end_unix_s: u64,
+    last_step_s: f64,
     requests: Vec<u64>,
     client_errors: Vec<u64>,
     server_errors: Vec<u64>,
@@ -194,14 +195,15 @@ impl Status {
     }
 
     fn history(&self, now: Instant, now_unix: Duration) -> History {
-        let over = now.duration_since(self.began).as_secs() % STEP.as_secs();
+        let over = now.duration_since(self.began).as_secs_f64() % STEP.as_secs_f64();
         fn each<T>(steps: &VecDeque<Step>, of: impl Fn(&Step) -> T) -> Vec<T> {
             steps.iter().map(of).collect()
         }
         let steps = &self.steps;
         History {
             step_s: STEP.as_secs(),
-            end_unix_s: now_unix.as_secs() + STEP.as_secs() - over,
+            end_unix_s: (now_unix + STEP).saturating_sub(Duration::from_secs_f64(over)).as_secs(),
+            last_step_s: (over * 10.0).round() / 10.0,
             requests: each(steps, |step| step.requests),
             client_errors: each(steps, |step| step.client_errors),
             server_errors: each(steps, |step| step.server_errors),
@@ -284,7 +286,7 @@ mod tests {
         assert_eq!(history["client_errors"], serde_json::json!([1, 0, 0, 0]));
         assert_eq!(history["server_errors"], serde_json::json!([1, 0, 0, 0]));
         assert_eq!(history["scores"][0], serde_json::json!([0, 1, 0, 0, 0, 2]));
-        assert_eq!(history["end_unix_s"], 1_000_006);
+        assert_eq!((&history["end_unix_s"], &history["last_step_s"]), (&1_000_006.into(), &4.0.into()));
         assert_eq!(history["p50_us"], serde_json::json!([2.0, null, null, 1.0]));
         assert!(history["p99_us"][0].as_f64().expect("a number") >= 8.0);
         assert_eq!((&told["uptime_s"], &told["process"]["shards"]), (&34.into(), &2.into()));

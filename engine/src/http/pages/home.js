@@ -3,6 +3,7 @@
 
 const EVERY_MS = 2000;
 const SLOTS = 90;
+const SHORT_S = 2;
 const HEIGHT = 120, FOOT = 18, LEFT = 46, TOP = 6;
 
 const at = (id) => document.getElementById(id);
@@ -23,8 +24,8 @@ function count(value) {
 
 function time(us) {
   if (us === null) return "–";
-  if (us < 1000) return us.toPrecision(us < 10 ? 2 : 3) + " µs";
-  return us < 1e6 ? (us / 1e3).toPrecision(3) + " ms" : (us / 1e6).toPrecision(3) + " s";
+  const [value, unit] = us < 1e3 ? [us, "µs"] : us < 1e6 ? [us / 1e3, "ms"] : [us / 1e6, "s"];
+  return Number(value.toPrecision(value < 10 ? 2 : 3)) + " " + unit;
 }
 
 function span(seconds) {
@@ -110,17 +111,18 @@ function drawScores(history, names) {
 }
 
 function drawRate(history, seconds) {
-  const rates = history.requests.map((requests, index) => requests / seconds[index]);
+  const rates = history.requests.map((requests, index) => (seconds[index] ? requests / seconds[index] : null));
   const top = round(Math.max(1, ...rates));
   const chart = ground("rate", [[0, "0"], [0.5, count(top / 2)], [1, count(top)]]);
   const x = (index) => chart.x(index + 0.5, rates.length).toFixed(1);
-  const area = rates.map((rate, index) => `L${x(index)} ${chart.y(rate / top).toFixed(1)}`).join("");
-  shape(chart.svg, "path", { d: `M${x(0)} ${chart.bottom}${area}L${x(rates.length - 1)} ${chart.bottom}Z`, class: "fill" });
+  const known = rates.filter((rate) => rate !== null);
+  const area = known.map((rate, index) => `L${x(index)} ${chart.y(rate / top).toFixed(1)}`).join("");
+  if (area) shape(chart.svg, "path", { d: `M${x(0)} ${chart.bottom}${area}L${x(known.length - 1)} ${chart.bottom}Z`, class: "fill" });
   rates.forEach((rate, index) => {
     let below = 0;
     for (const [name, errors] of [["bad", history.server_errors[index]], ["warn", history.client_errors[index]]]) {
       if (!errors) continue;
-      const share = errors / seconds[index] / top;
+      const share = errors / (seconds[index] || history.step_s) / top;
       // However few, they are seen.
       const height = Math.max(2, share * (chart.bottom - TOP));
       const bar = shape(chart.svg, "rect", {
@@ -174,8 +176,8 @@ function draw(status) {
   at("errors").className = server ? "bad" : "";
   at("errors").title = `${count(client)} of clients (4xx), ${count(server)} of the server (5xx)`;
   at("quiet").hidden = sum(history.scores.flat()) > 0;
-  // The last step has only begun: its rate is that of the seconds it has had.
-  const last = Math.max(1, status.uptime_s % history.step_s);
+  // The last step has only begun: its rate is that of the seconds it has had, and none of too few.
+  const last = history.last_step_s < SHORT_S ? null : history.last_step_s;
   const seconds = history.requests.map((_, index, all) => (index === all.length - 1 ? last : history.step_s));
   drawScores(history, model.band_names);
   drawRate(history, seconds);
