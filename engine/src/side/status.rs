@@ -202,7 +202,9 @@ impl Status {
         let steps = &self.steps;
         History {
             step_s: STEP.as_secs(),
-            end_unix_s: (now_unix + STEP).saturating_sub(Duration::from_secs_f64(over)).as_secs(),
+            end_unix_s: (now_unix + STEP)
+                .saturating_sub(Duration::from_secs_f64(over))
+                .as_secs(),
             last_step_s: (over * 10.0).round() / 10.0,
             requests: each(steps, |step| step.requests),
             client_errors: each(steps, |step| step.client_errors),
@@ -286,7 +288,10 @@ mod tests {
         assert_eq!(history["client_errors"], serde_json::json!([1, 0, 0, 0]));
         assert_eq!(history["server_errors"], serde_json::json!([1, 0, 0, 0]));
         assert_eq!(history["scores"][0], serde_json::json!([0, 1, 0, 0, 0, 2]));
-        assert_eq!((&history["end_unix_s"], &history["last_step_s"]), (&1_000_006.into(), &4.0.into()));
+        assert_eq!(
+            (&history["end_unix_s"], &history["last_step_s"]),
+            (&1_000_006.into(), &4.0.into())
+        );
         assert_eq!(history["p50_us"], serde_json::json!([2.0, null, null, 1.0]));
         assert!(history["p99_us"][0].as_f64().expect("a number") >= 8.0);
         assert_eq!((&told["uptime_s"], &told["process"]["shards"]), (&34.into(), &2.into()));

@@ -293,6 +293,32 @@ fn a_model_with_other_features_takes_over(runtime: &str) {
     assert_eq!((records.len(), models.len()), (3, 2), "{records:?}");
 }
 
+fn descriptions_follow_the_model(runtime: &str) {
+    let folder = Folder::new("described", runtime);
+    folder.configure("one.ubj", "");
+    let server = folder.launch(runtime).no_sink().start();
+    let mut connection = server.connect();
+    let tags = ["/v1/schema", "/openapi.json"].map(|path| {
+        let tag = connection.get(path).header("etag").expect("a tag").to_owned();
+        (path, tag)
+    });
+    folder.configure("other.json", "");
+    reload(&server, "another model is served from now on");
+    for (path, tag) in tags {
+        connection.send(format!(
+            "GET {path} HTTP/1.1\r\nhost: q\r\nif-none-match: {tag}\r\n\r\n"
+        ));
+        let answer = connection.answer();
+        assert_eq!(answer.status, 200, "{path}");
+        assert!(answer.text().contains("Total Time Spent"), "{path}: {}", answer.text());
+    }
+    let began = Instant::now();
+    while connection.get("/v1/status").json()["model"]["name"] != "other" {
+        assert!(began.elapsed() < PATIENCE, "the status still tells of the first model");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
 fn settings_change_or_are_said_to_take_a_restart(runtime: &str) {
     let folder = Folder::new("settings", runtime);
     folder.configure("one.ubj", "[limits]\nidle_ms = 60000\n[server]\ncpus = 2\n");
@@ -390,6 +416,7 @@ on_both!(
     a_model_is_swapped_under_load_and_every_answer_is_exact,
     a_fault_keeps_what_is_in_force,
     a_model_with_other_features_takes_over,
+    descriptions_follow_the_model,
     settings_change_or_are_said_to_take_a_restart,
     signals_that_come_close_together_do_no_harm,
     the_embedded_demo_stays,
