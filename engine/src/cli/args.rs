@@ -14,6 +14,7 @@ use super::health::HealthArgs;
 use super::manifest::{FitArgs, ManifestCommand};
 use super::openapi::OpenApiArgs;
 use super::shell::{CompletionsArgs, EXIT_CODES, ManArgs};
+use super::spool::ExportArgs;
 use super::version::VersionArgs;
 use crate::config::Flags;
 use crate::config::keys::{KEYS, Key, TREES};
@@ -52,8 +53,8 @@ const TIME_EXAMPLES: &str = "Examples:
 
 const SPOOL_EXAMPLES: &str = "Examples:
   quintile spool inspect
-  quintile spool inspect /data/spool
-  quintile spool inspect /data/spool --json";
+  quintile spool inspect /data/spool --json
+  quintile spool export /data/spool --sink firehose --out waiting.ndjson";
 
 /// Headings of the help: what options are about.
 const OF_MODEL: &str = "Model";
@@ -302,6 +303,12 @@ pub(crate) enum SpoolCommand {
         #[command(flatten)]
         print: PrintArgs<true>,
     },
+    /// Print its records as lines of JSON, oldest file first
+    ///
+    /// The lines are those of the sinks firehose and stdout. What is damaged is reported on standard error and left out; the
+    /// exit code is 1 then.
+    #[command(after_long_help = super::spool::EXPORT_EXAMPLES)]
+    Export(ExportArgs),
 }
 
 /// How a command prints its result: one option for all commands that have one. `ROWS` says whether it knows CSV, which

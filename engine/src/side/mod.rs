@@ -40,6 +40,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 pub use self::aws::AwsError;
 pub use self::event::Event;
 pub use self::news::{News, Reload};
+pub(crate) use self::sink::Lines;
 pub use self::sink::SinkError;
 
 use self::counts::{Counts, Stop, StopOnDrop};

@@ -29,8 +29,17 @@ unsafe impl Sync for Map {}
 impl Map {
     /// Maps the first `len` bytes of a file that has them.
     pub(super) fn new(file: &File, len: usize) -> io::Result<Self> {
+        Self::of(file, len, MapFlags::SHARED)
+    }
+
+    /// The same for looking only: nothing that is written here reaches the file, which may be open for reading alone.
+    pub(super) fn look(file: &File, len: usize) -> io::Result<Self> {
+        Self::of(file, len, MapFlags::PRIVATE)
+    }
+
+    fn of(file: &File, len: usize, kind: MapFlags) -> io::Result<Self> {
         assert!(len >= 8 && len.is_multiple_of(8), "a segment is whole words");
-        let (access, kind) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED);
+        let access = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: a new mapping at an address that the kernel chooses touches nothing that exists.
         let base = unsafe { mmap(std::ptr::null_mut(), len, access, kind, file, 0)? };
         let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;

@@ -17,6 +17,7 @@
 //! This module knows no sink.
 
 mod cursor;
+mod inspect;
 mod keeper;
 mod map;
 mod protocol;
@@ -41,7 +42,8 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 pub use self::cursor::{Cursor, Item};
-pub use self::recover::{Found, Inspected, Seen, inspect};
+pub use self::inspect::{Inspected, Seen, inspect};
+pub use self::recover::Found;
 pub use self::schemas::Schemas;
 pub use self::writer::{Full, Writer};
 

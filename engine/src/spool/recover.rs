@@ -1,7 +1,8 @@
-//! What a process that has ended left in the spool: found at the start of the next one, or looked at by an operator.
+//! What a process that has ended left in the spool: found at the start of the next one.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use super::protocol::{Look, look};
 use super::segment::{BODY, HeaderError, Segment, Walk};
 use super::shared::{Live, Shared};
 use super::{SpoolError, at};
-use crate::record::{Frame, Schema, parse};
+use crate::record::parse;
 
 const ENDING: &str = "segment";
 
@@ -78,7 +79,7 @@ pub(super) fn recover(shared: &Arc<Shared>) -> Result<Found, SpoolError> {
     Ok(found)
 }
 
-fn files(folder: &Path) -> Result<Vec<PathBuf>, SpoolError> {
+pub(super) fn files(folder: &Path) -> Result<Vec<PathBuf>, SpoolError> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(at("list the spool", folder))? {
         let path = entry.map_err(at("list the spool", folder))?.path();
@@ -92,15 +93,24 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, SpoolError> {
 
 /// Why a file cannot be read.
 #[derive(Debug, thiserror::Error)]
-enum OpenError {
+pub(super) enum OpenError {
     #[error(transparent)]
     Header(#[from] HeaderError),
     #[error(transparent)]
-    File(#[from] std::io::Error),
+    File(#[from] io::Error),
 }
 
 fn open(path: &Path) -> Result<Option<(Segment, Walk)>, OpenError> {
     let file = File::options().read(true).write(true).open(path)?;
+    read_file(file, path, Map::new)
+}
+
+/// Reads a segment through a map of one kind or the other.
+pub(super) fn read_file(
+    file: File,
+    path: &Path,
+    map: impl FnOnce(&File, usize) -> io::Result<Map>,
+) -> Result<Option<(Segment, Walk)>, OpenError> {
     let len = usize::try_from(file.metadata()?.len()).unwrap_or(0);
     if len == 0 {
         // Its process died before there was room for it.
@@ -109,7 +119,7 @@ fn open(path: &Path) -> Result<Option<(Segment, Walk)>, OpenError> {
     if len <= BODY || len % 8 != 0 {
         return Err(HeaderError::Short.into());
     }
-    let map = Map::new(&file, len)?;
+    let map = map(&file, len)?;
     Ok(Segment::read(map, file, path.to_path_buf())?)
 }
 
@@ -207,114 +217,4 @@ fn warn_of_others(segment: &Segment, sinks: &[&str]) {
             );
         }
     }
-}
-
-/// A segment as an operator sees it.
-#[derive(Debug, Clone)]
-pub struct Inspected {
-    /// The file.
-    pub path: PathBuf,
-    /// Which use of the file this is.
-    pub serial: u64,
-    /// Which shard wrote it.
-    pub shard: u16,
-    /// Bytes of the file.
-    pub bytes: usize,
-    /// Whole records in it.
-    pub records: u64,
-    /// Bytes that are something else than a record.
-    pub damaged_bytes: usize,
-    /// Whether its last record was not written to its end.
-    pub is_torn: bool,
-    /// For each sink it has a checkpoint of, how many records that has not acknowledged.
-    pub left: Vec<(String, u64)>,
-    /// Why it cannot be read, if it cannot.
-    pub error: Option<String>,
-}
-
-/// A record as an operator meets it.
-#[derive(Debug)]
-pub struct Seen<'a> {
-    /// The record.
-    pub record: &'a Frame<'a>,
-    place: usize,
-    sinks: &'a [(String, usize)],
-}
-
-impl Seen<'_> {
-    /// Whether a sink has not acknowledged it. One that the segment does not know has acknowledged nothing.
-    #[must_use]
-    pub fn waits_for(&self, sink: &str) -> bool {
-        let of = self.sinks.iter().find(|(name, _)| name == sink);
-        of.is_none_or(|(_, from)| self.place >= *from)
-    }
-}
-
-/// Looks at a spool that may be in use, and changes nothing. `each` is called with every record that is there and its
-/// model, if that is known, oldest segment first.
-///
-/// # Errors
-/// A folder that cannot be listed.
-pub fn inspect(
-    folder: &Path,
-    mut each: impl FnMut(&Seen<'_>, Option<&Arc<Schema>>),
-) -> Result<Vec<Inspected>, SpoolError> {
-    let schemas = super::Schemas::look(folder).map_err(at("read the models of the spool", folder))?;
-    let mut all = Vec::new();
-    for path in files(folder)? {
-        let mut seen = Inspected {
-            path: path.clone(),
-            serial: 0,
-            shard: 0,
-            bytes: 0,
-            records: 0,
-            damaged_bytes: 0,
-            is_torn: false,
-            left: Vec::new(),
-            error: None,
-        };
-        match open(&path) {
-            Ok(None) => continue,
-            Err(error) => seen.error = Some(error.to_string()),
-            Ok(Some((segment, walk))) => {
-                (seen.serial, seen.shard) = (segment.serial, segment.shard());
-                (seen.bytes, seen.records) = (segment.map.len(), walk.frames);
-                (seen.damaged_bytes, seen.is_torn) = (walk.damaged_bytes, walk.is_torn);
-                let names: Vec<String> = segment.sinks().into_iter().map(|(name, _)| name).collect();
-                let names: Vec<&str> = names.iter().map(String::as_str).collect();
-                seen.left = left(&segment, &names)
-                    .into_iter()
-                    .map(|(name, records)| (name.to_owned(), records))
-                    .collect();
-                all.push((seen, Some((segment, walk))));
-                continue;
-            }
-        }
-        all.push((seen, None));
-    }
-    all.sort_by_key(|(seen, _)| seen.serial);
-    let mut segments = Vec::new();
-    for (seen, read) in all {
-        if let Some((segment, walk)) = read {
-            let from = |(name, _): (String, u64)| {
-                let place = segment.slot(&name).map_or(BODY, |slot| segment.resume(slot));
-                (name, place)
-            };
-            let sinks: Vec<(String, usize)> = segment.sinks().into_iter().map(from).collect();
-            for extent in walk.extents {
-                let mut place = extent.start;
-                while place < extent.end {
-                    let Ok(frame) = segment.frame(place) else { break };
-                    if let Ok(record) = parse(frame) {
-                        let (record, sinks) = (&record, &sinks[..]);
-                        let seen = Seen { record, place, sinks };
-                        each(&seen, schemas.find(record.model).as_ref());
-                    }
-                    place += frame.len();
-                }
-            }
-        }
-        segments.push(seen);
-    }
-    Ok(segments)
 }

@@ -90,6 +90,15 @@ pub(super) struct Walk {
     pub(super) is_torn: bool,
 }
 
+impl Walk {
+    fn extend(&mut self, more: Range<usize>) {
+        match self.extents.last_mut() {
+            Some(last) if last.end == more.start => last.end = more.end,
+            _ => self.extents.push(more),
+        }
+    }
+}
+
 impl Segment {
     /// Makes a file that nobody uses one of a new generation, for one shard. The caller must be its only owner.
     pub(super) fn prepare(map: Map, file: File, path: PathBuf, wanted: &Use<'_>) -> Self {
@@ -214,6 +223,24 @@ impl Segment {
         }
     }
 
+    /// Copies the whole frame that begins at a place over `out`, and says whether there was one. Also where another process
+    /// may use the segment again meanwhile: the copy is what is checked.
+    pub(super) fn copy_frame(&self, at: usize, out: &mut Vec<u8>) -> bool {
+        out.clear();
+        match look(&self.map, at) {
+            Look::Frame(length) if length.is_multiple_of(8) && self.has_room(at, length) => {
+                out.extend_from_slice(self.committed(at, length));
+                check(out, self.tag).is_ok_and(|checked| checked == length)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the file is still what was read: its process may have used it again.
+    pub(super) fn is_in_use(&self) -> bool {
+        self.map.long(0).load(Ordering::Acquire) == MAGIC && self.map.long(16).load(Ordering::Acquire) == self.serial
+    }
+
     /// Bytes behind a word that was found set. Whoever wrote them has finished.
     pub(super) fn committed(&self, at: usize, len: usize) -> &[u8] {
         #[expect(unsafe_code, reason = "see `Map::bytes`")]
@@ -238,7 +265,7 @@ impl Segment {
         self.committed(range.start, range.len()).iter().any(|&byte| byte != 0)
     }
 
-    /// Everything that can be read of a segment whose writer is gone.
+    /// Everything that can be read of a segment whose writer is gone, or in another process.
     pub(super) fn walk(&self) -> Walk {
         let mut walk = Walk::default();
         let end = self.map.len() - SEAL_BYTES;
@@ -252,12 +279,16 @@ impl Segment {
                 }
             };
             if at > start {
-                walk.extents.push(start..at);
+                walk.extend(start..at);
             }
             if stopped == Look::Sealed || at >= end {
                 return walk;
             }
             let next = self.next_frame(at + 8);
+            if stopped == Look::Nothing && look(&self.map, at) != Look::Nothing {
+                // Its writer lives, and went on meanwhile.
+                continue;
+            }
             let gap = at..next.unwrap_or(end);
             if self.holds_anything(gap.clone()) {
                 if next.is_none() && stopped == Look::Nothing {

@@ -6,6 +6,7 @@
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -442,6 +443,7 @@ fn an_operator_may_look_while_it_is_in_use() {
         assert!(seen.waits_for("parquet") && seen.waits_for("unknown"));
         assert_eq!(seen.waits_for("firehose"), leads.len() >= 4);
         leads.push((seen.record.lead_id.to_owned(), schema.unwrap().model.clone()));
+        ControlFlow::Continue(())
     })
     .unwrap();
     assert_eq!(leads.len(), 10);
@@ -449,7 +451,7 @@ fn an_operator_may_look_while_it_is_in_use() {
     let used: Vec<_> = segments.iter().filter(|segment| segment.records > 0).collect();
     assert_eq!(used.len(), 1);
     assert_eq!(used[0].left, [("parquet".to_owned(), 10), ("firehose".to_owned(), 6)]);
-    assert!(inspect(&dir.path().join("absent"), |_, _| ()).is_err());
+    assert!(inspect(&dir.path().join("absent"), |_, _| ControlFlow::Break(())).is_err());
 }
 
 /// A disk without room: found at the start, and later shards have no segment until there is room again.

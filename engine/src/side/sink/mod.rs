@@ -43,6 +43,8 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Instant;
 
+pub(crate) use self::ndjson::Lines;
+
 use super::Left;
 use super::aws::AwsError;
 use super::lane::Lane;

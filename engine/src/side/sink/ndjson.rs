@@ -1,4 +1,4 @@
-//! A record as one line of JSON: what `stdout` and `firehose` send, with the names of the Parquet columns.
+//! A record as one line of JSON: what `stdout` and `firehose` send and `quintile spool export` prints, with the names of the Parquet columns.
 
 use std::sync::Arc;
 
@@ -6,11 +6,10 @@ use super::parquet::feature_columns;
 use crate::record::{Floats, Frame, Schema};
 use crate::score::render;
 use crate::side::calendar::civil;
-use crate::spool::Item;
 
 /// Writes records of one model after the other. What lines of a model have in common is rendered once.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub(crate) struct Lines {
     schema: Option<Arc<Schema>>,
     /// `,"model":"…","model_version":"…","margin":`
     model: Vec<u8>,
@@ -20,15 +19,11 @@ pub(super) struct Lines {
 
 impl Lines {
     /// Appends a record and a newline.
-    pub(super) fn write(&mut self, item: &Item<'_>, out: &mut Vec<u8>) {
-        if self
-            .schema
-            .as_ref()
-            .is_none_or(|known| !Arc::ptr_eq(known, item.schema))
-        {
-            self.fit(item.schema);
+    pub(crate) fn write(&mut self, record: &Frame<'_>, schema: &Arc<Schema>, out: &mut Vec<u8>) {
+        if self.schema.as_ref().is_none_or(|known| !Arc::ptr_eq(known, schema)) {
+            self.fit(schema);
         }
-        self.line(&item.record, out);
+        self.line(record, out);
     }
 
     fn fit(&mut self, schema: &Arc<Schema>) {

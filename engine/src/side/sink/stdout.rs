@@ -34,7 +34,7 @@ async fn write(mut lane: Lane, mut out: impl tokio::io::AsyncWrite + Unpin) -> R
         chunk.clear();
         while chunk.len() < CHUNK_BYTES {
             let Some(item) = lane.peek() else { break };
-            lines.write(&item, &mut chunk);
+            lines.write(&item.record, item.schema, &mut chunk);
             lane.advance();
         }
         if chunk.is_empty() {

@@ -125,7 +125,7 @@ impl<T: Transport> Delivery<T> {
         while read < TURN_RECORDS && self.outbox.wants() && self.graves.is_empty() {
             let Some(item) = self.lane.peek() else { break };
             let mut line = Vec::with_capacity(1024);
-            self.lines.write(&item, &mut line);
+            self.lines.write(&item.record, item.schema, &mut line);
             self.lane.advance();
             read += 1;
             if let Err(dead) = self.outbox.push(line, Instant::now()) {

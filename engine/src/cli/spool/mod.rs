@@ -1,8 +1,12 @@
 //! `quintile spool`: what waits in a spool, for an operator. Reads only, so the server may run meanwhile.
 
+mod export;
+
 use std::fmt::Write as _;
+use std::ops::ControlFlow;
 use std::path::Path;
 
+pub(crate) use self::export::{EXPORT_EXAMPLES, ExportArgs};
 use super::args::{PrintFormat, SpoolCommand};
 use super::json::{Object, array};
 use super::{Exit, Streams, report};
@@ -12,7 +16,7 @@ use crate::spool::{Inspected, inspect};
 /// Does what is asked for.
 pub(crate) fn run(command: &SpoolCommand, streams: &mut Streams<'_>) -> Exit {
     match command {
-        SpoolCommand::Inspect { folder, print } => match inspect(folder, |_, _| ()) {
+        SpoolCommand::Inspect { folder, print } => match inspect(folder, |_, _| ControlFlow::Continue(())) {
             Ok(segments) => {
                 let text = match print.format() {
                     PrintFormat::Table => table(folder, &segments),
@@ -24,6 +28,7 @@ pub(crate) fn run(command: &SpoolCommand, streams: &mut Streams<'_>) -> Exit {
             }
             Err(error) => report::failure(error, streams),
         },
+        SpoolCommand::Export(args) => export::run(args, streams),
     }
 }
 
