@@ -32,6 +32,9 @@ const _: () = assert!(
     "the spool stores a frame's length as a word of memory"
 );
 
+/// Bytes of the shortest frame of any version.
+pub(crate) const FRAME_BYTES_MIN: usize = HEAD;
+
 /// What a shard knows of one answered score.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Entry<'a> {

@@ -11,6 +11,6 @@ mod id;
 mod schema;
 
 pub use frame::{Entry, Floats, Frame, FrameError, decode, frame_bytes_max};
-pub(crate) use frame::{check, may_begin, parse};
+pub(crate) use frame::{FRAME_BYTES_MIN, check, may_begin, parse};
 pub use id::IdSource;
 pub use schema::Schema;

@@ -77,6 +77,12 @@ impl Lane {
         self.note();
     }
 
+    /// Says that one record is in its place, or in the dead-letter file, though others before it are not: it does not come
+    /// again after a crash.
+    pub(super) fn mark(&mut self, number: u64) {
+        self.cursor.mark(number);
+    }
+
     /// A number for the metrics.
     pub(super) fn counts(&self) -> &SinkCounts {
         &self.counts

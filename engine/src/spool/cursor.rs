@@ -1,7 +1,9 @@
 //! One sink's place in the records: what it reads next, and up to where it has delivered everything.
 //!
-//! Oldest segment first, and on in one segment while there is something in it; a shard's records in the order they were made. What a sink has acknowledged lies in the
-//! segments themselves; a run of records that were read together is the unit that is remembered until then.
+//! Oldest segment first, and on in one segment while there is something in it; a shard's records in the order they were
+//! made. What a sink has acknowledged lies in the segments themselves, and so does what it has got out of turn: a record
+//! that is marked does not come again, however long one before it may take. A run of records that were read together is
+//! the unit that is remembered until then.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -42,6 +44,8 @@ pub struct Cursor {
     held_bytes: usize,
     number: u64,
     acknowledged: u64,
+    /// Records that are marked and not acknowledged.
+    marked: u64,
     damaged: u64,
     oldest_us: Option<i64>,
 }
@@ -62,12 +66,15 @@ struct Run {
     slot: Option<usize>,
     /// Number of its first record.
     first: u64,
-    end: u64,
-    from: usize,
+    /// Where its records begin, all multiples of 8, with [`MARKED`].
+    places: VecDeque<u32>,
     to: usize,
     /// Nothing follows in its segment.
     is_last: bool,
 }
+
+/// Beside a record's place: it is delivered, though not all before it are.
+const MARKED: u32 = 1;
 
 impl Cursor {
     pub(super) fn new(shared: Arc<Shared>, sink: usize) -> Self {
@@ -84,6 +91,7 @@ impl Cursor {
             held_bytes: 0,
             number: 0,
             acknowledged: 0,
+            marked: 0,
             damaged: 0,
             oldest_us: None,
         }
@@ -110,19 +118,20 @@ impl Cursor {
         };
         let (from, to) = (reading.at, reading.at + length);
         reading.at = to;
-        let number = self.number;
+        let place = u32::try_from(from).expect("a segment has less than 4 GiB");
+        let first = self.number;
         self.number += 1;
         self.held_bytes += length;
         match self.held.back_mut() {
             Some(run) if run.segment.serial == reading.segment.serial && run.to == from => {
-                (run.end, run.to) = (self.number, to);
+                run.places.push_back(place);
+                run.to = to;
             }
             _ => self.held.push_back(Run {
                 segment: Arc::clone(&reading.segment),
                 slot: reading.slot,
-                first: number,
-                end: self.number,
-                from,
+                first,
+                places: VecDeque::from([place]),
                 to,
                 is_last: false,
             }),
@@ -138,20 +147,19 @@ impl Cursor {
         self.acknowledged = end;
         self.oldest_us = None;
         while let Some(run) = self.held.front_mut() {
-            if run.end > end {
-                let mut at = run.from;
-                while run.first < end {
-                    let Ok(frame) = run.segment.frame(at) else { break };
-                    (at, run.first) = (at + frame.len(), run.first + 1);
-                }
-                if at > run.from {
-                    self.held_bytes -= at - run.from;
-                    run.from = at;
-                    run.note(at as u64);
+            let is_whole = run.end() <= end;
+            let count = run.end().min(end).saturating_sub(run.first);
+            let count = usize::try_from(count).expect("no more than are held");
+            let from = run.from();
+            self.marked -= run.places.drain(..count).filter(|place| place & MARKED != 0).count() as u64;
+            run.first += count as u64;
+            self.held_bytes -= run.from() - from;
+            if !is_whole {
+                if count > 0 {
+                    run.note(run.from() as u64);
                 }
                 return;
             }
-            self.held_bytes -= run.to - run.from;
             if run.is_last {
                 run.note(ALL);
                 self.shared.finish(run.segment.serial, self.sink);
@@ -162,16 +170,37 @@ impl Cursor {
         }
     }
 
+    /// Says that one record is delivered, though others before it may not be: it does not come again, not even after a
+    /// crash.
+    pub fn mark(&mut self, number: u64) {
+        debug_assert!(number < self.number, "what was not read cannot be delivered");
+        let run = self.held.partition_point(|run| run.end() <= number);
+        let Some(run) = self.held.get_mut(run) else { return };
+        let index = number
+            .checked_sub(run.first)
+            .and_then(|index| usize::try_from(index).ok());
+        let Some(place) = index.and_then(|index| run.places.get_mut(index)) else {
+            return;
+        };
+        if *place & MARKED == 0 {
+            if let Some(slot) = run.slot {
+                run.segment.mark(slot, *place as usize);
+            }
+            *place |= MARKED;
+            self.marked += 1;
+        }
+    }
+
     /// Records read so far.
     #[must_use]
     pub fn number(&self) -> u64 {
         self.number
     }
 
-    /// Records read and not acknowledged.
+    /// Records read and neither acknowledged nor marked.
     #[must_use]
     pub fn unacknowledged(&self) -> u64 {
-        self.number - self.acknowledged
+        self.number - self.acknowledged - self.marked
     }
 
     /// Whether this sink alone holds so much of the spool that it should deliver what it has.
@@ -192,7 +221,7 @@ impl Cursor {
             self.oldest_us = match self.held.front() {
                 None => self.peek().map(|item| item.record.time_us),
                 Some(run) => {
-                    let frame = run.segment.frame(run.from).ok();
+                    let frame = run.segment.frame(run.from()).ok();
                     frame.and_then(|frame| Some(parse(frame).ok()?.time_us))
                 }
             };
@@ -242,7 +271,12 @@ impl Cursor {
     fn step(&mut self) -> Step {
         let reading = &mut self.readings[self.current];
         let segment = &reading.segment;
+        let is_marked = |slot| segment.old().is_some() && segment.is_marked(slot, reading.at);
         let (length, model) = match segment.frame(reading.at) {
+            Ok(frame) if reading.slot.is_some_and(is_marked) => {
+                reading.at += frame.len();
+                return Step::Moved;
+            }
             Ok(frame) => match parse(frame) {
                 Ok(record) => (frame.len(), record.model),
                 Err(error) => {
@@ -359,6 +393,16 @@ enum Step {
 }
 
 impl Run {
+    /// Number of the record behind its last one.
+    fn end(&self) -> u64 {
+        self.first + self.places.len() as u64
+    }
+
+    /// Where what is left of it begins.
+    fn from(&self) -> usize {
+        self.places.front().map_or(self.to, |place| (place & !MARKED) as usize)
+    }
+
     fn note(&self, offset: u64) {
         if let Some(slot) = self.slot {
             self.segment.acknowledge(slot, offset);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::map::Map;
 use super::recover::{OpenError, files, left, read_file};
-use super::segment::{BODY, Segment, Walk};
+use super::segment::{Segment, Walk};
 use super::{Schemas, SpoolError, at};
 use crate::record::{Frame, Schema, parse};
 
@@ -44,15 +44,24 @@ pub struct Seen<'a> {
     /// The record.
     pub record: &'a Frame<'a>,
     place: usize,
-    sinks: &'a [(String, usize)],
+    segment: &'a Segment,
+    sinks: &'a [Checkpoint],
+}
+
+/// A sink's place in a segment.
+#[derive(Debug)]
+struct Checkpoint {
+    sink: String,
+    slot: usize,
+    from: usize,
 }
 
 impl Seen<'_> {
     /// Whether a sink has not acknowledged it. One that the segment does not know has acknowledged nothing.
     #[must_use]
     pub fn waits_for(&self, sink: &str) -> bool {
-        let of = self.sinks.iter().find(|(name, _)| name == sink);
-        of.is_none_or(|(_, from)| self.place >= *from)
+        let of = self.sinks.iter().find(|checkpoint| checkpoint.sink == sink);
+        of.is_none_or(|of| self.place >= of.from && !self.segment.is_marked(of.slot, self.place))
     }
 }
 
@@ -135,11 +144,12 @@ fn visit(
     models: &mut Models<'_>,
     each: &mut impl FnMut(&Seen<'_>, Option<&Arc<Schema>>) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>, SpoolError> {
-    let from = |(name, _): (String, u64)| {
-        let place = segment.slot(&name).map_or(BODY, |slot| segment.resume(slot));
-        (name, place)
+    let checkpoint = |(sink, _): (String, u64)| {
+        let slot = segment.slot(&sink)?;
+        let from = segment.resume(slot);
+        Some(Checkpoint { sink, slot, from })
     };
-    let sinks: Vec<(String, usize)> = segment.sinks().into_iter().map(from).collect();
+    let sinks: Vec<Checkpoint> = segment.sinks().into_iter().filter_map(checkpoint).collect();
     let mut frame = Vec::new();
     for extent in &walk.extents {
         let mut place = extent.start;
@@ -147,7 +157,12 @@ fn visit(
             if let Ok(record) = parse(&frame) {
                 let schema = models.find(record.model)?;
                 let (record, sinks) = (&record, &sinks[..]);
-                let seen = Seen { record, place, sinks };
+                let seen = Seen {
+                    record,
+                    place,
+                    segment,
+                    sinks,
+                };
                 if each(&seen, schema.as_ref()).is_break() {
                     return Ok(ControlFlow::Break(()));
                 }

@@ -48,7 +48,7 @@ pub use self::schemas::Schemas;
 pub use self::writer::{Full, Writer};
 
 use self::keeper::{Keeper, READY};
-use self::segment::{BODY, SLOTS_MAX};
+use self::segment::{BODY, SLOTS_MAX, mark_bytes};
 use self::shared::Shared;
 
 /// Bytes of a segment, unless the limit of the spool asks for smaller ones. The fastest shard fills one in a tenth of a
@@ -363,7 +363,10 @@ fn segment_bytes(options: &Options) -> Result<usize, SpoolError> {
     let each = options.bytes_max / (shards * SEGMENTS_PER_SHARD);
     let power = 1 << each.checked_ilog2().unwrap_or(0);
     let bytes = SEGMENT_BYTES.min(power);
-    let least = (record_bytes + BODY + 4096).next_power_of_two().max(SEGMENT_BYTES_MIN);
+    let frames = record_bytes + BODY + 4096;
+    // Of a segment of up to twice that.
+    let marks = options.sinks.len() * mark_bytes(2 * frames);
+    let least = (frames + marks).next_power_of_two().max(SEGMENT_BYTES_MIN);
     if bytes >= least {
         return Ok(bytes);
     }

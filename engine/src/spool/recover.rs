@@ -175,7 +175,7 @@ pub(super) fn left<'s>(segment: &Segment, sinks: &[&'s str]) -> Vec<(&'s str, u6
             &walk.extents
         }
     };
-    let count = |from: usize| {
+    let count = |slot: Option<usize>, from: usize| {
         let mut records = 0;
         for extent in extents {
             let mut place = extent.start;
@@ -183,18 +183,20 @@ pub(super) fn left<'s>(segment: &Segment, sinks: &[&'s str]) -> Vec<(&'s str, u6
                 let Look::Frame(length) = look(&segment.map, place) else {
                     break;
                 };
-                records += u64::from(place >= from);
+                let is_marked = slot.is_some_and(|slot| segment.is_marked(slot, place));
+                records += u64::from(place >= from && !is_marked);
                 place += length;
             }
         }
         records
     };
     let of = |&sink: &&'s str| {
-        let from = segment.slot(sink).map_or(BODY, |slot| match segment.old() {
+        let slot = segment.slot(sink);
+        let from = slot.map_or(BODY, |slot| match segment.old() {
             Some(_) => segment.resume(slot),
             None => usize::try_from(segment.acknowledged(slot)).unwrap_or(usize::MAX),
         });
-        (sink, count(from))
+        (sink, count(slot, from))
     };
     sinks.iter().map(of).collect()
 }

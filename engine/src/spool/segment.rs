@@ -6,12 +6,15 @@
 //!   16 serial u64    which generation of which file this is: rises with every use
 //!   24 bytes u64     of the file
 //!   32 tag u32       mixed into the checksum of every frame      36 shard u32
-//!   40 made i64      microseconds since 1970                     48 zeros
+//!   40 made i64      microseconds since 1970                     48 marked u64: slots that have marks   56 zeros
 //!   64 32 slots      of 64 bytes: a sink's name (48), how far it has acknowledged u64 ([`ALL`]: everything), zeros
 //! 4096 frames
+//!  end marks         of the first `marked` slots: a bit for every 64 bytes of the file, set where a frame begins that the
+//!                    sink has although it has not acknowledged all before it
 //! ```
 //! A sink's checkpoint lies in the segment itself: a store to memory that outlives the process, and no other file that
-//! could disagree. Slots are written by one thread each, after the segment was published.
+//! could disagree. Slots and marks are written by one thread each, after the segment was published. Version 1 has no
+//! marks, and is read as one with none.
 
 use std::fs::File;
 use std::ops::Range;
@@ -20,10 +23,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::map::Map;
 use super::protocol::{Look, SEAL_BYTES, look};
-use crate::record::{check, may_begin};
+use crate::record::{FRAME_BYTES_MIN, check, may_begin};
 
 const MAGIC: u64 = u64::from_le_bytes(*b"QNTSPOOL");
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+const VERSION_MIN: u32 = 1;
 const CRC: Range<usize> = 16..64;
 const SLOTS: usize = 64;
 const SLOT_BYTES: usize = 64;
@@ -34,6 +38,11 @@ pub(super) const SLOTS_MAX: usize = 32;
 
 /// Where frames begin: a page, so that checkpoints and frames dirty different ones.
 pub(super) const BODY: usize = 4096;
+
+/// Bytes of the file for which there is one bit among the marks. No frame is shorter, so each has a bit of its own.
+const MARK_UNIT: usize = 64;
+
+const _: () = assert!(MARK_UNIT <= FRAME_BYTES_MIN, "two frames never share a bit");
 
 /// In the place of an offset: everything was acknowledged.
 pub(super) const ALL: u64 = u64::MAX;
@@ -60,6 +69,8 @@ pub(super) struct Segment {
     pub(super) serial: u64,
     tag: u32,
     shard: u16,
+    /// Slots that have marks.
+    marked: usize,
     /// Records in it. One writer.
     appended: AtomicU64,
     /// Its writer will append no more.
@@ -113,6 +124,8 @@ impl Segment {
         let both = u64::from(wanted.tag) | u64::from(wanted.shard) << 32;
         map.long(32).store(both, Ordering::Relaxed);
         map.long(40).store(wanted.now_us.cast_unsigned(), Ordering::Relaxed);
+        let marked = wanted.sinks.len();
+        map.long(48).store(marked as u64, Ordering::Relaxed);
         for (slot, sink) in wanted.sinks.iter().enumerate() {
             name_slot(&map, slot, sink);
         }
@@ -127,6 +140,7 @@ impl Segment {
             serial: wanted.serial,
             tag: wanted.tag,
             shard: wanted.shard,
+            marked,
             appended: AtomicU64::new(0),
             sealed: AtomicBool::new(false),
             old: None,
@@ -148,10 +162,14 @@ impl Segment {
         #[expect(clippy::cast_possible_truncation, reason = "halves of a word")]
         let halves = |at: usize| (word(at) as u32, (word(at) >> 32) as u32);
         let (version, crc) = halves(8);
-        if version != VERSION {
+        if !(VERSION_MIN..=VERSION).contains(&version) {
             return Err(HeaderError::Version(version));
         }
         if crc != crc32fast::hash(&head[CRC]) || word(24) != map.len() as u64 {
+            return Err(HeaderError::Damaged);
+        }
+        let marked = usize::try_from(word(48)).unwrap_or(usize::MAX);
+        if marked > SLOTS_MAX {
             return Err(HeaderError::Damaged);
         }
         let (tag, shard) = halves(32);
@@ -159,6 +177,7 @@ impl Segment {
             serial: word(16),
             tag,
             shard: u16::try_from(shard).map_err(|_| HeaderError::Damaged)?,
+            marked,
             map,
             file,
             path,
@@ -173,7 +192,12 @@ impl Segment {
     }
 
     pub(super) fn has_room(&self, at: usize, frame_bytes: usize) -> bool {
-        frame_bytes <= (self.map.len() - SEAL_BYTES).saturating_sub(at)
+        frame_bytes <= self.end().saturating_sub(at)
+    }
+
+    /// Where frames end at the latest.
+    fn end(&self) -> usize {
+        self.map.len() - self.marked * mark_bytes(self.map.len()) - SEAL_BYTES
     }
 
     pub(super) fn tag(&self) -> u32 {
@@ -253,7 +277,7 @@ impl Segment {
 
     /// The next place from `at` on at which a whole frame begins. Everything may lie between.
     pub(super) fn next_frame(&self, at: usize) -> Option<usize> {
-        let end = self.map.len() - SEAL_BYTES;
+        let end = self.end();
         let begins = |place: usize| may_begin(self.committed(place, end - place)) && self.frame(place).is_ok();
         (at.next_multiple_of(8)..end.saturating_sub(8))
             .step_by(8)
@@ -268,7 +292,7 @@ impl Segment {
     /// Everything that can be read of a segment whose writer is gone, or in another process.
     pub(super) fn walk(&self) -> Walk {
         let mut walk = Walk::default();
-        let end = self.map.len() - SEAL_BYTES;
+        let end = self.end();
         let mut at = BODY;
         loop {
             let start = at;
@@ -346,6 +370,29 @@ impl Segment {
         self.acknowledged_word(slot).store(offset, Ordering::Release);
     }
 
+    /// The word and the bit of the frame that begins at a place, if a slot has marks.
+    fn mark_of(&self, slot: usize, at: usize) -> Option<(&AtomicU64, u64)> {
+        if slot >= self.marked {
+            return None;
+        }
+        let marks = self.map.len() - (self.marked - slot) * mark_bytes(self.map.len());
+        let bit = at / MARK_UNIT;
+        Some((self.map.long(marks + bit / 64 * 8), 1 << (bit % 64)))
+    }
+
+    /// Notes that a sink has the frame that begins at a place. Without marks it comes again after a crash.
+    pub(super) fn mark(&self, slot: usize, at: usize) {
+        if let Some((word, bit)) = self.mark_of(slot, at) {
+            word.fetch_or(bit, Ordering::Release);
+        }
+    }
+
+    /// Whether a sink has the frame that begins at a place, apart from what it has acknowledged.
+    pub(super) fn is_marked(&self, slot: usize, at: usize) -> bool {
+        self.mark_of(slot, at)
+            .is_some_and(|(word, bit)| word.load(Ordering::Acquire) & bit != 0)
+    }
+
     /// Where a sink goes on in an old segment: at its checkpoint, or at the beginning if that is no place at which a
     /// record begins or ends, for twice is better than never.
     pub(super) fn resume(&self, slot: usize) -> usize {
@@ -365,6 +412,11 @@ impl Segment {
         }
         if place == at || at == usize::MAX { at } else { BODY }
     }
+}
+
+/// Bytes of a slot's marks, in a segment of so many.
+pub(super) const fn mark_bytes(segment_bytes: usize) -> usize {
+    segment_bytes.div_ceil(MARK_UNIT * 64) * 8
 }
 
 fn name_slot(map: &Map, slot: usize, sink: &str) {

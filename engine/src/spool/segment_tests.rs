@@ -156,12 +156,12 @@ fn damage_costs_the_record_it_hits_and_no_other() {
 fn a_damaged_head_is_an_error_and_an_unused_file_is_not() {
     let dir = TestDir::new("head");
     let segment = fresh(&dir, 1);
-    for at in [0, 8, 12, 16, 24, 32, 40] {
+    for at in [0, 8, 12, 16, 24, 32, 40, 48] {
         let before = segment.map.word(at).load(Ordering::Relaxed);
         segment.map.word(at).store(before ^ 4, Ordering::Relaxed);
         let error = again(&dir).map(|_| ()).unwrap_err();
         let expected = if at == 8 {
-            HeaderError::Version(5)
+            HeaderError::Version(6)
         } else {
             HeaderError::Damaged
         };
@@ -197,4 +197,61 @@ fn checkpoints_stay_and_a_wrong_one_means_all_again() {
         assert_eq!(segment.slot(&format!("sink-{number}")), Some(number));
     }
     assert_eq!(segment.slot("one too many"), None);
+}
+
+#[test]
+fn marks_stay_and_are_each_sinks_own() {
+    let dir = TestDir::new("marks");
+    let segment = fresh(&dir, 1);
+    // To the last byte that frames may have, which marks begin behind.
+    let mut places = fill(&segment, 10);
+    let mut ids = IdSource::new(3, 2);
+    loop {
+        let (at, frame) = (*places.last().unwrap(), entry(&mut ids, 7));
+        if !segment.has_room(at, frame.len()) {
+            break;
+        }
+        append(&segment.map, at, &frame, segment.tag());
+        places.push(at + frame.len());
+    }
+    let ends = places.pop().unwrap();
+    for &place in places.iter().step_by(2) {
+        segment.mark(1, place);
+    }
+    // A sink that came later has none.
+    assert_eq!(segment.slot("s3"), Some(2));
+    segment.mark(2, places[0]);
+    drop(segment);
+    let (segment, walk) = again(&dir).unwrap().unwrap();
+    assert_eq!((walk.frames as usize, walk.extents.as_slice()), (places.len(), &[BODY..ends][..]));
+    for (number, &place) in places.iter().enumerate() {
+        let marked = [0, 1, 2].map(|slot| segment.is_marked(slot, place));
+        assert_eq!(marked, [false, number % 2 == 0, false]);
+    }
+    drop(segment);
+    let segment = fresh(&dir, 2);
+    assert!(!places.iter().any(|&place| segment.is_marked(1, place)), "they are of one use");
+}
+
+/// As the version before has left it: nothing but frames behind the head, and none of the bytes is a mark.
+#[test]
+fn a_segment_of_version_1_is_read() {
+    let dir = TestDir::new("version");
+    let segment = fresh(&dir, 1);
+    fill(&segment, 10);
+    let mut head = header(&segment.map);
+    head[8] = 1;
+    head[48..56].fill(0);
+    let crc = crc32fast::hash(&head[CRC]);
+    segment.map.long(8).store(1 | u64::from(crc) << 32, Ordering::Relaxed);
+    segment.map.long(48).store(0, Ordering::Relaxed);
+    drop(segment);
+    let (segment, walk) = again(&dir).unwrap().unwrap();
+    assert_eq!((walk.frames, walk.damaged_bytes), (10, 0));
+    assert!(segment.has_room(BODY, LEN - BODY - SEAL_BYTES));
+    segment.mark(0, BODY);
+    assert!(!segment.is_marked(0, BODY));
+    segment.map.long(8).store(3 | u64::from(crc) << 32, Ordering::Relaxed);
+    drop(segment);
+    assert_eq!(again(&dir).unwrap_err(), HeaderError::Version(3));
 }

@@ -4,7 +4,7 @@
 //!  lane ──lines──▶ Outbox ──batches──▶ up to four calls under way ──▶ stream
 //!                    │ ▲                         │
 //!                    │ └──── verdicts, by index ─┘
-//!                    ├─ done ─▶ acknowledged up to the lowest number that is not
+//!                    ├─ done ─▶ acknowledged up to the lowest number that is not, and marked beyond it
 //!                    └─ dead ─▶ DATA_DIR/dead_letters/firehose.ndjson
 //! ```
 //! A task on side. [`outbox`] decides everything; this file moves bytes. Records are not compressed here: the delivery
@@ -154,6 +154,7 @@ impl<T: Transport> Delivery<T> {
                 "a record is refused for ever: it is in the dead-letter file"
             );
             self.outbox.buried(dead.number);
+            self.lane.mark(dead.number);
         }
     }
 
@@ -186,6 +187,9 @@ impl<T: Transport> Delivery<T> {
     fn settle(&mut self, id: Id, outcome: Outcome) {
         let batch = self.under_way.remove(&id).expect("every call has its batch");
         let settled = self.outbox.settle(batch, outcome, Instant::now());
+        for &number in &settled.accepted {
+            self.lane.mark(number);
+        }
         let counts = self.lane.counts();
         counts.retried.add((settled.throttled + settled.failed) as u64);
         counts.throttled.add(settled.throttled as u64);

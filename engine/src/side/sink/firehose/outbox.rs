@@ -125,8 +125,8 @@ pub(super) struct Dead {
 /// What settling a call came to.
 #[derive(Debug, Default)]
 pub(super) struct Settled {
-    /// Records that were taken.
-    pub(super) accepted: usize,
+    /// Numbers of the records that were taken.
+    pub(super) accepted: Vec<u64>,
     /// Records that will be sent again because of a quota.
     pub(super) throttled: usize,
     /// Records that will be sent again for any other reason.
@@ -353,7 +353,7 @@ impl Outbox {
         for (parcel, verdict) in parcels.into_iter().zip(verdicts) {
             match verdict {
                 None => {
-                    settled.accepted += 1;
+                    settled.accepted.push(parcel.number);
                     self.taken += 1;
                     self.held_bytes -= parcel.bytes.len();
                     self.done(parcel.number);
@@ -361,11 +361,11 @@ impl Outbox {
                 Some(why) => refused.push((parcel, why)),
             }
         }
-        if settled.accepted > 0 {
+        if !settled.accepted.is_empty() {
             self.trouble.reset();
         }
         // A call that is mostly taken shows a stream that is nearly within its quota.
-        if refused.len() < settled.accepted {
+        if refused.len() < settled.accepted.len() {
             self.throttle.reset();
         }
         if refused.is_empty() {
