@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import xgboost as xgb
 
+import records
 from conftest import Note
 from delivery import DEMO, NAMES, answered, leads, until
 from serving import Answer, Connection, Features, Server, io_uring_allowed
@@ -208,3 +209,21 @@ def test_with_the_local_model_loaded_its_fallback_is_never_asked(aws: StandIn, s
     assert all("source" not in answer for answer in answers.values())
     assert not aws.calls
     running.stop()
+
+
+def test_records_say_who_scored_and_why(aws: StandIn, server: Callable[..., Server], tmp_path: Path) -> None:
+    aws.endpoints["leads"] = xgboost_container()
+    environment = aws.environment(scoring__endpoint="leads", scoring__backend="sagemaker", scoring__fallback="local")
+    running = server(DEMO, sink="parquet", environment=environment)
+    sample = leads(6)
+    remote, local = ask_many(running, sample[:2]), ask_many(running, sample[2:4], **LOCAL)
+    aws.fault = lambda call: Fault(status=400, code="ValidationError", message="not this one")
+    missed = ask_many(running, sample[4:])
+    running.stop()
+    _, frame = records.read(tmp_path / "data" / "scores")
+    frame = frame.astype(object).where(frame.notna(), None)
+    said = {row["request_id"]: (row["source"], row["source_reason"]) for row in frame.to_dict("records")}
+    assert {said[answer["request_id"]] for answer in remote} == {("sagemaker", None)}
+    assert {said[answer["request_id"]] for answer in local} == {("local", None)}
+    for answer in missed:
+        assert answer["source"] == "local" and said[answer["request_id"]] == ("local", answer["reason"])

@@ -25,7 +25,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use quintile::config::{Records, SinkKind};
-use quintile::record::{Entry, IdSource, frame_bytes_max};
+use quintile::record::{Entry, IdSource, frame_bytes_max, Source};
 use quintile::score::{Timings, Workspace, render};
 use quintile::served::Served;
 use quintile::shard::mailbox::{Mailbox, mailbox};
@@ -221,6 +221,7 @@ impl Shard {
             margins: self.workspace.margins(),
             predictions: self.workspace.predictions(),
             row: self.workspace.row(),
+            source: Source::Local,
         }
         .encode(&mut self.frame);
     }

@@ -11,6 +11,9 @@ pub const LEAD_ID_BYTES_MAX: usize = 256;
 /// Bytes of a request id taken from `x-request-id`; longer ones are replaced by one of ours.
 pub const REQUEST_ID_BYTES_MAX: usize = 128;
 
+/// Bytes of why a lead was not scored by SageMaker, in its record. An answer says up to 300; the sense is in the beginning.
+pub const REASON_BYTES_MAX: usize = 256;
+
 /// Faults of one body that are reported one by one; the rest is counted.
 pub const FAULTS_MAX: usize = 32;
 

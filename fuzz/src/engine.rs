@@ -202,6 +202,8 @@ fn reread(bytes: &[u8]) {
     if frame.lead_id.len() > LEAD_ID_BYTES_MAX {
         return;
     }
+    // One of an earlier version is read and never written.
+    let Some(source) = frame.source else { return };
     let entry = Entry {
         record_id: frame.record_id,
         time_us: frame.time_us,
@@ -214,8 +216,12 @@ fn reread(bytes: &[u8]) {
         margins: &margins,
         predictions: &predictions,
         row: &row,
+        source,
     };
-    if entry.request_id.len() <= quintile::limits::REQUEST_ID_BYTES_MAX {
+    let is_short = source
+        .reason()
+        .is_none_or(|reason| reason.len() <= quintile::limits::REASON_BYTES_MAX);
+    if is_short && entry.request_id.len() <= quintile::limits::REQUEST_ID_BYTES_MAX {
         let mut again = Vec::new();
         entry.encode(&mut again);
         assert_eq!(again, bytes[..length], "a record that is read writes itself again");

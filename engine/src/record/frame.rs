@@ -7,18 +7,23 @@
 //! 16 record id    16 bytes
 //! 32 time i64     microseconds since 1970      40 latency u64  nanoseconds
 //! 48 lead id bytes u16   50 request id bytes u16   52 margins u32   56 predictions u32   60 features u32
-//! 64 margins, predictions, row  f64 each; then lead id, request id; then zeros up to a multiple of 8
+//! 64 source u8   65 zero   66 reason bytes u16   68 zeros
+//! 72 margins, predictions, row  f64 each; then lead id, request id, reason; then zeros up to a multiple of 8
 //! ```
-//! All little-endian. Length and checksum keep their places in every version. A frame that was not written to its end
+//! All little-endian. Length and checksum keep their places in every version. Version 1 has nothing of the line that begins at
+//! 64, nor a reason: it is read, and never written. A frame that was not written to its end
 //! has zeros or old bytes behind its length, which the checksum tells; an unwritten place starts with a zero length.
 //! Lengths are multiples of 8 so that frames that follow each other keep the floats aligned.
 
 use uuid::Uuid;
 
-use crate::limits::{LEAD_ID_BYTES_MAX, REQUEST_ID_BYTES_MAX, SHARDS_MAX};
+use super::Source;
+use crate::limits::{LEAD_ID_BYTES_MAX, REASON_BYTES_MAX, REQUEST_ID_BYTES_MAX, SHARDS_MAX};
 
-const VERSION: u8 = 1;
-const HEAD: usize = 64;
+const VERSION: u8 = 2;
+const HEAD: usize = 72;
+/// Of version 1, and so the part of the head that every version has.
+const HEAD_MIN: usize = 64;
 const ALIGN: usize = 8;
 /// Where the checksum begins, and what it covers beyond the length.
 const CRC: usize = 4;
@@ -26,6 +31,7 @@ const CHECKED: usize = 8;
 
 const _: () = assert!(LEAD_ID_BYTES_MAX <= u16::MAX as usize, "its length takes two bytes");
 const _: () = assert!(REQUEST_ID_BYTES_MAX <= u16::MAX as usize, "its length takes two bytes");
+const _: () = assert!(REASON_BYTES_MAX <= u16::MAX as usize, "its length takes two bytes");
 const _: () = assert!(SHARDS_MAX <= 1 << 16, "a shard's number takes two bytes");
 const _: () = assert!(
     cfg!(target_endian = "little"),
@@ -33,7 +39,7 @@ const _: () = assert!(
 );
 
 /// Bytes of the shortest frame of any version.
-pub(crate) const FRAME_BYTES_MIN: usize = HEAD;
+pub(crate) const FRAME_BYTES_MIN: usize = HEAD_MIN;
 
 /// What a shard knows of one answered score.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -60,6 +66,8 @@ pub struct Entry<'a> {
     pub predictions: &'a [f64],
     /// The features by column; NaN is missing.
     pub row: &'a [f64],
+    /// Who scored. A reason is cut to [`REASON_BYTES_MAX`] bytes.
+    pub source: Source<'a>,
 }
 
 /// A record read back: every field is checked, the floats are still bytes.
@@ -87,6 +95,8 @@ pub struct Frame<'a> {
     pub predictions: Floats<'a>,
     /// As in [`Entry`].
     pub row: Floats<'a>,
+    /// As in [`Entry`]; none in frames of version 1, which do not say.
+    pub source: Option<Source<'a>>,
 }
 
 /// Why bytes are no frame.
@@ -121,7 +131,7 @@ pub enum FrameError {
 #[must_use]
 pub fn frame_bytes_max(margin_len: usize, prediction_len: usize, features: usize) -> usize {
     let floats = margin_len + prediction_len + features;
-    HEAD + (floats * 8 + LEAD_ID_BYTES_MAX + REQUEST_ID_BYTES_MAX).next_multiple_of(ALIGN)
+    HEAD + (floats * 8 + LEAD_ID_BYTES_MAX + REQUEST_ID_BYTES_MAX + REASON_BYTES_MAX).next_multiple_of(ALIGN)
 }
 
 impl Entry<'_> {
@@ -136,7 +146,8 @@ impl Entry<'_> {
         );
         let floats = [self.margins, self.predictions, self.row];
         let float_count: usize = floats.iter().map(|part| part.len()).sum();
-        let texts = self.lead_id.len() + self.request_id.len();
+        let reason = self.source.reason().map_or("", cut);
+        let texts = self.lead_id.len() + self.request_id.len() + reason.len();
         let length = HEAD + (float_count * 8 + texts).next_multiple_of(ALIGN);
         out.clear();
         out.reserve(length);
@@ -153,16 +164,27 @@ impl Entry<'_> {
         for part in floats {
             out.extend_from_slice(&count_u32(part.len()).to_le_bytes());
         }
+        out.extend_from_slice(&[self.source.code(), 0]);
+        out.extend_from_slice(&count_u16(reason.len()).to_le_bytes());
+        out.extend_from_slice(&[0; 4]);
         debug_assert_eq!(out.len(), HEAD, "the head has a fixed size");
         for part in floats {
             put_floats(out, part);
         }
         out.extend_from_slice(self.lead_id.as_bytes());
         out.extend_from_slice(self.request_id.as_bytes());
+        out.extend_from_slice(reason.as_bytes());
         out.resize(length, 0);
         let checksum = checksum(out);
         out[CRC..CHECKED].copy_from_slice(&checksum.to_le_bytes());
     }
+}
+
+/// The beginning of a reason, at most as long as one may be.
+fn cut(reason: &str) -> &str {
+    let mut ends = (0..=REASON_BYTES_MAX.min(reason.len())).rev();
+    let end = ends.find(|&end| reason.is_char_boundary(end));
+    &reason[..end.unwrap_or(0)]
 }
 
 /// On a little-endian machine the loop is one copy.
@@ -213,20 +235,21 @@ pub fn decode(bytes: &[u8]) -> Result<(Frame<'_>, usize), FrameError> {
 /// The length of the frame that `bytes` begin with, whose checksum is right once `tag` is taken out of it.
 pub(crate) fn check(bytes: &[u8], tag: u32) -> Result<usize, FrameError> {
     let found = bytes.len();
-    let &length = bytes
-        .first_chunk::<4>()
-        .ok_or(FrameError::Truncated { needed: HEAD, found })?;
+    let &length = bytes.first_chunk::<4>().ok_or(FrameError::Truncated {
+        needed: HEAD_MIN,
+        found,
+    })?;
     let length = claimed_length(length);
     if length == 0 {
         return Err(FrameError::Unwritten);
     }
-    if length < HEAD || !length.is_multiple_of(ALIGN) {
+    if length < HEAD_MIN || !length.is_multiple_of(ALIGN) {
         return Err(FrameError::Length(length));
     }
     let frame = bytes
         .get(..length)
         .ok_or(FrameError::Truncated { needed: length, found })?;
-    if Reader(&frame[CRC..HEAD]).u32() ^ tag != checksum(frame) {
+    if Reader(&frame[CRC..CHECKED]).u32() ^ tag != checksum(frame) {
         return Err(FrameError::Checksum(length));
     }
     Ok(length)
@@ -235,24 +258,38 @@ pub(crate) fn check(bytes: &[u8], tag: u32) -> Result<usize, FrameError> {
 /// Whether a frame could begin with these bytes: a cheap look before [`check`], for whoever searches for one.
 pub(crate) fn may_begin(bytes: &[u8]) -> bool {
     let length = bytes.first_chunk().map_or(0, |&bytes| claimed_length(bytes));
-    (HEAD..=bytes.len()).contains(&length) && length.is_multiple_of(ALIGN) && bytes[CHECKED] == VERSION
+    (HEAD_MIN..=bytes.len()).contains(&length)
+        && length.is_multiple_of(ALIGN)
+        && (1..=VERSION).contains(&bytes[CHECKED])
 }
 
 /// Reads a whole frame that [`check`] has passed.
 pub(crate) fn parse(frame: &[u8]) -> Result<Frame<'_>, FrameError> {
     let length = frame.len();
-    let mut head = Reader(&frame[CHECKED..HEAD]);
-    let [version, score] = head.take::<2>();
-    if version != VERSION {
-        return Err(FrameError::Version(version));
-    }
+    let (version, size) = match frame[CHECKED] {
+        1 => (1, HEAD_MIN),
+        VERSION => (VERSION, HEAD),
+        other => return Err(FrameError::Version(other)),
+    };
+    let (head, body) = frame.split_at_checked(size).ok_or(FrameError::Parts(length))?;
+    let mut head = Reader(&head[CHECKED..]);
+    let [_, score] = head.take::<2>();
     let (shard, model) = (head.u16(), head.u32());
     let record_id = Uuid::from_bytes(head.take());
     let (time_us, latency_ns) = (i64::from_le_bytes(head.take()), u64::from_le_bytes(head.take()));
     let (lead_len, request_len) = (usize::from(head.u16()), usize::from(head.u16()));
     let counts = [head.u32(), head.u32(), head.u32()];
-    let parts = Parts { rest: &frame[HEAD..] }.split(counts, lead_len, request_len);
-    let ([margins, predictions, row], lead_id, request_id) = parts.ok_or(FrameError::Parts(length))?;
+    let (code, reason_len) = match version {
+        1 => (None, 0),
+        _ => {
+            let [code, _] = head.take::<2>();
+            (Some(code), usize::from(head.u16()))
+        }
+    };
+    let parts = Parts { rest: body }.split(counts, [lead_len, request_len, reason_len]);
+    let ([margins, predictions, row], [lead_id, request_id, reason]) = parts.ok_or(FrameError::Parts(length))?;
+    let source = code.map(|code| Source::of(code, reason).ok_or(FrameError::Parts(length)));
+    let source = source.transpose()?;
     Ok(Frame {
         record_id,
         time_us,
@@ -265,6 +302,7 @@ pub(crate) fn parse(frame: &[u8]) -> Result<Frame<'_>, FrameError> {
         margins,
         predictions,
         row,
+        source,
     })
 }
 
@@ -293,20 +331,17 @@ struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     /// None unless the parts and less than [`ALIGN`] zeros fill the frame.
-    fn split(
-        mut self,
-        counts: [u32; 3],
-        lead_len: usize,
-        request_len: usize,
-    ) -> Option<([Floats<'a>; 3], &'a str, &'a str)> {
+    fn split(mut self, counts: [u32; 3], texts: [usize; 3]) -> Option<([Floats<'a>; 3], [&'a str; 3])> {
         let mut floats = [Floats { bytes: &[] }; 3];
         for (part, count) in floats.iter_mut().zip(counts) {
             part.bytes = self.take((count as usize).checked_mul(8)?)?;
         }
-        let lead_id = std::str::from_utf8(self.take(lead_len)?).ok()?;
-        let request_id = std::str::from_utf8(self.take(request_len)?).ok()?;
+        let mut words = [""; 3];
+        for (word, length) in words.iter_mut().zip(texts) {
+            *word = std::str::from_utf8(self.take(length)?).ok()?;
+        }
         let padded = self.rest.len() < ALIGN && self.rest.iter().all(|&byte| byte == 0);
-        padded.then_some((floats, lead_id, request_id))
+        padded.then_some((floats, words))
     }
 
     fn take(&mut self, count: usize) -> Option<&'a [u8]> {

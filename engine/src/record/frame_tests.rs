@@ -15,6 +15,7 @@ fn entry<'a>(lead_id: &'a str, request_id: &'a str, row: &'a [f64]) -> Entry<'a>
         margins: &[-0.0, 1.5],
         predictions: &[0.75],
         row,
+        source: Source::Local,
     }
 }
 
@@ -60,6 +61,7 @@ fn check(entry: &Entry<'_>) {
             margins: &[],
             predictions: &[],
             row: &[],
+            source: frame.source.unwrap(),
         };
         let stripped = Entry {
             margins: &[],
@@ -98,6 +100,52 @@ fn comes_back_as_it_was() {
         time_us: i64::MIN,
         ..entry("", "", &[])
     });
+    for source in [
+        Source::SageMaker,
+        Source::Fallback(""),
+        Source::Fallback("the 🦀 was late"),
+    ] {
+        check(&Entry {
+            source,
+            ..entry("lead", "request", &odd)
+        });
+    }
+}
+
+#[test]
+fn a_long_reason_is_cut_between_characters() {
+    let reason = format!("x{}", "ü".repeat(REASON_BYTES_MAX));
+    let long = Entry {
+        source: Source::Fallback(&reason),
+        ..entry("lead", "request", &[1.0])
+    };
+    let mut bytes = Vec::new();
+    long.encode(&mut bytes);
+    assert!(bytes.len() <= frame_bytes_max(2, 1, 1));
+    let kept = decode(&bytes).unwrap().0.source.unwrap().reason().unwrap();
+    assert_eq!(kept, &reason[..REASON_BYTES_MAX - 1]);
+}
+
+/// A spool may hold frames of the version before: bytes as that one wrote them.
+#[test]
+fn frames_of_version_1_are_read() {
+    let mut bytes = Vec::new();
+    let new = entry("lead-1", "request-1", &[1.0, f64::NAN]);
+    new.encode(&mut bytes);
+    bytes.drain(HEAD_MIN..HEAD);
+    bytes[8] = 1;
+    let length = u32::try_from(bytes.len()).unwrap();
+    bytes[..CRC].copy_from_slice(&length.to_le_bytes());
+    let sum = checksum(&bytes);
+    bytes[CRC..CHECKED].copy_from_slice(&sum.to_le_bytes());
+    assert!(may_begin(&bytes));
+    let (frame, length) = decode(&bytes).unwrap();
+    assert_eq!((length, frame.source), (bytes.len(), None));
+    assert_eq!(
+        (frame.lead_id, frame.request_id, frame.score),
+        ("lead-1", "request-1", Some(4))
+    );
+    assert_eq!(frame.row.iter().map(f64::to_bits).collect::<Vec<_>>(), bits(new.row));
 }
 
 #[test]
@@ -107,7 +155,12 @@ fn encoding_into_enough_room_keeps_the_buffer() {
     let row = [1.0; 50];
     let lead = "z".repeat(LEAD_ID_BYTES_MAX);
     let request = "z".repeat(REQUEST_ID_BYTES_MAX);
-    entry(&lead, &request, &row).encode(&mut bytes);
+    let reason = "z".repeat(REASON_BYTES_MAX);
+    let longest = Entry {
+        source: Source::Fallback(&reason),
+        ..entry(&lead, &request, &row)
+    };
+    longest.encode(&mut bytes);
     assert_eq!((bytes.as_ptr(), bytes.capacity()), before);
     assert_eq!(bytes.len(), frame_bytes_max(2, 1, 50));
 }

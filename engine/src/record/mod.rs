@@ -9,8 +9,10 @@
 mod frame;
 mod id;
 mod schema;
+mod source;
 
 pub use frame::{Entry, Floats, Frame, FrameError, decode, frame_bytes_max};
 pub(crate) use frame::{FRAME_BYTES_MIN, check, may_begin, parse};
 pub use id::IdSource;
 pub use schema::Schema;
+pub use source::Source;

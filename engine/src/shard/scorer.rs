@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::arena::Arena;
 use crate::config::WhenFull;
 use crate::limits::LEAD_ID_BYTES_MAX;
-use crate::record::{Entry, IdSource, frame_bytes_max};
+use crate::record::{Entry, IdSource, Source, frame_bytes_max};
 use crate::remote::Miss;
 use crate::score::{Rejection, Timings, Workspace, render};
 use crate::served::Served;
@@ -197,6 +197,7 @@ impl Scorer {
             margins: &margins,
             predictions: &predictions,
             row: &away.row,
+            source: miss.as_deref().map_or(Source::SageMaker, Source::Fallback),
         };
         if self.records.keeps() {
             entry.encode(&mut self.frame);
@@ -244,6 +245,7 @@ impl Scorer {
             margins: self.workspace.margins(),
             predictions: self.workspace.predictions(),
             row: self.workspace.row(),
+            source: Source::Local,
         };
         entry.encode(&mut self.frame);
         self.records.append(&self.frame).is_ok()

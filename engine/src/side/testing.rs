@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use quintile_model::Options;
 
-use crate::record::{Entry, Frame, IdSource, decode};
+use crate::record::{Entry, Frame, IdSource, Source, decode};
 use crate::served::Served;
 
 /// Says something that is seen although the test passes: the harness keeps what `eprintln!` writes.
@@ -121,6 +121,7 @@ impl Recorder {
             margins: &margins,
             predictions: &predictions,
             row: &row,
+            source: Source::Local,
         }
         .encode(&mut self.bytes);
         &self.bytes

@@ -1,7 +1,7 @@
 //! Files as a process may leave them.
 
 use super::*;
-use crate::record::{Entry, IdSource};
+use crate::record::{Entry, IdSource, Source};
 use crate::side::testing::TestDir;
 use crate::spool::protocol::{Memory as _, append, seal};
 
@@ -22,6 +22,7 @@ fn entry(ids: &mut IdSource, number: u32) -> Vec<u8> {
         margins: &[1.0],
         predictions: &[0.5],
         row: &[f64::from(number); 4],
+        source: Source::Local,
     }
     .encode(&mut bytes);
     bytes
@@ -223,14 +224,18 @@ fn marks_stay_and_are_each_sinks_own() {
     segment.mark(2, places[0]);
     drop(segment);
     let (segment, walk) = again(&dir).unwrap().unwrap();
-    assert_eq!((walk.frames as usize, walk.extents.as_slice()), (places.len(), &[BODY..ends][..]));
+    assert_eq!((walk.frames, walk.extents.len()), (places.len() as u64, 1));
+    assert_eq!(walk.extents[0], BODY..ends);
     for (number, &place) in places.iter().enumerate() {
         let marked = [0, 1, 2].map(|slot| segment.is_marked(slot, place));
         assert_eq!(marked, [false, number % 2 == 0, false]);
     }
     drop(segment);
     let segment = fresh(&dir, 2);
-    assert!(!places.iter().any(|&place| segment.is_marked(1, place)), "they are of one use");
+    assert!(
+        !places.iter().any(|&place| segment.is_marked(1, place)),
+        "they are of one use"
+    );
 }
 
 /// As the version before has left it: nothing but frames behind the head, and none of the bytes is a mark.

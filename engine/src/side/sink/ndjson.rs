@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use super::parquet::feature_columns;
-use crate::record::{Floats, Frame, Schema};
+use crate::record::{Floats, Frame, Schema, Source};
 use crate::score::render;
 use crate::side::calendar::civil;
+
+/// Every line begins with the version of its columns, which is that of the Parquet files.
+const SCHEMA: &[u8] = b"{\"schema_version\":2";
 
 /// Writes records of one model after the other. What lines of a model have in common is rendered once.
 #[derive(Debug, Default)]
@@ -44,7 +47,8 @@ impl Lines {
 
     fn line(&self, record: &Frame<'_>, out: &mut Vec<u8>) {
         let mut id = uuid::Uuid::encode_buffer();
-        out.extend_from_slice(b"{\"record_id\":\"");
+        out.extend_from_slice(SCHEMA);
+        out.extend_from_slice(b",\"record_id\":\"");
         out.extend_from_slice(record.record_id.hyphenated().encode_lower(&mut id).as_bytes());
         out.extend_from_slice(b"\",\"time\":\"");
         civil(record.time_us).write_rfc3339(out);
@@ -66,11 +70,22 @@ impl Lines {
         render::number(out, microseconds(record.latency_ns));
         out.extend_from_slice(b",\"shard\":");
         integer(out, u64::from(record.shard));
+        out.extend_from_slice(b",\"source\":");
+        text_or_null(out, record.source.map(Source::name));
+        out.extend_from_slice(b",\"source_reason\":");
+        text_or_null(out, record.source.and_then(Source::reason));
         for (key, value) in self.keys.iter().zip(record.row.iter()) {
             out.extend_from_slice(key);
             render::number(out, value);
         }
         out.extend_from_slice(b"}\n");
+    }
+}
+
+fn text_or_null(out: &mut Vec<u8>, text: Option<&str>) {
+    match text {
+        Some(text) => render::string(out, text),
+        None => out.extend_from_slice(b"null"),
     }
 }
 

@@ -12,7 +12,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::record::{Entry, IdSource, Schema};
+use crate::record::{Entry, IdSource, Schema, Source};
 use crate::side::testing::{TestDir, say};
 
 const SINKS: [&str; 2] = ["parquet", "firehose"];
@@ -64,6 +64,7 @@ fn record(ids: &mut IdSource, model: u32, number: u64, padding: usize) -> Vec<u8
         margins: &[0.0],
         predictions: &[0.0],
         row: &vec![1.0; 1 + padding],
+        source: Source::Local,
     }
     .encode(&mut bytes);
     bytes

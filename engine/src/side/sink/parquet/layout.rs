@@ -17,13 +17,13 @@ use arrow_array::{
 };
 use arrow_schema::{DataType, Field, SchemaRef, TimeUnit};
 
-use crate::record::{Floats, Frame, Schema};
+use crate::record::{Floats, Frame, Schema, Source};
 
 const FEATURE_PREFIX: &str = "feature.";
 
 /// Which meaning the fixed columns have: told in every file, and described in `docs/records.md`.
 const SCHEMA_KEY: &str = "quintile.schema_version";
-const SCHEMA_VERSION: &str = "1";
+const SCHEMA_VERSION: &str = "2";
 
 /// Rows of a row group: with 50 features about 30 MiB before compression, and what a reader takes at once.
 const ROW_GROUP_ROWS: usize = 65_536;
@@ -39,10 +39,10 @@ const CHUNK_BYTES: usize = 8 << 20;
 const ZSTD_LEVEL: i32 = 3;
 
 /// Columns whose values repeat, where a dictionary helps. Scores of people do not.
-const REPEATING: [&str; 4] = ["model", "model_version", "score", "shard"];
+const REPEATING: [&str; 6] = ["model", "model_version", "score", "shard", "source", "source_reason"];
 
 /// The columns that every model's records have.
-const FIXED: [&str; 11] = [
+const FIXED: [&str; 13] = [
     "record_id",
     "time",
     "lead_id",
@@ -54,7 +54,12 @@ const FIXED: [&str; 11] = [
     "score",
     "latency_us",
     "shard",
+    "source",
+    "source_reason",
 ];
+
+/// What is beside the columns of a file: in its path, or at the beginning of a line of JSON.
+const BESIDE: [&str; 3] = ["date", "hour", "schema_version"];
 
 /// The columns of one model's records.
 pub(super) struct Layout {
@@ -103,6 +108,8 @@ fn schema(records: &Schema) -> SchemaRef {
         Field::new("score", DataType::Int8, true),
         Field::new("latency_us", DataType::Float64, false),
         Field::new("shard", DataType::UInt16, false),
+        Field::new("source", DataType::Utf8, true),
+        Field::new("source_reason", DataType::Utf8, true),
     ];
     debug_assert!(
         fixed.iter().map(Field::name).eq(FIXED),
@@ -123,16 +130,18 @@ fn numbers(len: usize) -> DataType {
     }
 }
 
-/// The columns of a model's features, none named as one of [`FIXED`].
+/// The columns of a model's features, none named as one of [`FIXED`] or [`BESIDE`].
 pub(in crate::side::sink) fn feature_columns(records: &Schema) -> Vec<String> {
-    free_names(FIXED, records.features.iter().map(String::as_str))
+    let fixed: Vec<&str> = FIXED.into_iter().chain(BESIDE).collect();
+    free_names(&fixed, records.features.iter().map(String::as_str))
 }
 
 /// Names that no other column has. Features are unique among themselves, so only those that move may meet another.
-fn free_names<'a, const N: usize>(fixed: [&str; N], features: impl Iterator<Item = &'a str>) -> Vec<String> {
+fn free_names<'a>(fixed: &[&str], features: impl Iterator<Item = &'a str>) -> Vec<String> {
     let features: Vec<&str> = features.collect();
     let mut taken: HashSet<String> = fixed
-        .into_iter()
+        .iter()
+        .copied()
         .chain(features.iter().copied())
         .map(String::from)
         .collect();
@@ -176,6 +185,8 @@ pub(super) struct Rows {
     score: Vec<Option<i8>>,
     latency_us: Vec<f64>,
     shard: Vec<u16>,
+    source: StringBuilder,
+    source_reason: StringBuilder,
     features: Vec<Vec<f64>>,
     /// Which values of a column are there, while it becomes one.
     valid: Vec<bool>,
@@ -209,6 +220,8 @@ impl Rows {
             score: Vec::new(),
             latency_us: Vec::new(),
             shard: Vec::new(),
+            source: StringBuilder::new(),
+            source_reason: StringBuilder::new(),
             features: vec![Vec::new(); records.features.len()],
             valid: Vec::new(),
         }
@@ -227,6 +240,8 @@ impl Rows {
         self.score.push(record.score.and_then(|score| i8::try_from(score).ok()));
         self.latency_us.push(microseconds(record.latency_ns));
         self.shard.push(record.shard);
+        self.source.append_option(record.source.map(Source::name));
+        self.source_reason.append_option(record.source.and_then(Source::reason));
         for (column, value) in self.features.iter_mut().zip(record.row.iter()) {
             column.push(value);
         }
@@ -253,6 +268,8 @@ impl Rows {
             Arc::new(Int8Array::from(std::mem::take(&mut self.score))),
             Arc::new(Float64Array::from(std::mem::take(&mut self.latency_us))),
             Arc::new(UInt16Array::from(std::mem::take(&mut self.shard))),
+            Arc::new(self.source.finish()),
+            Arc::new(self.source_reason.finish()),
         ];
         let valid = &mut self.valid;
         columns.extend(self.features.iter_mut().map(|values| {
@@ -301,7 +318,7 @@ mod tests {
 
     #[test]
     fn features_never_take_the_name_of_another_column() {
-        let columns = |features: &[&str]| free_names(["time", "score"], features.iter().copied());
+        let columns = |features: &[&str]| free_names(&["time", "score"], features.iter().copied());
         assert_eq!(columns(&["f1", "Time", "feature.x"]), ["f1", "Time", "feature.x"]);
         assert_eq!(columns(&["time", "f1"]), ["feature.time", "f1"]);
         assert_eq!(

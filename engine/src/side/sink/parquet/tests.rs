@@ -9,7 +9,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int8Type, TimestampMicrosecondType, UInt16Type};
 
 use super::*;
-use crate::record::{Entry, Frame, decode};
+use crate::record::{Entry, Frame, Source, decode};
 use crate::served::Served;
 use crate::side::testing::{Recorder, TestDir, logistic, say, softprob};
 
@@ -101,12 +101,14 @@ fn every_value_comes_back() {
         margins: &[-0.0],
         predictions: &[0.1 + 0.2],
         row: &[f64::NAN, -0.0, f64::MIN_POSITIVE / 4.0, f64::INFINITY],
+        source: Source::Fallback("no answer within the deadline"),
     };
     let second = Entry {
         score: None,
         lead_id: "",
         margins: &[f64::NAN],
         row: &[1.0, 2.0, 3.0, f64::from_bits(0x7FF0_0000_0000_0001)],
+        source: Source::SageMaker,
         ..first
     };
     for entry in [first, second] {
@@ -126,13 +128,22 @@ fn every_value_comes_back() {
     let batch = read(&files[0]);
     let schema = batch.schema();
     let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-    let fixed = "record_id time lead_id request_id model model_version margin prediction score latency_us shard";
-    assert_eq!(names[..11].join(" "), fixed);
-    assert_eq!(names[11..], ["a", "feature.lead_id", "Größe 🦀", "x.y"]);
+    let fixed = "record_id time lead_id request_id model model_version margin prediction score latency_us shard \
+                 source source_reason";
+    assert_eq!(names[..13].join(" "), fixed);
+    assert_eq!(names[13..], ["a", "feature.lead_id", "Größe 🦀", "x.y"]);
     assert_eq!(texts(&batch, "record_id"), [id.to_string(), id.to_string()]);
     assert_eq!(texts(&batch, "lead_id"), ["Bärbel 🦀", ""]);
     assert_eq!(texts(&batch, "request_id"), ["request-1", "request-1"]);
     assert_eq!(texts(&batch, "model"), ["logistic", "logistic"]);
+    assert_eq!(texts(&batch, "source"), ["local", "sagemaker"]);
+    let reasons: Vec<_> = batch
+        .column_by_name("source_reason")
+        .unwrap()
+        .as_string::<i32>()
+        .iter()
+        .collect();
+    assert_eq!(reasons, [Some("no answer within the deadline"), None]);
     assert_eq!(texts(&batch, "model_version")[0], model.model.version());
     assert_eq!(
         floats(&batch, "margin"),
