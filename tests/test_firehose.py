@@ -1,6 +1,7 @@
 """The `firehose` sink against moto behind a wrapper that is as strict as Firehose: nothing is ever lost."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -200,3 +201,34 @@ def test_a_record_that_the_stream_refuses_for_ever_goes_to_the_dead_letters(
     assert "ValidationException" in letters[0]["reason"]
     gone = {row["request_id"] for row in aws.rows("lake")}
     assert gone >= {request for request, answer in answers.items() if answer["lead_id"] != "lead-7"}
+
+
+def test_dead_letters_at_their_limit_hold_the_sink_back_and_lose_nothing(aws: StandIn, start, tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "dead_letters"
+    folder.mkdir(parents=True)
+    limit = 16 << 20
+    (folder / "firehose-1.ndjson").write_bytes(b"x" * (limit - 100))
+    aws.refuse = lambda number, data: "ValidationException" if b'"lead-7"' in data else None
+    running = start(records__dead_letter_bytes=str(limit))
+    answers = answered(running, 40)
+
+    def is_named(name: str) -> bool:
+        return "last_error_info" in name and "records.dead_letter_bytes" in name
+
+    until(lambda: answered(running, 1, seed=9) and any(map(is_named, running.metrics())), "the metrics name the limit")
+    assert sample(running, "dead_letter_bytes") == limit - 100
+    assert sample(running, "dead_letter_capacity_bytes") == limit
+    assert sample(running, "records_dead_lettered_total") == 0
+    # What is behind it waits in the spool until somebody takes a file away.
+    late = answered(running, 30, seed=5)
+    time.sleep(0.5)
+    assert not late.keys() & {row["request_id"] for row in aws.rows("lake")}
+    (folder / "firehose-1.ndjson").unlink()
+    # That others are taken is what proves it the record's own fault.
+    dead = lambda: answered(running, 1, seed=9) and sample(running, "records_dead_lettered_total") == 2  # noqa: E731
+    until(dead, "both are in the file")
+    running.stop()
+    letters = [json.loads(line) for line in (folder / "firehose.ndjson").read_text().splitlines()]
+    assert {letter["record"]["lead_id"] for letter in letters} == {"lead-7"}
+    gone = {row["request_id"] for row in aws.rows("lake")} | {letter["record"]["request_id"] for letter in letters}
+    assert answers.keys() | late.keys() <= gone

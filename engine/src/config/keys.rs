@@ -284,6 +284,19 @@ pub(crate) static KEYS: &[Key] = &[
     },
     Key {
         section: "records",
+        name: "dead_letter_bytes",
+        flag: None,
+        kind: Kind::Count {
+            // The least holds eight of the largest records.
+            range: 16 * MIB..=1024 * 1024 * MIB,
+            unit: "bytes",
+            set: |settings, bytes| settings.records.dead_letter_bytes = bytes,
+        },
+        default: Some("268435456"),
+        help: "Files of records that a sink's service refuses for ever; a sink at this limit waits until some are taken away",
+    },
+    Key {
+        section: "records",
         name: "roll_rows",
         flag: None,
         kind: Kind::Count {

@@ -83,6 +83,8 @@ pub struct Records {
     pub spool_bytes: usize,
     /// What becomes of a lead whose record has no room.
     pub when_full: WhenFull,
+    /// Bytes of a sink's dead-letter files. A sink that is at this limit waits.
+    pub dead_letter_bytes: usize,
     /// A file is finished when it holds this many records.
     pub roll_rows: usize,
     /// A file is finished when its oldest record waits this long.
@@ -244,6 +246,7 @@ impl Default for Records {
             spool_dir: None,
             spool_bytes: 1 << 30,
             when_full: WhenFull::Shed,
+            dead_letter_bytes: 256 << 20,
             roll_rows: 250_000,
             roll_after: Duration::from_secs(60),
             firehose_stream: None,

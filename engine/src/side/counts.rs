@@ -88,6 +88,9 @@ pub(super) struct SinkCounts {
     pub(super) throttled: Count,
     /// Refused for ever, and written to the sink's dead-letter file.
     pub(super) dead_lettered: Count,
+    /// Of the sink's dead-letter files, and what they may have; 0 for a sink without any.
+    pub(super) dead_letter_bytes: Count,
+    pub(super) dead_letter_bytes_max: Count,
     /// Not readable: a fault of ours or of the disk.
     pub(super) damaged: Count,
     /// Attempts that failed.
@@ -117,6 +120,8 @@ impl SinkCounts {
             retried: Count::default(),
             throttled: Count::default(),
             dead_lettered: Count::default(),
+            dead_letter_bytes: Count::default(),
+            dead_letter_bytes_max: Count::default(),
             damaged: Count::default(),
             errors: Count::default(),
             files: Count::default(),

@@ -184,7 +184,7 @@ fn spool(counts: &Counts) -> Vec<MetricFamily> {
     ]
 }
 
-fn sinks(counts: &Counts) -> [MetricFamily; 11] {
+fn sinks(counts: &Counts) -> [MetricFamily; 13] {
     let label = |sink: &SinkCounts| labels(&[("sink", sink.name)]);
     let of = |value: fn(&SinkCounts) -> u64| {
         let sample = move |sink: &Arc<SinkCounts>| (label(sink), value(sink));
@@ -193,6 +193,10 @@ fn sinks(counts: &Counts) -> [MetricFamily; 11] {
     let gauges = |value: &dyn Fn(&SinkCounts) -> f64| -> Vec<_> {
         let sample = |sink: &Arc<SinkCounts>| (label(sink), value(sink));
         counts.sinks.iter().map(sample).collect()
+    };
+    let letters = |value: fn(&SinkCounts) -> u64| {
+        let with_any = counts.sinks.iter().filter(|sink| sink.dead_letter_bytes_max.get() > 0);
+        with_any.map(move |sink| (label(sink), float(value(sink))))
     };
     let errors: Vec<_> = counts
         .sinks
@@ -223,6 +227,16 @@ fn sinks(counts: &Counts) -> [MetricFamily; 11] {
             "quintile_records_dead_lettered_total",
             "Records that the place refuses for ever, written to a file.",
             of(|sink| sink.dead_lettered.get()),
+        ),
+        gauge(
+            "quintile_dead_letter_bytes",
+            "Files of records that the place refuses for ever.",
+            letters(|sink| sink.dead_letter_bytes.get()),
+        ),
+        gauge(
+            "quintile_dead_letter_capacity_bytes",
+            "What those files may have: at this size the sink waits.",
+            letters(|sink| sink.dead_letter_bytes_max.get()),
         ),
         counter(
             "quintile_records_damaged_total",

@@ -1,21 +1,34 @@
-//! Where records go that a service refuses for ever: a file of JSON lines, each with the reason.
+//! Where records go that a service refuses for ever: files of JSON lines, each with the reason.
 //!
-//! `DATA_DIR/dead_letters/<sink>.ndjson`. A line is on the disk before the record counts as dealt with. Whoever repairs
-//! the cause can send the lines' `record` again by hand; ids tell whether one is there already.
+//! ```text
+//! DATA_DIR/dead_letters/<sink>.ndjson                 being written
+//!                       <sink>-<micros>.ndjson        full: it was renamed at that moment, in microseconds since 1970
+//! ```
+//! A line is on the disk before the record counts as dealt with. Nothing here ever deletes one: at the limit of bytes
+//! letters are refused, their records stay in the spool, and the sink waits until somebody takes files away. Each may be
+//! moved or removed at any time. Whoever repairs the cause can send the lines' `record` again by hand; ids tell whether
+//! one is there already.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use super::SinkError;
 use crate::score::render;
 use crate::side::calendar::civil;
 
-/// The file of one sink. It is made when the first letter comes.
+/// Files of a limit: what is full can be taken away while the rest is written.
+const FILES: u64 = 8;
+
+/// The files of one sink. The first is made when the first letter comes.
 #[derive(Debug)]
 pub(super) struct DeadLetters {
-    path: PathBuf,
-    file: Option<File>,
+    folder: PathBuf,
+    sink: &'static str,
+    bytes_max: u64,
+    /// Of all files, when they were last counted, and what was written since.
+    bytes: u64,
 }
 
 /// One record and why it is here.
@@ -27,61 +40,111 @@ pub(super) struct Letter<'a> {
 }
 
 impl DeadLetters {
-    /// Makes the folder.
+    /// Makes the folder and counts what is in it.
     ///
     /// # Errors
     /// When that cannot be.
-    pub(super) fn open(data_dir: &Path, sink: &'static str) -> Result<Self, SinkError> {
+    pub(super) fn open(data_dir: &Path, sink: &'static str, bytes_max: u64) -> Result<Self, SinkError> {
         let folder = data_dir.join("dead_letters");
-        fs::create_dir_all(&folder).map_err(|source| SinkError::File {
-            step: "create",
-            path: folder.clone(),
-            source,
-        })?;
-        Ok(Self {
-            path: folder.join(format!("{sink}.ndjson")),
-            file: None,
-        })
+        let failed = |step: &'static str| {
+            let path = folder.clone();
+            move |source| SinkError::File { step, path, source }
+        };
+        fs::create_dir_all(&folder).map_err(failed("create"))?;
+        let mut letters = Self {
+            folder: folder.clone(),
+            sink,
+            bytes_max,
+            bytes: 0,
+        };
+        letters.bytes = letters.count().map_err(failed("list"))?;
+        Ok(letters)
+    }
+
+    /// Bytes of all files.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Bytes that all files may have.
+    pub(super) fn bytes_max(&self) -> u64 {
+        self.bytes_max
     }
 
     /// Writes letters down, and returns when they are on the disk.
     ///
     /// # Errors
-    /// Then some of them may be there; writing them again is right, for ids tell.
+    /// [`SinkError::DeadLetters`] when there is no room for them: none is there then. After any other error some of them
+    /// may be there; writing them again is right, for ids tell.
     pub(super) fn write(&mut self, letters: &[Letter<'_>], now_us: i64) -> Result<(), SinkError> {
         let mut text = Vec::new();
         for letter in letters {
             line(&mut text, letter, now_us);
         }
-        self.append(&text).map_err(|source| {
-            // Half a line may be there: the next one must not go on behind it.
-            self.file = None;
-            SinkError::File {
-                step: "write",
-                path: self.path.clone(),
-                source,
-            }
-        })
+        let more = text.len() as u64;
+        let path = self.folder.join(format!("{}.ndjson", self.sink));
+        let failed = |source| SinkError::File {
+            step: "write",
+            path: path.clone(),
+            source,
+        };
+        if self.bytes + more > self.bytes_max {
+            // Somebody may have taken files away.
+            self.bytes = self.count().map_err(failed)?;
+        }
+        if self.bytes + more > self.bytes_max {
+            return Err(SinkError::DeadLetters {
+                folder: self.folder.clone(),
+                bytes_max: self.bytes_max,
+            });
+        }
+        self.append(&path, &text, now_us).map_err(failed)?;
+        self.bytes += more;
+        Ok(())
     }
 
-    fn append(&mut self, text: &[u8]) -> io::Result<()> {
-        if self.file.is_none() {
-            let mut file = OpenOptions::new().append(true).create(true).open(&self.path)?;
-            if ends_within_a_line(&self.path)? {
-                file.write_all(b"\n")?;
-            }
-            self.file = Some(file);
+    /// Opens the file anew each time, for it may have been moved or removed since; letters are rare.
+    fn append(&self, path: &Path, text: &[u8], now_us: i64) -> io::Result<()> {
+        let file = File::options().append(true).create(true).read(true).open(path)?;
+        let length = file.metadata()?.len();
+        let is_full = length > 0 && length + text.len() as u64 > self.bytes_max / FILES;
+        let mut file = if is_full {
+            fs::rename(path, self.folder.join(format!("{}-{now_us}.ndjson", self.sink)))?;
+            OpenOptions::new().append(true).create_new(true).open(path)?
+        } else {
+            file
+        };
+        if !is_full && ends_within_a_line(&file, length)? {
+            file.write_all(b"\n")?;
         }
-        let file = self.file.as_mut().expect("it was opened above");
         file.write_all(text)?;
-        file.sync_data()
+        file.sync_data()?;
+        if is_full || length == 0 {
+            File::open(&self.folder)?.sync_all()?;
+        }
+        Ok(())
+    }
+
+    fn count(&self) -> io::Result<u64> {
+        let mut bytes = 0;
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let rest = name.to_str().and_then(|name| name.strip_prefix(self.sink));
+            if rest.is_some_and(|rest| rest.ends_with(".ndjson") && rest.starts_with(['.', '-'])) {
+                match entry.metadata() {
+                    Ok(metadata) => bytes += metadata.len(),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(bytes)
     }
 }
 
-fn ends_within_a_line(path: &Path) -> io::Result<bool> {
-    use std::os::unix::fs::FileExt as _;
-    let file = File::open(path)?;
-    let length = file.metadata()?.len();
+/// Whether a process died, or a disk was full, in the middle of a line.
+fn ends_within_a_line(file: &File, length: u64) -> io::Result<bool> {
     let mut last = [b'\n'];
     if length > 0 {
         file.read_exact_at(&mut last, length - 1)?;
@@ -113,7 +176,7 @@ mod tests {
     #[test]
     fn each_letter_is_a_line_with_its_reason() {
         let dir = TestDir::new("letters");
-        let mut letters = DeadLetters::open(dir.path(), "firehose").unwrap();
+        let mut letters = DeadLetters::open(dir.path(), "firehose", 1 << 20).unwrap();
         assert!(!dir.path().join("dead_letters/firehose.ndjson").exists());
         let (first, second) = (
             Letter {
@@ -127,7 +190,7 @@ mod tests {
         );
         letters.write(&[first, second], NOW_US).unwrap();
         drop(letters);
-        let mut letters = DeadLetters::open(dir.path(), "firehose").unwrap();
+        let mut letters = DeadLetters::open(dir.path(), "firehose", 1 << 20).unwrap();
         letters.write(&[second], NOW_US).unwrap();
         let empty = "{\"time\":\"2025-11-24T16:00:00.123456Z\",\"reason\":\"\",\"record\":{}}\n";
         let large =
@@ -138,7 +201,7 @@ mod tests {
     #[test]
     fn a_torn_line_does_not_spoil_the_next() {
         let dir = TestDir::new("torn");
-        let mut letters = DeadLetters::open(dir.path(), "firehose").unwrap();
+        let mut letters = DeadLetters::open(dir.path(), "firehose", 1 << 20).unwrap();
         fs::write(dir.path().join("dead_letters/firehose.ndjson"), "{\"time\":\"20").unwrap();
         let letter = Letter {
             record: b"{}",
@@ -148,5 +211,72 @@ mod tests {
         let text = read(&dir);
         let lines: Vec<_> = text.lines().collect();
         assert_eq!((lines.len(), lines[0]), (2, "{\"time\":\"20"));
+    }
+
+    #[test]
+    fn full_files_are_put_aside_and_a_full_folder_refuses_until_somebody_takes_one_away() {
+        let dir = TestDir::new("full");
+        let folder = dir.path().join("dead_letters");
+        let mut letters = DeadLetters::open(dir.path(), "firehose", 8_000).unwrap();
+        let names = || {
+            let mut names: Vec<_> = fs::read_dir(&folder)
+                .unwrap()
+                .map(|entry| entry.unwrap().path())
+                .collect();
+            names.sort();
+            names
+        };
+        let mut written = 0;
+        let refused = loop {
+            let record = format!("{{\"number\":{written},\"padding\":\"{}\"}}", "x".repeat(300));
+            let letter = Letter {
+                record: record.as_bytes(),
+                reason: "r",
+            };
+            match letters.write(&[letter], NOW_US + written) {
+                Ok(()) => written += 1,
+                Err(error) => break error,
+            }
+        };
+        assert!(
+            refused.to_string().contains("are at their limit of 8000 bytes"),
+            "{refused}"
+        );
+        let texts: Vec<String> = names().iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+        assert!(
+            names().len() >= 8 && texts.iter().all(|text| text.len() <= 1_000),
+            "{:?}",
+            names()
+        );
+        assert_eq!(texts.concat().lines().count() as i64, written, "each is in one of them");
+        assert_eq!(letters.bytes(), texts.concat().len() as u64);
+
+        // The next process knows what is there, and goes on when there is room.
+        let mut letters = DeadLetters::open(dir.path(), "firehose", 8_000).unwrap();
+        let letter = Letter {
+            record: &[b'1'; 900],
+            reason: "r",
+        };
+        assert!(letters.write(&[letter], NOW_US).is_err());
+        fs::remove_file(&names()[0]).unwrap();
+        letters.write(&[letter], NOW_US).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_is_taken_away_while_it_is_written_is_begun_anew() {
+        let dir = TestDir::new("taken");
+        let mut letters = DeadLetters::open(dir.path(), "firehose", 1 << 20).unwrap();
+        let letter = Letter {
+            record: b"{}",
+            reason: "",
+        };
+        letters.write(&[letter], NOW_US).unwrap();
+        fs::rename(
+            dir.path().join("dead_letters/firehose.ndjson"),
+            dir.path().join("taken"),
+        )
+        .unwrap();
+        letters.write(&[letter], NOW_US).unwrap();
+        assert_eq!(read(&dir).lines().count(), 1);
     }
 }

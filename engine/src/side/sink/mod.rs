@@ -139,6 +139,17 @@ pub enum SinkError {
     /// Something that must be set and is not.
     #[error("{0}")]
     Setting(&'static str),
+    /// Dead letters take all the room that they may.
+    #[error(
+        "the dead letters in {folder} are at their limit of {bytes_max} bytes (records.dead_letter_bytes): take files away, \
+         and the sink goes on"
+    )]
+    DeadLetters {
+        /// Where they lie.
+        folder: PathBuf,
+        /// Bytes that they may take.
+        bytes_max: u64,
+    },
     /// A record that can never be delivered; a fault of ours.
     #[error("a record does not fit: {0}")]
     Unfit(&'static str),

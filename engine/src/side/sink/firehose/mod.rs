@@ -18,7 +18,6 @@ mod outbox;
 mod tests;
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::pin::Pin;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -58,14 +57,15 @@ pub(super) fn open(records: &Records, aws: &Aws) -> Result<Box<dyn Waits>, SinkE
         client: aws_sdk_firehose::Client::new(&config),
         name: name.clone(),
     };
-    Ok(Box::new(Firehose::over(stream, &records.data_dir)?))
+    Ok(Box::new(Firehose::over(stream, records)?))
 }
 
 impl<T: Transport> Firehose<T> {
-    fn over(transport: T, data_dir: &Path) -> Result<Self, SinkError> {
+    fn over(transport: T, records: &Records) -> Result<Self, SinkError> {
+        let bytes_max = records.dead_letter_bytes as u64;
         Ok(Self {
             transport,
-            letters: DeadLetters::open(data_dir, "firehose")?,
+            letters: DeadLetters::open(&records.data_dir, "firehose", bytes_max)?,
         })
     }
 }
@@ -100,6 +100,7 @@ struct Delivery<T> {
 
 impl<T: Transport> Delivery<T> {
     async fn run(mut self) -> Result<(), Left> {
+        self.count_letters();
         loop {
             let read = self.read();
             self.bury();
@@ -140,7 +141,9 @@ impl<T: Transport> Delivery<T> {
             return;
         }
         let letters: Vec<_> = self.graves.iter().map(Letter::from).collect();
-        if let Err(error) = self.sink.letters.write(&letters, now_us()) {
+        let written = self.sink.letters.write(&letters, now_us());
+        self.count_letters();
+        if let Err(error) = written {
             self.lane.failed(&error);
             self.grave_due = Instant::now() + GRAVE_PAUSE;
             return;
@@ -156,6 +159,12 @@ impl<T: Transport> Delivery<T> {
             self.outbox.buried(dead.number);
             self.lane.mark(dead.number);
         }
+    }
+
+    fn count_letters(&self) {
+        let counts = self.lane.counts();
+        counts.dead_letter_bytes.set(self.sink.letters.bytes());
+        counts.dead_letter_bytes_max.set(self.sink.letters.bytes_max());
     }
 
     /// The call gets copies: what is sent may have to be sent again.
