@@ -53,7 +53,7 @@ def main() -> None:
         "AWS_EC2_METADATA_DISABLED": "true",
         "QUINTILE_AWS__ENDPOINT": f"http://127.0.0.1:{port}",
         "QUINTILE_RECORDS__FIREHOSE_STREAM": "scores",
-        "QUINTILE_RECORDS__QUEUE_BYTES": str(1 << 30),
+        "QUINTILE_RECORDS__SPOOL_BYTES": str(1 << 30),
     }
     with (
         tempfile.TemporaryDirectory() as data,

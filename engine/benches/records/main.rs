@@ -13,30 +13,18 @@
 
 #![allow(clippy::print_stdout, reason = "a table is what this program is for")]
 
+mod encode;
+mod server;
+
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use arrow_array::{ArrayRef, Float64Array, RecordBatch};
-use arrow_schema::{DataType, Field, Schema};
-use bytes::BytesMut;
 use hdrhistogram::Histogram;
-use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use quintile::config::{Records, SinkKind};
-use quintile::record::{Entry, IdSource, frame_bytes_max, Source};
-use quintile::score::{Timings, Workspace, render};
-use quintile::served::Served;
-use quintile::shard::mailbox::{Mailbox, mailbox};
-use quintile::shard::{stats::Gauges, stats_channel};
-use quintile::side::{self, About, Parts, ShardLink, Side};
-use quintile::spool::{self, Spool, Writer};
+use quintile::config::SinkKind;
+use quintile::spool;
 use quintile::topology::pin_current_thread;
-use quintile_model::Options;
 
-/// Distinct leads, as `bench/wrk/score.lua` makes them.
-const BODIES: usize = 4096;
+use server::{BODIES, Bench};
 
 fn main() {
     let mut words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
@@ -54,177 +42,10 @@ fn main() {
         Some("ship") => ship(&data, number(1, 20), number(2, 0), words.get(3).is_some()),
         Some("append") => append(&data, number(1, 20), number(2, 50_000)),
         Some("pairs") => pairs(&data, number(1, 10), number(2, 4), number(3, 20_000)),
-        Some("encode") => encode(),
-        _ => println!("usage: records ship|append|pairs|encode …, see the head of benches/records.rs"),
+        Some("encode") => encode::run(),
+        _ => println!("usage: records ship|append|pairs|encode …, see the head of benches/records/main.rs"),
     }
     let _ = std::fs::remove_dir_all(&data);
-}
-
-/// A server without sockets.
-struct Bench {
-    shard: Shard,
-    side: Side,
-    spool: Option<spool::Gauges>,
-    _mailbox: Mailbox,
-}
-
-/// What a shard does with a body.
-struct Shard {
-    served: Arc<Served>,
-    workspace: Workspace,
-    ids: IdSource,
-    frame: Vec<u8>,
-    out: BytesMut,
-    writer: Writer,
-    bodies: Vec<Vec<u8>>,
-    turn: usize,
-}
-
-impl Bench {
-    /// Side's threads take the CPU that the caller is on.
-    fn start(data: &Path, sinks: Vec<SinkKind>) -> Self {
-        let mut served = Served::load(None, Options::default(), 0).expect("the demo");
-        let records = Records {
-            sinks,
-            data_dir: data.to_path_buf(),
-            ..Records::default()
-        };
-        let model = &served.model;
-        let record_bytes_max = frame_bytes_max(model.margin_len(), model.prediction_len(), model.schema().len());
-        let (spool, writer) = if records.sinks.is_empty() {
-            (None, Writer::nowhere())
-        } else {
-            let options = spool::Options {
-                folder: records.spool_dir(),
-                bytes_max: records.spool_bytes,
-                shards: 1,
-                sinks: records.sinks.iter().map(|kind| kind.name()).collect(),
-                record_bytes_max,
-            };
-            let (spool, mut writers) = Spool::open(options).expect("a spool");
-            let number = spool.schemas().register(served.record_schema());
-            served.generation = number.expect("it can be written");
-            (Some(spool), writers.remove(0))
-        };
-        let served = Arc::new(served);
-        let gauges = spool.as_ref().map(Spool::gauges);
-        let (address, mailbox) = mailbox();
-        let link = ShardLink {
-            address,
-            stats: stats_channel().1,
-            gauges: Arc::new(Gauges::default()),
-        };
-        let side = side::start(Parts {
-            shards: vec![link],
-            records,
-            spool,
-            served: Arc::clone(&served),
-            about: About {
-                version: String::new(),
-                commit: String::new(),
-                target: String::new(),
-                runtime: String::new(),
-            },
-            events: crossbeam_channel::bounded(1).1,
-            aws: quintile::config::Aws::default(),
-            remote: None,
-        });
-        let shard = Shard {
-            workspace: Workspace::new(&served, 1 << 20),
-            ids: IdSource::new(0, 1),
-            frame: Vec::with_capacity(record_bytes_max),
-            out: BytesMut::with_capacity(1 << 20),
-            writer,
-            bodies: bodies(),
-            turn: 0,
-            served,
-        };
-        Self {
-            shard,
-            side: side.expect("side starts"),
-            spool: gauges,
-            _mailbox: mailbox,
-        }
-    }
-}
-
-fn bodies() -> Vec<Vec<u8>> {
-    let mut state = 0x2545_F491_4F6C_DD1D_u64;
-    let mut random = move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    };
-    let body = |lead: usize| {
-        let mut features = Vec::new();
-        for column in 1..=50 {
-            match random() % 10 {
-                0 => features.push(format!("\"f{column}\":null")),
-                1 => {}
-                _ => features.push(format!("\"f{column}\":{}.{:04}", random() % 100, random() % 10_000)),
-            }
-        }
-        format!(
-            "{{\"lead_id\":\"lead-{lead}\",\"features\":{{{}}}}}",
-            features.join(",")
-        )
-        .into_bytes()
-    };
-    (0..BODIES).map(body).collect()
-}
-
-impl Shard {
-    /// Whether the lead was answered.
-    fn serve(&mut self) -> bool {
-        self.turn = (self.turn + 1) % BODIES;
-        let body = &self.bodies[self.turn];
-        self.workspace.read(&self.served, body).expect("a good body");
-        let score = self.workspace.score(&self.served);
-        if self.writer.keeps() {
-            self.encode(score);
-            if self.writer.append(&self.frame).is_err() {
-                return false;
-            }
-        }
-        self.out.clear();
-        let timings = Timings {
-            parse_ns: 1,
-            score_ns: 1,
-            total_ns: 2,
-            wake_ns: 0,
-        };
-        render::answer(
-            &mut self.out,
-            &self.served,
-            &self.workspace,
-            score,
-            "request-1",
-            &timings,
-        );
-        std::hint::black_box(&self.out);
-        true
-    }
-
-    fn encode(&mut self, score: Option<u8>) {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let time_us = i64::try_from(since.as_micros()).unwrap_or(0);
-        Entry {
-            record_id: self.ids.next(time_us),
-            time_us,
-            model: self.served.generation,
-            shard: 0,
-            score,
-            latency_ns: 2_000,
-            lead_id: self.workspace.lead_id(),
-            request_id: "01a20e7f-6d99-7c39-8063-0f4bf4172e43",
-            margins: self.workspace.margins(),
-            predictions: self.workspace.predictions(),
-            row: self.workspace.row(),
-            source: Source::Local,
-        }
-        .encode(&mut self.frame);
-    }
 }
 
 /// Waits without sleeping: a timer's slack is longer than what is measured.
@@ -426,77 +247,6 @@ fn pairs(data: &Path, pairs: u64, seconds: u64, rate: u64) {
             median(&mut levels[place][1]),
             mean - half,
             mean + half
-        );
-    }
-}
-
-/// 50 features of as many rows as a row group has, written with each compression, with and without minima and maxima.
-fn encode() {
-    const ROWS: usize = 65_536;
-    let mut shard = Shard {
-        served: Arc::new(Served::load(None, Options::default(), 0).expect("the demo")),
-        workspace: Workspace::new(&Served::load(None, Options::default(), 0).expect("the demo"), 1 << 20),
-        ids: IdSource::new(0, 1),
-        frame: Vec::new(),
-        out: BytesMut::new(),
-        writer: Writer::nowhere(),
-        bodies: bodies(),
-        turn: 0,
-    };
-    let mut columns = vec![Vec::new(); 50];
-    for _ in 0..ROWS {
-        shard.serve();
-        for (column, &value) in columns.iter_mut().zip(shard.workspace.row()) {
-            column.push((!value.is_nan()).then_some(value));
-        }
-    }
-    let fields: Vec<Field> = (1..=50)
-        .map(|column| Field::new(format!("f{column}"), DataType::Float64, true))
-        .collect();
-    let schema = Arc::new(Schema::new(fields));
-    let arrays = columns
-        .into_iter()
-        .map(|column| Arc::new(Float64Array::from(column)) as ArrayRef);
-    let batch = RecordBatch::try_new(Arc::clone(&schema), arrays.collect()).expect("columns of one length");
-    let level = |level| Compression::ZSTD(ZstdLevel::try_new(level).expect("a level"));
-    println!(
-        "{:14} {:>14} {:>14} {:>12}",
-        "compression", "rows/s", "without stats", "bytes/row"
-    );
-    for (name, compression) in [
-        ("none", Compression::UNCOMPRESSED),
-        ("snappy", Compression::SNAPPY),
-        ("zstd 1", level(1)),
-        ("zstd 3", level(3)),
-    ] {
-        let mut best = [f64::INFINITY; 2];
-        let mut bytes = 0;
-        for _ in 0..5 {
-            for (place, statistics) in [EnabledStatistics::Chunk, EnabledStatistics::None]
-                .into_iter()
-                .enumerate()
-            {
-                let properties = WriterProperties::builder()
-                    .set_compression(compression)
-                    .set_dictionary_enabled(false)
-                    .set_statistics_enabled(statistics)
-                    .build();
-                let began = Instant::now();
-                let mut writer =
-                    ArrowWriter::try_new(Vec::new(), Arc::clone(&schema), Some(properties)).expect("a writer");
-                for start in (0..ROWS).step_by(8192) {
-                    writer.write(&batch.slice(start, 8192)).expect("into memory");
-                }
-                bytes = writer.into_inner().expect("into memory").len();
-                best[place] = best[place].min(began.elapsed().as_secs_f64());
-            }
-        }
-        let rows = ROWS as f64;
-        println!(
-            "{name:14} {:14.0} {:14.0} {:12.1}",
-            rows / best[0],
-            rows / best[1],
-            bytes as f64 / rows
         );
     }
 }
