@@ -85,6 +85,8 @@ class StandIn:
         self.refuse: Callable[[int, bytes], str | None] = lambda number, data: None
         self.endpoints: dict[str, Callable[[bytes, str], tuple[str, str]]] = {}
         self.calls: list[Call] = []
+        # Of every signed call: the service, the access key's id, the session's token.
+        self.signed: list[tuple[str, str, str]] = []
         self.delivered: list[bytes] = []
         self.batches: list[int] = []
         self.records_seen = 0
@@ -163,6 +165,7 @@ class StandIn:
     def _answer(self, environ: Environ, start: StartResponse) -> Iterable[bytes]:
         if not self.is_up:
             return reset(environ)
+        self._note_signature(environ)
         service = service_of(environ)
         if not service:
             return self._moto(environ, start) if self._moto else error(start, Refusal("UnknownOperation", "fast"))
@@ -187,6 +190,11 @@ class StandIn:
         if fault.reset:
             return reset(environ)
         return reply(start, *answer)
+
+    def _note_signature(self, environ: Environ) -> None:
+        signed = re.search(r"Credential=([^/]+)/[^/]+/[^/]+/([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
+        if signed and signed[1] != CREDENTIALS["AWS_ACCESS_KEY_ID"]:
+            self.signed.append((signed[2], signed[1], environ.get("HTTP_X_AMZ_SECURITY_TOKEN", "")))
 
     def _put(self, environ: Environ, body: bytes) -> tuple[int, bytes]:
         request = json.loads(body)
