@@ -32,6 +32,16 @@ pub const MAILBOX_LETTERS: usize = 1024;
 /// Log events that wait for the side thread, over all shards. Beyond it they are dropped and counted.
 pub const EVENTS_MAX: usize = 1024;
 
+/// How long a shard works at a batch before it looks at its other requests again. A request beside a batch waits about this
+/// much longer; half of it would cost the batch a tenth of its pace.
+pub const SLICE: Duration = Duration::from_micros(100);
+
+/// Leads that are scored together at most: as many rows as the widest kernel takes.
+pub const SLICE_LEADS: usize = 64;
+
+/// Bytes of a batch's body, or of a compressed one inflated, that are read before a shard looks at its other requests.
+pub const SLICE_BYTES: usize = 64 << 10;
+
 /// One step of a shard's timer wheel: limits are seconds, so a tenth of one is exact enough.
 pub const TICK: Duration = Duration::from_millis(100);
 
@@ -40,6 +50,12 @@ pub const TICK: Duration = Duration::from_millis(100);
 pub struct Limits {
     /// Bytes of a request body. 50 features take about 1 KB.
     pub body_bytes_max: usize,
+    /// Bytes of a batch's body: 10,000 leads of 50 features take about 10 MB.
+    pub batch_bytes_max: usize,
+    /// Leads of a batch.
+    pub batch_leads_max: usize,
+    /// Batches of one shard that are being read or answered at once. Each may hold a body.
+    pub batches_max: usize,
     /// Bytes of a request head. ALB sends up to 64 KB in theory, cookies of 8 KB in practice.
     pub head_bytes_max: usize,
     /// Headers of a request. hyper's parser holds 100 without allocating.
@@ -54,6 +70,8 @@ pub struct Limits {
     pub head: Duration,
     /// From the end of a head to the end of its body.
     pub body: Duration,
+    /// The same for a batch, whose client may read answers before it goes on.
+    pub batch: Duration,
     /// Between two requests. ALB keeps its connections 60 s and must not be the one that is surprised.
     pub idle: Duration,
     /// For the peer to read what is written to it.
@@ -70,6 +88,9 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body_bytes_max: 1 << 20,
+            batch_bytes_max: 32 << 20,
+            batch_leads_max: 10_000,
+            batches_max: 4,
             head_bytes_max: 16 << 10,
             headers_max: 100,
             connections_max: 10_000,
@@ -77,6 +98,7 @@ impl Default for Limits {
             first_byte: Duration::from_secs(30),
             head: Duration::from_secs(10),
             body: Duration::from_secs(10),
+            batch: Duration::from_secs(60),
             idle: Duration::from_secs(75),
             write: Duration::from_secs(10),
             linger: Duration::from_secs(2),

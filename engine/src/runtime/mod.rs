@@ -45,6 +45,9 @@ pub trait Backend: 'static {
 
     /// Completes after `duration`, give or take the backend's timer.
     fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static;
+
+    /// Completes when the sockets have been looked at once more and every task that was ready has run.
+    fn yield_now() -> impl Future<Output = ()> + 'static;
 }
 
 /// Why a reactor could not be started.

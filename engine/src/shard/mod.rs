@@ -4,6 +4,7 @@
 //!  mailbox task ── sockets ──▶ connection tasks ── http ── score ── spool ─▶ side
 //!       │  models, metrics, counts, drain                    │
 //!       └──────────────── ShardCore (Rc) ────────────────────┘        ticker task: the timer wheel
+//!                                                                     turns task: slices of batches, one at a time
 //! ```
 //! Everything here runs on one thread, so cells suffice; no borrow is held across an `await`. A shard never takes a lock
 //! and never waits for another thread.
@@ -15,6 +16,7 @@ pub mod io;
 pub mod mailbox;
 pub mod scorer;
 pub mod stats;
+pub(crate) mod turns;
 pub mod watch;
 pub mod wheel;
 
@@ -38,6 +40,7 @@ use away::{Asking, Remote};
 use mailbox::{Mail, Mailbox};
 use scorer::{Outlet, Scorer};
 use stats::{Gauges, ShardStats};
+use turns::Turns;
 use watch::Watch;
 use wheel::Wheel;
 
@@ -101,6 +104,9 @@ pub struct ShardCore {
     pub(crate) files: Option<Arc<Files>>,
     pub(crate) draining: Cell<bool>,
     pub(crate) in_flight: Cell<usize>,
+    /// Batches that are being read or answered.
+    pub(crate) batches: Cell<usize>,
+    pub(crate) turns: Turns,
     connections: RefCell<Slab<Weak<Watch>>>,
     stats_out: Sender<Box<ShardStats>>,
     events: Sender<Event>,
@@ -131,6 +137,8 @@ impl ShardCore {
             files: parts.files,
             draining: Cell::new(false),
             in_flight: Cell::new(0),
+            batches: Cell::new(0),
+            turns: Turns::default(),
             connections: RefCell::new(Slab::with_capacity(TIMERS)),
             stats_out: parts.stats,
             events: parts.events,
@@ -196,6 +204,13 @@ pub fn run<B: Backend>(parts: Parts, started: impl FnOnce()) -> Result<(), Start
                 for_mail.stats.borrow_mut().panics += 1;
             }
             let _ = done.send(());
+        });
+        let for_turns = Rc::clone(&core);
+        B::spawn_local(async move {
+            let contained = Contained::new(turns::give::<B>(Rc::clone(&for_turns))).await;
+            if contained.is_err() {
+                for_turns.stats.borrow_mut().panics += 1;
+            }
         });
         let began = Instant::now();
         while finished.is_empty() {

@@ -98,6 +98,12 @@ impl Scorer {
         &self.served
     }
 
+    /// Whether records have room beyond what the next slice of a batch may take, so that it cannot take the last of it from
+    /// leads that come alone.
+    pub(crate) fn has_room_ahead(&self) -> bool {
+        self.records.has_room_ahead()
+    }
+
     pub(crate) fn workspace(&self) -> &Workspace {
         &self.workspace
     }

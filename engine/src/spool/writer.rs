@@ -52,6 +52,12 @@ impl Writer {
         self.spool.is_some()
     }
 
+    /// Whether a segment is ready behind the one that is being written.
+    #[must_use]
+    pub fn has_room_ahead(&self) -> bool {
+        self.spool.as_ref().is_none_or(|ends| !ends.ready.is_empty())
+    }
+
     /// Writes a whole frame, or nothing. When this returns, the frame survives the death of the process.
     ///
     /// # Errors
