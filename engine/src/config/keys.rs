@@ -461,6 +461,36 @@ pub(crate) static KEYS: &[Key] = &[
         "A request's body",
     ),
     limit(
+        "batch_bytes_max",
+        Kind::Count {
+            range: KIB..=256 * MIB,
+            unit: "bytes",
+            set: |settings, bytes| settings.limits.batch_bytes_max = bytes,
+        },
+        "33554432",
+        "A batch's body; each of its leads has body_bytes_max",
+    ),
+    limit(
+        "batch_leads_max",
+        Kind::Count {
+            range: 1..=1_000_000,
+            unit: "leads",
+            set: |settings, count| settings.limits.batch_leads_max = count,
+        },
+        "10000",
+        "Leads of a batch",
+    ),
+    limit(
+        "batches_max",
+        Kind::Count {
+            range: 1..=1000,
+            unit: "batches",
+            set: |settings, count| settings.limits.batches_max = count,
+        },
+        "4",
+        "Batches of one shard that are being read or answered at once; each may hold batch_bytes_max",
+    ),
+    limit(
         "head_bytes_max",
         // hyper refuses a buffer below 8 KiB.
         Kind::Count {
@@ -528,6 +558,15 @@ pub(crate) static KEYS: &[Key] = &[
         },
         "10000",
         "From the end of a head to the end of its body",
+    ),
+    limit(
+        "batch_ms",
+        Kind::Millis {
+            range: TICK_MS..=HOUR_MS,
+            set: |settings, time| settings.limits.batch = time,
+        },
+        "60000",
+        "The same for a batch",
     ),
     limit(
         "idle_ms",

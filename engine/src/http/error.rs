@@ -6,6 +6,7 @@ use http::StatusCode;
 
 use crate::remote::Miss;
 use crate::score::Rejection;
+use crate::score::batch::Unscored;
 
 /// What went wrong. Building one allocates nothing; rendering may.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,11 +20,27 @@ pub enum Failure {
     },
     /// A body that does not say it is JSON.
     MediaType,
-    /// A body that is compressed.
+    /// A batch that says it is neither JSON nor lines of JSON.
+    BatchMediaType,
+    /// A body that is compressed in a way that is not known.
     ContentEncoding,
+    /// A body that is said to be gzip and does not inflate.
+    BadGzip,
     /// More body than is accepted.
     BodyTooLarge {
         /// Bytes accepted.
+        limit: usize,
+    },
+    /// A body that inflates to more than is accepted.
+    InflatesTooLarge {
+        /// Bytes accepted.
+        limit: usize,
+    },
+    /// Too much around the leads of a batch.
+    TooMuchBesideLeads,
+    /// More leads than a batch may have.
+    TooManyLeads {
+        /// Leads accepted.
         limit: usize,
     },
     /// The body did not end in time.
@@ -39,6 +56,13 @@ pub enum Failure {
     Rejected(Rejection),
     /// The shard answers as many requests as it may.
     Overloaded,
+    /// The shard reads and answers as many batches as it may.
+    TooManyBatches {
+        /// Batches accepted.
+        limit: usize,
+    },
+    /// A batch for a model that somebody else scores.
+    BatchNotLocal,
     /// Records wait for the sink, and there is no room for one more.
     QueueFull,
     /// Somebody else was to score, did not, and nothing scores instead.
@@ -54,15 +78,20 @@ impl Failure {
         match self {
             Self::NotFound => (StatusCode::NOT_FOUND, "not_found"),
             Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
-            Self::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
+            Self::MediaType | Self::BatchMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
             Self::ContentEncoding => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_encoding"),
-            Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
+            Self::BadGzip => (StatusCode::BAD_REQUEST, "bad_gzip"),
+            Self::BodyTooLarge { .. } | Self::InflatesTooLarge { .. } | Self::TooMuchBesideLeads => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large")
+            }
+            Self::TooManyLeads { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_many_leads"),
             Self::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "body_timeout"),
             Self::BodyBroken => (StatusCode::BAD_REQUEST, "body_incomplete"),
             Self::HeadersTooMany { .. } => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "too_many_headers"),
             Self::Rejected(Rejection::NotJson(_)) => (StatusCode::BAD_REQUEST, "not_json"),
             Self::Rejected(Rejection::Invalid) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_request"),
-            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+            Self::BatchNotLocal => (StatusCode::NOT_IMPLEMENTED, "batch_not_local"),
+            Self::Overloaded | Self::TooManyBatches { .. } => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
             Self::QueueFull => (StatusCode::SERVICE_UNAVAILABLE, "record_queue_full"),
             Self::Remote(_) => (StatusCode::SERVICE_UNAVAILABLE, "scoring_unavailable"),
             Self::Panicked => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
@@ -75,6 +104,10 @@ impl Failure {
         matches!(
             self,
             Self::BodyTooLarge { .. }
+                | Self::InflatesTooLarge { .. }
+                | Self::TooMuchBesideLeads
+                | Self::TooManyLeads { .. }
+                | Self::BadGzip
                 | Self::BodyTimeout
                 | Self::BodyBroken
                 | Self::HeadersTooMany { .. }
@@ -85,7 +118,11 @@ impl Failure {
     /// Seconds after which trying again makes sense.
     #[must_use]
     pub fn retry_after(&self) -> Option<&'static str> {
-        matches!(self, Self::Overloaded | Self::QueueFull | Self::Remote(_)).then_some("1")
+        matches!(
+            self,
+            Self::Overloaded | Self::TooManyBatches { .. } | Self::QueueFull | Self::Remote(_)
+        )
+        .then_some("1")
     }
 }
 
@@ -97,16 +134,34 @@ impl fmt::Display for Failure {
             Self::MediaType => f.write_str(
                 "the body's content-type is application/json or absent (curl: -H 'content-type: application/json')",
             ),
-            Self::ContentEncoding => f.write_str("the body is sent as it is, without content-encoding"),
+            Self::BatchMediaType => f.write_str(
+                "a batch's content-type is application/json or absent, or application/x-ndjson for a lead a line \
+                 (curl: -H 'content-type: application/json')",
+            ),
+            Self::ContentEncoding => {
+                f.write_str("the body is sent as it is, without content-encoding, or with content-encoding: gzip")
+            }
+            Self::BadGzip => {
+                f.write_str("the body is said to be gzip, but it is something else, damaged, or cut off")
+            }
             Self::BodyTooLarge { limit } => write!(f, "a body has at most {limit} bytes"),
+            Self::InflatesTooLarge { limit } => {
+                write!(f, "a body has at most {limit} bytes, and this one inflates to more")
+            }
+            Self::TooMuchBesideLeads => f.write_str("there is more beside the leads than a batch has: {\"leads\":[…]}"),
+            Self::TooManyLeads { limit } => write!(f, "a batch has at most {limit} leads"),
             Self::BodyTimeout => f.write_str("the body did not arrive in time"),
             Self::BodyBroken => f.write_str("the body did not arrive whole"),
             Self::HeadersTooMany { limit } => write!(f, "a request has at most {limit} headers"),
             Self::Rejected(rejection) => write!(f, "{rejection}"),
             Self::Overloaded => f.write_str("too many requests are under way; try again"),
-            Self::QueueFull => {
-                f.write_str("records cannot be written as fast as leads come, so this one was not scored; try again")
+            Self::TooManyBatches { limit } => {
+                write!(f, "{limit} batches are under way; try again, or send leads one by one to POST /score")
             }
+            Self::BatchNotLocal => f.write_str(
+                "SageMaker scores this model, and batches are only scored by this process: send leads one by one to POST /score",
+            ),
+            Self::QueueFull => write!(f, "{}", Unscored::NotRecorded),
             Self::Remote(miss) => write!(f, "SageMaker has not scored this lead: {miss}; try again"),
             Self::Panicked => f.write_str("a fault of the server; it is logged and counted"),
         }
@@ -124,13 +179,20 @@ mod tests {
             Failure::NotFound,
             Failure::MethodNotAllowed { allow: "POST" },
             Failure::MediaType,
+            Failure::BatchMediaType,
             Failure::ContentEncoding,
+            Failure::BadGzip,
             Failure::BodyTooLarge { limit: 1 },
+            Failure::InflatesTooLarge { limit: 1 },
+            Failure::TooMuchBesideLeads,
+            Failure::TooManyLeads { limit: 1 },
             Failure::BodyTimeout,
             Failure::BodyBroken,
             Failure::HeadersTooMany { limit: 1 },
             Failure::Rejected(Rejection::Invalid),
             Failure::Overloaded,
+            Failure::TooManyBatches { limit: 1 },
+            Failure::BatchNotLocal,
             Failure::QueueFull,
             Failure::Remote(Miss::Late),
             Failure::Panicked,

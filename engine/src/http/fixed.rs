@@ -10,7 +10,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 
-use super::body::{self, Whole};
+use super::body::{self, Coding, Outgoing, Whole};
 use super::routes::{self, UnderWay};
 use crate::shard::ShardCore;
 use crate::shard::watch::Watch;
@@ -33,18 +33,19 @@ const HEADERS: [(HeaderName, HeaderValue); 4] = [
 ];
 
 /// Answers one request: a score with fixed bytes, everything else as ever.
-pub(super) async fn respond(core: &Rc<ShardCore>, watch: &Watch, request: Request<Incoming>) -> Response<Whole> {
+pub(super) async fn respond(core: &Rc<ShardCore>, watch: &Rc<Watch>, request: Request<Incoming>) -> Response<Outgoing> {
     if request.uri().path() != "/score" {
         return routes::respond(core, watch, request).await;
     }
     let _under_way = UnderWay::new(core, watch);
     let (mut head, body) = request.into_parts();
-    let read = body::collect(core, body).await.is_ok();
+    let read = body::collect(core, body, Coding::Identity).await.is_ok();
     head.headers.clear();
     for (name, value) in HEADERS {
         head.headers.insert(name, value);
     }
-    let mut response = Response::new(Whole::new(Bytes::from_static(if read { ANSWER } else { b"" })));
+    let body = Whole::new(Bytes::from_static(if read { ANSWER } else { b"" }));
+    let mut response = Response::new(Outgoing::Whole(body));
     *response.headers_mut() = head.headers;
     response
 }

@@ -3,15 +3,18 @@
 //! ```text
 //! hyper ─▶ service ─▶ routes::respond ─┬─ GET  /healthz /readyz /metrics      fixed or shared bytes
 //!                                      ├─ GET  / /docs /openapi.json /v1/…      pages
-//!                                      └─ POST /score ─▶ body::collect ─▶ Scorer::score ─▶ answer
+//!                                      ├─ POST /score ─▶ body::collect ─▶ Scorer::score ─▶ answer
+//!                                      └─ POST /score/batch ─▶ batch::open ─▶ Answering: Scorer::slice, again and again
 //! ```
 
+pub mod batch;
 pub mod body;
 #[cfg(debug_assertions)]
 mod debug;
 pub mod error;
 #[cfg(feature = "static-answer")]
 mod fixed;
+mod inflate;
 pub mod pages;
 mod request_id;
 mod response;
@@ -27,7 +30,7 @@ use hyper::{Request, Response};
 
 use crate::shard::ShardCore;
 use crate::shard::watch::Watch;
-use body::Whole;
+use body::Outgoing;
 #[cfg(feature = "static-answer")]
 use fixed::respond;
 #[cfg(not(feature = "static-answer"))]
@@ -37,9 +40,9 @@ use routes::respond;
 pub(crate) fn service(
     core: Rc<ShardCore>,
     watch: Rc<Watch>,
-) -> impl hyper::service::HttpService<Incoming, ResBody = Whole, Error = Infallible, Future: 'static> {
+) -> impl hyper::service::HttpService<Incoming, ResBody = Outgoing, Error = Infallible, Future: 'static> {
     service_fn(move |request: Request<Incoming>| {
         let (core, watch) = (Rc::clone(&core), Rc::clone(&watch));
-        async move { Ok::<Response<Whole>, Infallible>(respond(&core, &watch, request).await) }
+        async move { Ok::<Response<Outgoing>, Infallible>(respond(&core, &watch, request).await) }
     })
 }

@@ -4,10 +4,11 @@
 //! a keep-alive connection allocates none.
 
 use bytes::{BufMut, Bytes};
-use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version};
 
-use super::body::Whole;
+use super::batch::{Answering, Form};
+use super::body::{Outgoing, Whole};
 use super::error::Failure;
 use super::request_id::{HEADER as REQUEST_ID, RequestId};
 use crate::score::{Timings, render};
@@ -30,15 +31,15 @@ pub(super) struct Responder<'a> {
 }
 
 impl Responder<'_> {
-    pub(super) fn text(self, status: StatusCode, body: &'static str) -> Response<Whole> {
+    pub(super) fn text(self, status: StatusCode, body: &'static str) -> Response<Outgoing> {
         self.finish(status, TEXT, Bytes::from_static(body.as_bytes()), false)
     }
 
-    pub(super) fn metrics(self, body: Bytes) -> Response<Whole> {
+    pub(super) fn metrics(self, body: Bytes) -> Response<Outgoing> {
         self.finish(StatusCode::OK, METRICS, body, false)
     }
 
-    pub(super) fn scored(mut self, answer: Bytes, timings: &Timings) -> Response<Whole> {
+    pub(super) fn scored(mut self, answer: Bytes, timings: &Timings) -> Response<Outgoing> {
         let timing = self.core.arena.borrow_mut().cut(SERVER_TIMING_BYTES_MAX, |out| {
             for (name, nanoseconds) in [
                 ("parse;dur=", timings.parse_ns),
@@ -59,10 +60,13 @@ impl Responder<'_> {
         self.finish(StatusCode::OK, JSON, answer, false)
     }
 
-    pub(super) fn failed(mut self, failure: &Failure) -> Response<Whole> {
+    pub(super) fn failed(mut self, failure: &Failure) -> Response<Outgoing> {
         let (status, code) = failure.status();
         if let Failure::MethodNotAllowed { allow } = failure {
             self.headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        if *failure == Failure::ContentEncoding {
+            self.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         }
         if let Some(seconds) = failure.retry_after() {
             self.headers.insert(RETRY_AFTER, HeaderValue::from_static(seconds));
@@ -77,14 +81,21 @@ impl Responder<'_> {
         self.finish(status, JSON, body.into(), failure.closes())
     }
 
-    fn finish(mut self, status: StatusCode, kind: HeaderValue, body: Bytes, close: bool) -> Response<Whole> {
+    /// The answer to a batch, but for its body.
+    pub(super) fn batch(self, form: Form, answering: Answering) -> Response<Outgoing> {
+        let mut response = self.finish(StatusCode::OK, form.content_type(), Bytes::new(), false);
+        *response.body_mut() = Outgoing::Batch(Box::new(answering));
+        response
+    }
+
+    fn finish(mut self, status: StatusCode, kind: HeaderValue, body: Bytes, close: bool) -> Response<Outgoing> {
         self.headers.insert(CONTENT_TYPE, kind);
         self.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         self.send(status, Whole::new(body), close)
     }
 
     /// Adds the headers that every answer has.
-    pub(super) fn send(mut self, status: StatusCode, body: Whole, close: bool) -> Response<Whole> {
+    pub(super) fn send(mut self, status: StatusCode, body: Whole, close: bool) -> Response<Outgoing> {
         if let Some(value) = self.id_value() {
             self.headers.insert(REQUEST_ID, value);
         }
@@ -92,7 +103,7 @@ impl Responder<'_> {
         if (close || self.core.draining.get()) && self.version <= Version::HTTP_11 {
             self.headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        let mut response = Response::new(body);
+        let mut response = Response::new(Outgoing::Whole(body));
         *response.status_mut() = status;
         *response.headers_mut() = self.headers;
         response

@@ -10,7 +10,8 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
-use super::body::{self, Whole};
+use super::batch::{self, Answering, Form};
+use super::body::{self, Coding, Outgoing};
 use super::error::Failure;
 use super::pages::{self, Page, Wants};
 use super::request_id::RequestId;
@@ -31,7 +32,7 @@ const SLOW_US: u32 = 250_000;
 const BACKEND: HeaderName = HeaderName::from_static("x-quintile-backend");
 
 /// Answers one request.
-pub(super) async fn respond(core: &Rc<ShardCore>, watch: &Watch, request: Request<Incoming>) -> Response<Whole> {
+pub(super) async fn respond(core: &Rc<ShardCore>, watch: &Rc<Watch>, request: Request<Incoming>) -> Response<Outgoing> {
     let mut began = Instant::now();
     let under_way = UnderWay::new(core, watch);
     let (mut head, body) = request.into_parts();
@@ -51,7 +52,17 @@ pub(super) async fn respond(core: &Rc<ShardCore>, watch: &Watch, request: Reques
     };
     let response = match target {
         Err(failure) => responder.failed(&failure),
-        Ok(Target::Score) => match body::collect(core, body).await {
+        Ok(Target::Batch(form, coding)) => {
+            // In a box, so that single requests do not carry its state.
+            let opened = Box::pin(open_batch(core, watch, body, (form, coding), (stays, id.as_str())));
+            let opened = opened.await;
+            began = Instant::now();
+            match opened {
+                Ok(answering) => responder.batch(form, answering),
+                Err(failure) => responder.failed(&failure),
+            }
+        }
+        Ok(Target::Score(coding)) => match body::collect(core, body, coding).await {
             Ok(body) => {
                 // A client that sends slowly is not a request that we answer slowly.
                 began = Instant::now();
@@ -78,7 +89,7 @@ pub(super) async fn respond(core: &Rc<ShardCore>, watch: &Watch, request: Reques
         }
         Ok(Target::Page(page, wants)) => pages::answer(responder, page, wants),
         #[cfg(debug_assertions)]
-        Ok(Target::Debug(probe)) => match body::collect(core, body).await {
+        Ok(Target::Debug(probe)) => match body::collect(core, body, Coding::Identity).await {
             Ok(_) => match contained(core, || probe.run()) {
                 Ok(text) => responder.text(StatusCode::OK, text),
                 Err(failure) => responder.failed(&failure),
@@ -116,7 +127,8 @@ fn method_name(method: &Method) -> &'static str {
 
 /// What a request asks for.
 enum Target {
-    Score,
+    Score(Coding),
+    Batch(Form, Coding),
     Health,
     Ready,
     Metrics,
@@ -131,8 +143,10 @@ fn target(path: &str, method: &Method) -> (Route, Result<Target, Failure>) {
         _ => Err(Failure::MethodNotAllowed { allow: "GET, HEAD" }),
     };
     match path {
-        "/score" if *method == Method::POST => (Route::Score, Ok(Target::Score)),
+        "/score" if *method == Method::POST => (Route::Score, Ok(Target::Score(Coding::Identity))),
         "/score" => (Route::Score, Err(Failure::MethodNotAllowed { allow: "POST" })),
+        "/score/batch" if *method == Method::POST => (Route::Batch, Ok(Target::Batch(Form::List, Coding::Identity))),
+        "/score/batch" => (Route::Batch, Err(Failure::MethodNotAllowed { allow: "POST" })),
         "/healthz" => (Route::Healthz, read(Target::Health)),
         "/readyz" => (Route::Readyz, read(Target::Ready)),
         "/metrics" => (Route::Metrics, read(Target::Metrics)),
@@ -163,24 +177,42 @@ fn check(core: &ShardCore, target: Target, headers: &HeaderMap) -> Result<Target
         return Ok(Target::Page(page, Wants::new(core, page, headers)));
     }
     // Whoever asks how we are is answered however busy we are.
-    if !matches!(target, Target::Score) {
+    if !matches!(target, Target::Score(_) | Target::Batch(..)) {
         return Ok(target);
     }
     if core.in_flight.get() > core.limits().in_flight_max {
         return Err(Failure::Overloaded);
     }
-    if headers.get(CONTENT_TYPE).is_some_and(|kind| !is_json(kind.as_bytes())) {
+    let kind = headers.get(CONTENT_TYPE);
+    if matches!(target, Target::Batch(..)) {
+        let form = Form::of(kind).ok_or(Failure::BatchMediaType)?;
+        return Ok(Target::Batch(form, coding(headers)?));
+    }
+    if kind.is_some_and(|kind| !is_json(kind.as_bytes())) {
         return Err(Failure::MediaType);
     }
-    let encoded = |encoding: &http::HeaderValue| !encoding.as_bytes().eq_ignore_ascii_case(b"identity");
-    if headers.get(CONTENT_ENCODING).is_some_and(encoded) {
-        return Err(Failure::ContentEncoding);
+    Ok(Target::Score(coding(headers)?))
+}
+
+/// How the body is compressed.
+fn coding(headers: &HeaderMap) -> Result<Coding, Failure> {
+    let mut coding = Coding::Identity;
+    for encoding in headers.get_all(CONTENT_ENCODING) {
+        let encoding = encoding.as_bytes();
+        let is_gzip = [&b"gzip"[..], b"x-gzip"]
+            .iter()
+            .any(|name| encoding.eq_ignore_ascii_case(name));
+        match coding {
+            Coding::Identity if is_gzip => coding = Coding::Gzip,
+            _ if encoding.eq_ignore_ascii_case(b"identity") => {}
+            _ => return Err(Failure::ContentEncoding),
+        }
     }
-    Ok(target)
+    Ok(coding)
 }
 
 /// `application/json` or `application/….+json`, whatever its parameters.
-fn is_json(kind: &[u8]) -> bool {
+pub(super) fn is_json(kind: &[u8]) -> bool {
     let essence = kind.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
     let Some((start, rest)) = essence.split_at_checked(b"application/".len()) else {
         return false;
@@ -203,6 +235,21 @@ fn score(core: &ShardCore, body: &[u8], request_id: &str) -> Result<(Bytes, Timi
             Err(Failure::QueueFull)
         }
     }
+}
+
+/// Reads as much of a batch as its status depends on. `stays` is whether the client wants this process to score it.
+async fn open_batch(
+    core: &Rc<ShardCore>,
+    watch: &Rc<Watch>,
+    body: Incoming,
+    format: (Form, Coding),
+    (stays, request_id): (bool, &str),
+) -> Result<Answering, Failure> {
+    let goes_away = |remote: &Remote| remote.takes(core.scorer.borrow().served(), stays);
+    if core.remote.as_ref().is_some_and(goes_away) {
+        return Err(Failure::BatchNotLocal);
+    }
+    batch::open(core, watch, body, format, request_id).await
 }
 
 /// As [`score`], by somebody else.
@@ -244,7 +291,7 @@ async fn score_away(
 
 /// Runs what has no `await`, and turns a panic into an answer. What the closure had borrowed is given back by unwinding,
 /// and what a shard shares is whole between statements.
-fn contained<T>(core: &ShardCore, run: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+pub(super) fn contained<T>(core: &ShardCore, run: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
         core.stats.borrow_mut().panics += 1;
         Err(Failure::Panicked)

@@ -30,10 +30,14 @@ pub enum Place {
     LeadId,
     /// `features`.
     Features,
+    /// `leads` of a batch.
+    Leads,
     /// A feature of the model, by its column.
     Feature(usize),
     /// A key beside `lead_id` and `features`.
     UnknownField(Echo),
+    /// A key beside a batch's `leads`.
+    UnknownBatchField(Echo),
     /// A key among the features that the model does not have.
     UnknownFeature(Echo),
 }

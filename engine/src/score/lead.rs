@@ -4,6 +4,7 @@
 //! a category's name costs one search among the names of its feature. A number for such a feature is a code and goes to the
 //! trees as it is, as the libraries take it: they have a rule for codes that training never saw.
 
+mod batch;
 mod flat;
 
 use arrayvec::ArrayString;

@@ -10,6 +10,7 @@
 //! Called by the HTTP layer, tests and benches. Never sees HTTP, a socket or a clock: times are arguments. The way of a
 //! good body allocates nothing once warm; faults are gathered without allocating, and only rendering them may.
 
+pub(crate) mod batch;
 pub(crate) mod categories;
 pub mod columns;
 pub mod faults;
@@ -22,6 +23,7 @@ use quintile_model::Scratch;
 
 use crate::served::Served;
 pub use faults::Faults;
+use faults::JsonType;
 use lead::Lead;
 pub(crate) use lead::range_end;
 use parser::Parser;
@@ -120,6 +122,28 @@ impl Workspace {
         }
     }
 
+    /// Reads what is left of a batch when its leads are cut out: `{"leads": []}`.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub(crate) fn read_skeleton(&mut self, skeleton: &[u8]) -> Result<(), Rejection> {
+        let lead = &mut self.lead;
+        self.parser
+            .parse(skeleton, |document| lead.take_batch(document))
+            .map_err(Rejection::NotJson)?;
+        if self.lead.faults().total() == 0 {
+            Ok(())
+        } else {
+            Err(Rejection::Invalid)
+        }
+    }
+
+    /// A body that is no batch because it is JSON of this type.
+    pub(crate) fn refuse_type(&mut self, found: JsonType) -> Rejection {
+        self.lead.refuse_type(found);
+        Rejection::Invalid
+    }
+
     /// Runs the model over the row: the score, or none for a model without bands.
     pub fn score(&mut self, served: &Served) -> Option<u8> {
         served.model.score_row(self.lead.row(), &mut self.scratch)
@@ -128,6 +152,12 @@ impl Workspace {
     /// Runs the model over a row that was read before.
     pub(crate) fn score_row(&mut self, served: &Served, row: &[f64]) -> Option<u8> {
         served.model.score_row(row, &mut self.scratch)
+    }
+
+    /// Runs the model over rows that were read before, through the kernel that takes several at once, and hands on each one's
+    /// number and score with its margins and predictions.
+    pub(crate) fn score_rows(&mut self, served: &Served, rows: &[f64], each: impl FnMut(usize, Option<u8>, &Scratch)) {
+        served.model.score_rows(rows, &mut self.scratch, each);
     }
 
     /// The lead's id.

@@ -5,6 +5,7 @@
 use bytes::BufMut;
 use quintile_model::{Model, Schema, Violation};
 
+use super::batch::{self, Unscored};
 use super::categories::Accepted;
 use super::faults::{Fault, Faults, Place};
 use super::scan::JsonFault;
@@ -85,14 +86,7 @@ pub fn answer<B: BufMut>(
 /// Writes the answer to a request, whoever has scored it.
 pub(crate) fn told<B: BufMut>(out: &mut B, served: &Served, told: &Told<'_>) {
     let timings = told.timings;
-    out.put_slice(b"{\"lead_id\":");
-    string(out, told.lead_id);
-    out.put_slice(b",\"score\":");
-    match told.score {
-        Some(score) => integer(out, u64::from(score)),
-        None => out.put_slice(b"null"),
-    }
-    predictions(out, &served.model, told.predictions);
+    begin(out, served, told.lead_id, told.score, told.predictions);
     match told.source {
         None => {}
         Some(Source::SageMaker) => out.put_slice(b",\"source\":\"sagemaker\""),
@@ -114,9 +108,99 @@ pub(crate) fn told<B: BufMut>(out: &mut B, served: &Served, told: &Told<'_>) {
     out.put_slice(b"}}");
 }
 
+/// Writes what is the same of a lead that is scored alone and of one in a batch, without the closing brace.
+fn begin<B: BufMut>(out: &mut B, served: &Served, lead_id: &str, score: Option<u8>, predictions: &[f64]) {
+    out.put_slice(b"{\"lead_id\":");
+    string(out, lead_id);
+    out.put_slice(b",\"score\":");
+    match score {
+        Some(score) => integer(out, u64::from(score)),
+        None => out.put_slice(b"null"),
+    }
+    self::predictions(out, &served.model, predictions);
+}
+
+/// Writes the result of one scored lead of a batch.
+pub(crate) fn scored<B: BufMut>(out: &mut B, served: &Served, lead_id: &str, score: Option<u8>, predictions: &[f64]) {
+    begin(out, served, lead_id, score, predictions);
+    out.put_u8(b'}');
+}
+
+/// Writes why one lead of a batch has no score. `faults` are those of a lead that does not fit the model.
+pub(crate) fn unscored<B: BufMut>(
+    out: &mut B,
+    lead_id: Option<&str>,
+    place: batch::Place,
+    why: Unscored,
+    (served, faults): (&Served, &Faults),
+) {
+    out.put_slice(b"{\"lead_id\":");
+    match lead_id {
+        Some(id) => string(out, id),
+        None => out.put_slice(b"null"),
+    }
+    if let batch::Place::Line(number) = place {
+        out.put_slice(b",\"line\":");
+        integer(out, number);
+    }
+    out.put_slice(b",\"error\":");
+    match why {
+        Unscored::Rejected(Rejection::NotJson(fault)) => not_json_object(out, &place.fault(fault)),
+        Unscored::Rejected(rejection @ Rejection::Invalid) => {
+            let message = rejection.to_string();
+            error_object(out, why.code(), Some(&message), Some((served, faults)), Some(place));
+        }
+        _ => error_object(out, why.code(), Some(&why.to_string()), None, None),
+    }
+    out.put_u8(b'}');
+}
+
+/// Writes the end of a batch's answer, which began with `{"results":[`. `total_ns` is the time since its body was complete.
+pub(crate) fn batch_end<B: BufMut>(
+    out: &mut B,
+    served: &Served,
+    (scored, failed): (u64, u64),
+    request_id: &str,
+    total_ns: u64,
+) {
+    out.put_slice(b"],\"scored\":");
+    integer(out, scored);
+    out.put_slice(b",\"failed\":");
+    integer(out, failed);
+    out.put_slice(b",\"model\":");
+    out.put_slice(served.identity_json.as_bytes());
+    out.put_slice(b",\"request_id\":");
+    string(out, request_id);
+    out.put_slice(b",\"latency_us\":{\"total\":");
+    microseconds(out, total_ns);
+    out.put_slice(b"}}");
+}
+
+/// Writes the last line of a stream of lines that ends before its time.
+pub(crate) fn broken_off<B: BufMut>(out: &mut B, line: u64, code: &str, message: &str) {
+    out.put_slice(b"{\"line\":");
+    integer(out, line);
+    out.put_slice(b",\"error\":");
+    error_object(out, code, Some(message), None, None);
+    out.put_slice(b"}\n");
+}
+
 /// Writes an error body: a code for programs, words for people, and the faults of a request if it has any.
 pub fn error<B: BufMut>(out: &mut B, code: &str, message: Option<&str>, faults: Option<(&Served, &Faults)>) {
-    out.put_slice(b"{\"error\":{\"code\":");
+    out.put_slice(b"{\"error\":");
+    error_object(out, code, message, faults, None);
+    out.put_u8(b'}');
+}
+
+/// What stands behind `"error":`. `place` is where in a batch the lead with these faults is.
+fn error_object<B: BufMut>(
+    out: &mut B,
+    code: &str,
+    message: Option<&str>,
+    faults: Option<(&Served, &Faults)>,
+    place: Option<batch::Place>,
+) {
+    out.put_slice(b"{\"code\":");
     string(out, code);
     if let Some(message) = message {
         out.put_slice(b",\"message\":");
@@ -129,12 +213,12 @@ pub fn error<B: BufMut>(out: &mut B, code: &str, message: Option<&str>, faults: 
             if index > 0 {
                 out.put_u8(b',');
             }
-            one_fault(out, served, fault, &mut hints);
+            one_fault(out, served, fault, place, &mut hints);
         }
         out.put_slice(b"],\"faults_total\":");
         integer(out, faults.total() as u64);
     }
-    out.put_slice(b"}}");
+    out.put_u8(b'}');
 }
 
 /// Writes the error body of a body that was not accepted: `invalid_request` (422) or `not_json` (400).
@@ -186,11 +270,17 @@ pub(crate) fn broken(schema: &Schema, column: usize, violation: Violation) -> St
 
 /// Writes the error body of a body that is not JSON, with the offset also as a number.
 pub fn not_json<B: BufMut>(out: &mut B, fault: &JsonFault) {
-    out.put_slice(b"{\"error\":{\"code\":\"not_json\",\"message\":\"");
+    out.put_slice(b"{\"error\":");
+    not_json_object(out, fault);
+    out.put_u8(b'}');
+}
+
+fn not_json_object<B: BufMut>(out: &mut B, fault: &JsonFault) {
+    out.put_slice(b"{\"code\":\"not_json\",\"message\":\"");
     Escaped(out).put(format_args!("{fault}"));
     out.put_slice(b"\",\"offset\":");
     integer(out, fault.offset as u64);
-    out.put_slice(b"}}");
+    out.put_u8(b'}');
 }
 
 /// Writes a double so that it reads back as the same; `null` for NaN and the infinities, which JSON does not have.
@@ -228,10 +318,13 @@ fn predictions<B: BufMut>(out: &mut B, model: &Model, predictions: &[f64]) {
     }
 }
 
-fn one_fault<B: BufMut>(out: &mut B, served: &Served, fault: &Fault, hints: &mut Hints) {
+fn one_fault<B: BufMut>(out: &mut B, served: &Served, fault: &Fault, place: Option<batch::Place>, hints: &mut Hints) {
     out.put_slice(b"{\"code\":\"");
     out.put_slice(fault.code().as_bytes());
     out.put_slice(b"\",\"pointer\":\"");
+    if let Some(batch::Place::Element { index, .. }) = place {
+        Escaped(out).put(format_args!("/leads/{index}"));
+    }
     words::pointer(&mut Escaped(out), served, &fault.place);
     out.put_slice(b"\",\"message\":\"");
     words::message(&mut Escaped(out), served, fault, hints);

@@ -1,5 +1,7 @@
 //! The part of a shard that scores: the model, its working memory, and the way out for records.
 
+pub(crate) mod slice;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -8,6 +10,7 @@ use bytes::{Bytes, BytesMut};
 use quintile_model::Precision;
 use uuid::Uuid;
 
+use self::slice::Bench;
 use super::arena::Arena;
 use crate::config::WhenFull;
 use crate::limits::LEAD_ID_BYTES_MAX;
@@ -55,6 +58,7 @@ pub struct Scorer {
     ids: IdSource,
     frame: Vec<u8>,
     shard: u16,
+    bench: Bench,
 }
 
 impl Scorer {
@@ -74,6 +78,7 @@ impl Scorer {
             ids,
             frame,
             shard,
+            bench: Bench::new(),
         }
     }
 
@@ -98,10 +103,20 @@ impl Scorer {
         &self.served
     }
 
+    /// The model, for whoever stays with it when another one comes.
+    pub(crate) fn shared(&self) -> Arc<Served> {
+        Arc::clone(&self.served)
+    }
+
     /// Whether records have room beyond what the next slice of a batch may take, so that it cannot take the last of it from
     /// leads that come alone.
     pub(crate) fn has_room_ahead(&self) -> bool {
         self.records.has_room_ahead()
+    }
+
+    /// For what reads batches.
+    pub(crate) fn workspace_mut(&mut self) -> &mut Workspace {
+        &mut self.workspace
     }
 
     pub(crate) fn workspace(&self) -> &Workspace {

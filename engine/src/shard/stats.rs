@@ -5,12 +5,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hdrhistogram::Histogram;
 
+use super::scorer::slice::Tally;
+
 /// A route as metrics name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Route {
     /// `POST /score`
     Score,
+    /// `POST /score/batch`
+    Batch,
     /// `GET /healthz`
     Healthz,
     /// `GET /readyz`
@@ -25,8 +29,9 @@ pub enum Route {
 
 impl Route {
     /// All routes, by number.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Score,
+        Self::Batch,
         Self::Healthz,
         Self::Readyz,
         Self::Metrics,
@@ -39,6 +44,7 @@ impl Route {
     pub fn name(self) -> &'static str {
         match self {
             Self::Score => "/score",
+            Self::Batch => "/score/batch",
             Self::Healthz => "/healthz",
             Self::Readyz => "/readyz",
             Self::Metrics => "/metrics",
@@ -49,7 +55,7 @@ impl Route {
 }
 
 /// The statuses we answer with; anything else would be counted in the last place.
-pub const STATUSES: [u16; 12] = [200, 304, 400, 404, 405, 408, 413, 415, 422, 431, 503, 500];
+pub const STATUSES: [u16; 13] = [200, 304, 400, 404, 405, 408, 413, 415, 422, 431, 501, 503, 500];
 
 /// A limit of time that closed a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +97,9 @@ pub struct ShardStats {
     pub requests: [[u64; STATUSES.len()]; Route::ALL.len()],
     /// Scored leads by band; place 0 counts predictions of models without bands.
     pub scores: [u64; 6],
-    /// Nanoseconds from a complete body to its rendered answer, of scored leads.
+    /// Leads of batches that were scored, and those that were not.
+    pub batch_leads: [u64; 2],
+    /// Nanoseconds from a complete body to its rendered answer, of leads that came alone and were scored.
     pub score_ns: Histogram<u64>,
     /// Connections adopted.
     pub connections: u64,
@@ -121,6 +129,7 @@ impl ShardStats {
         Self {
             requests: [[0; STATUSES.len()]; Route::ALL.len()],
             scores: [0; 6],
+            batch_leads: [0; 2],
             score_ns,
             connections: 0,
             timeouts: [0; Phase::ALL.len()],
@@ -138,6 +147,7 @@ impl ShardStats {
     pub fn clear(&mut self) {
         self.requests = Default::default();
         self.scores = [0; 6];
+        self.batch_leads = [0; 2];
         self.score_ns.reset();
         self.connections = 0;
         self.timeouts = Default::default();
@@ -153,6 +163,7 @@ impl ShardStats {
             .iter_mut()
             .zip(other.requests.as_flattened());
         let pairs = pairs.chain(self.scores.iter_mut().zip(&other.scores));
+        let pairs = pairs.chain(self.batch_leads.iter_mut().zip(&other.batch_leads));
         for (sum, more) in pairs.chain(self.timeouts.iter_mut().zip(&other.timeouts)) {
             *sum += more;
         }
@@ -176,6 +187,16 @@ impl ShardStats {
             .position(|&known| known == status)
             .unwrap_or(STATUSES.len() - 1);
         self.requests[route as usize][place] += 1;
+    }
+
+    /// Counts leads of a batch.
+    pub(crate) fn batch(&mut self, tally: &Tally) {
+        for (sum, more) in self.scores.iter_mut().zip(&tally.scores) {
+            *sum += more;
+        }
+        self.batch_leads[0] += tally.scored();
+        self.batch_leads[1] += tally.failed;
+        self.shed += tally.shed;
     }
 
     /// Counts one scored lead.

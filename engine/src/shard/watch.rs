@@ -7,7 +7,7 @@
 //! `io` reports reads, writes and flushes, `connection` reports requests. The body's limit is not here: it belongs to
 //! a request (an h2 connection has many at once) and is kept by `http::body`.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::Context;
 use std::time::Duration;
@@ -28,12 +28,15 @@ enum Stage {
 }
 
 /// One connection's phase and deadline.
+#[derive(Debug)]
 pub struct Watch {
     core: Rc<ShardCore>,
     timer: Timer,
     stage: Cell<Stage>,
     http2: Cell<bool>,
     in_flight: Cell<u32>,
+    /// Timers of batches whose answers wait for the peer to take more.
+    owed: RefCell<Vec<Timer>>,
 }
 
 impl Watch {
@@ -46,6 +49,7 @@ impl Watch {
             stage: Cell::new(Stage::FirstByte),
             http2: Cell::new(false),
             in_flight: Cell::new(0),
+            owed: RefCell::default(),
         });
         watch.enter(Stage::FirstByte, watch.core.limits().first_byte);
         watch
@@ -144,7 +148,11 @@ impl Watch {
 
     /// The phase whose limit has passed, if one has; otherwise the task is woken when it does.
     pub(super) fn poll_expired(&self, cx: &mut Context<'_>) -> Option<Phase> {
-        if !self.core.wheel.borrow_mut().poll_fired(self.timer, cx) {
+        let mut wheel = self.core.wheel.borrow_mut();
+        if self.owed.borrow().iter().any(|&timer| wheel.poll_fired(timer, cx)) {
+            return Some(Phase::Write);
+        }
+        if !wheel.poll_fired(self.timer, cx) {
             return None;
         }
         match self.stage.get() {
@@ -154,6 +162,44 @@ impl Watch {
             Stage::Write => Some(Phase::Write),
             Stage::Request | Stage::Linger => None,
         }
+    }
+}
+
+/// The limit of one batch's answer: the peer must take the next part of it in time. A connection's own limit does not see
+/// this where many streams share a socket, for the socket itself is not blocked.
+#[derive(Debug)]
+pub(crate) struct Owed {
+    watch: Rc<Watch>,
+    timer: Timer,
+}
+
+impl Owed {
+    pub(crate) fn new(watch: Rc<Watch>) -> Self {
+        let mut wheel = watch.core.wheel.borrow_mut();
+        let timer = wheel.insert();
+        watch.owed.borrow_mut().push(timer);
+        // The connection's task must look at the new timer once, to be woken when it fires.
+        wheel.wake(watch.timer);
+        drop(wheel);
+        Self { watch, timer }
+    }
+
+    /// A part of the answer was handed on.
+    pub(crate) fn begin(&self) {
+        let limit = self.watch.core.limits().write;
+        self.watch.core.wheel.borrow_mut().set(self.timer, limit);
+    }
+
+    /// It was taken.
+    pub(crate) fn end(&self) {
+        self.watch.core.wheel.borrow_mut().clear(self.timer);
+    }
+}
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        self.watch.owed.borrow_mut().retain(|&timer| timer != self.timer);
+        self.watch.core.wheel.borrow_mut().remove(self.timer);
     }
 }
 

@@ -340,6 +340,14 @@ fn requests(totals: &ShardStats) -> Vec<MetricFamily> {
             scores.map(|(score, &count)| (labels(&[("score", score)]), count)),
         ),
         counter(
+            "quintile_batch_leads_total",
+            "Leads of batches by what came of them.",
+            ["scored", "failed"]
+                .iter()
+                .zip(totals.batch_leads)
+                .map(|(result, count)| (labels(&[("result", result)]), count)),
+        ),
+        counter(
             "quintile_timeouts_total",
             "Connections closed by a limit of time.",
             phases.map(|(phase, &count)| (labels(&[("phase", phase.name())]), count)),
@@ -388,7 +396,7 @@ fn latency(reading: &Reading<'_>) -> [MetricFamily; 3] {
     let mut metric = Metric::default();
     metric.set_histogram(histogram);
     let name = "quintile_score_duration_seconds";
-    let help = "From a complete body to its rendered answer, of scored leads.";
+    let help = "From a complete body to its rendered answer, of scored leads that came alone.";
     [
         family(name, help, MetricType::HISTOGRAM, vec![metric]),
         summary(

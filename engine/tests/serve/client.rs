@@ -62,35 +62,59 @@ impl Connection {
             .unwrap_or_else(|end| panic!("{end:?} instead of an answer; got {:?}", self.text()))
     }
 
-    /// Reads one answer with a content-length.
+    /// Reads one answer, whole.
     pub(crate) fn try_answer(&mut self) -> Result<Answer, End> {
+        let mut answer = self.head()?;
+        if answer.header("transfer-encoding") == Some("chunked") {
+            while let Some(chunk) = self.chunk()? {
+                answer.body.extend(chunk);
+            }
+            return Ok(answer);
+        }
+        let length: usize = answer
+            .header("content-length")
+            .map_or(0, |text| text.parse().expect("a length"));
+        answer.body = self.take(length)?;
+        Ok(answer)
+    }
+
+    /// Reads an answer's head. What follows is read by [`Self::chunk`].
+    pub(crate) fn head(&mut self) -> Result<Answer, End> {
         let head_end = loop {
             if let Some(at) = self.unread.windows(4).position(|four| four == b"\r\n\r\n") {
                 break at + 4;
             }
             self.fill()?;
         };
-        let head = String::from_utf8(self.unread[..head_end].to_vec()).expect("a head is ASCII");
-        let mut answer = Answer {
-            status: 0,
+        let head = String::from_utf8(self.take(head_end)?).expect("a head is ASCII");
+        let status = head.split(' ').nth(1).and_then(|word| word.parse().ok());
+        Ok(Answer {
+            status: status.expect("a status line"),
             head,
             body: Vec::new(),
+        })
+    }
+
+    /// The next chunk of an answer that comes in chunks; none at its end.
+    pub(crate) fn chunk(&mut self) -> Result<Option<Vec<u8>>, End> {
+        let line_end = loop {
+            if let Some(at) = self.unread.windows(2).position(|two| two == b"\r\n") {
+                break at + 2;
+            }
+            self.fill()?;
         };
-        answer.status = answer
-            .head
-            .split(' ')
-            .nth(1)
-            .and_then(|word| word.parse().ok())
-            .expect("a status line");
-        let length: usize = answer
-            .header("content-length")
-            .map_or(0, |text| text.parse().expect("a length"));
-        while self.unread.len() < head_end + length {
+        let line = String::from_utf8(self.take(line_end)?).expect("a length is ASCII");
+        let length = usize::from_str_radix(line.trim(), 16).expect("a length in hexadecimal");
+        let chunk = self.take(length)?;
+        assert_eq!(self.take(2)?, b"\r\n");
+        Ok((length > 0).then_some(chunk))
+    }
+
+    fn take(&mut self, length: usize) -> Result<Vec<u8>, End> {
+        while self.unread.len() < length {
             self.fill()?;
         }
-        answer.body = self.unread[head_end..head_end + length].to_vec();
-        self.unread.drain(..head_end + length);
-        Ok(answer)
+        Ok(self.unread.drain(..length).collect())
     }
 
     /// Reads the head of an answer to HEAD, which has a length and no body, and the answer behind it.

@@ -207,6 +207,14 @@ impl Server {
             .sum()
     }
 
+    /// Resident memory that is no file's, now. The metric of that name is renewed every few seconds only.
+    pub(crate) fn anonymous_bytes(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("our child is there");
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+        let kilobytes = line.expect("Linux 4.5").trim_end_matches("kB").trim().parse::<u64>();
+        kilobytes.expect("a number") * 1024
+    }
+
     pub(crate) fn open_descriptors(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.pid()))
             .expect("our child is there")

@@ -3,9 +3,11 @@
 //! A test is a function of the backend's name; [`on_both!`] makes two tests of it. Where the machine denies io_uring the
 //! glommio half says so and passes: CI prints how many did.
 
+mod batch;
 mod client;
 mod drain;
 mod fairness;
+mod gzip;
 mod h2;
 mod harness;
 mod limits;

@@ -144,7 +144,7 @@ fn statuses_users_expect(runtime: &str) {
     assert_eq!((answer.status, answer.header("allow")), (405, Some("GET, HEAD")));
     let answer = connection.post_with("/score", "content-type: text/csv\r\n", lead(1).as_bytes());
     assert_eq!(answer.status, 415);
-    let answer = connection.post_with("/score", "content-encoding: gzip\r\n", lead(1).as_bytes());
+    let answer = connection.post_with("/score", "content-encoding: br\r\n", lead(1).as_bytes());
     assert_eq!(answer.status, 415);
     for kind in ["application/json", "application/json; charset=utf-8"] {
         let answer = connection.post_with("/score", &format!("content-type: {kind}\r\n"), lead(1).as_bytes());

@@ -14,7 +14,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
-use super::body::Whole;
+use super::body::{Outgoing, Whole};
 use super::response::{JSON, Responder};
 use crate::describe::Text;
 use crate::shard::ShardCore;
@@ -102,7 +102,7 @@ impl Wants {
 }
 
 /// The answer to a request for a page.
-pub(super) fn answer(mut responder: Responder<'_>, page: Page, wants: Wants) -> Response<Whole> {
+pub(super) fn answer(mut responder: Responder<'_>, page: Page, wants: Wants) -> Response<Outgoing> {
     let core = responder.core;
     let headers = &mut responder.headers;
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

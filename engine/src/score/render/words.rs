@@ -16,9 +16,12 @@ pub(super) fn pointer<B: BufMut>(out: &mut Escaped<'_, B>, served: &Served, plac
         Place::Body => {}
         Place::LeadId => out.put(format_args!("/lead_id")),
         Place::Features => out.put(format_args!("/features")),
+        Place::Leads => out.put(format_args!("/leads")),
         Place::Feature(column) => token(out, "/features/", served.model.schema().name(*column), false),
         Place::UnknownFeature(echo) => token(out, "/features/", echo.text(), echo.cut_from().is_some()),
-        Place::UnknownField(echo) => token(out, "/", echo.text(), echo.cut_from().is_some()),
+        Place::UnknownField(echo) | Place::UnknownBatchField(echo) => {
+            token(out, "/", echo.text(), echo.cut_from().is_some());
+        }
     }
 }
 
@@ -48,10 +51,10 @@ pub(super) fn message<B: BufMut>(out: &mut Escaped<'_, B>, served: &Served, faul
             ));
         }
         (Kind::WrongType { found }, place) => {
-            let accepted = if matches!(place, Place::LeadId) {
-                "a string"
-            } else {
-                "an object"
+            let accepted = match place {
+                Place::LeadId => "a string",
+                Place::Leads => "an array",
+                _ => "an object",
             };
             out.put(format_args!("must be {accepted}, but is {}", found.phrase()));
         }
@@ -85,6 +88,10 @@ pub(super) fn message<B: BufMut>(out: &mut Escaped<'_, B>, served: &Served, faul
             out.put(format_args!(
                 "is not a field of a request: only lead_id and features are"
             ));
+            cut(out, &echo);
+        }
+        (Kind::Unknown, Place::UnknownBatchField(echo)) => {
+            out.put(format_args!("is not a field of a batch: only leads is"));
             cut(out, &echo);
         }
         (Kind::Unknown, _) => out.put(format_args!("is unknown")),

@@ -1,0 +1,369 @@
+//! `POST /score/batch`: many leads in one request, as a list or a line each.
+//!
+//! ```text
+//! list   body ─▶ Intake ─▶ Envelope … whole? ─▶ status ─▶ ┐
+//! lines  body ─▶ Intake ─▶ first piece? ─────▶ status ─▶ ┴─▶ Answering: turn ─▶ Scorer::slice ─▶ a part of the answer ─┐
+//!                                                                  ▲──────────── the peer has taken it ◀───────────────┘
+//! ```
+//! The answer is made as the peer takes it, so a batch holds its body, if that is a list, and one part of its answer; of lines
+//! it holds one piece. All it does is done in turns ([`crate::shard::turns`]), so that single requests wait for one slice.
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use arrayvec::ArrayString;
+use bytes::Bytes;
+use http::HeaderValue;
+use http_body::{Body, Frame};
+use hyper::body::Incoming;
+
+use super::body::{Coding, Intake};
+use super::error::Failure;
+use super::routes::{contained, is_json};
+use crate::limits::REQUEST_ID_BYTES_MAX;
+use crate::score::batch::{Cut, Envelope, Lines, Misshapen, Piece, Pieces};
+use crate::score::{Rejection, render};
+use crate::served::Served;
+use crate::shard::ShardCore;
+use crate::shard::scorer::slice::{Batch, Layout, Tally};
+use crate::shard::turns::Turn;
+use crate::shard::watch::{Owed, Watch};
+
+/// Content types of a lead a line. None is registered; these are in use.
+const LINES: [&str; 5] = [
+    "application/x-ndjson",
+    "application/ndjson",
+    "application/jsonl",
+    "application/jsonlines",
+    "application/x-jsonlines",
+];
+
+/// How the leads of a batch stand in its body, and their results in the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// `{"leads":[…]}` → `{"results":[…],…}`
+    List,
+    /// A lead a line → a result a line.
+    Lines,
+}
+
+impl Form {
+    /// The form that a content type means; a body without one is a list.
+    pub(super) fn of(kind: Option<&HeaderValue>) -> Option<Self> {
+        let Some(kind) = kind.map(HeaderValue::as_bytes) else {
+            return Some(Self::List);
+        };
+        let essence = kind.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
+        if LINES.iter().any(|name| essence.eq_ignore_ascii_case(name.as_bytes())) {
+            return Some(Self::Lines);
+        }
+        is_json(kind).then_some(Self::List)
+    }
+
+    /// The content type of the answer.
+    pub(super) fn content_type(self) -> HeaderValue {
+        match self {
+            Self::List => HeaderValue::from_static("application/json"),
+            Self::Lines => HeaderValue::from_static(LINES[0]),
+        }
+    }
+}
+
+/// Reads as much of a batch as its status depends on.
+pub(super) async fn open(
+    core: &Rc<ShardCore>,
+    watch: &Rc<Watch>,
+    body: Incoming,
+    (form, coding): (Form, Coding),
+    request_id: &str,
+) -> Result<Answering, Failure> {
+    let seat = Seat::take(core, watch)?;
+    let source = match form {
+        Form::List => Source::List(Box::new(read_list(core, body, coding).await?)),
+        Form::Lines => {
+            let limits = core.limits();
+            let mut intake = Intake::new(core, body, coding, limits.batch_bytes_max, limits.batch)?;
+            let mut lines = Lines::new(limits.body_bytes_max, limits.batch_leads_max);
+            // What is wrong from the start has a status of its own; and a client that waits to be told to go on with its
+            // body is told so only while no answer has begun.
+            match intake.next().await? {
+                Some(piece) => lines.add(piece),
+                None => lines.end(),
+            }
+            Source::Lines(Box::new((intake, lines)))
+        }
+    };
+    Ok(Answering {
+        served: core.scorer.borrow().shared(),
+        request_id: ArrayString::from(request_id).unwrap_or_default(),
+        source,
+        turn: Turn::new(Rc::clone(core)),
+        tally: Tally::default(),
+        began: Instant::now(),
+        part_bytes: 0,
+        has_begun: false,
+        has_ended: false,
+        owed: Owed::new(Rc::clone(watch)),
+        seat,
+    })
+}
+
+/// Reads a list to its end. A body that is wrong in its shape is read to its end too, unless it is too large: then its
+/// connection can go on.
+async fn read_list(core: &Rc<ShardCore>, body: Incoming, coding: Coding) -> Result<Cut, Failure> {
+    let limits = core.limits();
+    let mut intake = Intake::new(core, body, coding, limits.batch_bytes_max, limits.batch)?;
+    let mut envelope = Envelope::new(limits.body_bytes_max, limits.batch_leads_max);
+    let mut fault = None;
+    while let Some(piece) = intake.next().await? {
+        if fault.is_none() {
+            fault = envelope.add(&piece).err();
+        }
+        match fault {
+            Some(Misshapen::TooManyLeads) => {
+                return Err(Failure::TooManyLeads {
+                    limit: limits.batch_leads_max,
+                });
+            }
+            Some(Misshapen::Skeleton) => return Err(Failure::TooMuchBesideLeads),
+            _ => {}
+        }
+    }
+    contained(core, || {
+        let mut scorer = core.scorer.borrow_mut();
+        let workspace = scorer.workspace_mut();
+        let skeleton = match fault {
+            Some(fault) => Err(fault),
+            None => envelope.skeleton(),
+        };
+        match skeleton {
+            Ok(skeleton) => workspace.read_skeleton(skeleton).map_err(|rejection| match rejection {
+                Rejection::NotJson(fault) => Rejection::NotJson(envelope.fault(fault)),
+                Rejection::Invalid => Rejection::Invalid,
+            }),
+            Err(Misshapen::NotObject(found)) => Err(workspace.refuse_type(found)),
+            Err(Misshapen::NotJson(fault)) => Err(Rejection::NotJson(fault)),
+            Err(Misshapen::TooManyLeads | Misshapen::Skeleton) => unreachable!("these have ended the reading"),
+        }
+        .map_err(Failure::Rejected)
+    })?;
+    Ok(envelope.cut())
+}
+
+/// A place among the batches of a shard, and a request under way until the answer's last byte.
+#[derive(Debug)]
+struct Seat {
+    core: Rc<ShardCore>,
+    watch: Rc<Watch>,
+}
+
+impl Seat {
+    fn take(core: &Rc<ShardCore>, watch: &Rc<Watch>) -> Result<Self, Failure> {
+        let limit = core.limits().batches_max;
+        if core.batches.get() >= limit {
+            return Err(Failure::TooManyBatches { limit });
+        }
+        core.batches.set(core.batches.get() + 1);
+        core.in_flight.set(core.in_flight.get() + 1);
+        watch.request_began();
+        Ok(Self {
+            core: Rc::clone(core),
+            watch: Rc::clone(watch),
+        })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.core.batches.set(self.core.batches.get() - 1);
+        self.core.in_flight.set(self.core.in_flight.get() - 1);
+        self.watch.request_ended();
+    }
+}
+
+/// Where the leads come from.
+enum Source {
+    List(Box<Cut>),
+    Lines(Box<(Intake, Lines)>),
+}
+
+impl Source {
+    /// Waits until there is a lead, or none will come. What keeps more from coming is the stream's end.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        let Self::Lines(parts) = self else {
+            return Poll::Ready(Ok(()));
+        };
+        let (intake, lines) = &mut **parts;
+        while lines.wants_more() {
+            // A line that has only begun is kept by its reader.
+            let is_whole = lines.next().is_none();
+            debug_assert!(is_whole, "a reader that wants more has no line");
+            match ready!(intake.poll_next(cx))? {
+                Some(piece) => lines.add(piece),
+                None => lines.end(),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn layout(&self) -> Layout {
+        match self {
+            Self::List(_) => Layout::List,
+            Self::Lines(_) => Layout::Lines,
+        }
+    }
+}
+
+impl Pieces for Source {
+    fn next(&mut self) -> Option<Piece<'_>> {
+        match self {
+            Self::List(cut) => cut.next(),
+            Self::Lines(parts) => parts.1.next(),
+        }
+    }
+}
+
+/// An answer that cannot go on: the connection ends without its last byte, so that nobody takes it for whole.
+#[derive(Debug, thiserror::Error)]
+#[error("a fault of the server has cut the answer off")]
+pub struct Aborted;
+
+/// The answer to a batch, made as it is taken.
+pub struct Answering {
+    served: Arc<Served>,
+    request_id: ArrayString<REQUEST_ID_BYTES_MAX>,
+    source: Source,
+    turn: Turn,
+    tally: Tally,
+    /// When the status was decided: of a list, when its body was complete.
+    began: Instant,
+    /// Bytes of the largest part so far.
+    part_bytes: usize,
+    has_begun: bool,
+    has_ended: bool,
+    owed: Owed,
+    /// Given back last.
+    seat: Seat,
+}
+
+impl Answering {
+    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Aborted>>> {
+        self.owed.end();
+        while !self.has_ended {
+            let part = match ready!(self.source.poll_ready(cx)) {
+                Ok(()) => {
+                    ready!(self.turn.poll(cx));
+                    match contained(&self.seat.core.clone(), || Ok(self.part())) {
+                        Ok(part) => part,
+                        Err(_) => {
+                            self.has_ended = true;
+                            return Poll::Ready(Some(Err(Aborted)));
+                        }
+                    }
+                }
+                Err(failure) => self.break_off(&failure),
+            };
+            if !part.is_empty() {
+                self.part_bytes = self.part_bytes.max(part.len());
+                self.owed.begin();
+                return Poll::Ready(Some(Ok(part.into())));
+            }
+        }
+        Poll::Ready(None)
+    }
+
+    /// Scores a slice of the leads.
+    fn part(&mut self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.part_bytes);
+        let layout = self.source.layout();
+        if layout == Layout::List && !self.has_begun {
+            out.extend_from_slice(b"{\"results\":[");
+            self.has_begun = true;
+        }
+        let core = &self.seat.core;
+        let batch = Batch {
+            served: &self.served,
+            request_id: &self.request_id,
+            layout,
+            has_begun: self.tally != Tally::default(),
+            lead_bytes_max: core.limits().body_bytes_max,
+        };
+        let tally = core.scorer.borrow_mut().slice(&batch, &mut self.source, &mut out);
+        core.stats.borrow_mut().batch(&tally);
+        self.tally.add(&tally);
+        match &self.source {
+            Source::List(cut) if cut.is_empty() => {
+                let total_ns = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+                let counts = (self.tally.scored(), self.tally.failed);
+                render::batch_end(&mut out, &self.served, counts, &self.request_id, total_ns);
+                self.has_ended = true;
+            }
+            Source::List(_) => {}
+            Source::Lines(parts) => {
+                if let Some(line) = parts.1.is_over() {
+                    let failure = Failure::TooManyLeads {
+                        limit: core.limits().batch_leads_max,
+                    };
+                    self.has_ended = true;
+                    break_off(&mut out, line, &failure);
+                } else if tally == Tally::default() {
+                    // There was none, though there was nothing to wait for.
+                    self.has_ended = true;
+                }
+            }
+        }
+        out
+    }
+
+    /// The last line of lines whose body breaks off.
+    fn break_off(&mut self, failure: &Failure) -> Vec<u8> {
+        self.has_ended = true;
+        let mut out = Vec::new();
+        if let Source::Lines(parts) = &self.source {
+            break_off(&mut out, parts.1.number() + 1, failure);
+        }
+        out
+    }
+}
+
+fn break_off(out: &mut Vec<u8>, line: u64, failure: &Failure) {
+    let (_, code) = failure.status();
+    render::broken_off(out, line, code, &failure.to_string());
+}
+
+impl Body for Answering {
+    type Data = Bytes;
+    type Error = Aborted;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
+        self.poll_part(cx).map(|part| part.map(|part| part.map(Frame::data)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_have_many_names() {
+        let of = |kind| Form::of(Some(&HeaderValue::from_static(kind)));
+        for kind in [
+            "application/x-ndjson",
+            "Application/NDJSON; charset=utf-8",
+            "application/jsonlines",
+            "application/jsonl ;x=y",
+        ] {
+            assert_eq!(of(kind), Some(Form::Lines), "{kind}");
+        }
+        for kind in ["application/json", "application/vnd.crm+json"] {
+            assert_eq!(of(kind), Some(Form::List), "{kind}");
+        }
+        for kind in ["text/csv", "application/x-ndjson2", "ndjson", ""] {
+            assert_eq!(of(kind), None, "{kind}");
+        }
+        assert_eq!(Form::of(None), Some(Form::List));
+    }
+}

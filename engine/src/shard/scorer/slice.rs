@@ -1,0 +1,293 @@
+//! A few leads of a batch at a time: read one by one, scored together, recorded and rendered in their order.
+//!
+//! A shard must not be held up by a batch, so a slice ends when its time is up or when as many leads are read as can be
+//! scored in what is left of it; how many that are is learnt from the slices before. What a record says is what it would
+//! say of a lead that came alone, but for its latency: that of a lead in a batch is the time since its slice began.
+
+use std::time::{Duration, Instant};
+
+use arrayvec::ArrayString;
+
+use super::{Scorer, nanoseconds, now_us};
+use crate::config::WhenFull;
+use crate::limits::{LEAD_ID_BYTES_MAX, SLICE, SLICE_LEADS};
+use crate::record::Entry;
+use crate::score::batch::{Piece, Pieces, Place, Unscored};
+use crate::score::{Faults, Rejection, render};
+use crate::served::Served;
+
+/// What a lead is taken to cost before any was scored. Too high costs a few short slices, too low one long one.
+const FIRST_GUESS: Duration = Duration::from_micros(25);
+
+/// Bytes of a slice's rows at most, unless one row has more.
+const ROWS_BYTES_MAX: usize = 1 << 20;
+
+/// What became of the leads of a slice, or of a whole batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Tally {
+    /// Scored leads by band; place 0 is for models without bands.
+    pub(crate) scores: [u64; 6],
+    /// Leads without a score.
+    pub(crate) failed: u64,
+    /// Those of them whose records had no room.
+    pub(crate) shed: u64,
+}
+
+impl Tally {
+    pub(crate) fn scored(&self) -> u64 {
+        self.scores.iter().sum()
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (sum, more) in self.scores.iter_mut().zip(&other.scores) {
+            *sum += more;
+        }
+        self.failed += other.failed;
+        self.shed += other.shed;
+    }
+}
+
+/// How results are told apart in the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// Elements of an array: a comma before all but the first.
+    List,
+    /// A line each.
+    Lines,
+}
+
+/// Whose leads a slice scores, and how they are answered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Batch<'a> {
+    pub(crate) served: &'a Served,
+    pub(crate) request_id: &'a str,
+    pub(crate) layout: Layout,
+    /// Whether results were written before.
+    pub(crate) has_begun: bool,
+    /// Bytes of one lead, for whoever is told that it has more.
+    pub(crate) lead_bytes_max: usize,
+}
+
+/// Memory of a shard's slices. Empty until the first batch comes.
+#[derive(Debug)]
+pub(super) struct Bench {
+    /// Rows of the leads that fit the model, one after the other.
+    rows: Vec<f64>,
+    /// Their ids and places.
+    leads: Vec<(ArrayString<LEAD_ID_BYTES_MAX>, Place)>,
+    /// What becomes of each lead of the slice, in order.
+    order: Vec<Step>,
+    /// Results of those that are refused.
+    refused: Vec<u8>,
+    /// What a lead costs, learnt.
+    lead_cost: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// The next row.
+    Scored,
+    /// A result in [`Bench::refused`] that ends here.
+    Refused { end: usize },
+}
+
+impl Bench {
+    pub(super) fn new() -> Self {
+        Self {
+            rows: Vec::new(),
+            leads: Vec::new(),
+            order: Vec::new(),
+            refused: Vec::new(),
+            lead_cost: FIRST_GUESS,
+        }
+    }
+
+    /// How many leads of so many features the next slice may take.
+    fn leads_max(&self, features: usize) -> usize {
+        let in_time = SLICE.as_nanos() / self.lead_cost.as_nanos().max(1);
+        let in_memory = ROWS_BYTES_MAX / (size_of::<f64>() * features.max(1));
+        let fitting = usize::try_from(in_time).unwrap_or(SLICE_LEADS).min(in_memory);
+        fitting.clamp(1, SLICE_LEADS)
+    }
+
+    /// Learns from a slice: a quarter of what is known is renewed.
+    fn learn(&mut self, leads: usize, took: Duration) {
+        let Ok(leads @ 1..) = u32::try_from(leads) else { return };
+        self.lead_cost = (self.lead_cost * 3 + took / leads) / 4;
+    }
+
+    fn clear(&mut self) {
+        self.rows.clear();
+        self.leads.clear();
+        self.order.clear();
+        self.refused.clear();
+    }
+}
+
+impl Scorer {
+    /// Scores the next leads and appends their results to `out`. No lead at all means that there is none now.
+    pub(crate) fn slice(&mut self, batch: &Batch<'_>, pieces: &mut impl Pieces, out: &mut Vec<u8>) -> Tally {
+        let began = Instant::now();
+        self.bench.clear();
+        let leads_max = self.bench.leads_max(batch.served.model.schema().len());
+        while self.bench.order.len() < leads_max {
+            let Some(piece) = pieces.next() else { break };
+            self.take(batch, piece);
+            if began.elapsed() >= SLICE {
+                break;
+            }
+        }
+        let leads = self.bench.order.len();
+        let mut tally = Tally::default();
+        if leads > 0 {
+            self.answer(batch, began, out, &mut tally);
+            self.bench.learn(leads, began.elapsed());
+        }
+        tally
+    }
+
+    /// Reads one lead.
+    fn take(&mut self, batch: &Batch<'_>, piece: Piece<'_>) {
+        let served = batch.served;
+        let (workspace, bench) = (&mut self.workspace, &mut self.bench);
+        let read = match piece.text {
+            Some(text) => workspace.read(served, text).map_err(Unscored::Rejected),
+            None => Err(Unscored::TooLarge {
+                limit: batch.lead_bytes_max,
+            }),
+        };
+        match read {
+            Ok(()) => {
+                bench.rows.extend_from_slice(workspace.row());
+                // A leaf's step reads column 0, so there is one even for a model without features.
+                if workspace.row().is_empty() {
+                    bench.rows.push(f64::NAN);
+                }
+                let id = ArrayString::from(workspace.lead_id()).unwrap_or_default();
+                bench.leads.push((id, piece.place));
+                bench.order.push(Step::Scored);
+            }
+            Err(why) => {
+                let is_lead = matches!(why, Unscored::Rejected(Rejection::Invalid));
+                let id = Some(workspace.lead_id()).filter(|id| is_lead && !id.is_empty());
+                render::unscored(&mut bench.refused, id, piece.place, why, (served, workspace.faults()));
+                bench.order.push(Step::Refused {
+                    end: bench.refused.len(),
+                });
+            }
+        }
+    }
+
+    /// Scores the rows, records them, and writes all results in their order.
+    fn answer(&mut self, batch: &Batch<'_>, began: Instant, out: &mut Vec<u8>, tally: &mut Tally) {
+        let Self {
+            workspace,
+            records,
+            when_full,
+            dropped,
+            ids,
+            frame,
+            shard,
+            bench,
+            ..
+        } = self;
+        let time_us = now_us();
+        let mut results = Results {
+            batch,
+            out,
+            tally,
+            steps: &bench.order,
+            refused: &bench.refused,
+            refused_at: 0,
+        };
+        let width = batch.served.model.schema().len();
+        workspace.score_rows(batch.served, &bench.rows, |number, score, scratch| {
+            results.refused_until_scored();
+            let (lead_id, place) = &bench.leads[number];
+            let row = &bench.rows[number * width.max(1)..][..width];
+            let entry = Entry {
+                record_id: ids.next(time_us),
+                time_us,
+                model: batch.served.generation,
+                shard: *shard,
+                score,
+                latency_ns: nanoseconds(began, Instant::now()),
+                lead_id,
+                request_id: batch.request_id,
+                margins: scratch.margins(),
+                predictions: scratch.predictions(),
+                row,
+            };
+            let mut is_kept = true;
+            if records.keeps() {
+                entry.encode(frame);
+                is_kept = records.append(frame).is_ok();
+            }
+            if !is_kept && *when_full == WhenFull::Drop {
+                *dropped += 1;
+                is_kept = true;
+            }
+            if is_kept {
+                results.scored(lead_id, score, scratch.predictions());
+            } else {
+                results.shed(lead_id, *place);
+            }
+        });
+        results.refused_until_scored();
+    }
+}
+
+/// Writes the results of a slice.
+struct Results<'a> {
+    batch: &'a Batch<'a>,
+    out: &'a mut Vec<u8>,
+    tally: &'a mut Tally,
+    steps: &'a [Step],
+    refused: &'a [u8],
+    refused_at: usize,
+}
+
+impl Results<'_> {
+    /// Writes what was refused before the next row, whose step it takes; or, behind the last row, the rest.
+    fn refused_until_scored(&mut self) {
+        while let Some((&step, rest)) = self.steps.split_first() {
+            self.steps = rest;
+            let Step::Refused { end } = step else { return };
+            self.separate();
+            self.out.extend_from_slice(&self.refused[self.refused_at..end]);
+            self.refused_at = end;
+            self.finish();
+            self.tally.failed += 1;
+        }
+    }
+
+    fn scored(&mut self, lead_id: &str, score: Option<u8>, predictions: &[f64]) {
+        self.separate();
+        render::scored(self.out, self.batch.served, lead_id, score, predictions);
+        self.finish();
+        self.tally.scores[usize::from(score.unwrap_or(0)).min(5)] += 1;
+    }
+
+    fn shed(&mut self, lead_id: &str, place: Place) {
+        self.separate();
+        let no_faults = Faults::default();
+        let model = (self.batch.served, &no_faults);
+        render::unscored(self.out, Some(lead_id), place, Unscored::NotRecorded, model);
+        self.finish();
+        self.tally.failed += 1;
+        self.tally.shed += 1;
+    }
+
+    fn separate(&mut self) {
+        let has_begun = self.batch.has_begun || *self.tally != Tally::default();
+        if self.batch.layout == Layout::List && has_begun {
+            self.out.push(b',');
+        }
+    }
+
+    fn finish(&mut self) {
+        if self.batch.layout == Layout::Lines {
+            self.out.push(b'\n');
+        }
+    }
+}
