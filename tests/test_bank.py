@@ -1,6 +1,7 @@
 """15,000 leads over HTTP on each runtime: every answer equals XGBoost's, and every answered score is in the records."""
 
 import csv
+import gzip
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -101,6 +102,35 @@ def test_every_answer_is_exact_and_recorded(
     check_schema(bank, schema)
     check_records(bank, answers, found)
     check_times(found, before, records.now())
+
+
+def test_batches_answer_what_single_leads_are_answered(
+    bank: Bank, server: Callable[..., Server], tmp_path: Path
+) -> None:
+    """Lists and lines, plain and compressed: the same numbers in the same order, each recorded with its row."""
+    running = server(bank.model, shards=1)
+    leads = [{"lead_id": f"lead-{row}", "features": bank.features(row)} for row in range(4000)]
+    alone = score_all(running, [lead["features"] for lead in leads], 1)
+    expected = [{key: answer[key] for key in ("lead_id", "score", "probability")} for answer in alone]
+    connection = running.connect()
+    for compress in (bytes, gzip.compress):
+        coding = "identity" if compress is bytes else "gzip"
+        body = compress(json.dumps({"leads": leads}).encode())
+        answer = connection.request("POST", "/score/batch", body, Content_Encoding=coding)
+        assert answer.status == 200, answer.body[:500]
+        assert answer.json()["results"] == expected
+        body = compress("".join(json.dumps(lead) + "\n" for lead in leads).encode())
+        kind = "application/x-ndjson"
+        answer = connection.request("POST", "/score/batch", body, Content_Type=kind, Content_Encoding=coding)
+        assert [json.loads(line) for line in answer.body.splitlines()] == expected
+    connection.close()
+    running.stop()
+    _, found = records.read(tmp_path / "data" / "scores")
+    assert (found["lead_id"].value_counts() == 5).all()
+    rows = found["lead_id"].str.removeprefix("lead-").astype(int)
+    assert len(found) == 5 * 4000
+    assert_bit_equal(found["margin"].map(scalar).to_numpy(dtype=float), bank.margin[rows])
+    np.testing.assert_array_equal(found[bank.names].to_numpy(dtype=float), bank.table[rows])
 
 
 def check_answers(bank: Bank, answers: list[dict[str, Any]]) -> int:
