@@ -34,6 +34,7 @@ use crate::runtime;
 use crate::served::Served;
 use crate::shard::mailbox::{Address, Mail};
 use crate::shard::scorer::Outlet;
+use crate::shard::stats::Gauges;
 use crate::side::{self, About, Delivered, Side};
 use crate::topology::Topology;
 
@@ -65,6 +66,8 @@ pub(crate) fn run(settings: &Settings, again: Again) -> Result<(), ServeError> {
                 SIGHUP if is_ready.load(Ordering::Relaxed) => reloads.ask(),
                 SIGHUP => tracing::warn!("SIGHUP while draining: nothing is reloaded"),
                 _ => {
+                    // At once: a SIGHUP behind it comes too late.
+                    is_ready.store(false, Ordering::Relaxed);
                     let _ = stop.send(signal);
                 }
             }
@@ -110,7 +113,17 @@ pub struct Running {
 #[derive(Debug)]
 struct ShardThread {
     address: Address,
+    gauges: Arc<Gauges>,
     thread: JoinHandle<()>,
+}
+
+impl ShardThread {
+    fn place(&self) -> Place {
+        Place {
+            address: self.address.clone(),
+            gauges: Arc::clone(&self.gauges),
+        }
+    }
 }
 
 /// Starts serving; returns when every shard runs and the port is open.
@@ -232,7 +245,7 @@ impl Running {
             settings: settings.clone(),
             again,
             served: self.served.take().expect("asked for once"),
-            shards: self.shards.iter().map(|shard| shard.address.clone()).collect(),
+            shards: self.shards.iter().map(ShardThread::place).collect(),
             registry: self.registry.clone(),
             side: self.side.news(),
             ready: Arc::clone(&self.ready),

@@ -11,7 +11,7 @@ use super::args::Cli;
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Serve", &["serve", "check", "config", "healthcheck", "spool"]),
     ("Score files", &["score"]),
-    ("Know a model", &["inspect", "time", "manifest", "fit-bands"]),
+    ("Know a model", &["inspect", "time", "manifest", "fit-bands", "openapi"]),
     ("This program", &["version", "completions", "man", "help"]),
 ];
 

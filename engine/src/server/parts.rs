@@ -187,6 +187,7 @@ pub(super) fn spawn_shards(
         })?;
         shards.push(ShardThread {
             address: places[number].address.clone(),
+            gauges: Arc::clone(&places[number].gauges),
             thread,
         });
         match started_out.recv_timeout(START) {

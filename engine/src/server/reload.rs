@@ -19,16 +19,20 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounde
 
 use super::parts::{self, Registry};
 use super::{ServeError, announce, spawn};
+use crate::accept::Place;
 use crate::config::change::{Change, InForce};
 use crate::config::told::Tellings;
 use crate::config::{Fault, Flags, Settings};
 use crate::served::Served;
-use crate::shard::mailbox::{Address, Mail};
+use crate::shard::mailbox::Mail;
 use crate::side::{News, Reload};
 use crate::topology;
 
 /// How often it is looked whether an old model can go.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// A shard takes a model within a turn of its loop; one that has ended never does.
+const TAKEN: Duration = Duration::from_secs(5);
 
 /// How the configuration is read again, and what of it lies outside of the server.
 #[derive(Debug)]
@@ -46,7 +50,7 @@ pub(super) struct Parts {
     pub(super) settings: Settings,
     pub(super) again: Again,
     pub(super) served: Arc<Served>,
-    pub(super) shards: Vec<Address>,
+    pub(super) shards: Vec<Place>,
     pub(super) registry: Option<Registry>,
     pub(super) side: News,
     pub(super) ready: Arc<AtomicBool>,
@@ -109,10 +113,15 @@ impl Reloader {
             };
             match next {
                 Ok(()) => self.reload(),
-                Err(RecvTimeoutError::Timeout) => self.retired.retain(|old| Arc::strong_count(old) > 1),
+                Err(RecvTimeoutError::Timeout) => self.free(),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
+    }
+
+    /// Lets go of models that nobody else has.
+    fn free(&mut self) {
+        self.retired.retain(|old| Arc::strong_count(old) > 1);
     }
 
     fn reload(&mut self) {
@@ -182,7 +191,7 @@ impl Reloader {
             Some(served) => {
                 announce::model(&served);
                 let served = Arc::new(served);
-                parts.tell_shards(|| Mail::Model(Arc::clone(&served)));
+                parts.hand_over(&served);
                 parts.side.serves(Arc::clone(&served));
                 let old = std::mem::replace(&mut parts.served, Arc::clone(&served));
                 let (from, to) = (named(&old), named(&served));
@@ -209,12 +218,32 @@ impl Reloader {
 }
 
 impl Parts {
+    /// Gives a model to every shard, and waits until each has taken it: what is said then is true.
+    fn hand_over(&self, served: &Arc<Served>) {
+        let taken = |place: &Place| place.gauges.models.load(Ordering::Acquire);
+        let before: Vec<usize> = self.shards.iter().map(taken).collect();
+        self.tell_shards(|| Mail::Model(Arc::clone(served)));
+        let until = Instant::now() + TAKEN;
+        while self
+            .shards
+            .iter()
+            .map(taken)
+            .zip(&before)
+            .any(|(now, before)| now == *before)
+        {
+            if !self.ready.load(Ordering::Relaxed) || Instant::now() >= until {
+                return;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// A letter to each shard. A full mailbox empties within a moment; one that does not belongs to a shard that has
     /// ended, and then the process drains.
     fn tell_shards(&self, letter: impl Fn() -> Mail) {
         for shard in &self.shards {
             let mut mail = letter();
-            while let Err(back) = shard.send(mail) {
+            while let Err(back) = shard.address.send(mail) {
                 if !self.ready.load(Ordering::Relaxed) {
                     break;
                 }
@@ -240,5 +269,57 @@ fn log(change: &Change) {
         tracing::warn!(key, from, to, source, "not changed: this key takes a restart");
     } else {
         tracing::info!(key, from, to, source, "changed");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shard::mailbox::mailbox;
+
+    #[test]
+    fn an_old_model_is_freed_here_and_not_before_every_shard_has_let_go() {
+        let (address, mailbox) = mailbox();
+        let served = Arc::new(Served::demo_with("version = \"1\""));
+        let mut reloader = Reloader {
+            in_force: InForce::new(&Tellings::default()),
+            retired: Vec::new(),
+            parts: Parts {
+                settings: Settings::default(),
+                again: Again {
+                    flags: Flags::default(),
+                    told: Tellings::default(),
+                    set_log_level: |_| (),
+                },
+                served: Arc::clone(&served),
+                shards: vec![Place {
+                    address,
+                    gauges: Arc::default(),
+                }],
+                registry: None,
+                side: News::nowhere(),
+                // Nobody is there to take a model, so nobody is waited for.
+                ready: Arc::new(AtomicBool::new(false)),
+            },
+        };
+        let (old, of_shard) = (Arc::downgrade(&served), served);
+        let next = Next {
+            settings: Settings::default(),
+            told: Tellings::default(),
+            changes: Vec::new(),
+            served: Some(Served::demo_with("version = \"2\"")),
+        };
+        assert_eq!(reloader.put_into_force(next, Instant::now()), Reload::Swapped);
+        let Some(Mail::Model(new)) = mailbox.try_next() else {
+            panic!("the shard has no letter");
+        };
+        assert_eq!(new.model.version(), "2");
+        reloader.free();
+        assert!(old.upgrade().is_some(), "the shard still has it");
+        // What a shard does when it swaps is not the end of the model.
+        drop(of_shard);
+        assert!(old.upgrade().is_some(), "the shard would have freed it");
+        reloader.free();
+        assert!(old.upgrade().is_none() && reloader.retired.is_empty());
     }
 }

@@ -240,7 +240,10 @@ async fn read_mail<B: Backend>(core: Rc<ShardCore>, mailbox: Mailbox) {
 fn deliver<B: Backend>(core: &Rc<ShardCore>, mail: Mail) {
     match mail {
         Mail::Socket(socket) => connection::open::<B>(core, socket),
-        Mail::Model(served) => core.scorer.borrow_mut().swap(served),
+        Mail::Model(served) => {
+            core.scorer.borrow_mut().swap(served);
+            core.gauges.models.fetch_add(1, Ordering::Release);
+        }
         Mail::Limits(limits) => core.limits.set(*limits),
         Mail::Stats(empty) => core.report(empty),
         Mail::Metrics(text) => *core.metrics_text.borrow_mut() = text,

@@ -217,6 +217,8 @@ impl Default for ShardStats {
 pub struct Gauges {
     /// Open connections, those on their way through the mailbox included. The acceptor adds, the shard takes away.
     pub connections: AtomicUsize,
+    /// Models taken since the start. The shard adds.
+    pub models: AtomicUsize,
 }
 
 impl Gauges {

@@ -32,6 +32,15 @@ pub struct News {
 }
 
 impl News {
+    /// Tells nobody.
+    #[cfg(test)]
+    pub(crate) fn nowhere() -> Self {
+        Self {
+            models: crossbeam_channel::bounded(1).0,
+            counts: Arc::new(Counts::new(&[], None)),
+        }
+    }
+
     /// The model that is served from now on.
     pub fn serves(&self, served: Arc<Served>) {
         // When side has ended there are no metrics any more.

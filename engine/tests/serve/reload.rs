@@ -172,12 +172,17 @@ fn a_model_is_swapped_under_load_and_every_answer_is_exact(runtime: &str) {
     });
     assert!(answered.iter().all(|&count| count > 0), "{answered:?}");
     server.await_metric("quintile_reloads_total{result=\"swapped\"}", |count| count > 7.5);
-    let text = server.connect().get("/metrics").text();
-    let info = text
-        .lines()
-        .find(|line| line.starts_with("quintile_model_info"))
-        .expect("it is there");
-    assert!(info.contains("version=\"1\""), "{info}");
+    // Each shard has a text of its own, renewed twice a second.
+    let began = Instant::now();
+    while !server
+        .connect()
+        .get("/metrics")
+        .text()
+        .contains("quintile_model_info{name=\"leads\",version=\"1\"")
+    {
+        assert!(began.elapsed() < PATIENCE, "the metrics name another model");
+        thread::sleep(Duration::from_millis(50));
+    }
     // Every answer has a record, and each says which model made it.
     let records = records::read(&server.stop());
     assert_eq!(records.len(), answered[0] + answered[1] + 8);
@@ -275,8 +280,17 @@ fn a_model_with_other_features_takes_over(runtime: &str) {
     let other = r#"{"lead_id":"other","features":{"age":40,"Total Time Spent":3.5,"d":null}}"#;
     assert_eq!(connection.post("/score", &lead(1)).status, 200);
     assert_eq!(connection.post("/score", other).status, 422);
+    let describes_other = |server: &Server| {
+        server
+            .connect()
+            .get("/openapi.json")
+            .text()
+            .contains("Total Time Spent")
+    };
+    assert!(!describes_other(&server));
     folder.configure("other.json", "");
     reload(&server, "another model is served from now on");
+    assert!(describes_other(&server));
     assert_eq!(connection.post("/score", &lead(1)).status, 422);
     let answer = connection.post("/score", other);
     assert_eq!(
@@ -398,8 +412,7 @@ fn signals_that_come_close_together_do_no_harm(runtime: &str) {
     server.signal(Signal::HUP);
     await_log(&server, "SIGHUP while draining", 1);
     connection.send(&bytes[bytes.len() - 5..]);
-    let answer = connection.answer();
-    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+    assert_eq!(connection.answer().status, 200);
     assert_eq!(server.wait(), 0, "{}", server.log());
     assert_eq!(records::read(&server.data()).len(), 2);
 }
