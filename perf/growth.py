@@ -8,7 +8,7 @@ from pathlib import Path
 
 from report import machine
 
-COLOURS = {"scalar": "#868e96", "avx2": "#4c6ef5", "avx512": "#d9480f"}
+COLOURS = {"scalar": "#868e96", "avx2": "#4c6ef5", "avx512bw": "#2b8a3e", "avx512": "#d9480f", "neon": "#862e9c"}
 PANELS = [
     ("trees", "trees of depth 6", True),
     ("depth", "depth of 500 trees", False),
@@ -29,12 +29,14 @@ def draw(points: list[dict], facts: dict) -> str:
         f'<rect width="{width}" height="{height}" fill="white"/>',
         f'<text x="10" y="20" font-size="15">{escape(title)}</text>',
     ]
-    for number, (kernel, colour) in enumerate(COLOURS.items()):
+    timed = {point["kernel"] for point in points}
+    legend = [(kernel, colour) for kernel, colour in COLOURS.items() if kernel in timed]
+    for number, (kernel, colour) in enumerate(legend):
         x = 14 + 90 * number
         lines.append(
             f'<rect x="{x}" y="32" width="12" height="12" fill="{colour}"/><text x="{x + 18}" y="42">{kernel}</text>'
         )
-    lines.append('<text x="300" y="42">solid: one row a call; dashed: 1,024 rows a call</text>')
+    lines.append(f'<text x="{30 + 90 * len(legend)}" y="42">solid: one row a call; dashed: 1,024 rows a call</text>')
     for number, (sweep, label, is_log) in enumerate(PANELS):
         left = LEFT + number % 2 * (LEFT + WIDTH)
         top = TOP + number // 2 * (HEIGHT + GAP)

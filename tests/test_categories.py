@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from platform import machine
 
 import numpy as np
 import pytest
@@ -15,7 +16,9 @@ from real_leads import Trained
 from serving import Server, io_uring_allowed, score_all
 
 SHARDS, CONNECTIONS = 2, 4
-KERNELS = ("auto", "reference", "scalar", "avx512")
+# What the kernels of this architecture need of /proc/cpuinfo; those of another one have no flag there.
+NEEDS = {"avx512": "avx512_vbmi", "avx512bw": "avx512bw", "avx2": "avx2", "neon": "asimd"}
+KERNELS = ("auto", "reference", "scalar", *NEEDS)
 
 if not real_leads.tables():
     pytest.skip(f"THE LEADS ARE NOT THERE ({DATA}): categories are not checked", allow_module_level=True)
@@ -52,9 +55,10 @@ def test_strings_over_http(
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_strings_in_csv(trained: Trained, kernel: str, tmp_path: Path, note: Note) -> None:
-    if kernel == "avx512" and "avx512_vbmi" not in Path("/proc/cpuinfo").read_text():
-        note("NOT CHECKED: the avx512 kernel, for this machine lacks its instructions")
-        pytest.skip("THE CPU LACKS AVX512_VBMI: the avx512 kernel is not checked")
+    if kernel in NEEDS and NEEDS[kernel] not in Path("/proc/cpuinfo").read_text().split():
+        if (kernel == "neon") == (machine() == "aarch64"):
+            note(f"NOT CHECKED: the {kernel} kernel, for this machine lacks its instructions")
+        pytest.skip(f"THE CPU LACKS {NEEDS[kernel].upper()}: the {kernel} kernel is not checked")
     rows = tmp_path / "rows.csv"
     trained.frame.to_csv(rows, index=False)
     assert_bit_equal(command.score(trained.model, rows, "margin", kernel=kernel), trained.margin, trained.dtype)

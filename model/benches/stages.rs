@@ -14,9 +14,9 @@ mod random;
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
-use quintile_model::kernel::avx2::{self, Avx2};
-use quintile_model::kernel::avx512::{self, Avx512};
+use quintile_model::kernel::Vectors;
 use quintile_model::kernel::lanes::LaneScratch;
+use quintile_model::kernel::real::Real;
 use quintile_model::plan::lanes::LanePlan;
 use quintile_model::{KernelChoice, Precision};
 use random::{Neighbour, Random, Recipe};
@@ -57,7 +57,7 @@ struct Ready<T> {
     scratches: Vec<LaneScratch>,
 }
 
-trait Number: avx512::Vector + avx2::Vector + Neighbour + 'static {}
+trait Number: Real + Neighbour + 'static {}
 impl Number for f32 {}
 impl Number for f64 {}
 
@@ -81,7 +81,9 @@ macro_rules! stages {
 
             #[divan::bench(types = [f32, f64])]
             fn rank<T: Number>(bencher: Bencher) {
-                let Some(kernel) = $kernel::new() else { return };
+                let Ok(kernel) = Vectors::new(KernelChoice::$kernel) else {
+                    return;
+                };
                 let Ready {
                     plan,
                     rows,
@@ -96,7 +98,9 @@ macro_rules! stages {
 
             #[divan::bench(types = [f32, f64], args = ["full", "listed"])]
             fn label<T: Number>(bencher: Bencher, shape: &str) {
-                let Some(kernel) = $kernel::new() else { return };
+                let Ok(kernel) = Vectors::new(KernelChoice::$kernel) else {
+                    return;
+                };
                 let Ready {
                     plan, mut scratches, ..
                 } = ready::<T>(shape == "full", |plan, row, scratch| {
@@ -111,7 +115,9 @@ macro_rules! stages {
 
             #[divan::bench(types = [f32, f64], args = ["full", "listed"])]
             fn leaves<T: Number>(bencher: Bencher, shape: &str) {
-                let Some(kernel) = $kernel::new() else { return };
+                let Ok(kernel) = Vectors::new(KernelChoice::$kernel) else {
+                    return;
+                };
                 let Ready {
                     plan,
                     rows,
@@ -132,7 +138,7 @@ macro_rules! stages {
     };
 }
 
-#[cfg(target_arch = "x86_64")]
 stages!(with_avx512, Avx512);
-#[cfg(target_arch = "x86_64")]
+stages!(with_avx512bw, Avx512Bw);
 stages!(with_avx2, Avx2);
+stages!(with_neon, Neon);

@@ -12,11 +12,12 @@
 #[path = "support/random.rs"]
 mod random;
 
-use quintile_model::kernel::avx2::{self, Avx2};
-use quintile_model::kernel::avx512::{self, Avx512};
+use std::collections::BTreeMap;
+
 use quintile_model::kernel::block::LaneBlock;
 use quintile_model::kernel::lanes::{self, LaneScratch};
-use quintile_model::kernel::{reference, scalar};
+use quintile_model::kernel::real::Real;
+use quintile_model::kernel::{Vectors, reference, scalar};
 use quintile_model::plan::Plan;
 use quintile_model::plan::lanes::LanePlan;
 use quintile_model::{Ensemble, KernelChoice, Precision};
@@ -27,13 +28,10 @@ use random::{LeafOf, Missing, Neighbour, Random, Recipe, Sample};
 struct Tally {
     rows: usize,
     lanes: usize,
-    avx512: usize,
-    avx2: usize,
+    /// Rows with each of the vector kernels that the CPU has.
+    vectors: BTreeMap<String, usize>,
     several: usize,
 }
-
-/// Evaluates rows that lie side by side into margins that do so too.
-type Several<'a, T> = dyn Fn(&[T], &mut LaneBlock, &mut [T]) + 'a;
 
 impl Tally {
     fn check(&mut self, recipe: Recipe) {
@@ -44,16 +42,15 @@ impl Tally {
         }
     }
 
-    fn compare<T: avx512::Vector + avx2::Vector + Neighbour>(&mut self, sample: &Sample, recipe: Recipe) {
+    fn compare<T: Real + Neighbour>(&mut self, sample: &Sample, recipe: Recipe) {
         let ensemble = &sample.ensemble;
         for limit in [recipe.trees, recipe.trees / 2] {
             let walk = Plan::<T>::compile(ensemble, limit);
-            let lane_plan = LanePlan::<T>::try_compile(ensemble, limit, KernelChoice::Avx512);
+            let lane_plan = LanePlan::<T>::try_compile(ensemble, limit, ASKING);
             let mut random = Random(recipe.seed ^ 0x5eed);
             // A scratch is reused from row to row, so that what one leaves behind would show, and no kernel sees another's.
             let mut scratch = lane_plan.as_ref().map(LaneScratch::new).unwrap_or_default();
-            let mut twin_scratch = scratch.clone();
-            let mut avx2_scratch = scratch.clone();
+            let mut kernels: Vec<_> = Vectors::all().map(|kernel| (kernel, scratch.clone())).collect();
             for row in sample.rows::<T>(24, &mut random) {
                 let margins = |evaluate: &mut dyn FnMut(&mut [T])| {
                     let mut margins = vec![T::NAN; recipe.outputs];
@@ -68,42 +65,29 @@ impl Tally {
                 assert_eq!(scalar, expected, "scalar: {recipe:?} {row:?}");
                 self.rows += 1;
                 let Ok(plan) = &lane_plan else { continue };
-                let lanes = margins(&mut |out| lanes::margins(plan, &row, &mut twin_scratch, out));
+                let lanes = margins(&mut |out| lanes::margins(plan, &row, &mut scratch, out));
                 assert_eq!(lanes, expected, "lanes: {recipe:?} {row:?}");
                 self.lanes += 1;
-                if let Some(kernel) = Avx2::new() {
-                    let avx2 = margins(&mut |out| kernel.margins(plan, &row, &mut avx2_scratch, out));
-                    assert_eq!(avx2, expected, "avx2: {recipe:?} {row:?}");
-                    self.avx2 += 1;
+                for (kernel, scratch) in &mut kernels {
+                    let vectors = margins(&mut |out| kernel.margins(plan, &row, scratch, out));
+                    assert_eq!(vectors, expected, "{}: {recipe:?} {row:?}", kernel.choice());
+                    *self.vectors.entry(kernel.choice().to_string()).or_default() += 1;
                 }
-                let Some(kernel) = Avx512::new() else { continue };
-                let avx512 = margins(&mut |out| kernel.margins(plan, &row, &mut scratch, out));
-                assert_eq!(avx512, expected, "avx512: {recipe:?} {row:?}");
-                self.avx512 += 1;
             }
             let Ok(plan) = &lane_plan else { continue };
             let rows = sample.rows::<T>(35, &mut random);
-            if let Some(kernel) = Avx512::new() {
-                let evaluate = |flat: &[T], block: &mut LaneBlock, margins: &mut [T]| {
-                    kernel.rows_margins(plan, flat, recipe.features, block, margins);
-                };
-                self.several((ensemble, limit), plan, ("avx512", &evaluate), &rows, recipe);
-            }
-            if let Some(kernel) = Avx2::new() {
-                let evaluate = |flat: &[T], block: &mut LaneBlock, margins: &mut [T]| {
-                    kernel.rows_margins(plan, flat, recipe.features, block, margins);
-                };
-                self.several((ensemble, limit), plan, ("avx2", &evaluate), &rows, recipe);
+            for kernel in Vectors::all() {
+                self.several((ensemble, limit), plan, kernel, &rows, recipe);
             }
         }
     }
 
     /// Rows at once, in blocks around the counts that share registers.
-    fn several<T: avx512::Vector + avx2::Vector>(
+    fn several<T: Real + Neighbour>(
         &mut self,
         (ensemble, limit): (&Ensemble, usize),
         plan: &LanePlan<T>,
-        (name, evaluate): (&str, &Several<'_, T>),
+        kernel: Vectors,
         rows: &[Vec<T>],
         recipe: Recipe,
     ) {
@@ -120,11 +104,12 @@ impl Tally {
         for count in [35, 33, 32, 31, 17, 16, 15, 9, 8, 7, 1] {
             let mut margins = vec![T::NAN; count * recipe.outputs];
             let flat = rows[..count].concat();
-            evaluate(&flat, &mut block, &mut margins);
+            kernel.rows_margins(plan, (&flat, recipe.features), &mut block, &mut margins);
             let actual = margins.iter().map(|margin| margin.widen().to_bits());
             assert!(
                 actual.eq(expected[..count].concat()),
-                "{name}, {count} rows: {recipe:?}"
+                "{}, {count} rows: {recipe:?}",
+                kernel.choice()
             );
             self.several += count;
         }
@@ -135,18 +120,18 @@ impl Tally {
         println!("{name}: {self:?}");
         assert!(self.rows > 0);
         assert!(!all_take_lanes || self.lanes == self.rows, "{name}: {self:?}");
-        if Avx512::new().is_some() {
-            assert_eq!(self.avx512, self.lanes);
-        } else {
-            println!("SKIPPED: this CPU has no AVX-512 with byte permutes");
-        }
-        if Avx2::new().is_some() {
-            assert_eq!(self.avx2, self.lanes);
-        } else {
-            println!("SKIPPED: this CPU has no AVX2");
+        for &choice in Vectors::CHOICES {
+            match Vectors::new(choice) {
+                Ok(_) if self.lanes > 0 => assert_eq!(self.vectors[&choice.to_string()], self.lanes, "{choice}"),
+                Ok(_) => {}
+                Err(reason) => println!("SKIPPED {choice}: {reason}"),
+            }
         }
     }
 }
+
+/// Who asks for plans, for the error.
+const ASKING: KernelChoice = KernelChoice::Avx512;
 
 fn both(recipe: Recipe) -> [Recipe; 2] {
     [Precision::F32, Precision::F64].map(|precision| Recipe { precision, ..recipe })
@@ -274,7 +259,7 @@ fn what_needs_too_many_lanes_is_refused() {
         ..Recipe::PLAIN
     };
     let sample = recipe.ensemble();
-    let refused = LanePlan::<f32>::try_compile(&sample.ensemble, recipe.trees, KernelChoice::Avx512);
+    let refused = LanePlan::<f32>::try_compile(&sample.ensemble, recipe.trees, ASKING);
     let message = refused.map(|_| ()).unwrap_err().to_string();
     assert!(message.contains("2,048"), "{message}");
     let none = Recipe {

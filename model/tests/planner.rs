@@ -9,8 +9,7 @@
 #[allow(dead_code, reason = "these tests need ensembles, not their rows")]
 mod random;
 
-use quintile_model::kernel::avx2::Avx2;
-use quintile_model::kernel::avx512::Avx512;
+use quintile_model::kernel::Vectors;
 use quintile_model::{BuildError, Ensemble, Identity, KernelChoice, Manifest, Model, Options, Precision, load};
 use random::{LeafOf, Recipe};
 
@@ -34,14 +33,13 @@ fn planned(recipe: Recipe) -> (KernelChoice, String) {
 
 /// The kernel that this CPU's widest vectors serve; none of them on a CPU without.
 fn fastest() -> Option<KernelChoice> {
-    let avx512 = Avx512::new().map(|_| KernelChoice::Avx512);
-    avx512.or(Avx2::new().map(|_| KernelChoice::Avx2))
+    Vectors::all().next().map(Vectors::choice)
 }
 
 #[test]
 fn lanes_serve_every_property_of_trees() {
     let Some(fastest) = fastest() else {
-        println!("SKIPPED: this CPU has neither AVX-512 with byte permutes nor AVX2");
+        println!("SKIPPED: this CPU has vectors that no kernel is written for");
         return;
     };
     let plain = Recipe {
@@ -127,7 +125,7 @@ fn lanes_serve_every_property_of_trees() {
 #[test]
 fn what_slows_lanes_down_is_said() {
     if fastest().is_none() {
-        println!("SKIPPED: this CPU has neither AVX-512 with byte permutes nor AVX2");
+        println!("SKIPPED: this CPU has vectors that no kernel is written for");
         return;
     }
     let deep = Recipe {
@@ -193,14 +191,13 @@ fn what_lanes_do_not_take_is_walked_and_says_why() {
 
 #[test]
 fn a_kernel_that_is_forced_says_what_it_lacks() {
-    for (kernel, is_there) in [
-        (KernelChoice::Avx512, Avx512::new().is_some()),
-        (KernelChoice::Avx2, Avx2::new().is_some()),
-    ] {
+    for (_, kernel) in KernelChoice::NAMES {
         let forced = build(Recipe::PLAIN.ensemble().ensemble, kernel);
-        match is_there {
-            true => assert_eq!(forced.unwrap().kernel(), kernel),
-            false => assert!(forced.unwrap_err().to_string().contains("the CPU lacks"), "{kernel}"),
+        match kernel {
+            KernelChoice::Auto => assert!(forced.is_ok()),
+            KernelChoice::Reference | KernelChoice::Scalar => assert_eq!(forced.unwrap().kernel(), kernel),
+            _ if Vectors::new(kernel).is_ok() => assert_eq!(forced.unwrap().kernel(), kernel),
+            _ => assert!(forced.unwrap_err().to_string().contains("the CPU "), "{kernel}"),
         }
     }
 }
@@ -209,7 +206,7 @@ fn a_kernel_that_is_forced_says_what_it_lacks() {
 #[test]
 fn five_hundred_trees_of_depth_six_stay_below_300_kb() {
     let Some(fastest) = fastest() else {
-        println!("SKIPPED: this CPU has neither AVX-512 with byte permutes nor AVX2");
+        println!("SKIPPED: this CPU has vectors that no kernel is written for");
         return;
     };
     let recipe = Recipe {
@@ -225,18 +222,16 @@ fn five_hundred_trees_of_depth_six_stay_below_300_kb() {
 /// One line that the test command repeats: what a green run has exercised.
 #[test]
 fn what_this_machine_exercises() {
-    let kernels = [
-        ("reference", true),
-        ("scalar", true),
-        ("lanes without vectors", true),
-        ("avx512", Avx512::new().is_some()),
-        ("avx2", Avx2::new().is_some()),
-    ];
+    let plain = ["reference", "scalar", "lanes without vectors"].map(|name| (name.to_owned(), true));
+    let vectors = Vectors::CHOICES
+        .iter()
+        .map(|&choice| (choice.to_string(), Vectors::new(choice).is_ok()));
+    let kernels: Vec<_> = plain.into_iter().chain(vectors).collect();
     let listed = |wanted: bool| {
         let names = kernels
             .iter()
             .filter(|(_, is_there)| *is_there == wanted)
-            .map(|(name, _)| *name);
+            .map(|(name, _)| name.as_str());
         names.collect::<Vec<_>>().join(", ")
     };
     println!("KERNELS EXERCISED: {}", listed(true));

@@ -101,7 +101,7 @@ const SEEDS: &[Seed] = &[
     file("[records]\nwhen_full = \"block\"", "q.toml:2:13", "records.when_full is \"block\"; accepted: shed, drop", ""),
     // Words and forms.
     file("[server]\nruntime = \"glomio\"", "q.toml:2:11", "server.runtime is \"glomio\"; accepted: auto, glommio, epoll", "did you mean \"glommio\"?"),
-    file("[model]\nkernel = \"avx\"", "q.toml:2:10", "model.kernel is \"avx\"; accepted: auto, reference, scalar, avx512, avx2", "did you mean \"avx2\"?"),
+    file("[model]\nkernel = \"avx\"", "q.toml:2:10", "model.kernel is \"avx\"; accepted: auto, reference, scalar, avx512, avx512bw, avx2, neon", "did you mean \"avx2\"?"),
     file("[server]\nlisten = \"8080\"", "q.toml:2:10", "server.listen is \"8080\" without a port", ""),
     file("[server]\nlisten = \":8080\"", "q.toml:2:10", "without a host; 0.0.0.0 is every interface", ""),
     file("[server]\nlisten = \"::1:80\"", "q.toml:2:10", "IPv6 addresses stand in brackets", ""),

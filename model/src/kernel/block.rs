@@ -11,16 +11,20 @@
 //! 3. So do its leaves, which are added for as many trees at a time as fit the first-level cache. A row's leaves would
 //!    otherwise come from beyond it one by one: 500 cache lines for 500 trees.
 //!
-//! Together with what `avx512/rows.rs` and `avx512/leaves.rs` add, 1,024 rows a call went from 523 to 317 ns a row (500 trees of
+//! Together with what `vector/listed.rs` and `avx512/leaves.rs` add, 1,024 rows a call went from 523 to 317 ns a row (500 trees of
 //! depth 6), 507 to 299 (500 of 31 leaves), 1,553 to 1,271 (255 leaves), 207 to 155 (100 of depth 6) and 2,057 to 1,958 or less
 //! (1,000 of depth 8), against sixteen rows that were ranked one by one and decided 256 trees at a time.
 //!
+//! On the machine that `vector.rs` names, blocks of 16 rows instead of 64 take 601 ns a row for 571 (500 trees of depth 6), 841 for
+//! 809 (500 of 31 leaves) and no more for larger trees. There the leaves of a whole chunk at a time are no slower than 16 KiB of
+//! them, for the first-level cache has 48.
+//!
 //! Inlined wherever it is called, so that it is compiled for the caller's CPU features.
 
-use std::ops::Range;
-
+use super::isa::Stages;
 use super::lanes::add_trees;
 use super::real::Real;
+use super::vector::label_chunk;
 use crate::plan::lanes::{BLOCK, CHUNK, LanePlan, Leaves, Pack};
 
 /// Rows of a block at most.
@@ -66,47 +70,61 @@ impl LaneBlock {
     pub(super) fn lanes_and_missing<T: Real>(&mut self, plan: &LanePlan<T>, rows: usize) -> (&mut [u8], &mut [u8]) {
         (&mut self.lanes[..rows * 2 * plan.half], &mut self.missing)
     }
+
+    /// Sums the trees of a plan for rows, `width` values each, whose lanes are there.
+    #[inline(always)]
+    pub(super) fn sum<K: Stages<PARTS>, T: Real, const PARTS: usize, const LANES: usize>(
+        &mut self,
+        kernel: K,
+        plan: &LanePlan<T>,
+        (rows, width): (&[T], usize),
+        margins: &mut [T],
+    ) {
+        let outputs = plan.base_margins.len();
+        for margins in margins.chunks_exact_mut(outputs) {
+            margins.copy_from_slice(&plan.base_margins);
+        }
+        let count = rows.len() / width;
+        let lanes = &self.lanes[..count * 2 * plan.half];
+        let labels = &mut self.labels[..count * CHUNK];
+        for pack in &plan.packs {
+            for chunk in 0..pack.chunks {
+                label_chunk::<K, T, PARTS, LANES>(kernel, plan, (pack, chunk), lanes, labels);
+                add_chunk(kernel, plan, (pack, chunk), (rows, width), labels, margins);
+            }
+        }
+    }
 }
 
-/// Sums the trees of a plan for rows whose lanes are there. `label` decides a chunk of a pack for all of them; `sum` adds the
-/// leaves of trees that have numbers and one output.
+/// Adds the leaves of a chunk's trees to the margins of rows: numbers of one output for as many trees at a time as the
+/// first-level cache holds leaves of.
 #[inline(always)]
-pub(super) fn sum_rows<T: Real>(
+fn add_chunk<K: Stages<PARTS>, T: Real, const PARTS: usize>(
+    kernel: K,
     plan: &LanePlan<T>,
+    (pack, chunk): (&Pack, usize),
     (rows, width): (&[T], usize),
-    block: &mut LaneBlock,
+    labels: &[u8],
     margins: &mut [T],
-    label: impl Fn(&Pack, usize, &[u8], &mut [u8]),
-    sum: impl Fn(&[T], usize, &[u8], Range<usize>, &mut [T]),
 ) {
-    let outputs = plan.base_margins.len();
-    for margins in margins.chunks_exact_mut(outputs) {
-        margins.copy_from_slice(&plan.base_margins);
-    }
-    let count = rows.len() / width;
-    let lanes = &block.lanes[..count * 2 * plan.half];
-    let labels = &mut block.labels[..count * CHUNK];
-    for pack in &plan.packs {
-        for chunk in 0..pack.chunks {
-            label(pack, chunk, lanes, labels);
-            let trees = pack.trees_of(chunk);
-            match &plan.leaves {
-                Leaves::Numbers { values, outputs } if outputs.is_empty() => {
-                    let at_once = (LEAVES_BYTES / (pack.stride * size_of::<T>())).max(1);
-                    let mut first = 0;
-                    while first < trees.len() {
-                        let some = first..(first + at_once).min(trees.len());
-                        let leaves = &values[pack.first_leaf + (chunk * CHUNK + first) * pack.stride..];
-                        first = some.end;
-                        sum(leaves, pack.stride, labels, some, margins);
-                    }
-                }
-                Leaves::Numbers { .. } | Leaves::Places { .. } => {
-                    let rows = rows.chunks_exact(width).zip(margins.chunks_exact_mut(outputs));
-                    for ((row, margins), labels) in rows.zip(labels.chunks_exact(CHUNK)) {
-                        add_trees(plan, pack, trees.clone(), row, labels, margins);
-                    }
-                }
+    let trees = pack.trees_of(chunk);
+    match &plan.leaves {
+        Leaves::Numbers { values, outputs } if outputs.is_empty() => {
+            let at_once = (LEAVES_BYTES / (pack.stride * size_of::<T>())).max(1);
+            let mut first = 0;
+            while first < trees.len() {
+                let some = first..(first + at_once).min(trees.len());
+                let leaves = &values[pack.first_leaf + (chunk * CHUNK + first) * pack.stride..];
+                first = some.end;
+                T::sum(kernel, leaves, pack.stride, labels, some, margins);
+            }
+        }
+        Leaves::Numbers { .. } | Leaves::Places { .. } => {
+            let rows = rows
+                .chunks_exact(width)
+                .zip(margins.chunks_exact_mut(plan.base_margins.len()));
+            for ((row, margins), labels) in rows.zip(labels.chunks_exact(CHUNK)) {
+                add_trees(plan, pack, trees.clone(), row, labels, margins);
             }
         }
     }

@@ -1,26 +1,27 @@
 //! The code that walks trees. One file a kernel, all of one shape: `supports()` says what it takes and why not, and one
 //! function adds a row's leaves to its margins. Every kernel is compared with [`mod@reference`].
 
-#[cfg(not(target_arch = "x86_64"))]
-#[doc(hidden)]
-pub mod absent;
 #[cfg(target_arch = "x86_64")]
-pub mod avx2;
+mod avx2;
 #[cfg(target_arch = "x86_64")]
-pub mod avx512;
+mod avx512;
 pub mod block;
+mod face;
+#[doc(hidden)]
+pub mod isa;
 pub mod lanes;
 mod linear;
-#[cfg(target_arch = "x86_64")]
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod rank;
 pub mod real;
 pub mod reference;
 pub mod scalar;
-#[cfg(target_arch = "x86_64")]
 mod sums;
+mod vector;
+mod vectors;
 
-#[cfg(not(target_arch = "x86_64"))]
-pub use {absent as avx2, absent as avx512};
+pub use vectors::Vectors;
 
 use std::fmt;
 use std::str::FromStr;
@@ -35,20 +36,26 @@ pub enum KernelChoice {
     Reference,
     /// A compact node array, eight trees in step.
     Scalar,
-    /// 64 trees at once over bytes that hold the ranks of a row's values, with AVX-512 byte permutes.
+    /// 64 trees at once over bytes that hold the ranks of a row's values, with AVX-512 byte permutes (VBMI).
     Avx512,
+    /// The same with AVX-512 that lacks them.
+    Avx512Bw,
     /// The same over half as many trees at once, with AVX2.
     Avx2,
+    /// The same over a quarter as many, with NEON.
+    Neon,
 }
 
 impl KernelChoice {
     /// Every choice with its name, as options and errors list them.
-    pub const NAMES: [(&'static str, Self); 5] = [
+    pub const NAMES: [(&'static str, Self); 7] = [
         ("auto", Self::Auto),
         ("reference", Self::Reference),
         ("scalar", Self::Scalar),
         ("avx512", Self::Avx512),
+        ("avx512bw", Self::Avx512Bw),
         ("avx2", Self::Avx2),
+        ("neon", Self::Neon),
     ];
 }
 
@@ -64,7 +71,7 @@ impl fmt::Display for KernelChoice {
 
 /// A name that no kernel has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no kernel is named {name:?}: choose auto, reference, scalar, avx512 or avx2")]
+#[error("no kernel is named {name:?}: choose auto, reference, scalar, avx512, avx512bw, avx2 or neon")]
 pub struct UnknownKernel {
     /// The name.
     pub name: String,

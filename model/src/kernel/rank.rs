@@ -11,46 +11,32 @@
     reason = "a block is found by a count of thresholds, which a plan keeps in bounds, twice a value"
 )]
 
+use super::isa::Numbers;
 use super::lanes::{look_up_sets, set_lanes, value};
 use super::real::Real;
 use crate::plan::lanes::{BLOCK, Block, Item, LanePlan, Ranks};
 
-/// What a CPU does about thresholds and NaN.
-pub(super) trait Search<T> {
+/// How a kernel searches under one of the two comparisons: `OR_EQUAL`, a value equal to a threshold stays left of it.
+#[derive(Clone, Copy)]
+pub(super) struct SearchBy<K, const OR_EQUAL: bool>(pub(super) K);
+
+impl<K: Numbers, const OR_EQUAL: bool> SearchBy<K, OR_EQUAL> {
     /// How many of a block's thresholds are below a value, or equal to it when that goes right too.
-    fn count(&self, block: &Block<T>, value: T) -> usize;
-
-    /// Writes 255 for each value that is NaN, else 0; says whether there is one.
-    fn missing(&self, row: &[T], bytes: &mut [u8]) -> bool;
-}
-
-/// A search made of what a kernel compiles for its CPU: [`Search::count`] and [`Search::missing`].
-pub(super) struct SearchBy<C, M> {
-    pub(super) count: C,
-    pub(super) missing: M,
-}
-
-impl<T, C: Fn(&Block<T>, T) -> usize, M: Fn(&[T], &mut [u8]) -> bool> Search<T> for SearchBy<C, M> {
     #[inline(always)]
-    fn count(&self, block: &Block<T>, value: T) -> usize {
-        (self.count)(block, value)
-    }
-
-    #[inline(always)]
-    fn missing(&self, row: &[T], bytes: &mut [u8]) -> bool {
-        (self.missing)(row, bytes)
+    fn count<T: Real>(self, block: &Block<T>, value: T) -> usize {
+        T::count::<K, OR_EQUAL>(self.0, &block.0, value)
     }
 }
 
 /// Writes both halves of a row's lanes; returns whether something is missing. If not, the second half is only written when
 /// asked.
 #[inline(always)]
-pub(super) fn rank_row<T: Real>(
+pub(super) fn rank_row<T: Real, K: Numbers, const OR_EQUAL: bool>(
     plan: &LanePlan<T>,
     row: &[T],
     lanes: &mut [u8],
     missing: &mut [u8],
-    search: &impl Search<T>,
+    search: SearchBy<K, OR_EQUAL>,
     always_both: bool,
 ) -> bool {
     let row = &row[..plan.ranks.columns];
@@ -63,12 +49,12 @@ pub(super) fn rank_row<T: Real>(
 
 /// Writes both halves of the lanes of several rows, `width` values each.
 #[inline(always)]
-pub(super) fn rank_rows<T: Real>(
+pub(super) fn rank_rows<T: Real, K: Numbers, const OR_EQUAL: bool>(
     plan: &LanePlan<T>,
     (rows, width): (&[T], usize),
     lanes: &mut [u8],
     missing: &mut [u8],
-    search: &impl Search<T>,
+    search: SearchBy<K, OR_EQUAL>,
 ) {
     let columns = plan.ranks.columns;
     let all = 2 * plan.half;
@@ -88,7 +74,12 @@ pub(super) fn rank_rows<T: Real>(
     clippy::cast_possible_truncation,
     reason = "an item of one window has at most 255 thresholds"
 )]
-fn plain_rank<T: Real>(ranks: &Ranks<T>, item: &Item, row: &[T], search: &impl Search<T>) -> u8 {
+fn plain_rank<T: Real, K: Numbers, const OR_EQUAL: bool>(
+    ranks: &Ranks<T>,
+    item: &Item,
+    row: &[T],
+    search: SearchBy<K, OR_EQUAL>,
+) -> u8 {
     debug_assert!((item.column as usize) < row.len());
     // SAFETY: a plan's columns lie below `columns`, which is the length of the row here. An item's blocks begin with one of
     // pivots, the last of which is NaN and never counted, so that at least one block of thresholds follows those that are full.
@@ -102,19 +93,19 @@ fn plain_rank<T: Real>(ranks: &Ranks<T>, item: &Item, row: &[T], search: &impl S
 
 /// The lanes that are not plain, and the half in which what is missing goes right.
 #[inline(always)]
-fn complete<T: Real>(
+fn complete<T: Real, K: Numbers, const OR_EQUAL: bool>(
     plan: &LanePlan<T>,
     row: &[T],
     lanes: &mut [u8],
     missing: &mut [u8],
-    search: &impl Search<T>,
+    search: SearchBy<K, OR_EQUAL>,
     always_both: bool,
 ) -> bool {
     let ranks = &plan.ranks;
     // A plan in which every node sends what is missing left has one half only: what is written to the other is not kept.
     let (left, right) = lanes.split_at_mut(plan.half);
     let (plain, others) = ranks.items.split_at(ranks.plain);
-    let mut any_missing = search.missing(row, missing);
+    let mut any_missing = T::missing(search.0, row, missing);
     for (number, item) in (ranks.plain..).zip(others) {
         let value = value(item, row);
         let blocks = item.first_block as usize + item.pivot_blocks as usize;

@@ -1,9 +1,11 @@
 //! The two kinds of number that rows and sums are made of, so that each kernel is written once.
 
 use std::fmt::Debug;
-use std::ops::{AddAssign, Mul};
+use std::ops::{AddAssign, Mul, Range};
 
+use super::isa::Numbers;
 use crate::ensemble::{Codes, Precision};
+use crate::plan::lanes::BLOCK;
 
 /// `f32` or `f64`.
 pub trait Real: Copy + Debug + PartialOrd + AddAssign + Mul<Output = Self> + sealed::Sealed {
@@ -31,6 +33,25 @@ pub trait Real: Copy + Debug + PartialOrd + AddAssign + Mul<Output = Self> + sea
 
     /// The index that [`Self::from_index`] was given.
     fn index(self) -> u32;
+
+    /// The search of a block, by a kernel: see [`Numbers`].
+    #[doc(hidden)]
+    fn count<K: Numbers, const OR_EQUAL: bool>(kernel: K, block: &[Self; BLOCK], value: Self) -> usize;
+
+    /// What is missing in a row, by a kernel.
+    #[doc(hidden)]
+    fn missing<K: Numbers>(kernel: K, row: &[Self], bytes: &mut [u8]) -> bool;
+
+    /// The sums of rows, by a kernel.
+    #[doc(hidden)]
+    fn sum<K: Numbers>(
+        kernel: K,
+        leaves: &[Self],
+        stride: usize,
+        labels: &[u8],
+        trees: Range<usize>,
+        sums: &mut [Self],
+    );
 }
 
 mod sealed {
@@ -40,7 +61,7 @@ mod sealed {
 }
 
 macro_rules! real {
-    ($real:ty, $precision:expr, $counts_to:expr, $bits:ty) => {
+    ($real:ty, $precision:expr, $counts_to:expr, $bits:ty, $count:ident, $missing:ident, $sum:ident) => {
         #[allow(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -89,12 +110,42 @@ macro_rules! real {
             fn index(self) -> u32 {
                 self.to_bits() as u32
             }
+
+            #[inline(always)]
+            fn count<K: Numbers, const OR_EQUAL: bool>(kernel: K, block: &[Self; BLOCK], value: Self) -> usize {
+                kernel.$count::<OR_EQUAL>(block, value)
+            }
+
+            #[inline(always)]
+            fn missing<K: Numbers>(kernel: K, row: &[Self], bytes: &mut [u8]) -> bool {
+                kernel.$missing(row, bytes)
+            }
+
+            #[inline(always)]
+            fn sum<K: Numbers>(
+                kernel: K,
+                leaves: &[Self],
+                stride: usize,
+                labels: &[u8],
+                trees: Range<usize>,
+                sums: &mut [Self],
+            ) {
+                kernel.$sum(leaves, stride, labels, trees, sums);
+            }
         }
     };
 }
 
-real!(f32, Precision::F32, 16_777_216.0, u32);
-real!(f64, Precision::F64, 4_294_967_295.0, u64);
+real!(f32, Precision::F32, 16_777_216.0, u32, count_f32, missing_f32, sum_f32);
+real!(
+    f64,
+    Precision::F64,
+    4_294_967_295.0,
+    u64,
+    count_f64,
+    missing_f64,
+    sum_f64
+);
 
 #[cfg(test)]
 mod tests {

@@ -15,30 +15,67 @@ use crate::plan::lanes::{CHUNK, Pack};
 /// Rows whose sums are kept at once.
 const ROWS_A_SUM: usize = 8;
 
-/// Adds the leaves of a pack's trees to a sum, in tree order.
-#[inline(always)]
-pub(super) fn sum_pack<T: Real>(pack: &Pack, values: &[T], labels: &[u8], mut sum: T) -> T {
-    let labels = &labels[pack.first_tree..][..pack.trees];
-    let mut leaves = values[pack.first_leaf..][..pack.stride * pack.trees].as_ptr();
-    let (eights, others) = labels.as_chunks::<8>();
-    for eight in eights {
-        for &label in eight {
-            // SAFETY: the slice above holds `stride` leaves for each of the pack's trees, `leaves` is at those of one tree, and
-            // a label is less than the stride: a full tree's labels count its leaves and a listed one's its steps.
-            unsafe {
-                sum += *leaves.add(usize::from(label));
-                leaves = leaves.add(pack.stride);
-            }
+/// Leaves of trees that are decided, to be added in tree order while others are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pending<'a, T> {
+    /// The sum so far.
+    sum: T,
+    /// One a tree that is left.
+    labels: &'a [u8],
+    /// So many a tree that is left.
+    stride: usize,
+    leaves: &'a [T],
+}
+
+impl<'a, T: Real> Pending<'a, T> {
+    /// Nothing to add.
+    pub(super) fn none(sum: T) -> Self {
+        Self {
+            sum,
+            labels: &[],
+            stride: 0,
+            leaves: &[],
         }
     }
-    for &label in others {
-        // SAFETY: as above.
-        unsafe {
-            sum += *leaves.add(usize::from(label));
-            leaves = leaves.add(pack.stride);
+
+    /// The leaves of a pack's trees. `labels` are those of all trees, `values` the leaves.
+    #[inline(always)]
+    pub(super) fn new(pack: &Pack, values: &'a [T], labels: &'a [u8], sum: T) -> Self {
+        Self {
+            sum,
+            labels: &labels[pack.first_tree..][..pack.trees],
+            stride: pack.stride,
+            leaves: &values[pack.first_leaf..][..pack.stride * pack.trees],
         }
     }
-    sum
+
+    /// Adds those of the next eight trees, if so many are left.
+    #[inline(always)]
+    pub(super) fn add_eight(&mut self) {
+        let Some((eight, labels)) = self.labels.split_first_chunk::<8>() else {
+            return;
+        };
+        let (leaves, others) = self.leaves.split_at(8 * self.stride);
+        for (tree, &label) in eight.iter().enumerate() {
+            debug_assert!(usize::from(label) < self.stride);
+            // SAFETY: there are `stride` leaves for each of eight trees, and a label is less than the stride: a full tree's
+            // labels count its leaves and a listed one's its steps.
+            self.sum += unsafe { *leaves.get_unchecked(tree * self.stride + usize::from(label)) };
+        }
+        (self.labels, self.leaves) = (labels, others);
+    }
+
+    /// Adds all that are left; returns the sum.
+    #[inline(always)]
+    pub(super) fn finish(mut self) -> T {
+        while self.labels.len() >= 8 {
+            self.add_eight();
+        }
+        for (&label, leaves) in self.labels.iter().zip(self.leaves.chunks_exact(self.stride.max(1))) {
+            self.sum += leaves[usize::from(label)];
+        }
+        self.sum
+    }
 }
 
 /// Adds the leaves of some trees of a chunk to the sums of rows, each in tree order. `leaves` begins with those of the first of

@@ -1,12 +1,10 @@
 //! A kernel with what it evaluates, in the model's precision, and the memory that a thread lends it.
 
 use crate::ensemble::{Ensemble, FLUSHED_TO_ZERO, Finish, Input, Precision};
-use crate::kernel::avx2::{self, Avx2};
-use crate::kernel::avx512::{self, Avx512};
 use crate::kernel::block::LaneBlock;
 use crate::kernel::lanes::LaneScratch;
 use crate::kernel::real::Real;
-use crate::kernel::{KernelChoice, Unsupported, reference, scalar};
+use crate::kernel::{KernelChoice, Unsupported, Vectors, reference, scalar};
 use crate::objective::Objective;
 use crate::plan::Plan;
 use crate::plan::lanes::LanePlan;
@@ -25,24 +23,18 @@ pub(super) struct Evaluator<T> {
     why: String,
 }
 
-/// A number that every vector kernel compares.
-pub(super) trait Number: avx2::Vector + avx512::Vector {}
-
-impl Number for f32 {}
-impl Number for f64 {}
-
 /// Trees up to which a walk may be the faster one: a look at both tells. From here on lanes have always been.
 const SMALL_TREES: usize = 64;
 
-/// How much more than with AVX-512 a small model's row costs with AVX2: 1.9 to 2.1 in the same sweep.
-const AVX2_COST: usize = 2;
+/// How much more than with byte permutes over whole lines a small model's row costs with other vectors: 1.9 to 2.1 for
+/// AVX2 in the same sweep.
+const NARROW_COST: usize = 2;
 
 #[derive(Debug)]
 enum Form<T> {
     Reference { ensemble: Box<Ensemble>, tree_limit: usize },
     Scalar(Box<Plan<T>>),
-    Avx512(Avx512, Box<LanePlan<T>>),
-    Avx2(Avx2, Box<LanePlan<T>>),
+    Lanes(Vectors, Box<LanePlan<T>>),
 }
 
 /// One thread's working memory for one model, and the numbers of its last row.
@@ -109,17 +101,17 @@ impl Scratch {
     }
 }
 
-impl<T: Number> Buffers<T> {
+impl<T: Real> Buffers<T> {
     fn new(evaluator: &Evaluator<T>, columns: usize, margins: usize) -> Self {
         Self {
             row: vec![T::NAN; columns],
             margins: vec![T::ZERO; margins],
             lanes: match &evaluator.form {
-                Form::Avx512(_, plan) | Form::Avx2(_, plan) => LaneScratch::new(plan),
+                Form::Lanes(_, plan) => LaneScratch::new(plan),
                 Form::Reference { .. } | Form::Scalar(_) => LaneScratch::default(),
             },
             block: match &evaluator.form {
-                Form::Avx512(_, plan) | Form::Avx2(_, plan) => {
+                Form::Lanes(_, plan) => {
                     let count = LaneBlock::rows::<T>(columns);
                     Block {
                         rows: vec![T::NAN; columns * count],
@@ -151,7 +143,7 @@ impl<T: Number> Buffers<T> {
 
     fn fits(&self, evaluator: &Evaluator<T>, columns: usize, margins: usize) -> bool {
         let lanes_fit = match &evaluator.form {
-            Form::Avx512(_, plan) | Form::Avx2(_, plan) => self.lanes.fits(plan),
+            Form::Lanes(_, plan) => self.lanes.fits(plan),
             Form::Reference { .. } | Form::Scalar(_) => true,
         };
         lanes_fit && [self.row.len(), self.margins.len()] == [columns, margins]
@@ -255,7 +247,7 @@ impl Engine {
     }
 }
 
-impl<T: Number> Evaluator<T> {
+impl<T: Real> Evaluator<T> {
     fn new(ensemble: Ensemble, tree_limit: usize, kernel: KernelChoice) -> Result<Self, Unsupported> {
         let (form, why) = match kernel {
             KernelChoice::Reference => {
@@ -267,9 +259,11 @@ impl<T: Number> Evaluator<T> {
                 scalar::supports(&ensemble)?;
                 (Form::scalar(&ensemble, tree_limit), "it was asked for".to_owned())
             }
-            KernelChoice::Avx512 => (Form::avx512(&ensemble, tree_limit)?, "it was asked for".to_owned()),
-            KernelChoice::Avx2 => (Form::avx2(&ensemble, tree_limit)?, "it was asked for".to_owned()),
             KernelChoice::Auto => Form::fastest(&ensemble, tree_limit),
+            KernelChoice::Avx512 | KernelChoice::Avx512Bw | KernelChoice::Avx2 | KernelChoice::Neon => (
+                Form::lanes(&ensemble, tree_limit, kernel)?,
+                "it was asked for".to_owned(),
+            ),
         };
         Ok(Self { form, why })
     }
@@ -282,7 +276,7 @@ impl<T: Number> Evaluator<T> {
         let plan = match &self.form {
             Form::Reference { .. } => "the literal walk: exact and slow".to_owned(),
             Form::Scalar(plan) => plan.explain(),
-            Form::Avx512(_, plan) | Form::Avx2(_, plan) => plan.explain(),
+            Form::Lanes(_, plan) => plan.explain(),
         };
         format!("kernel: {}, because {}\n{plan}", self.kernel(), self.why)
     }
@@ -291,13 +285,13 @@ impl<T: Number> Evaluator<T> {
         match &self.form {
             Form::Reference { ensemble, .. } => ensemble.bytes(),
             Form::Scalar(plan) => plan.bytes(),
-            Form::Avx512(_, plan) | Form::Avx2(_, plan) => plan.bytes(),
+            Form::Lanes(_, plan) => plan.bytes(),
         }
     }
 
     /// Sums a block of rows, if the kernel takes several.
     fn block(&self, rows: &[f64], width: usize, input: Input, block: &mut Block<T>) -> bool {
-        let (Form::Avx512(_, plan) | Form::Avx2(_, plan)) = &self.form else {
+        let Form::Lanes(kernel, plan) = &self.form else {
             return false;
         };
         let count = rows.len().div_ceil(width);
@@ -305,12 +299,7 @@ impl<T: Number> Evaluator<T> {
             read(row, input, values);
         }
         let margins = &mut block.margins[..count * plan.outputs()];
-        let (rows, lanes) = (&block.rows[..count * width], &mut block.lanes);
-        match &self.form {
-            Form::Avx512(kernel, plan) => kernel.rows_margins(plan, rows, width, lanes, margins),
-            Form::Avx2(kernel, plan) => kernel.rows_margins(plan, rows, width, lanes, margins),
-            Form::Reference { .. } | Form::Scalar(_) => unreachable!("these take one row at a time"),
-        }
+        kernel.rows_margins(plan, (&block.rows[..count * width], width), &mut block.lanes, margins);
         true
     }
 
@@ -321,10 +310,7 @@ impl<T: Number> Evaluator<T> {
                 reference::margins(ensemble, *tree_limit, &buffers.row, &mut buffers.margins);
             }
             Form::Scalar(plan) => scalar::margins(plan, &buffers.row, &mut buffers.margins),
-            Form::Avx512(kernel, plan) => {
-                kernel.margins(plan, &buffers.row, &mut buffers.lanes, &mut buffers.margins);
-            }
-            Form::Avx2(kernel, plan) => {
+            Form::Lanes(kernel, plan) => {
                 kernel.margins(plan, &buffers.row, &mut buffers.lanes, &mut buffers.margins);
             }
         }
@@ -335,13 +321,12 @@ impl<T: Number> Evaluator<T> {
     }
 }
 
-impl<T: Number> Form<T> {
+impl<T: Real> Form<T> {
     fn kernel(&self) -> KernelChoice {
         match self {
             Self::Reference { .. } => KernelChoice::Reference,
             Self::Scalar(_) => KernelChoice::Scalar,
-            Self::Avx512(..) => KernelChoice::Avx512,
-            Self::Avx2(..) => KernelChoice::Avx2,
+            Self::Lanes(kernel, _) => kernel.choice(),
         }
     }
 
@@ -349,24 +334,30 @@ impl<T: Number> Form<T> {
         Self::Scalar(Box::new(Plan::compile(ensemble, tree_limit)))
     }
 
-    /// The first vector kernel that the CPU has and that takes the model, or a walk.
+    /// The first vector kernel that the CPU has, if it takes the model, or a walk.
     fn fastest(ensemble: &Ensemble, tree_limit: usize) -> (Self, String) {
-        let lacking = match Self::avx512(ensemble, tree_limit) {
-            Ok(lanes) => return lanes.unless_small(ensemble, tree_limit, ""),
-            Err(unsupported) => unsupported,
-        };
-        match Self::avx2(ensemble, tree_limit) {
-            // What keeps one from serving a model keeps the other: here only the CPU can have been what lacked.
-            Ok(lanes) => lanes.unless_small(ensemble, tree_limit, &format!("{lacking}; ")),
-            Err(unsupported) => (Self::scalar(ensemble, tree_limit), unsupported.to_string()),
+        let mut lacking = String::new();
+        for &choice in Vectors::CHOICES {
+            match Vectors::new(choice) {
+                Err(reason) => lacking += &format!("{}; ", Unsupported { kernel: choice, reason }),
+                // What keeps one from serving a model keeps the others.
+                Ok(kernel) => {
+                    return match LanePlan::try_compile(ensemble, tree_limit, choice) {
+                        Ok(plan) => Self::Lanes(kernel, Box::new(plan)).unless_small(ensemble, tree_limit, &lacking),
+                        Err(unsupported) => (Self::scalar(ensemble, tree_limit), unsupported.to_string()),
+                    };
+                }
+            }
         }
+        let why = format!("{lacking}there is no other for this CPU");
+        (Self::scalar(ensemble, tree_limit), why)
     }
 
     /// Ranking a row's columns costs the same for one tree as for a thousand: small models are walked.
     fn unless_small(self, ensemble: &Ensemble, tree_limit: usize, lacking: &str) -> (Self, String) {
         let lanes_ns = match &self {
-            Self::Avx512(_, plan) => plan.cost_ns(),
-            Self::Avx2(_, plan) => AVX2_COST * plan.cost_ns(),
+            Self::Lanes(kernel, plan) if kernel.choice() == KernelChoice::Avx512 => plan.cost_ns(),
+            Self::Lanes(_, plan) => NARROW_COST * plan.cost_ns(),
             Self::Reference { .. } | Self::Scalar(_) => usize::MAX,
         };
         if tree_limit <= SMALL_TREES {
@@ -383,20 +374,10 @@ impl<T: Number> Form<T> {
         (self, why)
     }
 
-    fn avx512(ensemble: &Ensemble, tree_limit: usize) -> Result<Self, Unsupported> {
-        let kernel = KernelChoice::Avx512;
-        let reason = "the CPU lacks AVX-512 with byte permutes (VBMI)";
-        let proof = Avx512::new().ok_or(Unsupported { kernel, reason })?;
+    fn lanes(ensemble: &Ensemble, tree_limit: usize, kernel: KernelChoice) -> Result<Self, Unsupported> {
+        let vectors = Vectors::new(kernel).map_err(|reason| Unsupported { kernel, reason })?;
         let plan = LanePlan::try_compile(ensemble, tree_limit, kernel)?;
-        Ok(Self::Avx512(proof, Box::new(plan)))
-    }
-
-    fn avx2(ensemble: &Ensemble, tree_limit: usize) -> Result<Self, Unsupported> {
-        let kernel = KernelChoice::Avx2;
-        let reason = "the CPU lacks AVX2";
-        let proof = Avx2::new().ok_or(Unsupported { kernel, reason })?;
-        let plan = LanePlan::try_compile(ensemble, tree_limit, kernel)?;
-        Ok(Self::Avx2(proof, Box::new(plan)))
+        Ok(Self::Lanes(vectors, Box::new(plan)))
     }
 }
 

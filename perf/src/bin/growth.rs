@@ -15,7 +15,14 @@ use made::BASE;
 use made::random::Recipe;
 use quintile_model::{KernelChoice, Model, Scratch};
 
-const KERNELS: [KernelChoice; 3] = [KernelChoice::Scalar, KernelChoice::Avx2, KernelChoice::Avx512];
+/// Those that the machine at hand has are timed.
+const KERNELS: [KernelChoice; 5] = [
+    KernelChoice::Scalar,
+    KernelChoice::Avx2,
+    KernelChoice::Avx512Bw,
+    KernelChoice::Avx512,
+    KernelChoice::Neon,
+];
 
 /// Rounds of a point, and what a figure of one may take.
 const ROUNDS: usize = 5;

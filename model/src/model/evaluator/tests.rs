@@ -7,8 +7,8 @@ use crate::load;
 fn avx2_serves_what_is_not_small_and_says_why() {
     let file = include_bytes!("../../../tests/fixtures/best-iteration.json");
     let ensemble = load(file).expect("the fixture loads");
-    let Ok(lanes) = Form::<f32>::avx2(&ensemble, usize::MAX) else {
-        assert!(Avx2::new().is_none(), "the fixture fits lanes");
+    let Ok(lanes) = Form::<f32>::lanes(&ensemble, usize::MAX, KernelChoice::Avx2) else {
+        assert!(Vectors::new(KernelChoice::Avx2).is_err(), "the fixture fits lanes");
         return;
     };
     let (form, why) = lanes.unless_small(&ensemble, SMALL_TREES + 1, "no AVX-512; ");
