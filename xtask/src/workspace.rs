@@ -42,6 +42,11 @@ impl Workspace {
         self.target.join("fuzz")
     }
 
+    /// A compiler, an emulator and a build for 64-bit Arm.
+    pub(crate) fn arm(&self) -> PathBuf {
+        self.target.join("arm")
+    }
+
     pub(crate) fn requirements(&self) -> PathBuf {
         self.root.join("tests/requirements.txt")
     }
