@@ -11,7 +11,7 @@ use arrayvec::ArrayString;
 use super::{Scorer, nanoseconds, now_us};
 use crate::config::WhenFull;
 use crate::limits::{LEAD_ID_BYTES_MAX, SLICE, SLICE_LEADS};
-use crate::record::Entry;
+use crate::record::{Entry, Source};
 use crate::score::batch::{Piece, Pieces, Place, Unscored};
 use crate::score::{Faults, Rejection, render};
 use crate::served::Served;
@@ -211,6 +211,7 @@ impl Scorer {
                 model: batch.served.generation,
                 shard: *shard,
                 score,
+                source: Source::Local,
                 latency_ns: nanoseconds(began, Instant::now()),
                 lead_id,
                 request_id: batch.request_id,
