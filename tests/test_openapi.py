@@ -15,8 +15,8 @@ from serving import Server
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "engine" / "demo" / "demo.ubj"
 FIXTURES = ROOT / "model" / "tests" / "fixtures"
-# Examples of an operation and phase: enough to vary every keyword of a feature, few enough to take half a minute.
-EXAMPLES = 40
+# Examples of an operation and phase: they vary every keyword of a feature, and take half a minute in all.
+EXAMPLES = 25
 
 RULES = """
 name = "ruled"

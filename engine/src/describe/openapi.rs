@@ -42,7 +42,7 @@ fn info(model: &Model) -> Value {
         description.push_str("\n\n");
     }
     description.push_str(
-        "`POST /score` takes a lead. A feature that is null or absent is missing, as the model \
+        "`POST /score` takes one lead, `POST /score/batch` many. A feature that is null or absent is missing, as the model \
          was trained with. A request that does not fit the model gets all its faults in one answer, each with a JSON pointer.",
     );
     let mut info = json!({

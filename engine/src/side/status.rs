@@ -25,7 +25,7 @@ const STEPS_MAX: usize = 90;
 const NOW: Duration = Duration::from_secs(10);
 
 /// Routes whose answers are counted: those of pages and probes would hide what clients do.
-const ROUTES: [Route; 1] = [Route::Score];
+const ROUTES: [Route; 2] = [Route::Score, Route::Batch];
 
 /// See the head of this file.
 pub(super) struct Status {
