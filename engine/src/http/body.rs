@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use super::batch::{Aborted, Answering};
 use super::error::Failure;
 use super::inflate::{Inflater, Refused};
+use super::pages::Inflating;
 use crate::limits::SLICE_BYTES;
 use crate::shard::ShardCore;
 use crate::shard::stats::Phase;
@@ -63,6 +64,8 @@ pub enum Outgoing {
     Whole(Whole),
     /// One that is made as it is taken.
     Batch(Box<Answering>),
+    /// A compressed file of ours, for a client that takes no compression.
+    Inflating(Box<Inflating>),
 }
 
 impl Body for Outgoing {
@@ -76,6 +79,10 @@ impl Body for Outgoing {
                 Poll::Ready(frame.map(|frame| frame.map_err(|never| match never {})))
             }
             Self::Batch(answering) => Pin::new(&mut **answering).poll_frame(cx),
+            Self::Inflating(inflating) => {
+                let piece = ready!(inflating.poll_piece(cx));
+                Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
+            }
         }
     }
 
@@ -87,6 +94,7 @@ impl Body for Outgoing {
         match self {
             Self::Whole(whole) => whole.size_hint(),
             Self::Batch(_) => SizeHint::default(),
+            Self::Inflating(inflating) => SizeHint::with_exact(inflating.left() as u64),
         }
     }
 }

@@ -91,11 +91,11 @@ impl Responder<'_> {
     fn finish(mut self, status: StatusCode, kind: HeaderValue, body: Bytes, close: bool) -> Response<Outgoing> {
         self.headers.insert(CONTENT_TYPE, kind);
         self.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        self.send(status, Whole::new(body), close)
+        self.send(status, Outgoing::Whole(Whole::new(body)), close)
     }
 
     /// Adds the headers that every answer has.
-    pub(super) fn send(mut self, status: StatusCode, body: Whole, close: bool) -> Response<Outgoing> {
+    pub(super) fn send(mut self, status: StatusCode, body: Outgoing, close: bool) -> Response<Outgoing> {
         if let Some(value) = self.id_value() {
             self.headers.insert(REQUEST_ID, value);
         }
@@ -103,7 +103,7 @@ impl Responder<'_> {
         if (close || self.core.draining.get()) && self.version <= Version::HTTP_11 {
             self.headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        let mut response = Response::new(Outgoing::Whole(body));
+        let mut response = Response::new(body);
         *response.status_mut() = status;
         *response.headers_mut() = self.headers;
         response

@@ -5,8 +5,10 @@ use http::HeaderValue;
 use quintile_swagger::{Asset, BUNDLE, STYLE};
 
 use super::coding::Coding;
+use super::inflating::Inflating;
 use super::tag;
 use crate::describe::digest;
+use crate::http::body::{Outgoing, Whole};
 
 /// Where a file is and what it is.
 struct Entry {
@@ -132,11 +134,16 @@ impl File {
     }
 
     /// Its bytes in the form that is wanted, and what the form is called.
-    pub(super) fn form(&self, coding: Coding) -> (Bytes, Option<&'static str>) {
+    pub(super) fn form(&self, coding: Coding) -> (Outgoing, Option<&'static str>) {
+        let whole = |bytes| Outgoing::Whole(Whole::new(bytes));
         match (&self.text, coding) {
-            (Text::Plain(text), _) => (text.clone(), None),
-            (Text::Packed(asset), Coding::Brotli) => (Bytes::from_static(asset.brotli), Some("br")),
-            (Text::Packed(asset), _) => (Bytes::from_static(asset.gzip), Some("gzip")),
+            (Text::Plain(text), _) => (whole(text.clone()), None),
+            (Text::Packed(asset), Coding::Brotli) => (whole(Bytes::from_static(asset.brotli)), Some("br")),
+            (Text::Packed(asset), Coding::Gzip) => (whole(Bytes::from_static(asset.gzip)), Some("gzip")),
+            (Text::Packed(asset), Coding::Identity) => {
+                let inflating = Inflating::new(asset.gzip, asset.bytes);
+                (Outgoing::Inflating(Box::new(inflating)), None)
+            }
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod coding;
 mod files;
+mod inflating;
 
 use bytes::Bytes;
 use http::header::{
@@ -16,10 +17,10 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use super::body::{Outgoing, Whole};
 use super::response::{JSON, Responder};
-use crate::describe::Text;
 use crate::shard::ShardCore;
 use coding::Coding;
 pub use files::Files;
+pub use inflating::Inflating;
 
 /// Scripts, styles and requests of this server only. Swagger UI's style has pictures in it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
@@ -110,27 +111,31 @@ pub(super) fn answer(mut responder: Responder<'_>, page: Page, wants: Wants) -> 
     if let Some(tag) = page.tag(core) {
         headers.insert(ETAG, tag);
     }
-    let text = |text: &Text| (JSON, text.bytes.clone());
+    let whole = |bytes: &Bytes| (JSON, Outgoing::Whole(Whole::new(bytes.clone())));
     let (kind, body) = match page {
         Page::Status => {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-            (JSON, core.status_text.borrow().clone())
+            whole(&core.status_text.borrow())
         }
-        Page::Schema => text(&core.scorer.borrow().served().descriptions.schema),
-        Page::OpenApi => text(&core.scorer.borrow().served().descriptions.openapi),
+        Page::Schema => whole(&core.scorer.borrow().served().descriptions.schema.bytes),
+        Page::OpenApi => whole(&core.scorer.borrow().served().descriptions.openapi.bytes),
         Page::File(place) => match &core.files {
             Some(files) => file(headers, files.file(place), wants.coding),
-            None => (JSON, Bytes::new()),
+            None => whole(&Bytes::new()),
         },
     };
     if wants.has_it {
-        return responder.send(StatusCode::NOT_MODIFIED, Whole::new(Bytes::new()), false);
+        return responder.send(
+            StatusCode::NOT_MODIFIED,
+            Outgoing::Whole(Whole::new(Bytes::new())),
+            false,
+        );
     }
     responder.headers.insert(http::header::CONTENT_TYPE, kind);
-    responder.send(StatusCode::OK, Whole::new(body), false)
+    responder.send(StatusCode::OK, body, false)
 }
 
-fn file(headers: &mut HeaderMap, file: &files::File, coding: Coding) -> (HeaderValue, Bytes) {
+fn file(headers: &mut HeaderMap, file: &files::File, coding: Coding) -> (HeaderValue, Outgoing) {
     if file.lasting {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static(LASTING));
     }
@@ -138,14 +143,14 @@ fn file(headers: &mut HeaderMap, file: &files::File, coding: Coding) -> (HeaderV
         headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     }
-    let (bytes, encoding) = file.form(coding);
+    let (body, encoding) = file.form(coding);
     if file.is_packed() {
         headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
     }
     if let Some(encoding) = encoding {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
     }
-    (HeaderValue::from_static(file.kind), bytes)
+    (HeaderValue::from_static(file.kind), body)
 }
 
 /// A weak tag: a file's compressed forms share it.
