@@ -1,6 +1,6 @@
 """What leads that wait for SageMaker cost those that are scored here, and how long a shard takes to notice an answer.
 
-    QUINTILE_BIN=target/release/quintile QUINTILE_BENCH_BIN=target/release/quintile-bench PYTHONPATH=tests \\
+    QUINTILE_BIN=target/release/quintile BENCH_BIN=target/release/quintile-bench PYTHONPATH=tests \\
         target/venv/bin/python bench/remote.py [PAIRS [SECONDS [RATE]]]
 
 One shard and its side thread on CPU 0; the load, fifty clients that wait half a second each, and the endpoint that keeps
@@ -111,7 +111,7 @@ class Waiting:
 
 def load(running: Server, *more: str) -> dict[str, int]:
     with tempfile.NamedTemporaryFile() as report:
-        words = [os.environ["QUINTILE_BENCH_BIN"], "run", f"http://{running.host}:{running.port}"]
+        words = [os.environ["BENCH_BIN"], "run", f"http://{running.host}:{running.port}"]
         words += ["--header", LOCAL, "--time", f"{SECONDS}s", "--json", report.name, *more]
         subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
         return json.loads(Path(report.name).read_text())["latency"]
