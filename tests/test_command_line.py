@@ -130,7 +130,8 @@ def test_versions() -> None:
     facts = json.loads(told)
     assert facts["version"] in short and facts["commit"] in short and facts["target"] in long
     names = {kernel["name"] for kernel in facts["kernels"]}
-    assert {"reference", "scalar", "avx2", "avx512", "avx512bw", "neon"} <= names and facts["runtime"] in ("epoll", "glommio")
+    assert {"reference", "scalar", "avx2", "avx512", "avx512bw", "neon"} <= names
+    assert facts["runtime"] in ("epoll", "glommio")
     assert all(kernel["usable"] == (kernel["why_not"] is None) for kernel in facts["kernels"])
     assert "kernels" in long and facts["runtime_why"] in long
 

@@ -79,8 +79,8 @@ def test_a_stream_that_is_away_under_load_gets_everything_later(tmp_path: Path, 
     assert set(answered) <= leads
     assert max(ids.values()) == 1, "nothing comes twice without a crash"
     note(
-        f"Firehose away for {OUTAGE_S:.0f} s under load: {len(answered)} answers, none refused, up to {pending:.0f} waited, "
-        f"the oldest {lag:.1f} s; caught up {took:.1f} s after it was back; all {len(ids)} delivered once"
+        f"Firehose away for {OUTAGE_S:.0f} s under load: {len(answered)} answers, none refused, up to {pending:.0f} "
+        f"waited, the oldest {lag:.1f} s; caught up {took:.1f} s after it was back; all {len(ids)} delivered once"
     )
 
 
@@ -142,8 +142,8 @@ def test_every_answer_reaches_a_failing_stream_over_kill_9(tmp_path: Path, note:
     assert len(ids) <= sent and len(leads) == len(ids), "ids of their own for one lead"
     assert duplicates <= KILLS * IN_FLIGHT_MAX, f"{duplicates} records came twice: more than was on its way"
     note(
-        f"a failing stream and {KILLS} kill -9: {len(answered)} answers, all delivered; {duplicates} of {len(ids)} records "
-        f"came twice; recovered from the spool: {recovered}"
+        f"a failing stream and {KILLS} kill -9: {len(answered)} answers, all delivered; {duplicates} of {len(ids)} "
+        f"records came twice; recovered from the spool: {recovered}"
     )
 
 

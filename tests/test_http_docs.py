@@ -94,5 +94,7 @@ def test_every_path_is_in_the_table() -> None:
     pages = body_of((http / "pages" / "mod.rs").read_text(), "fn at(path: &str")
     paths |= set(re.findall(r'^ +"(/[^"]*)"', pages, re.MULTILINE))
     paths |= set(re.findall(r'(?:ours|packed)\(\s*"(/[^"]*)"', (http / "pages" / "files.rs").read_text()))
-    told = {path for row in re.findall(r"^\|((?: `/[^`]*`,?)+) \|", DOCS, re.MULTILINE) for path in row.split("`")[1::2]}
+    told = {
+        path for row in re.findall(r"^\|((?: `/[^`]*`,?)+) \|", DOCS, re.MULTILINE) for path in row.split("`")[1::2]
+    }
     assert paths == told
