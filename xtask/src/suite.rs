@@ -95,7 +95,7 @@ fn clippy(workspace: &Workspace) -> Result<Outcome, StepError> {
 }
 
 fn ruff(workspace: &Workspace) -> Result<Outcome, StepError> {
-    const FOLDERS: [&str; 4] = ["tests", "engine/demo", "perf", "bench/peers"];
+    const FOLDERS: [&str; 5] = ["tests", "engine/demo", "perf", "bench/peers", "bench/batch"];
     for check in [&["check"][..], &["format", "--check"]] {
         step::run(
             workspace
