@@ -29,6 +29,8 @@ pub(super) struct Lead {
     faults: Faults,
     /// The least magnitude that the model's input type cannot hold.
     range_end: f64,
+    /// The column whose key followed each column's in the last body that was not as expected; in front, the first one.
+    order: Vec<u32>,
 }
 
 impl Lead {
@@ -40,6 +42,7 @@ impl Lead {
             seen: vec![0; features.div_ceil(64)],
             faults: Faults::default(),
             range_end: range_end(served.model.input_precision()),
+            order: (0..).take(features + 1).collect(),
         }
     }
 
@@ -91,7 +94,8 @@ impl Lead {
         }
     }
 
-    fn reset(&mut self) {
+    /// Forgets what was read before.
+    pub(super) fn reset(&mut self) {
         self.id.clear();
         self.row.fill(f64::NAN);
         self.seen.fill(0);
@@ -107,15 +111,18 @@ impl Lead {
 
     fn take_id(&mut self, document: &Document<'_>, value: usize) {
         match document.nodes.get(value) {
-            Some(Node::String(id)) if !document.is_huge_number(id) => {
-                self.id.clear();
-                if id.is_empty() {
-                    self.fault(Place::LeadId, Kind::Empty);
-                } else if self.id.try_push_str(id).is_err() {
-                    self.fault(Place::LeadId, Kind::TooLong { bytes: id.len() });
-                }
-            }
+            Some(Node::String(id)) if !document.is_huge_number(id) => self.name(id),
             _ => self.wrong_type(Place::LeadId, document, value),
+        }
+    }
+
+    /// Takes the lead's id.
+    pub(super) fn name(&mut self, id: &str) {
+        self.id.clear();
+        if id.is_empty() {
+            self.fault(Place::LeadId, Kind::Empty);
+        } else if self.id.try_push_str(id).is_err() {
+            self.fault(Place::LeadId, Kind::TooLong { bytes: id.len() });
         }
     }
 
@@ -142,7 +149,7 @@ impl Lead {
     }
 
     /// Faults for required features that the body does not name.
-    fn require(&mut self, served: &Served) {
+    pub(super) fn require(&mut self, served: &Served) {
         for (word, &required) in served.model.schema().required().iter().enumerate() {
             let mut absent = required & !self.seen.get(word).copied().unwrap_or(0);
             while absent != 0 {
@@ -154,7 +161,8 @@ impl Lead {
     }
 
     /// Whether a column is named for the first time.
-    fn see(&mut self, column: usize) -> bool {
+    #[inline]
+    pub(super) fn see(&mut self, column: usize) -> bool {
         let (word, bit) = (column / 64, 1 << (column % 64));
         let is_first = self.seen[word] & bit == 0;
         self.seen[word] |= bit;
@@ -163,45 +171,74 @@ impl Lead {
 
     fn take_value(&mut self, served: &Served, document: &Document<'_>, value: usize, column: usize) {
         let place = Place::Feature(column);
-        match document.nodes.get(value) {
-            Some(&Node::Static(value)) => match number(value) {
-                Some(number) => {
-                    if number.abs() >= self.range_end {
-                        self.fault(place, Kind::OutOfRange);
-                    }
-                    self.store(served, column, number);
-                }
-                None => match (value, served.model.schema().rule(column).form) {
-                    (StaticNode::Bool(flag), Form::Binary) => self.store(served, column, f64::from(flag)),
-                    _ => self.fault(place, Kind::WrongType { found: JsonType::Bool }),
-                },
-            },
-            Some(Node::String(text)) if document.is_huge_number(text) => self.fault(place, Kind::OutOfRange),
-            Some(Node::String(name)) => match served.model.schema().categories(column) {
-                Some(categories) => match categories.code(name) {
-                    // A name that training never saw is missing for some libraries, and may not be where one is required.
-                    Some(code) if code.is_nan() && served.model.schema().rule(column).required => {
-                        self.fault(place, Kind::UnknownCategory);
-                    }
-                    Some(code) => self.row[column] = code,
-                    None => self.fault(place, Kind::UnknownCategory),
-                },
-                None => self.wrong_type(place, document, value),
-            },
-            _ => self.wrong_type(place, document, value),
+        let taken = match document.nodes.get(value) {
+            Some(&Node::Static(StaticNode::Bool(flag))) => self.flag(served, column, flag),
+            Some(&Node::Static(value)) => {
+                self.number(served, column, number(value).unwrap_or(f64::NAN));
+                Some(())
+            }
+            Some(Node::String(text)) if document.is_huge_number(text) => {
+                self.fault(place, Kind::OutOfRange);
+                Some(())
+            }
+            Some(Node::String(name)) => self.category(served, column, name),
+            _ => None,
+        };
+        if taken.is_none() {
+            self.wrong_type(place, document, value);
         }
     }
 
+    /// Takes a feature's number, NaN for null.
+    #[inline]
+    pub(super) fn number(&mut self, served: &Served, column: usize, number: f64) {
+        if number.abs() >= self.range_end {
+            self.fault(Place::Feature(column), Kind::OutOfRange);
+        }
+        self.store(served, column, number);
+    }
+
+    /// Takes a boolean; none for a feature that has no use for one.
+    pub(super) fn flag(&mut self, served: &Served, column: usize, flag: bool) -> Option<()> {
+        (served.model.schema().rule(column).form == Form::Binary).then(|| self.store(served, column, f64::from(flag)))
+    }
+
+    /// Takes a category's name; none for a feature that has no names.
+    pub(super) fn category(&mut self, served: &Served, column: usize, name: &str) -> Option<()> {
+        match served.model.schema().categories(column)?.code(name) {
+            // A name that training never saw is missing for some libraries, and may not be where one is required.
+            Some(code) if !code.is_nan() || !served.model.schema().rule(column).required => self.row[column] = code,
+            _ => self.fault(Place::Feature(column), Kind::UnknownCategory),
+        }
+        Some(())
+    }
+
     /// Puts a number into the row, NaN for missing, and holds it to the manifest's rule.
+    #[inline]
     fn store(&mut self, served: &Served, column: usize, number: f64) {
         self.row[column] = number;
         let schema = served.model.schema();
+        if !schema.has_rules() {
+            return;
+        }
         if let Err(violation) = schema.rule(column).check(number) {
             self.fault(
                 Place::Feature(column),
                 Kind::of(violation, schema.categories(column).is_some()),
             );
         }
+    }
+
+    /// The column whose key is expected after that of another one.
+    #[inline]
+    pub(super) fn after(&self, last: Option<usize>) -> usize {
+        self.order[last.map_or(0, |column| column + 1)] as usize
+    }
+
+    /// Expects it there from now on.
+    #[expect(clippy::cast_possible_truncation, reason = "FEATURES_MAX is far below 2^32")]
+    pub(super) fn learn(&mut self, last: Option<usize>, column: usize) {
+        self.order[last.map_or(0, |column| column + 1)] = column as u32;
     }
 
     #[cold]

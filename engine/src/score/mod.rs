@@ -1,10 +1,13 @@
 //! Body bytes → row → score → answer bytes: plain functions over reused memory.
 //!
 //! ```text
-//! body ──Parser (copy, simd-json tape)──▶ Document ──Lead──▶ row, lead id ──Model──▶ margins, predictions, score
-//!            │ it fails                                │ faults                                     │
-//!            ▼                                         ▼                                            ▼
-//!      scan: offset and reason ──────────────▶ render::{not_json, invalid} ◀── Faults        render::answer
+//! body ──plain (one pass)───────────────────────────────────┬▶ row, lead id ──Model──▶ margins, predictions, score
+//!   │ it is not plain, or not right                         │                                       │
+//!   ▼                                                       │                                       ▼
+//! Parser (copy, simd-json tape)──▶ Document ──Lead──────────┘                                render::answer
+//!            │ it fails                 │ faults
+//!            ▼                          ▼
+//!   scan: offset and reason ──▶ render::{not_json, invalid}
 //! ```
 //!
 //! Called by the HTTP layer, tests and benches. Never sees HTTP, a socket or a clock: times are arguments. The way of a
@@ -16,6 +19,7 @@ pub mod columns;
 pub mod faults;
 mod lead;
 mod parser;
+mod plain;
 pub mod render;
 pub mod scan;
 
@@ -86,6 +90,20 @@ impl Workspace {
     /// # Errors
     /// A body that is not JSON, or no request for this model; then row and lead id are those of no request.
     pub fn read(&mut self, served: &Served, body: &[u8]) -> Result<(), Rejection> {
+        if !self.lead.fits(served) {
+            self.fit(served);
+        }
+        if plain::read(&mut self.lead, served, body) {
+            return Ok(());
+        }
+        self.read_any(served, body)
+    }
+
+    /// As [`Self::read`], without the short way that plain bodies have: it must come to the same.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_any(&mut self, served: &Served, body: &[u8]) -> Result<(), Rejection> {
         if !self.lead.fits(served) {
             self.fit(served);
         }

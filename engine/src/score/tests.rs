@@ -12,6 +12,7 @@ mod faults;
 mod fuzz;
 mod not_json;
 mod numbers;
+mod plain;
 mod rules;
 
 pub(super) fn demo() -> Served {

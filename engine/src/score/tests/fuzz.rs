@@ -108,6 +108,7 @@ fn levels(body: &[u8]) -> usize {
 
 fn check(served: &Served, workspace: &mut Workspace, body: &[u8]) {
     let shown = || body.escape_ascii().to_string();
+    plain::compare(served, workspace, body);
     let (outcome, oracle) = (workspace.read(served, body), oracle(body));
     let scanned = scan::scan(body, |_| {});
     match outcome {
@@ -145,7 +146,7 @@ fn check(served: &Served, workspace: &mut Workspace, body: &[u8]) {
     }
 }
 
-fn damage(random: &mut Random, body: &mut Vec<u8>) {
+pub(super) fn damage(random: &mut Random, body: &mut Vec<u8>) {
     let at = random.below(body.len() + 1);
     let token = random.pick(TOKENS).as_bytes();
     match random.below(12) {
