@@ -19,13 +19,13 @@ pub(super) enum RequestId {
 }
 
 impl RequestId {
-    /// Takes the client's id if it is one that may stand in logs and answers, else writes ours.
-    pub(super) fn new(headers: &HeaderMap, own: Uuid) -> Self {
+    /// Takes the client's id if it is one that may stand in logs and answers, else makes and writes ours.
+    pub(super) fn new(headers: &HeaderMap, own: impl FnOnce() -> Uuid) -> Self {
         match headers.get(HEADER) {
             Some(given) if is_fit(given.as_bytes()) => Self::Given(given.clone()),
             _ => {
                 let mut space = [0; Hyphenated::LENGTH];
-                let text: &str = own.hyphenated().encode_lower(&mut space);
+                let text: &str = own().hyphenated().encode_lower(&mut space);
                 Self::Made(ArrayString::from(text).unwrap_or_default())
             }
         }
@@ -50,7 +50,7 @@ mod tests {
     fn id(value: &[u8]) -> String {
         let mut headers = HeaderMap::new();
         headers.insert(HEADER, HeaderValue::from_bytes(value).unwrap());
-        RequestId::new(&headers, Uuid::from_u128(7)).as_str().to_owned()
+        RequestId::new(&headers, || Uuid::from_u128(7)).as_str().to_owned()
     }
 
     #[test]
@@ -61,6 +61,6 @@ mod tests {
         for unfit in [&b""[..], b"two words", b"\xc3\xa9", &[b'x'; REQUEST_ID_BYTES_MAX + 1]] {
             assert_eq!(id(unfit), ours, "{unfit:?}");
         }
-        assert_eq!(RequestId::new(&HeaderMap::new(), Uuid::from_u128(7)).as_str(), ours);
+        assert_eq!(RequestId::new(&HeaderMap::new(), || Uuid::from_u128(7)).as_str(), ours);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arrayvec::ArrayString;
 use bytes::Bytes;
@@ -33,11 +33,9 @@ const BACKEND: HeaderName = HeaderName::from_static("x-quintile-backend");
 
 /// Answers one request.
 pub(super) async fn respond(core: &Rc<ShardCore>, watch: &Rc<Watch>, request: Request<Incoming>) -> Response<Outgoing> {
-    let mut began = Instant::now();
     let under_way = UnderWay::new(core, watch);
     let (mut head, body) = request.into_parts();
-    let own_id = core.scorer.borrow_mut().next_id();
-    let id = RequestId::new(&head.headers, own_id);
+    let id = RequestId::new(&head.headers, || core.scorer.borrow_mut().next_id());
     let trace = trace::given(&head.headers);
     let (route, target) = target(head.uri.path(), &head.method);
     let target = target.and_then(|target| check(core, target, &head.headers));
@@ -50,32 +48,37 @@ pub(super) async fn respond(core: &Rc<ShardCore>, watch: &Rc<Watch>, request: Re
         id: &id,
         version: head.version,
     };
+    // From the last byte of the body. A client that sends slowly is not a request that we answer slowly.
+    let mut took = Duration::ZERO;
     let response = match target {
         Err(failure) => responder.failed(&failure),
         Ok(Target::Batch(form, coding)) => {
             // In a box, so that single requests do not carry its state.
             let opened = Box::pin(open_batch(core, watch, body, (form, coding), (stays, id.as_str())));
-            let opened = opened.await;
-            began = Instant::now();
-            match opened {
+            match opened.await {
                 Ok(answering) => responder.batch(form, answering),
                 Err(failure) => responder.failed(&failure),
             }
         }
         Ok(Target::Score(coding)) => match body::collect(core, body, coding).await {
             Ok(body) => {
-                // A client that sends slowly is not a request that we answer slowly.
-                began = Instant::now();
+                let began = Instant::now();
                 let scored = match &core.remote {
                     // In a box, so that requests that are scored here do not carry its state.
                     Some(remote) if remote.takes(core.scorer.borrow().served(), stays) => {
                         Box::pin(score_away(core, remote, &body, id.as_str())).await
                     }
-                    _ => contained(core, || score(core, &body, id.as_str())),
+                    _ => contained(core, || score(core, &body, id.as_str(), began)),
                 };
                 match scored {
-                    Ok((answer, timings)) => responder.scored(answer, &timings),
-                    Err(failure) => responder.failed(&failure),
+                    Ok((answer, timings)) => {
+                        took = Duration::from_nanos(timings.total_ns);
+                        responder.scored(answer, &timings)
+                    }
+                    Err(failure) => {
+                        took = began.elapsed();
+                        responder.failed(&failure)
+                    }
                 }
             }
             Err(failure) => responder.failed(&failure),
@@ -100,7 +103,7 @@ pub(super) async fn respond(core: &Rc<ShardCore>, watch: &Rc<Watch>, request: Re
     drop(under_way);
     let status = response.status().as_u16();
     core.stats.borrow_mut().answered(route, status);
-    let total_us = u32::try_from(began.elapsed().as_micros()).unwrap_or(u32::MAX);
+    let total_us = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
     if (status < 400 && total_us > SLOW_US) || status >= 500 {
         core.tell(Event {
             kind: if status >= 500 { Kind::Failed } else { Kind::Slow },
@@ -222,9 +225,9 @@ pub(super) fn is_json(kind: &[u8]) -> bool {
         && (rest.eq_ignore_ascii_case(b"json") || suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case(b"+json")))
 }
 
-fn score(core: &ShardCore, body: &[u8], request_id: &str) -> Result<(Bytes, Timings), Failure> {
+fn score(core: &ShardCore, body: &[u8], request_id: &str, began: Instant) -> Result<(Bytes, Timings), Failure> {
     let mut scorer = core.scorer.borrow_mut();
-    match scorer.score(body, request_id, &mut core.arena.borrow_mut()) {
+    match scorer.score(body, request_id, began, &mut core.arena.borrow_mut()) {
         Outcome::Scored { answer, score, timings } => {
             core.stats.borrow_mut().scored(score, timings.total_ns);
             Ok((answer, timings))

@@ -124,30 +124,29 @@ impl Scorer {
     }
 
     /// Parses, scores, records, and renders the answer, in this order: a score that cannot be recorded is not answered.
-    pub(crate) fn score(&mut self, body: &[u8], request_id: &str, arena: &mut Arena) -> Outcome {
-        let start = Instant::now();
+    /// `start` is when the body was complete.
+    pub(crate) fn score(&mut self, body: &[u8], request_id: &str, start: Instant, arena: &mut Arena) -> Outcome {
         if let Err(rejection) = self.workspace.read(&self.served, body) {
             return Outcome::Rejected(rejection);
         }
         let parsed = Instant::now();
         let score = self.workspace.score(&self.served);
         let scored = Instant::now();
-        let timings = Timings {
+        let mut timings = Timings {
             parse_ns: nanoseconds(start, parsed),
             score_ns: nanoseconds(parsed, scored),
             total_ns: nanoseconds(start, scored),
             wake_ns: 0,
         };
-        if !self.record(request_id, score, timings.total_ns) {
-            match self.when_full {
-                WhenFull::Shed => return Outcome::QueueFull,
-                WhenFull::Drop => self.dropped += 1,
+        if self.records.keeps() {
+            if !self.record(request_id, score, timings.total_ns) {
+                match self.when_full {
+                    WhenFull::Shed => return Outcome::QueueFull,
+                    WhenFull::Drop => self.dropped += 1,
+                }
             }
+            timings.total_ns = nanoseconds(start, Instant::now());
         }
-        let timings = Timings {
-            total_ns: nanoseconds(start, Instant::now()),
-            ..timings
-        };
         let answer = arena.cut(render::answer_bytes_max(&self.served), |out: &mut BytesMut| {
             render::answer(out, &self.served, &self.workspace, score, request_id, &timings);
         });
@@ -249,9 +248,6 @@ impl Scorer {
     }
 
     fn record(&mut self, request_id: &str, score: Option<u8>, latency_ns: u64) -> bool {
-        if !self.records.keeps() {
-            return true;
-        }
         let time_us = now_us();
         let entry = Entry {
             // Made of this moment, so that records sorted by id are sorted by time.
