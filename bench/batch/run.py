@@ -6,7 +6,7 @@
 
 Each round measures, one after the other: single requests at a fixed rate (latency from when each was due); the same
 while batches of 10,000 leads run back to back on one connection; batches alone; single requests in a closed loop.
-Records go to Parquet. The clients of batches run at idle priority, so that they do not take the CPU from the clock of
+Records go to Parquet, encoded on the same CPU, or with `--sink none` nowhere. The clients of batches run at idle priority, so that they do not take the CPU from the clock of
 the others.
 """
 
@@ -54,6 +54,8 @@ class Batches:
         """Leads a second."""
         self.process.send_signal(signal.SIGTERM)
         out, _ = self.process.communicate(timeout=30)
+        if self.process.returncode:
+            sys.exit(f"the client of batches ended with {self.process.returncode}")
         return float(out)
 
 
@@ -80,12 +82,12 @@ def client(port: int, path: Path) -> None:
     print(done / (time.perf_counter() - began))
 
 
-def serve(runtime: str, data: str) -> tuple[subprocess.Popen[str], int]:
+def serve(runtime: str, sink: str, data: str) -> tuple[subprocess.Popen[str], int]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     words = [TARGET / "quintile", "serve", "--listen", f"127.0.0.1:{port}", "--runtime", runtime, "--shards", "1"]
-    words += ["--sink", "parquet", "--data-dir", data, "--log", "json"]
+    words += ["--sink", sink, "--data-dir", data, "--log", "json"]
     server = subprocess.Popen(["taskset", "-c", "0", *map(str, words)], stderr=subprocess.PIPE, text=True)
     assert server.stderr is not None
     for line in server.stderr:
@@ -115,6 +117,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--rate", type=int, default=2000)
+    parser.add_argument("--sink", default="parquet", help="none shows what the encoding on the same CPU takes")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "batch.json"
@@ -125,7 +128,7 @@ def main() -> None:
 
 
 def measure(runtime: str, path: Path, data: str, given: argparse.Namespace) -> dict[str, float]:
-    server, port = serve(runtime, data)
+    server, port = serve(runtime, given.sink, data)
     row = {}
     try:
         for name in ("alone", "beside"):
