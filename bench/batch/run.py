@@ -6,8 +6,8 @@
 
 Each round measures, one after the other: single requests at a fixed rate (latency from when each was due); the same
 while batches of 10,000 leads run back to back on one connection; batches alone; single requests in a closed loop.
-Records go to Parquet, encoded on the same CPU, or with `--sink none` nowhere. The clients of batches run at idle priority, so that they do not take the CPU from the clock of
-the others.
+Records go to Parquet, encoded on the same CPU, or with `--sink none` nowhere. The clients of batches run at idle
+priority, so that they do not take the CPU from the clock of the others.
 """
 
 import argparse
