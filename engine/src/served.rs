@@ -9,6 +9,7 @@ mod folder;
 mod tests;
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use quintile_model::limits::{MANIFEST_BYTES_MAX, MODEL_BYTES_MAX};
 use quintile_model::{Ensemble, Manifest, Model, Options, load};
@@ -37,8 +38,7 @@ pub struct Served {
     pub columns: Columns,
     /// `{"name":"…","version":"…"}`, as every answer carries it.
     pub identity_json: String,
-    /// What users are told about the model.
-    pub descriptions: Descriptions,
+    descriptions: OnceLock<Descriptions>,
     /// How many golden rows were met.
     pub golden_rows: usize,
     /// A row to show and to warm up with, in column order: the folder's example, or else the golden row that says most.
@@ -123,6 +123,13 @@ impl Served {
             Options::default(),
             0,
         )
+    }
+
+    /// What users are told about the model. The first call makes it, which takes memory in proportion to the features, so
+    /// that whoever only looks at a model has no need to; a server calls it before any shard has the model.
+    pub fn descriptions(&self) -> &Descriptions {
+        self.descriptions
+            .get_or_init(|| Descriptions::of(&self.model, self.example.as_deref()))
     }
 
     /// Whether it came from the same files and options: then nothing tells the two apart but their generation.
@@ -212,7 +219,6 @@ impl Served {
         // Of those that say equally much the first: people put the plain ones first.
         let example = rows.reduce(|most, row| if told(row) > told(most) { row } else { most });
         let example = example.map(<[f64]>::to_vec);
-        let descriptions = Descriptions::of(&model, example.as_deref());
         let columns = Columns::new(model.schema());
         let mut identity_json = Vec::new();
         identity_json.extend_from_slice(b"{\"name\":");
@@ -226,7 +232,7 @@ impl Served {
             model,
             columns,
             identity_json,
-            descriptions,
+            descriptions: OnceLock::new(),
             golden_rows,
             example,
             folder: None,

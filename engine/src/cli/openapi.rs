@@ -31,7 +31,7 @@ pub(crate) fn run(args: &OpenApiArgs, streams: &mut Streams<'_>) -> Exit {
         ..Options::default()
     };
     match Served::load(args.model.as_deref(), options, 0) {
-        Ok(served) => report::print(&indented(&served.descriptions.openapi.bytes), streams),
+        Ok(served) => report::print(&indented(&served.descriptions().openapi.bytes), streams),
         Err(error) => report::model(&error, streams),
     }
 }

@@ -6,7 +6,7 @@ use crate::score::faults::{Echo, Fault, JsonType, Kind, Place};
 use crate::served::Served;
 
 fn features(served: &Served) -> Value {
-    let document: Value = serde_json::from_slice(&served.descriptions.openapi.bytes).expect("JSON");
+    let document: Value = serde_json::from_slice(&served.descriptions().openapi.bytes).expect("JSON");
     document["components"]["schemas"]["Features"].clone()
 }
 
@@ -68,7 +68,7 @@ fn an_example_is_made_up_where_the_model_has_none() {
                     categories = [\"x\", \"y\"]\n[features.f4]\ntype = \"integer\"\nrange = [2.5, 3.4]\n\
                     [features.f5]\nrange = [-inf, -3]\n[features.f6]\ntype = \"integer\"\nrange = [0.2, 0.8]";
     let served = Served::demo_with(manifest);
-    let document: Value = serde_json::from_slice(&served.descriptions.openapi.bytes).expect("JSON");
+    let document: Value = serde_json::from_slice(&served.descriptions().openapi.bytes).expect("JSON");
     let lead = &document["components"]["examples"]["Lead"]["value"];
     let told = ["f1", "f2", "f3", "f4", "f5", "f6", "f7"].map(|name| lead["features"][name].clone());
     assert_eq!(
@@ -88,7 +88,7 @@ fn an_example_is_made_up_where_the_model_has_none() {
 #[test]
 fn the_example_is_a_golden_row_in_few_digits() {
     let served = Served::load(None, quintile_model::Options::default(), 0).expect("the demo");
-    let document: Value = serde_json::from_slice(&served.descriptions.openapi.bytes).expect("JSON");
+    let document: Value = serde_json::from_slice(&served.descriptions().openapi.bytes).expect("JSON");
     let lead = document["components"]["examples"]["Lead"]["value"].to_string();
     assert!(
         lead.starts_with(r#"{"lead_id":"lead-1","features":{"f1":2,"f2":3,"f3":2.4,"#),
@@ -108,7 +108,7 @@ fn a_rule_that_the_example_breaks_costs_it_its_place() {
 
 #[test]
 fn every_code_of_a_fault_is_in_the_document() {
-    let document: Value = serde_json::from_slice(&Served::demo_with("").descriptions.openapi.bytes).expect("JSON");
+    let document: Value = serde_json::from_slice(&Served::demo_with("").descriptions().openapi.bytes).expect("JSON");
     let faults = &document["components"]["schemas"]["Fault"]["properties"]["faults"];
     let listed = faults["items"]["properties"]["code"]["enum"]
         .as_array()
@@ -151,13 +151,13 @@ fn outputs_and_fields_are_those_of_the_answers() {
         ("objective-reg-squarederror.json", "prediction"),
     ] {
         let served = fixture(name);
-        let schema: Value = serde_json::from_slice(&served.descriptions.schema.bytes).expect("JSON");
+        let schema: Value = serde_json::from_slice(&served.descriptions().schema.bytes).expect("JSON");
         assert_eq!(
             (&schema["outputs"]["field"], &schema["bands"]),
             (&field.into(), &Value::Null),
             "{name}"
         );
-        let document: Value = serde_json::from_slice(&served.descriptions.openapi.bytes).expect("JSON");
+        let document: Value = serde_json::from_slice(&served.descriptions().openapi.bytes).expect("JSON");
         let answer = &document["components"]["schemas"]["ScoreAnswer"]["properties"];
         assert!(
             answer.get(field).is_some() && answer.get("probability").is_none(),

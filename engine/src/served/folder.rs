@@ -7,7 +7,7 @@ use quintile_model::{Manifest, Options};
 use super::files::{beside_archive, manifest, text_of};
 use super::{LoadError, Served};
 use crate::bundle::{self, Bundle};
-use crate::describe::{self, Descriptions};
+use crate::describe;
 
 impl Served {
     /// Loads what a folder points at, and holds the two against each other.
@@ -73,7 +73,6 @@ impl Served {
         }
         served.folder = Some(kind);
         if let Some(row) = served.row_of(&example) {
-            served.descriptions = Descriptions::of(&served.model, Some(&row));
             served.example = Some(row);
         }
         Ok(served)

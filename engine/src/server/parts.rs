@@ -31,11 +31,13 @@ const START: Duration = Duration::from_secs(10);
 
 /// The model, or its outline when it cannot be evaluated here and SageMaker can.
 pub(super) fn load(settings: &Settings) -> Result<Served, ServeError> {
-    match Served::load(settings.model.as_deref(), settings.options, 0) {
-        Ok(served) => Ok(served),
-        Err(fault) if settings.scoring.asks_sagemaker() => Ok(Served::outline(settings.model.as_deref(), fault, 0)?),
-        Err(fault) => Err(fault.into()),
-    }
+    let served = match Served::load(settings.model.as_deref(), settings.options, 0) {
+        Err(fault) if settings.scoring.asks_sagemaker() => Served::outline(settings.model.as_deref(), fault, 0),
+        served => served,
+    }?;
+    // Made here, so that no shard has to.
+    served.descriptions();
+    Ok(served)
 }
 
 /// Both ends of the way to SageMaker, if it may be asked.

@@ -72,7 +72,7 @@ impl Page {
 
     fn tag(self, core: &ShardCore) -> Option<HeaderValue> {
         let scorer = core.scorer.borrow();
-        let descriptions = &scorer.served().descriptions;
+        let descriptions = scorer.served().descriptions();
         match self {
             Self::File(place) => core.files.as_ref().map(|files| files.file(place).tag.clone()),
             Self::Schema => tag(&descriptions.schema.digest),
@@ -117,8 +117,8 @@ pub(super) fn answer(mut responder: Responder<'_>, page: Page, wants: Wants) -> 
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
             whole(&core.status_text.borrow())
         }
-        Page::Schema => whole(&core.scorer.borrow().served().descriptions.schema.bytes),
-        Page::OpenApi => whole(&core.scorer.borrow().served().descriptions.openapi.bytes),
+        Page::Schema => whole(&core.scorer.borrow().served().descriptions().schema.bytes),
+        Page::OpenApi => whole(&core.scorer.borrow().served().descriptions().openapi.bytes),
         Page::File(place) => match &core.files {
             Some(files) => file(headers, files.file(place), wants.coding),
             None => whole(&Bytes::new()),
