@@ -22,12 +22,12 @@ DEMO = Path(__file__).resolve().parents[1] / "engine" / "demo" / "demo.ubj"
 Start = Callable[..., Server]
 
 
-def refused(data: Path, **variables: str) -> str:
+def refused(data: Path, code: int = 1, **variables: str) -> str:
     """The last words of a server that must not start."""
     words = [str(command.binary()), "serve", "--listen", "127.0.0.1:0", "--data-dir", str(data), "--log", "text"]
     environment = {**os.environ, **{f"QUINTILE_{name}": value for name, value in variables.items()}}
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, env=environment)
-    assert done.returncode == 1, f"exit {done.returncode}\n{done.stderr}"
+    assert done.returncode == code, f"exit {done.returncode}\n{done.stderr}"
     assert "panicked" not in done.stderr
     return done.stderr
 
@@ -65,7 +65,7 @@ def test_a_read_only_data_folder_is_said_at_the_start(tmp_path: Path) -> None:
 
 
 def test_a_spool_that_is_too_small_says_what_would_do(tmp_path: Path) -> None:
-    said = refused(tmp_path, RECORDS__SPOOL_BYTES="1048576", SERVER__SHARDS="16")
+    said = refused(tmp_path, 78, RECORDS__SPOOL_BYTES="1048576", SERVER__SHARDS="16")
     assert "records.spool_bytes must be at least 4194304" in said, said
 
 
