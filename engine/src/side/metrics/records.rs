@@ -1,0 +1,177 @@
+//! What `/metrics` says of records on their way: the spool, the sinks, and SageMaker.
+
+use std::sync::Arc;
+
+use prometheus::proto::MetricFamily;
+
+use super::families::{counter, float, gauge, labels, since_1970};
+use crate::shard::stats::ShardStats;
+use crate::side::counts::{Counts, SinkCounts};
+use crate::side::remote_counts::{CIRCUITS, RESULTS, RemoteCounts};
+
+pub(super) fn spool(counts: &Counts) -> Vec<MetricFamily> {
+    let Some(spool) = &counts.spool else { return Vec::new() };
+    let value = |value: usize| [(vec![], float(value as u64))];
+    vec![
+        gauge("quintile_spool_bytes", "Files of the spool.", value(spool.bytes())),
+        gauge(
+            "quintile_spool_capacity_bytes",
+            "Files that the spool may have; a full one sheds leads.",
+            value(spool.bytes_max()),
+        ),
+        gauge(
+            "quintile_spool_segments",
+            "Segments that are being written, are ready, or hold what a sink has not delivered.",
+            value(spool.segments()),
+        ),
+        gauge(
+            "quintile_spool_ready_segments",
+            "Segments that wait for a shard to need them; none means a full spool or a slow disk.",
+            value(spool.ready()),
+        ),
+        counter(
+            "quintile_spool_errors_total",
+            "Attempts at the spool's disk that failed.",
+            [(vec![], spool.errors())],
+        ),
+        counter(
+            "quintile_spool_recovered_records_total",
+            "Records found at the start that another process had not delivered.",
+            [(vec![], counts.recovered)],
+        ),
+    ]
+}
+
+pub(super) fn sinks(counts: &Counts) -> [MetricFamily; 13] {
+    let label = |sink: &SinkCounts| labels(&[("sink", sink.name)]);
+    let of = |value: fn(&SinkCounts) -> u64| {
+        let sample = move |sink: &Arc<SinkCounts>| (label(sink), value(sink));
+        counts.sinks.iter().map(sample)
+    };
+    let gauges = |value: &dyn Fn(&SinkCounts) -> f64| -> Vec<_> {
+        let sample = |sink: &Arc<SinkCounts>| (label(sink), value(sink));
+        counts.sinks.iter().map(sample).collect()
+    };
+    let letters = |value: fn(&SinkCounts) -> u64| {
+        let with_any = counts.sinks.iter().filter(|sink| sink.dead_letter_bytes_max.get() > 0);
+        with_any.map(move |sink| (label(sink), float(value(sink))))
+    };
+    let errors: Vec<_> = counts
+        .sinks
+        .iter()
+        .filter_map(|sink| Some((sink.name, sink.last_error()?)))
+        .collect();
+    [
+        counter(
+            "quintile_records_delivered_total",
+            "Records that have reached their place, by sink.",
+            of(|sink| sink.delivered.get()),
+        ),
+        counter(
+            "quintile_records_retried_total",
+            "Records sent again after the place refused them.",
+            of(|sink| sink.retried.get()),
+        ),
+        counter(
+            "quintile_records_throttled_total",
+            "Those of them that were sent again because the place was over its quota.",
+            of(|sink| sink.throttled.get()),
+        ),
+        counter(
+            "quintile_records_dead_lettered_total",
+            "Records that the place refuses for ever, written to a file.",
+            of(|sink| sink.dead_lettered.get()),
+        ),
+        gauge(
+            "quintile_dead_letter_bytes",
+            "Files of records that the place refuses for ever.",
+            letters(|sink| sink.dead_letter_bytes.get()),
+        ),
+        gauge(
+            "quintile_dead_letter_capacity_bytes",
+            "What those files may have: at this size the sink waits.",
+            letters(|sink| sink.dead_letter_bytes_max.get()),
+        ),
+        counter(
+            "quintile_records_damaged_total",
+            "Records that could not be read or written; a fault of ours.",
+            of(|sink| sink.damaged.get()),
+        ),
+        gauge(
+            "quintile_records_pending",
+            "Records answered and not delivered yet, by sink.",
+            gauges(&|sink| float(counts.pending(sink))),
+        ),
+        gauge(
+            "quintile_records_lag_seconds",
+            "Age of the oldest record that is not delivered yet, by sink.",
+            gauges(&|sink| sink.lag().as_secs_f64()),
+        ),
+        counter(
+            "quintile_sink_errors_total",
+            "Attempts at delivering records that failed; each is repeated.",
+            of(|sink| sink.errors.get()),
+        ),
+        gauge(
+            "quintile_sink_last_error_timestamp_seconds",
+            "When a sink last failed, in seconds since 1970.",
+            errors
+                .iter()
+                .map(|(name, error)| (labels(&[("sink", name)]), since_1970(error.at))),
+        ),
+        gauge(
+            "quintile_sink_last_error_info",
+            "How a sink last failed.",
+            errors
+                .iter()
+                .map(|(name, error)| (labels(&[("sink", name), ("error", &error.text)]), 1.0)),
+        ),
+        counter(
+            "quintile_sink_files_written_total",
+            "Files that are complete and in their place.",
+            of(|sink| sink.files.get()),
+        ),
+    ]
+}
+
+pub(super) fn remote(counts: &RemoteCounts, totals: &ShardStats) -> [MetricFamily; 5] {
+    let results = RESULTS.iter().zip(counts.by_result());
+    let sources = [
+        ("sagemaker", totals.remote_scores),
+        ("local", totals.remote_fallbacks),
+        ("none", totals.remote_missed),
+    ];
+    let circuits = CIRCUITS.iter().enumerate();
+    let (calls, throttled) = counts.made();
+    let calls = [("made", calls), ("throttled", throttled)];
+    [
+        counter(
+            "quintile_remote_answers_total",
+            "Questions to SageMaker by what came of them.",
+            results.map(|(result, count)| (labels(&[("result", result)]), count)),
+        ),
+        counter(
+            "quintile_remote_calls_total",
+            "Calls to SageMaker, retries included, and those of them that were throttled.",
+            calls.map(|(kind, count)| (labels(&[("kind", kind)]), count)),
+        ),
+        counter(
+            "quintile_remote_scores_total",
+            "Leads that SageMaker was to score, by who did.",
+            sources.map(|(source, count)| (labels(&[("source", source)]), count)),
+        ),
+        gauge(
+            "quintile_remote_under_way",
+            "Questions to SageMaker that are under way or wait for a call.",
+            [(vec![], float(counts.open_questions() as u64))],
+        ),
+        gauge(
+            "quintile_remote_circuit",
+            "1 for the state of the circuit breaker.",
+            circuits.map(|(place, state)| {
+                let is_current = place == counts.current();
+                (labels(&[("state", state)]), if is_current { 1.0 } else { 0.0 })
+            }),
+        ),
+    ]
+}
