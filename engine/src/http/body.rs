@@ -64,7 +64,7 @@ pub enum Outgoing {
     Whole(Whole),
     /// One that is made as it is taken.
     Batch(Box<Answering>),
-    /// A compressed file of ours, for a client that takes no compression.
+    /// A compressed file of ours, for a client that takes no compression: a piece of it a turn.
     Inflating(Box<Inflating>),
 }
 

@@ -3,6 +3,8 @@
 //! The header map of a request becomes that of its answer: hyper gives a connection's map back for the next request, so
 //! a keep-alive connection allocates none.
 
+use std::rc::Rc;
+
 use bytes::{BufMut, Bytes};
 use http::header::{ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version};
@@ -24,7 +26,7 @@ const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4
 
 /// Writes the answer to one request.
 pub(super) struct Responder<'a> {
-    pub(super) core: &'a ShardCore,
+    pub(super) core: &'a Rc<ShardCore>,
     pub(super) headers: HeaderMap,
     pub(super) id: &'a RequestId,
     pub(super) version: Version,

@@ -8,6 +8,8 @@ mod coding;
 mod files;
 mod inflating;
 
+use std::rc::Rc;
+
 use bytes::Bytes;
 use http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, ETAG, IF_NONE_MATCH, REFERRER_POLICY,
@@ -120,7 +122,7 @@ pub(super) fn answer(mut responder: Responder<'_>, page: Page, wants: Wants) -> 
         Page::Schema => whole(&core.scorer.borrow().served().descriptions().schema.bytes),
         Page::OpenApi => whole(&core.scorer.borrow().served().descriptions().openapi.bytes),
         Page::File(place) => match &core.files {
-            Some(files) => file(headers, files.file(place), wants.coding),
+            Some(files) => file(headers, files.file(place), (wants.coding, core)),
             None => whole(&Bytes::new()),
         },
     };
@@ -135,7 +137,11 @@ pub(super) fn answer(mut responder: Responder<'_>, page: Page, wants: Wants) -> 
     responder.send(StatusCode::OK, body, false)
 }
 
-fn file(headers: &mut HeaderMap, file: &files::File, coding: Coding) -> (HeaderValue, Outgoing) {
+fn file(
+    headers: &mut HeaderMap,
+    file: &files::File,
+    (coding, core): (Coding, &Rc<ShardCore>),
+) -> (HeaderValue, Outgoing) {
     if file.lasting {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static(LASTING));
     }
@@ -143,7 +149,7 @@ fn file(headers: &mut HeaderMap, file: &files::File, coding: Coding) -> (HeaderV
         headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     }
-    let (body, encoding) = file.form(coding);
+    let (body, encoding) = file.form(coding, core);
     if file.is_packed() {
         headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
     }
