@@ -132,6 +132,8 @@ impl ShardThread {
 /// The first step that failed. Nothing runs then.
 pub fn start(settings: &Settings) -> Result<Running, ServeError> {
     let mut served = load(settings)?;
+    // Made here, so that no shard has to.
+    served.descriptions();
     announce::model(&served);
     let topology = Topology::detect(settings);
     for warning in &topology.inputs.warnings {

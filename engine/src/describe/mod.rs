@@ -1,4 +1,4 @@
-//! What a model's users are told about it: the texts of `/v1/schema` and `/openapi.json`, made once when it is loaded.
+//! What a model's users are told about it: the texts of `/v1/schema` and `/openapi.json`, made once, when somebody asks first.
 //!
 //! Called by [`crate::served`], which owns the texts, so that another model brings its own. Knows models and what a request
 //! may hold; never sees HTTP or who asks.

@@ -34,10 +34,8 @@ pub(super) fn load(settings: &Settings) -> Result<Served, ServeError> {
     let served = match Served::load(settings.model.as_deref(), settings.options, 0) {
         Err(fault) if settings.scoring.asks_sagemaker() => Served::outline(settings.model.as_deref(), fault, 0),
         served => served,
-    }?;
-    // Made here, so that no shard has to.
-    served.descriptions();
-    Ok(served)
+    };
+    Ok(served?)
 }
 
 /// Both ends of the way to SageMaker, if it may be asked.

@@ -164,6 +164,10 @@ impl Reloader {
         settings.adopt(&new);
         let mut served = parts::load(&settings).map_err(|error| error.faults())?;
         let is_another = !served.is_same_as(old);
+        if is_another {
+            // Made here, so that no shard has to.
+            served.descriptions();
+        }
         if let Some(registry) = registry.as_ref().filter(|_| is_another) {
             registry.enter(&mut served).map_err(|error| error.faults())?;
         }
@@ -191,7 +195,9 @@ impl Reloader {
             Some(served) => {
                 announce::model(&served);
                 let served = Arc::new(served);
-                parts.hand_over(&served);
+                if !parts.hand_over(&served) {
+                    tracing::warn!("a shard has not taken the model yet: it answers with the old one until it has");
+                }
                 parts.side.serves(Arc::clone(&served));
                 let old = std::mem::replace(&mut parts.served, Arc::clone(&served));
                 let (from, to) = (named(&old), named(&served));
@@ -218,8 +224,9 @@ impl Reloader {
 }
 
 impl Parts {
-    /// Gives a model to every shard, and waits until each has taken it: what is said then is true.
-    fn hand_over(&self, served: &Arc<Served>) {
+    /// Gives a model to every shard, and waits until each has taken it; false when one has not in [`TAKEN`], or when the
+    /// process drains meanwhile.
+    fn hand_over(&self, served: &Arc<Served>) -> bool {
         let taken = |place: &Place| place.gauges.models.load(Ordering::Acquire);
         let before: Vec<usize> = self.shards.iter().map(taken).collect();
         self.tell_shards(|| Mail::Model(Arc::clone(served)));
@@ -232,10 +239,11 @@ impl Parts {
             .any(|(now, before)| now == *before)
         {
             if !self.ready.load(Ordering::Relaxed) || Instant::now() >= until {
-                return;
+                return false;
             }
             thread::sleep(Duration::from_millis(1));
         }
+        true
     }
 
     /// A letter to each shard. A full mailbox empties within a moment; one that does not belongs to a shard that has
