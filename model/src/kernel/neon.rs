@@ -12,7 +12,7 @@
 //! 2. There is no mask of bits: comparisons give bytes, 255 where a tree's row goes right, which is -1. The labels of full trees
 //!    subtract it; thresholds are counted by adding four or eight comparisons up and across.
 //! 3. Four chunks of listed trees would be sixteen registers of labels; with the row's lanes in four or eight and a step's in
-//!    four they fit the 32 there are.
+//!    four they fit the 32 there are, by this count; what the compiler makes of it on a real one is not known.
 
 #![expect(
     unsafe_code,
