@@ -8,6 +8,7 @@ use super::*;
 
 mod answers;
 mod categories;
+mod cut;
 mod faults;
 mod fuzz;
 mod not_json;
