@@ -44,14 +44,14 @@ def prepare(names: list[str]) -> None:
             print(f"{name}: {reason}", file=sys.stderr)
 
 
-def bench(running: Running, label: str, *words: str, url: str | None = None) -> Report:
+def bench(running: Running, label: str, *words: str, url: str | None = None, cpus: int | str = CLIENT_CPU) -> Report:
     """One run of the load generator; its report, also when answers were wrong, which the table then says."""
     path = FOLDER / f"{label}.json"
     path.unlink(missing_ok=True)
     command = [
         "taskset",
         "-c",
-        str(CLIENT_CPU),
+        str(cpus),
         TARGET / "release/quintile-bench",
         "run",
         url or running.url + running.peer.score,

@@ -31,6 +31,7 @@ pub mod responder;
 pub mod run;
 pub mod schedule;
 pub mod search;
+pub mod shard;
 pub mod target;
 pub mod units;
 pub mod worker;

@@ -1,5 +1,5 @@
 //! What a worker writes down: histograms, counts, and a few of the answers that were wrong. Nothing here allocates while a
-//! run lasts but for those few.
+//! run lasts but for those few, and a histogram for each shard when its first answer comes.
 
 use std::collections::BTreeMap;
 
@@ -57,6 +57,8 @@ pub struct Recorder {
     pub samples: Vec<String>,
     /// Connections opened again after the start.
     pub reconnects: u64,
+    /// Latencies by the shard that answered, where it is asked for.
+    pub shards: BTreeMap<u8, Histogram<u64>>,
     /// The run in steps.
     pub steps: Vec<Step>,
 }
@@ -84,6 +86,7 @@ impl Recorder {
             failures: BTreeMap::new(),
             samples: Vec::new(),
             reconnects: 0,
+            shards: BTreeMap::new(),
             steps: (0..steps).map(step).collect(),
         }
     }
@@ -112,6 +115,14 @@ impl Recorder {
             self.latency.saturating_record(done_ns - due_ns);
             self.service.saturating_record(done_ns - sent_ns);
             self.step(due_ns).latency.saturating_record(done_ns - due_ns);
+        }
+    }
+
+    /// The right answer was this shard's.
+    pub fn of_shard(&mut self, shard: u8, due_ns: u64, done_ns: u64) {
+        if due_ns >= self.warmup_ns {
+            let latency = self.shards.entry(shard).or_insert_with(histogram);
+            latency.saturating_record(done_ns - due_ns);
         }
     }
 
@@ -162,6 +173,10 @@ impl Recorder {
         for (mine, theirs) in self.steps.iter_mut().zip(&other.steps) {
             mine.latency.add(&theirs.latency).expect("the bounds are the same");
             mine.failed += theirs.failed;
+        }
+        for (&shard, theirs) in &other.shards {
+            let mine = self.shards.entry(shard).or_insert_with(histogram);
+            mine.add(theirs).expect("the bounds are the same");
         }
         self.queued += other.queued;
         self.warmup += other.warmup;

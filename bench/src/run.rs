@@ -15,6 +15,7 @@ use crate::payload::oracle::Expected;
 use crate::payload::{Pool, digits};
 use crate::record::{Recorder, histogram};
 use crate::schedule::{Arrivals, Schedule};
+use crate::shard::ShardOf;
 use crate::target::{Protocol, Target};
 use crate::units::nanoseconds;
 use crate::worker::{self, Found, Pacing, Share, Shared};
@@ -49,6 +50,8 @@ pub struct Plan {
     pub status: u16,
     /// What else is checked.
     pub depth: Depth,
+    /// Whether latencies are told by shard.
+    pub by_shard: bool,
     /// Headers besides `host`, `content-type` and `content-length`.
     pub headers: Vec<(String, String)>,
 }
@@ -73,6 +76,7 @@ impl Plan {
             seed: 1,
             status: 200,
             depth,
+            by_shard: false,
             headers: Vec::new(),
         }
     }
@@ -144,6 +148,7 @@ pub fn run(target: &Target, pool: &Pool, plan: &Plan, watch: &mut dyn FnMut(f64,
         requests,
         h2_head: h2_head(target, pool, plan)?,
         checker,
+        shard_of: plan.by_shard.then(ShardOf::default),
         pacing: plan.pacing,
         warmup_ns,
         end_ns,

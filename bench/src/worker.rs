@@ -27,6 +27,7 @@ use crate::payload::digits;
 use crate::payload::oracle::Expected;
 use crate::record::{Recorder, thread_cpu_ns};
 use crate::schedule::Schedule;
+use crate::shard::ShardOf;
 use crate::target::Target;
 use crate::units::nanoseconds;
 
@@ -57,6 +58,8 @@ pub struct Shared {
     pub h2_head: H2Head,
     /// What is right.
     pub checker: Checker,
+    /// Whose answers they are, if that is asked.
+    pub shard_of: Option<ShardOf>,
     /// How.
     pub pacing: Pacing,
     /// From when on it counts. Unit: nanoseconds since the run began, as below.
@@ -243,7 +246,12 @@ async fn slot(local: Rc<Local>, index: usize, mut link: Link) {
                 let checked = shared.checker.check(answer.status, answer.body, id, expected.as_ref());
                 let mut recorder = local.recorder.borrow_mut();
                 match checked {
-                    Ok(()) => recorder.right(job.due_ns, sent_ns, done_ns),
+                    Ok(()) => {
+                        recorder.right(job.due_ns, sent_ns, done_ns);
+                        if let Some(shard) = shared.shard_of.as_ref().and_then(|of| of.read(answer.body)) {
+                            recorder.of_shard(shard, job.due_ns, done_ns);
+                        }
+                    }
                     Err(wrong) => recorder.failed(job.due_ns, wrong.kind(), || {
                         let body = String::from_utf8_lossy(&answer.body[..answer.body.len().min(300)]);
                         format!("{wrong}: {}", body.trim_end())

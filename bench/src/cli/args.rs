@@ -165,6 +165,9 @@ pub(super) struct LoadArgs {
     /// How many leads to make where no file has them
     #[arg(long, value_name = "COUNT", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=65536))]
     pub(super) leads: u32,
+    /// Also tell requests and latencies by shard, which the answers' request ids name
+    #[arg(long, conflicts_with = "get")]
+    by_shard: bool,
     /// Check the status only, not the id in the answer
     #[arg(long)]
     pub(super) status_only: bool,
@@ -298,6 +301,7 @@ impl LoadArgs {
             patience: self.patience,
             seed: self.seed,
             status: self.status,
+            by_shard: self.by_shard,
             headers: self.headers.clone(),
             ..Plan::new(arrivals, depth)
         })

@@ -78,6 +78,9 @@ pub struct Report {
     pub service: Quantiles,
     /// What the load generator itself costs.
     pub overhead: Overhead,
+    /// By shard, where it was asked for.
+    #[serde(default)]
+    pub shards: Vec<Shard>,
     /// The run in steps of time.
     pub steps: Vec<Step>,
     /// Latencies and how many requests had them. Unit: nanoseconds.
@@ -129,6 +132,17 @@ pub struct Overhead {
     pub busy: f64,
     /// How late requests were sent although a connection was free.
     pub lag: Quantiles,
+}
+
+/// What one shard answered.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Shard {
+    /// Its number.
+    pub shard: u8,
+    /// Right answers.
+    pub requests: u64,
+    /// From when requests were due.
+    pub latency: Quantiles,
 }
 
 /// A step of a run.
@@ -272,6 +286,15 @@ impl Report {
                 busy: outcome.cpu_seconds / (outcome.seconds * plan.threads as f64),
                 lag: Quantiles::of(&recorder.lag),
             },
+            shards: recorder
+                .shards
+                .iter()
+                .map(|(&shard, latency)| Shard {
+                    shard,
+                    requests: latency.len(),
+                    latency: Quantiles::of(latency),
+                })
+                .collect(),
             steps: recorder.steps.iter().enumerate().map(step).collect(),
             histogram: recorder
                 .latency

@@ -69,6 +69,14 @@ fn lines(out: &mut String, report: &Report) -> std::fmt::Result {
         row(out, "latency, from when due", &report.latency)?;
     }
     row(out, "service, from when sent", &report.service)?;
+    for shard in &report.shards {
+        let share = 100.0 * shard.requests as f64 / report.right.max(1) as f64;
+        row(
+            out,
+            &format!("shard {}, {share:.1} % of them", shard.shard),
+            &shard.latency,
+        )?;
+    }
     if report.rate_asked.is_some() {
         row(out, "sent late by us", &report.overhead.lag)?;
         writeln!(
