@@ -170,6 +170,7 @@ async fn drive<C: Future>(
     let mut connection = pin!(connection);
     let mut finishing = false;
     poll_fn(|cx| {
+        watch.polled();
         let expired = watch.poll_expired(cx);
         let draining = core.draining.get() && !finishing;
         if draining && (farewell == Farewell::AtOnce || expired.is_some_and(|_| watch.is_quiet())) {

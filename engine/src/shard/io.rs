@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use arrayvec::ArrayVec;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::coalesce::Coalesced;
 use super::watch::Watch;
 
 /// What an HTTP/2 client with prior knowledge sends first (RFC 9113, section 3.4). Unit: bytes.
@@ -29,7 +30,7 @@ pub(super) enum Protocol {
 
 /// A stream with its connection's clock.
 pub(super) struct Io<S> {
-    stream: S,
+    stream: Coalesced<S>,
     watch: Rc<Watch>,
     sniffed: ArrayVec<u8, { PREFACE.len() }>,
     replayed: usize,
@@ -40,7 +41,7 @@ pub(super) struct Io<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
     pub(super) fn new(stream: S, watch: Rc<Watch>) -> Self {
         Self {
-            stream,
+            stream: Coalesced::new(stream, Rc::clone(&watch)),
             watch,
             sniffed: ArrayVec::new(),
             replayed: 0,
@@ -137,7 +138,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Io<S> {
 
     /// hyper flushes when it has written everything it had.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        let poll = Pin::new(&mut self.stream).poll_flush(cx);
+        if poll.is_pending() {
+            self.watch.write_blocked();
+        }
+        ready!(poll)?;
         self.watch.flushed();
         Poll::Ready(Ok(()))
     }

@@ -11,6 +11,7 @@
 
 pub mod arena;
 pub mod away;
+mod coalesce;
 pub mod connection;
 pub mod io;
 pub mod mailbox;

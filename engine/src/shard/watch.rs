@@ -35,6 +35,8 @@ pub struct Watch {
     stage: Cell<Stage>,
     http2: Cell<bool>,
     in_flight: Cell<u32>,
+    /// How often the connection was polled.
+    polls: Cell<u64>,
     /// Timers of batches whose answers wait for the peer to take more.
     owed: RefCell<Vec<Timer>>,
 }
@@ -49,6 +51,7 @@ impl Watch {
             stage: Cell::new(Stage::FirstByte),
             http2: Cell::new(false),
             in_flight: Cell::new(0),
+            polls: Cell::new(0),
             owed: RefCell::default(),
         });
         watch.enter(Stage::FirstByte, watch.core.limits().first_byte);
@@ -74,6 +77,16 @@ impl Watch {
     pub(super) fn is_http2(&self) {
         self.http2.set(true);
         self.enter_idle();
+    }
+
+    /// Another poll of the connection begins.
+    pub(super) fn polled(&self) {
+        self.polls.set(self.polls.get().wrapping_add(1));
+    }
+
+    /// Which poll of the connection this is.
+    pub(super) fn polls(&self) -> u64 {
+        self.polls.get()
     }
 
     /// Bytes came in.

@@ -197,6 +197,23 @@ fn pipelined_requests_are_answered_in_order(runtime: &str) {
     }
 }
 
+fn a_half_sent_request_holds_no_answer_back(runtime: &str) {
+    let server = Launch::new(runtime).no_sink().start();
+    let mut connection = server.connect();
+    let all: Vec<u8> = (0..5)
+        .flat_map(|number| request("/score", "", lead(number).as_bytes()))
+        .collect();
+    // Within the head of the last request, and within its body.
+    for cut in [all.len() - lead(4).len() - 10, all.len() - 10] {
+        connection.send(&all[..cut]);
+        for number in 0..4 {
+            assert_eq!(connection.answer().json()["lead_id"], format!("lead-{number}"));
+        }
+        connection.send(&all[cut..]);
+        assert_eq!(connection.answer().json()["lead_id"], "lead-4");
+    }
+}
+
 fn a_forced_kernel_answers_the_same(runtime: &str) {
     let ask = |connection: &mut Connection| -> Vec<String> {
         (0..20)
@@ -221,5 +238,6 @@ on_both!(
     statuses_users_expect,
     bodies_come_in_any_pieces,
     pipelined_requests_are_answered_in_order,
+    a_half_sent_request_holds_no_answer_back,
     a_forced_kernel_answers_the_same,
 );
