@@ -2,6 +2,7 @@
 //! where it is stored. The file, the variables, the flags and their help all come from this table.
 
 use std::ffi::OsStr;
+use std::time::Duration;
 
 use quintile_model::{KernelChoice, Trees};
 use toml::de::DeValue;
@@ -9,7 +10,7 @@ use toml::de::DeValue;
 use super::forms::{check_level, check_listen, check_name, check_region, check_s3, check_template, check_url};
 use super::value::{Kind, Wrong};
 use super::{BodyKind, LogFormat, Scorer, Settings, SinkKind, WhenFull};
-use crate::limits::SHARDS_MAX;
+use crate::limits::{SHARDS_MAX, SPIN_US_MAX};
 use crate::remote::Template;
 use crate::runtime;
 
@@ -182,6 +183,18 @@ pub(crate) static KEYS: &[Key] = &[
         },
         Some("on"),
         "Whether / and /docs are there for browsers; what programs read (/openapi.json, /v1/schema, /v1/status) always is",
+    ),
+    plain(
+        "server",
+        "spin_us",
+        Kind::Count {
+            range: 0..=SPIN_US_MAX,
+            unit: "µs",
+            set: |settings, micros| settings.spin = Duration::from_micros(micros as u64),
+        },
+        Some("0"),
+        "How long a shard without work keeps looking at its sockets before it sleeps: takes the time to wake up out of latencies, \
+         and costs the whole CPU meanwhile (docs/runtimes.md)",
     ),
     Key {
         section: "model",

@@ -52,6 +52,8 @@ pub struct Settings {
     pub cpus: Option<f64>,
     /// Whether the pages for people, `/` and `/docs`, are served.
     pub pages: bool,
+    /// How long a shard without work keeps looking before it sleeps.
+    pub spin: Duration,
     /// Records.
     pub records: Records,
     /// Who scores.
@@ -226,6 +228,7 @@ impl Default for Settings {
             shards: None,
             cpus: None,
             pages: true,
+            spin: Duration::ZERO,
             records: Records::default(),
             scoring: Scoring::default(),
             aws: Aws::default(),

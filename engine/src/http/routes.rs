@@ -319,6 +319,7 @@ impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         self.core.in_flight.set(self.core.in_flight.get() - 1);
         self.watch.request_ended();
+        self.core.spin.touch();
     }
 }
 

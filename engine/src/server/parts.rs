@@ -144,6 +144,7 @@ pub(super) fn wire(
         asking: None,
         files: None,
         limits: settings.limits,
+        spin: settings.spin,
         nonce,
     };
     (

@@ -5,6 +5,7 @@
 //!       │  models, metrics, counts, drain                    │
 //!       └──────────────── ShardCore (Rc) ────────────────────┘        ticker task: the timer wheel
 //!                                                                     turns task: slices of batches, one at a time
+//!                                                                     spin task, if configured: keeps the shard awake
 //! ```
 //! Everything here runs on one thread, so cells suffice; no borrow is held across an `await`. A shard never takes a lock
 //! and never waits for another thread.
@@ -16,6 +17,7 @@ pub mod connection;
 pub mod io;
 pub mod mailbox;
 pub mod scorer;
+mod spin;
 pub mod stats;
 pub(crate) mod turns;
 pub mod watch;
@@ -40,6 +42,7 @@ use arena::Arena;
 use away::{Asking, Remote};
 use mailbox::{Mail, Mailbox};
 use scorer::{Outlet, Scorer};
+use spin::Spin;
 use stats::{Gauges, ShardStats};
 use turns::Turns;
 use watch::Watch;
@@ -79,6 +82,8 @@ pub struct Parts {
     pub files: Option<Arc<Files>>,
     /// Limits.
     pub limits: Limits,
+    /// How long it keeps looking at its sockets before it sleeps.
+    pub spin: Duration,
     /// What makes this process's record ids its own.
     pub nonce: u64,
 }
@@ -108,6 +113,7 @@ pub struct ShardCore {
     /// Batches that are being read or answered.
     pub(crate) batches: Cell<usize>,
     pub(crate) turns: Turns,
+    pub(crate) spin: Spin,
     connections: RefCell<Slab<Weak<Watch>>>,
     stats_out: Sender<Box<ShardStats>>,
     events: Sender<Event>,
@@ -116,7 +122,7 @@ pub struct ShardCore {
 }
 
 impl ShardCore {
-    fn new(parts: Parts) -> (Rc<Self>, Mailbox) {
+    fn new(parts: Parts, spins_itself: bool) -> (Rc<Self>, Mailbox) {
         let scorer = Scorer::new(
             parts.served,
             parts.records,
@@ -140,6 +146,7 @@ impl ShardCore {
             in_flight: Cell::new(0),
             batches: Cell::new(0),
             turns: Turns::default(),
+            spin: Spin::new(if spins_itself { Duration::ZERO } else { parts.spin }),
             connections: RefCell::new(Slab::with_capacity(TIMERS)),
             stats_out: parts.stats,
             events: parts.events,
@@ -193,8 +200,8 @@ impl ShardCore {
 /// # Errors
 /// When the backend cannot start; `started` has not been called then.
 pub fn run<B: Backend>(parts: Parts, started: impl FnOnce()) -> Result<(), StartError> {
-    B::run(async move {
-        let (core, mailbox) = ShardCore::new(parts);
+    B::run(parts.spin, async move {
+        let (core, mailbox) = ShardCore::new(parts, B::SPINS);
         started();
         let (done, finished) = bounded(1);
         let for_mail = Rc::clone(&core);
@@ -213,6 +220,13 @@ pub fn run<B: Backend>(parts: Parts, started: impl FnOnce()) -> Result<(), Start
                 for_turns.stats.borrow_mut().panics += 1;
             }
         });
+        if core.spin.is_on() {
+            let for_spin = Rc::clone(&core);
+            B::spawn_local(async move {
+                // It has nothing that panics.
+                let _ = Contained::new(spin::keep_awake::<B>(for_spin)).await;
+            });
+        }
         let began = Instant::now();
         while finished.is_empty() {
             core.wheel.borrow_mut().advance(began.elapsed());

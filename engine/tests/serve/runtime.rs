@@ -102,4 +102,30 @@ fn an_address_in_use_is_an_error(runtime: &str) {
     assert_eq!(server.connect().get("/healthz").status, 200);
 }
 
-on_both!(an_address_in_use_is_an_error);
+fn spins_after_work_and_then_sleeps(runtime: &str) {
+    let server = Launch::new(runtime).no_sink().set("SERVER__SPIN_US", "100000").start();
+    let pause = std::time::Duration::from_millis(500);
+    let ticks = |server: &crate::harness::Server| {
+        let before = server.cpu_ticks();
+        std::thread::sleep(pause);
+        server.cpu_ticks() - before
+    };
+    let mut connection = server.connect();
+    // Each request keeps it awake for a tenth of a second: ten ticks, unless other programs want the CPU.
+    let began = std::time::Instant::now();
+    let mut spent = 0;
+    while spent < 20 {
+        assert!(began.elapsed() < crate::harness::PATIENCE, "{spent} ticks");
+        let before = server.cpu_ticks();
+        assert_eq!(connection.post("/score", &lead(1)).status, 200);
+        std::thread::sleep(std::time::Duration::from_millis(110));
+        spent += server.cpu_ticks() - before;
+    }
+    // glommio's executor spins whenever it wakes, for its timers too; epoll's shard sleeps when it is over.
+    if runtime == "epoll" {
+        let quiet = (0..20).map(|_| ticks(&server)).min().unwrap_or(u64::MAX);
+        assert!(quiet <= 5, "{quiet} ticks of 50 without a request");
+    }
+}
+
+on_both!(spins_after_work_and_then_sleeps, an_address_in_use_is_an_error);
