@@ -16,6 +16,13 @@ fn main() {
     )]
     let target = std::env::var("TARGET").unwrap_or_else(|_| "unknown".into());
     println!("cargo::rustc-env=BUILD_TARGET={target}");
+    #[expect(clippy::disallowed_methods, reason = "as above")]
+    let flags = std::env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
+    let keeps = flags.contains("force-frame-pointers") && !flags.contains("force-frame-pointers=no");
+    println!(
+        "cargo::rustc-env=BUILD_FRAME_POINTERS={}",
+        if keeps { "yes" } else { "no" }
+    );
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=../.git/HEAD");
     println!("cargo::rerun-if-changed=../.git/logs/HEAD");

@@ -72,7 +72,8 @@ class Server:
         """`settings` are those without a flag: {"RECORDS__ROLL_SECONDS": 1}."""
         words = [command.binary(), "serve", "--listen", "127.0.0.1:0", "--model", model, "--runtime", runtime]
         words += ["--shards", shards, "--sink", sink, "--data-dir", data, "--log", "json"]
-        variables = {f"QUINTILE_{name}": str(value) for name, value in (settings or {}).items()}
+        settings = {"SERVER__ADMIN": "none", **(settings or {})}
+        variables = {f"QUINTILE_{name}": str(value) for name, value in settings.items()}
         self.log: list[str] = []
         self._process = subprocess.Popen(
             [str(word) for word in words],

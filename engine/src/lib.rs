@@ -22,6 +22,7 @@ pub mod config;
 pub mod describe;
 pub mod http;
 pub mod limits;
+mod profile;
 pub mod record;
 pub mod remote;
 pub mod runtime;

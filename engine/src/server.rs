@@ -24,7 +24,7 @@ use signal_hook::iterator::Signals;
 pub use self::error::ServeError;
 pub(crate) use self::reload::Again;
 
-use self::parts::{Registry, asking, load, open_spool, spawn, spawn_shards, wire};
+use self::parts::{Registry, admin, asking, load, open_spool, spawn, spawn_shards, wire};
 use self::reload::Reloads;
 use crate::accept::{self, Acceptor, Place};
 use crate::config::Settings;
@@ -148,6 +148,7 @@ pub fn start(settings: &Settings) -> Result<Running, ServeError> {
     };
     let addresses: Vec<SocketAddr> = settings.listen.to_socket_addrs().map_err(listen_error)?.collect();
     let (listener, address) = accept::bind(&addresses).map_err(listen_error)?;
+    let (admin, admin_address) = admin(settings)?.unzip();
 
     announce::records(&settings.records);
     announce::limits(&settings.limits);
@@ -202,6 +203,7 @@ pub fn start(settings: &Settings) -> Result<Running, ServeError> {
         about,
         events: events_out,
         aws: settings.aws.clone(),
+        admin,
         remote: desk.map(|desk| side::RemoteParts {
             desk,
             scoring: settings.scoring.clone(),
@@ -220,6 +222,7 @@ pub fn start(settings: &Settings) -> Result<Running, ServeError> {
         shards = topology.shards,
         model = served.model.name(),
         version = served.model.version(),
+        admin = admin_address.map(|address| address.to_string()),
         "ready"
     );
     Ok(Running {

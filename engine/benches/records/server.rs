@@ -73,6 +73,7 @@ impl Bench {
             gauges: Arc::new(Gauges::default()),
         };
         let side = side::start(Parts {
+            admin: None,
             shards: vec![link],
             records,
             spool,

@@ -12,7 +12,7 @@ use super::args::{PrintArgs, PrintFormat, ServeArgs};
 use super::json::{Object, array};
 use super::{Exit, Streams, report};
 use crate::config::screen::harmless;
-use crate::config::{Fault, Settings, Source};
+use crate::config::{ADMIN, Fault, Settings, Source};
 use crate::served::Served;
 use crate::topology::Topology;
 use crate::{accept, runtime};
@@ -93,7 +93,16 @@ fn checks(args: &CheckArgs) -> Vec<Check> {
         },
         Check {
             name: "listen",
-            outcome: listen(&settings.listen),
+            outcome: listen("server.listen", &settings.listen),
+        },
+        Check {
+            name: "admin",
+            outcome: match settings.admin.as_deref() {
+                None => Ok("none".into()),
+                // The server goes on without it.
+                Some(ADMIN) => listen("server.admin", ADMIN).or_else(|_| Ok(format!("{ADMIN} is taken: none"))),
+                Some(address) => listen("server.admin", address),
+            },
         },
         Check {
             name: "runtime",
@@ -131,8 +140,8 @@ fn model(settings: &Settings) -> Result<String, Vec<Fault>> {
     Ok(found)
 }
 
-fn listen(listen: &str) -> Result<String, Vec<Fault>> {
-    let fault = |error| fault("server.listen", format_args!("{listen}: {error}"));
+fn listen(key: &str, listen: &str) -> Result<String, Vec<Fault>> {
+    let fault = |error| fault(key, format_args!("{listen}: {error}"));
     let addresses: Vec<SocketAddr> = listen.to_socket_addrs().map_err(fault)?.collect();
     // The port is free again when this returns.
     accept::bind(&addresses).map_err(fault)?;

@@ -9,7 +9,7 @@ use toml::de::DeValue;
 
 use super::forms::{check_level, check_listen, check_name, check_region, check_s3, check_template, check_url};
 use super::value::{Kind, Wrong};
-use super::{BodyKind, LogFormat, Scorer, Settings, SinkKind, WhenFull};
+use super::{ADMIN, BodyKind, LogFormat, Scorer, Settings, SinkKind, WhenFull};
 use crate::limits::{SHARDS_MAX, SPIN_US_MAX};
 use crate::remote::Template;
 use crate::runtime;
@@ -195,6 +195,18 @@ pub(crate) static KEYS: &[Key] = &[
         Some("0"),
         "How long a shard without work keeps looking at its sockets before it sleeps: takes the time to wake up out of latencies, \
          and costs the whole CPU meanwhile (docs/runtimes.md)",
+    ),
+    plain(
+        "server",
+        "admin",
+        Kind::Text {
+            form: "none or HOST:PORT, as 127.0.0.1:9901",
+            check: |text| if text == "none" { Ok(()) } else { check_listen(text) },
+            set: |settings, text| settings.admin = (text != "none").then_some(text),
+        },
+        Some(ADMIN),
+        "Where operators ask what the process does (/debug/flamegraph); keep it off the network, for it asks nobody who they are. \
+         When the default's port is taken, the server goes on without",
     ),
     Key {
         section: "model",
@@ -692,7 +704,7 @@ pub(super) mod tests {
             Kind::Text { .. } if key.name == "s3_url" => "s3://lake/x".to_owned(),
             Kind::Text { .. } if key.name == "template" => "[$record]".to_owned(),
             Kind::Text { .. } if key.path() == "aws.endpoint" => "http://x".to_owned(),
-            Kind::Text { .. } if key.name != "listen" => "name-1".to_owned(),
+            Kind::Text { .. } if !matches!(key.name, "listen" | "admin") => "name-1".to_owned(),
             Kind::Text { .. } => "[::1]:9".to_owned(),
             Kind::Path { .. } => "elsewhere".to_owned(),
             Kind::Word { words, .. } => words().pop().unwrap_or_default().to_owned(),

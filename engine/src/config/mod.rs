@@ -35,6 +35,9 @@ use crate::limits::Limits;
 use crate::remote::{Content, Template};
 use crate::runtime;
 
+/// Where operators ask, unless something else is configured.
+pub const ADMIN: &str = "127.0.0.1:9901";
+
 /// Everything the server is told.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -54,6 +57,8 @@ pub struct Settings {
     pub pages: bool,
     /// How long a shard without work keeps looking before it sleeps.
     pub spin: Duration,
+    /// `HOST:PORT` of what only operators may ask; [`ADMIN`] is tried, any other must be had.
+    pub admin: Option<String>,
     /// Records.
     pub records: Records,
     /// Who scores.
@@ -229,6 +234,7 @@ impl Default for Settings {
             cpus: None,
             pages: true,
             spin: Duration::ZERO,
+            admin: Some(ADMIN.into()),
             records: Records::default(),
             scoring: Scoring::default(),
             aws: Aws::default(),

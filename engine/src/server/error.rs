@@ -25,6 +25,14 @@ pub enum ServeError {
         /// The operating system's reason.
         source: io::Error,
     },
+    /// The address for operators.
+    #[error("listen on {listen} for operators (server.admin): {source}")]
+    Admin {
+        /// As it was asked for.
+        listen: String,
+        /// The operating system's reason.
+        source: io::Error,
+    },
     /// The spool.
     #[error(transparent)]
     Spool(#[from] SpoolError),
@@ -97,6 +105,7 @@ impl ServeError {
             Self::Model(error) => error.faults(),
             Self::Runtime(_) => vec![setting("server.runtime")],
             Self::Listen { .. } => vec![setting("server.listen")],
+            Self::Admin { .. } => vec![setting("server.admin")],
             Self::Spool(_) | Self::Register { .. } | Self::RecordTooLarge { .. } => vec![setting("records.spool_dir")],
             Self::Side(_) => vec![setting("records.sinks")],
             _ => vec![setting("server")],

@@ -1,5 +1,6 @@
 //! The parts of a server, each built before anything runs.
 
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -9,8 +10,8 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 use super::{ServeError, ShardThread};
-use crate::accept::Place;
-use crate::config::{Records, Scorer, Settings};
+use crate::accept::{self, Place};
+use crate::config::{ADMIN, Records, Scorer, Settings};
 use crate::record::frame_bytes_max;
 use crate::remote::{self, Desk};
 use crate::runtime::epoll::Epoll;
@@ -36,6 +37,26 @@ pub(super) fn load(settings: &Settings) -> Result<Served, ServeError> {
         served => served,
     };
     Ok(served?)
+}
+
+/// The listener for operators and where it is. Whoever runs several servers on one machine has not asked for the default's
+/// port in any of them, so one that is taken is no fault.
+pub(super) fn admin(settings: &Settings) -> Result<Option<(TcpListener, SocketAddr)>, ServeError> {
+    let Some(listen) = &settings.admin else { return Ok(None) };
+    let bound = listen
+        .to_socket_addrs()
+        .and_then(|addresses| accept::bind(&addresses.collect::<Vec<_>>()));
+    match bound {
+        Ok(bound) => Ok(Some(bound)),
+        Err(error) if listen == ADMIN => {
+            tracing::warn!(listen, %error, "no admin listener: server.admin says where else, or none");
+            Ok(None)
+        }
+        Err(source) => Err(ServeError::Admin {
+            listen: listen.clone(),
+            source,
+        }),
+    }
 }
 
 /// Both ends of the way to SageMaker, if it may be asked.

@@ -5,6 +5,7 @@
 //!                          └──cursor──▶ tasks: sinks that wait for a network
 //!  shards ◀──empty counts, full ones back──▶ stats ──texts of /metrics, /v1/status──▶ shards  500 ms
 //!  shards ──events──▶ log                                                              10 ms
+//!  operators ──HTTP──▶ admin: what does this process do?
 //!         └───────── thread "side" ────────┘
 //! ```
 //! `server` starts it before the shards and finishes it after them. It must never make a shard wait: when a sink is
@@ -12,6 +13,7 @@
 
 pub mod event;
 
+mod admin;
 mod aws;
 mod calendar;
 mod counts;
@@ -31,6 +33,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -75,6 +78,8 @@ pub struct Parts {
     pub events: Receiver<Event>,
     /// What AWS's services need to be told.
     pub aws: config::Aws,
+    /// Where operators ask.
+    pub admin: Option<TcpListener>,
     /// Somebody else who scores.
     pub remote: Option<RemoteParts>,
 }
@@ -270,7 +275,7 @@ fn start_with(sinks: Vec<(&'static str, Opened)>, parts: Parts) -> Result<Side, 
     let has_posts = !posts.is_empty();
     let worker = spawn("worker", move || worker::run(posts))?;
     let until = stop.clone();
-    let events = parts.events;
+    let (events, admin) = (parts.events, parts.admin);
     let remote_counts = Arc::clone(&counts);
     let side = spawn("side", move || {
         let local = tokio::task::LocalSet::new();
@@ -281,7 +286,12 @@ fn start_with(sinks: Vec<(&'static str, Opened)>, parts: Parts) -> Result<Side, 
                     sagemaker::run(endpoint, desk, addresses, remote_counts, &until).await;
                 }
             };
-            let others = async { tokio::join!(stats.run(&until), event::log(events, &until), remote) };
+            let operators = async {
+                if let Some(listener) = admin {
+                    admin::serve(listener, &until).await;
+                }
+            };
+            let others = async { tokio::join!(stats.run(&until), event::log(events, &until), remote, operators) };
             tokio::join!(ended(sinks), others).0
         })
     })?;

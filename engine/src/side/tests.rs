@@ -86,6 +86,7 @@ fn parts(
         about,
         events,
         aws: config::Aws::default(),
+        admin: None,
         remote: None,
     };
     (parts, ends, sender)

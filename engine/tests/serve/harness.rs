@@ -41,6 +41,7 @@ impl Launch {
         command.args(["serve", "--runtime", runtime]);
         command.env("QUINTILE_LOG__FORMAT", "json");
         command.env("QUINTILE_SERVER__LISTEN", "127.0.0.1:0");
+        command.env("QUINTILE_SERVER__ADMIN", "none");
         command.arg("--data-dir").arg(folder.join("data"));
         command
             .stdin(Stdio::null())

@@ -3,6 +3,7 @@
 //! A test is a function of the backend's name; [`on_both!`] makes two tests of it. Where the machine denies io_uring the
 //! glommio half says so and passes: CI prints how many did.
 
+mod admin;
 mod batch;
 mod client;
 mod drain;
