@@ -77,6 +77,8 @@ def build(name: str, port: int, *more: str) -> Peer:
             return quintile(name, release / "quintile", port, *more)
         case "quintile-auto":  # as many shards as it finds room for
             return quintile(name, release / "quintile", port, *more, shards=None)
+        case "quintile-at":  # another build; its path comes first
+            return quintile(name, Path(more[0]), port, *more[1:])
         case "quintile-glommio":
             return quintile(name, release / "quintile", port, "--sink", "none", "--runtime", "glommio")
         case "static":
