@@ -2,11 +2,14 @@
 
 use std::collections::HashMap;
 
+use super::symbols::Symbols;
 use super::{HAS_FRAME_POINTERS, Recording};
 
-/// Lines `thread;outermost;…;innermost count`, which every flame graph program reads. Functions that were inlined are there.
-pub(crate) fn folded(recording: &Recording) -> Vec<String> {
+/// Lines `thread;outermost;…;innermost count`, which every flame graph program reads. With `inlined`, functions that were inlined
+/// are there, for which all of the program's debug information is read: hundreds of megabytes, for as long as it takes.
+pub(crate) fn folded(recording: &Recording, inlined: bool) -> Vec<String> {
     let mut names = HashMap::new();
+    let mut symbols = Symbols::new();
     let mut counts: HashMap<String, u64> = HashMap::new();
     for ((thread, frames), count) in &recording.stacks {
         let mut line = recording
@@ -16,7 +19,14 @@ pub(crate) fn folded(recording: &Recording) -> Vec<String> {
         for (depth, &address) in frames.iter().enumerate().rev() {
             // A return address is behind its call.
             let address = if depth == 0 { address } else { address.saturating_sub(1) };
-            let functions: &Vec<String> = names.entry(address).or_insert_with(|| functions_at(address));
+            let functions: &Vec<String> = names.entry(address).or_insert_with(|| {
+                let found = if inlined { functions_at(address) } else { Vec::new() };
+                if found.is_empty() {
+                    vec![demangled(&symbols.name(address))]
+                } else {
+                    found
+                }
+            });
             for function in functions.iter().rev() {
                 line.push(';');
                 line.push_str(function);
@@ -24,7 +34,7 @@ pub(crate) fn folded(recording: &Recording) -> Vec<String> {
         }
         *counts.entry(line).or_default() += count;
     }
-    // The symbols of a program are tens of megabytes, and the next recording may be far away.
+    // The next recording may be far away.
     backtrace::clear_symbol_cache();
     let mut lines: Vec<String> = counts
         .into_iter()
@@ -40,14 +50,15 @@ fn functions_at(address: u64) -> Vec<String> {
     let at = std::ptr::without_provenance_mut(usize::try_from(address).unwrap_or(0));
     backtrace::resolve(at, |symbol| {
         if let Some(name) = symbol.name() {
-            // Without the hash at the end.
             functions.push(clean(&format!("{name:#}")));
         }
     });
-    if functions.is_empty() {
-        functions.push("[unknown]".into());
-    }
     functions
+}
+
+/// Without the hash at the end.
+fn demangled(name: &str) -> String {
+    clean(&format!("{:#}", rustc_demangle::demangle(name)))
 }
 
 /// Without what separates frames and counts.

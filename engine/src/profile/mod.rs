@@ -3,7 +3,7 @@
 //! ```text
 //!  kernel: a CPU-time timer a thread ──SIGPROF──▶ handler: pc, return addresses ──▶ slot     on the thread itself
 //!  recorder: every 50 ms  slots ──▶ stack → count;  timers for new threads                   thread "profile"
-//!  at the end: addresses → names ──▶ inferno ──▶ SVG                                         nice +10
+//!  at the end: addresses ──symbols──▶ names ──inferno──▶ SVG                               nice +10
 //! ```
 //! `side::admin` asks for it. Nothing of it runs until then, and one recording at a time is made.
 //!
@@ -14,6 +14,7 @@
 mod draw;
 mod recorder;
 mod signal;
+mod symbols;
 
 pub(crate) use self::draw::{folded, svg, told};
 pub(crate) use self::recorder::{ProfileError, Recording, record};

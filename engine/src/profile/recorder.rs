@@ -40,7 +40,7 @@ pub(crate) struct Recording {
     pub(crate) threads: Vec<String>,
     /// Samples by thread's number and stack, innermost address first.
     pub(crate) stacks: HashMap<(u32, Box<[u64]>), u64>,
-    /// All that were taken.
+    /// All that were taken, each as often as its timer had expired meanwhile.
     pub(crate) samples: u64,
     /// Samples that had no room.
     pub(crate) lost: u64,
@@ -82,18 +82,18 @@ pub(crate) fn record(length: Duration, hertz: u32, is_abandoned: impl Fn() -> bo
     collect(&armed, &mut recording);
     let slots = armed.slots();
     recording.handler = Duration::from_nanos(slots.handler_ns.load(Ordering::Relaxed));
-    recording.lost += slots.lost.load(Ordering::Relaxed) + slots.overrun.load(Ordering::Relaxed);
+    recording.lost += slots.lost.load(Ordering::Relaxed);
     Ok(recording)
 }
 
 fn collect(armed: &Armed, recording: &mut Recording) {
-    armed.slots().drain(|thread, frames| {
-        recording.samples += 1;
+    armed.slots().drain(|thread, weight, frames| {
+        recording.samples += u64::from(weight);
         if recording.stacks.len() >= STACKS_MAX && !recording.stacks.contains_key(&(thread, frames.into())) {
-            recording.lost += 1;
+            recording.lost += u64::from(weight);
             return;
         }
-        *recording.stacks.entry((thread, frames.into())).or_default() += 1;
+        *recording.stacks.entry((thread, frames.into())).or_default() += u64::from(weight);
     });
 }
 
@@ -199,7 +199,7 @@ mod tests {
             let mut burnt = 0;
             for _ in 0..100 {
                 let recording = record(Duration::from_millis(300), 199, || false).expect("nobody else records");
-                let lines = folded(&recording);
+                let lines = folded(&recording, false);
                 let of_burner = |line: &&String| line.starts_with("burner;") && line.contains("burns_all_the_time");
                 burnt = lines.iter().filter(of_burner).count();
                 assert!(

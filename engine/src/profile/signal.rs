@@ -30,8 +30,6 @@ pub(super) struct Slots {
     next: AtomicUsize,
     /// Samples without a free slot.
     pub(super) lost: AtomicU64,
-    /// Expirations of timers that came while one was still waiting.
-    pub(super) overrun: AtomicU64,
     /// Time in the handler, all in all. Unit: nanoseconds.
     pub(super) handler_ns: AtomicU64,
 }
@@ -39,6 +37,8 @@ pub(super) struct Slots {
 struct Slot {
     state: AtomicU32,
     thread: AtomicU32,
+    /// Expirations of the timer that this stands for.
+    weight: AtomicU32,
     depth: AtomicUsize,
     frames: [AtomicU64; DEPTH_MAX],
 }
@@ -58,6 +58,7 @@ impl Slots {
         let slot = |_| Slot {
             state: AtomicU32::new(FREE),
             thread: AtomicU32::new(0),
+            weight: AtomicU32::new(0),
             depth: AtomicUsize::new(0),
             frames: [const { AtomicU64::new(0) }; DEPTH_MAX],
         };
@@ -65,13 +66,13 @@ impl Slots {
             slots: (0..SLOTS).map(slot).collect(),
             next: AtomicUsize::new(0),
             lost: AtomicU64::new(0),
-            overrun: AtomicU64::new(0),
             handler_ns: AtomicU64::new(0),
         }
     }
 
-    /// Hands over and frees what has been left: the thread's number and its stack, innermost address first.
-    pub(super) fn drain(&self, mut each: impl FnMut(u32, &[u64])) {
+    /// Hands over and frees what has been left: the thread's number, how many expirations of its timer came to this, and its
+    /// stack, innermost address first.
+    pub(super) fn drain(&self, mut each: impl FnMut(u32, u32, &[u64])) {
         let mut frames = [0; DEPTH_MAX];
         for slot in &self.slots {
             if slot.state.load(Ordering::Acquire) != FULL {
@@ -81,19 +82,20 @@ impl Slots {
             for (to, from) in frames.iter_mut().zip(&slot.frames[..depth]) {
                 *to = from.load(Ordering::Relaxed);
             }
-            each(slot.thread.load(Ordering::Relaxed), &frames[..depth]);
+            let (thread, weight) = (slot.thread.load(Ordering::Relaxed), slot.weight.load(Ordering::Relaxed));
+            each(thread, weight, &frames[..depth]);
             slot.state.store(FREE, Ordering::Release);
         }
     }
 
-    fn leave(&self, thread: u32, registers: Registers) {
+    fn leave(&self, thread: u32, weight: u32, registers: Registers) {
         let number = self.next.fetch_add(1, Ordering::Relaxed) % SLOTS;
         let slot = &self.slots[number];
         let got = slot
             .state
             .compare_exchange(FREE, TAKEN, Ordering::Acquire, Ordering::Relaxed);
         if got.is_err() {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+            self.lost.fetch_add(weight.into(), Ordering::Relaxed);
             return;
         }
         let mut depth = 0;
@@ -103,6 +105,7 @@ impl Slots {
             depth < DEPTH_MAX
         });
         slot.thread.store(thread, Ordering::Relaxed);
+        slot.weight.store(weight, Ordering::Relaxed);
         slot.depth.store(depth, Ordering::Relaxed);
         slot.state.store(FULL, Ordering::Release);
     }
@@ -166,12 +169,11 @@ extern "C" fn on_signal(_: libc::c_int, info: *mut libc::siginfo_t, context: *mu
         if sent.si_code == libc::SI_TIMER {
             // SAFETY: a timer's signal carries the value that the timer was made with.
             let number = unsafe { sent.si_value() }.sival_ptr.addr();
-            slots.leave(u32::try_from(number).unwrap_or(u32::MAX), registers);
-            // SAFETY: a timer's signal has the count.
+            // SAFETY: a timer's signal has the count of expirations that came while it was waiting. The kernel looks at CPU
+            // clocks at its ticks only, so with 100 of them a second a faster timer expires several times at once.
             let overrun = unsafe { sent.si_overrun() };
-            slots
-                .overrun
-                .fetch_add(u64::try_from(overrun).unwrap_or(0), Ordering::Relaxed);
+            let weight = 1 + u32::try_from(overrun).unwrap_or(0);
+            slots.leave(u32::try_from(number).unwrap_or(u32::MAX), weight, registers);
         }
         slots
             .handler_ns
@@ -343,15 +345,15 @@ mod tests {
             frame: 0,
         };
         for number in 0..SLOTS + 3 {
-            slots.leave(u32::try_from(number).unwrap(), registers);
+            slots.leave(u32::try_from(number).unwrap(), 2, registers);
         }
-        assert_eq!(slots.lost.load(Ordering::Relaxed), 3);
+        assert_eq!(slots.lost.load(Ordering::Relaxed), 6);
         let mut threads = Vec::new();
-        slots.drain(|thread, frames| {
-            assert_eq!(frames, [7]);
+        slots.drain(|thread, weight, frames| {
+            assert_eq!((weight, frames), (2, &[7][..]));
             threads.push(thread as usize);
         });
         assert_eq!(threads, (0..SLOTS).collect::<Vec<_>>());
-        slots.drain(|_, _| panic!("they are free"));
+        slots.drain(|_, _, _| panic!("they are free"));
     }
 }

@@ -1,7 +1,7 @@
 //! What only an operator of this machine may ask: a listener of its own, on loopback unless configured otherwise.
 //!
 //! ```text
-//!  GET /debug/flamegraph?seconds=10&hertz=99&format=svg   what the threads did in that time (`profile`)
+//!  GET /debug/flamegraph?seconds=10&hertz=99&format=svg&inlined=no   what the threads did in that time (`profile`)
 //! ```
 //! It runs on side's thread and answers over HTTP/1.1. A recording has a thread of its own, so side goes on. No shard knows of it.
 
@@ -37,7 +37,8 @@ const TICK: Duration = Duration::from_millis(100);
 /// A client that takes longer for a request's head is not one.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-const INDEX: &str = "GET /debug/flamegraph?seconds=10&hertz=99&format=svg    what this process does, drawn; format=folded for programs\n";
+const INDEX: &str = "GET /debug/flamegraph?seconds=10&hertz=99&format=svg&inlined=no    what this process does, drawn; format=folded for \
+     programs; inlined=yes for functions that were inlined, which takes 300 MB\n";
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const SVG: HeaderValue = HeaderValue::from_static("image/svg+xml");
@@ -140,6 +141,7 @@ struct Wanted {
     seconds: u64,
     hertz: u32,
     is_folded: bool,
+    is_inlined: bool,
 }
 
 impl Wanted {
@@ -149,6 +151,7 @@ impl Wanted {
             seconds: SECONDS,
             hertz: profile::HERTZ,
             is_folded: false,
+            is_inlined: false,
         };
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -159,9 +162,11 @@ impl Wanted {
             match name {
                 "seconds" => wanted.seconds = number(SECONDS_MAX)?,
                 "hertz" => wanted.hertz = u32::try_from(number(profile::HERTZ_MAX.into())?).unwrap_or(profile::HERTZ),
+                "inlined" if matches!(value, "yes" | "no") => wanted.is_inlined = value == "yes",
+                "inlined" => return Err("inlined is yes or no".into()),
                 "format" if matches!(value, "svg" | "folded") => wanted.is_folded = value == "folded",
                 "format" => return Err("format is svg or folded".into()),
-                _ => return Err("the query takes seconds, hertz and format".into()),
+                _ => return Err("the query takes seconds, hertz, format and inlined".into()),
             }
         }
         Ok(wanted)
@@ -207,7 +212,7 @@ fn drawn(wanted: Wanted, is_abandoned: impl Fn() -> bool) -> Answer {
         Err(error) => return refused(StatusCode::INTERNAL_SERVER_ERROR, "no_profile", &error.to_string()),
     };
     tracing::info!("flame graph: {}", profile::told(&recording));
-    let lines = profile::folded(&recording);
+    let lines = profile::folded(&recording, wanted.is_inlined);
     if wanted.is_folded {
         let text = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect::<String>();
         return answer(StatusCode::OK, TEXT, text);
@@ -230,12 +235,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn queries_have_three_names() {
+    fn queries_have_four_names() {
         let wanted = |seconds, hertz, is_folded| {
             Ok(Wanted {
                 seconds,
                 hertz,
                 is_folded,
+                is_inlined: false,
             })
         };
         assert_eq!(Wanted::parse(""), wanted(10, 99, false));
@@ -251,7 +257,8 @@ mod tests {
             ("hertz=200", "hertz is a whole number from 1 to 199"),
             ("hertz", "hertz is a whole number from 1 to 199"),
             ("format=png", "format is svg or folded"),
-            ("second=1", "the query takes seconds, hertz and format"),
+            ("inlined=1", "inlined is yes or no"),
+            ("second=1", "the query takes seconds, hertz, format and inlined"),
         ] {
             assert_eq!(Wanted::parse(query), Err(told.to_owned()), "{query}");
         }
