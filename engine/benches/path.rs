@@ -43,8 +43,15 @@ const TIMINGS: Timings = Timings {
     wake_ns: 0,
 };
 
+/// Requests of a sample: the clock's own time must not be in the figures of steps of a hundred nanoseconds.
+const SAMPLE_SIZE: u32 = 256;
+const SAMPLES: u32 = 400;
+
 fn main() {
-    divan::main();
+    divan::Divan::from_args()
+        .sample_size(SAMPLE_SIZE)
+        .sample_count(SAMPLES)
+        .main();
 }
 
 const DIGITS: [Digits; 2] = [Digits::Six, Digits::All];

@@ -203,6 +203,7 @@ pub fn start(settings: &Settings) -> Result<Running, ServeError> {
         about,
         events: events_out,
         aws: settings.aws.clone(),
+        pace: side::Pace::of(topology.cpus),
         admin,
         remote: desk.map(|desk| side::RemoteParts {
             desk,

@@ -73,6 +73,7 @@ impl Bench {
             gauges: Arc::new(Gauges::default()),
         };
         let side = side::start(Parts {
+            pace: side::Pace::FULL,
             admin: None,
             shards: vec![link],
             records,

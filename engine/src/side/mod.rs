@@ -45,6 +45,7 @@ pub use self::event::Event;
 pub use self::news::{News, Reload};
 pub(crate) use self::sink::Lines;
 pub use self::sink::SinkError;
+pub use self::worker::Pace;
 
 use self::counts::{Counts, Stop, StopOnDrop};
 use self::lane::Lane;
@@ -78,6 +79,8 @@ pub struct Parts {
     pub events: Receiver<Event>,
     /// What AWS's services need to be told.
     pub aws: config::Aws,
+    /// How much the worker may do at once.
+    pub pace: Pace,
     /// Where operators ask.
     pub admin: Option<TcpListener>,
     /// Somebody else who scores.
@@ -272,8 +275,8 @@ fn start_with(sinks: Vec<(&'static str, Opened)>, parts: Parts) -> Result<Side, 
     let mut stats = stats::Stats::new(links, facts, status, models_out, Arc::clone(&counts));
     stats.publish();
 
-    let has_posts = !posts.is_empty();
-    let worker = spawn("worker", move || worker::run(posts))?;
+    let (has_posts, pace) = (!posts.is_empty(), parts.pace);
+    let worker = spawn("worker", move || worker::run(posts, pace))?;
     let until = stop.clone();
     let (events, admin) = (parts.events, parts.admin);
     let remote_counts = Arc::clone(&counts);

@@ -86,6 +86,7 @@ fn parts(
         about,
         events,
         aws: config::Aws::default(),
+        pace: Pace::FULL,
         admin: None,
         remote: None,
     };

@@ -5,6 +5,8 @@
 
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
+
 use super::Left;
 use super::lane::{Lane, TICK};
 use super::sink::{Computes, SinkError};
@@ -15,6 +17,37 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// Records that one sink takes before the next has its turn: a few milliseconds of encoding.
 const TURN_RECORDS: usize = 4096;
+
+/// The worker's pauses are no longer than this, so that it sees the end and its other sinks in time.
+const PAUSE_MAX: Duration = Duration::from_millis(50);
+
+/// How much of a CPU the worker may use.
+///
+/// Below two CPUs, shard and worker have one between them. Priorities are no help where a quota ends the turns of both: what
+/// the worker burns in a burst, the shard lacks until the next period. So it rests in proportion to what it has worked,
+/// unless records have to leave because the spool is filling.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pace(f64);
+
+impl Pace {
+    /// Never rests.
+    pub const FULL: Self = Self(1.0);
+
+    /// For a process that has so many CPUs.
+    #[must_use]
+    pub fn of(cpus: f64) -> Self {
+        if cpus >= 2.0 {
+            Self::FULL
+        } else {
+            Self(0.3 * cpus.clamp(0.05, 1.0))
+        }
+    }
+
+    /// How long to rest after so much CPU time.
+    fn rest(self, worked: Duration) -> Duration {
+        worked.mul_f64(1.0 / self.0 - 1.0).min(PAUSE_MAX)
+    }
+}
 
 /// One sink and its way to the records.
 pub(super) struct Post {
@@ -99,11 +132,12 @@ impl Post {
 }
 
 /// Works until every sink has everything or the deadline has passed; then what is left where.
-pub(super) fn run(mut posts: Vec<Post>) -> Vec<Left> {
+pub(super) fn run(mut posts: Vec<Post>, pace: Pace) -> Vec<Left> {
     topology::yield_to_shards();
     let mut left = Vec::new();
     while !posts.is_empty() {
         let mut worked = false;
+        let before = cpu_time();
         posts.retain_mut(|post| match post.turn() {
             Turn::Done => false,
             Turn::GaveUp => {
@@ -117,7 +151,31 @@ pub(super) fn run(mut posts: Vec<Post>) -> Vec<Left> {
         });
         if !worked {
             std::thread::sleep(TICK);
+        } else if !posts.iter().any(|post| post.lane.is_tight() || post.lane.is_ending()) {
+            std::thread::sleep(pace.rest(cpu_time().saturating_sub(before)));
         }
     }
     left
+}
+
+/// Of this thread.
+fn cpu_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rests_are_in_proportion_and_bounded() {
+        let worked = Duration::from_millis(3);
+        assert_eq!(Pace::of(2.0), Pace::FULL);
+        assert_eq!(Pace::FULL.rest(worked), Duration::ZERO);
+        // 3 ms of 10 are three tenths.
+        assert!(Pace::of(1.0).rest(worked).abs_diff(Duration::from_millis(7)) < Duration::from_micros(1));
+        assert_eq!(Pace::of(1.5), Pace::of(1.0));
+        assert!(Pace::of(0.25).rest(worked).abs_diff(Duration::from_millis(37)) < Duration::from_micros(1));
+        assert_eq!(Pace::of(0.01).rest(Duration::from_secs(1)), PAUSE_MAX);
+    }
 }

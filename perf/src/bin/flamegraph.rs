@@ -34,6 +34,8 @@ fn draw(picture: &str, title: &str) -> Result<(), Box<dyn Error>> {
     let folded = String::from_utf8(folded)?;
     let mut options = inferno::flamegraph::Options::default();
     title.clone_into(&mut options.title);
+    // What perf counts for a sample of its CPU clock.
+    "ns".clone_into(&mut options.count_name);
     options.hash = true;
     let out = BufWriter::new(File::create(picture)?);
     inferno::flamegraph::from_lines(&mut options, folded.lines(), out)?;
@@ -56,7 +58,9 @@ fn print(folded: &str) -> io::Result<()> {
     let mut counts: Vec<_> = counts.into_iter().collect();
     counts.sort_unstable_by_key(|&(name, count)| (std::cmp::Reverse(count), name));
     let mut out = io::stdout().lock();
-    writeln!(out, "{total} samples; on top of the stack:")?;
+    #[expect(clippy::cast_precision_loss, reason = "seconds with one digit")]
+    let seconds = total as f64 / 1e9;
+    writeln!(out, "{seconds:.1} s of CPU time; on top of the stack:")?;
     for (name, count) in counts.into_iter().take(LISTED) {
         #[expect(clippy::cast_precision_loss, reason = "a percentage with one digit")]
         let share = 100.0 * count as f64 / total.max(1) as f64;

@@ -31,8 +31,9 @@ const ROW_GROUP_ROWS: usize = 65_536;
 /// Bytes of a row group, for models of many features. It is held in memory until it is on the disk.
 const ROW_GROUP_BYTES: usize = 64 << 20;
 
-/// Rows and bytes that are gathered before they are encoded.
-const CHUNK_ROWS: usize = 8_192;
+/// Rows and bytes that are gathered before they are encoded. A page has as many rows: otherwise all of them would be
+/// compressed together when the row group ends, tens of milliseconds in which a small quota of CPU time runs out.
+const CHUNK_ROWS: usize = 4_096;
 const CHUNK_BYTES: usize = 8 << 20;
 
 /// zstd's own default: higher levels cost twice the time for a few percent of random-looking doubles.
@@ -164,6 +165,7 @@ fn properties() -> WriterProperties {
         .set_created_by(concat!("quintile ", env!("CARGO_PKG_VERSION")).into())
         .set_key_value_metadata(Some(vec![KeyValue::new(SCHEMA_KEY.into(), SCHEMA_VERSION.to_owned())]))
         .set_compression(Compression::ZSTD(level))
+        .set_data_page_row_count_limit(CHUNK_ROWS)
         .set_dictionary_enabled(false)
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
