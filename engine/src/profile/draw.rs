@@ -47,7 +47,8 @@ pub(crate) fn folded(recording: &Recording, inlined: bool) -> Vec<String> {
 /// The function at an address and those that were inlined into it, innermost first.
 fn functions_at(address: u64) -> Vec<String> {
     let mut functions = Vec::new();
-    let at = std::ptr::without_provenance_mut(usize::try_from(address).unwrap_or(0));
+    // `resolve` takes return addresses, and looks one byte before them.
+    let at = std::ptr::without_provenance_mut(usize::try_from(address).map_or(0, |address| address + 1));
     backtrace::resolve(at, |symbol| {
         if let Some(name) = symbol.name() {
             functions.push(clean(&format!("{name:#}")));
@@ -98,6 +99,12 @@ pub(crate) fn told(recording: &Recording) -> String {
     );
     if *lost > 0 {
         told.push_str(&format!("; {lost} samples lost"));
+    }
+    if recording.unseen > 0 {
+        told.push_str(&format!("; {} threads could not be watched", recording.unseen));
+    }
+    if !recording.has_callers {
+        told.push_str("; process_vm_readv is denied here: callers are missing");
     }
     if !HAS_FRAME_POINTERS {
         told.push_str("; this program was built without frame pointers: callers are missing");

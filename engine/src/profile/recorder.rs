@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::signal::{Armed, Timer};
+use super::signal::{Armed, Timer, can_read_stacks};
 
 /// Between two looks at the slots and at the list of threads.
 const TICK: Duration = Duration::from_millis(50);
@@ -52,6 +52,12 @@ pub(crate) struct Recording {
     pub(crate) cpu: Duration,
     /// Of that, in the handler.
     pub(crate) handler: Duration,
+    /// Threads at the end that no timer could be had for.
+    pub(crate) unseen: usize,
+    /// Whether the system lets stacks be read.
+    pub(crate) has_callers: bool,
+    /// Nobody else records until this is drawn: that takes more memory than sampling.
+    _alone: Option<Alone>,
 }
 
 /// Samples every thread of this process for so long, or until `is_abandoned`. Blocks; the thread that calls it is sampled too.
@@ -59,10 +65,12 @@ pub(crate) struct Recording {
 /// # Errors
 /// Another recording, or a system that has no such timers.
 pub(crate) fn record(length: Duration, hertz: u32, is_abandoned: impl Fn() -> bool) -> Result<Recording, ProfileError> {
-    let _alone = Alone::new().ok_or(ProfileError::Busy)?;
+    let alone = Alone::new().ok_or(ProfileError::Busy)?;
     let armed = Armed::new().map_err(ProfileError::Handler)?;
     let mut recording = Recording {
         hertz,
+        has_callers: can_read_stacks(),
+        _alone: Some(alone),
         ..Recording::default()
     };
     let (began, cpu_before) = (Instant::now(), process_cpu());
@@ -76,6 +84,7 @@ pub(crate) fn record(length: Duration, hertz: u32, is_abandoned: impl Fn() -> bo
         collect(&armed, &mut recording);
         timers.refresh(&mut recording, hertz);
     }
+    recording.unseen = timers.unseen;
     drop(timers);
     recording.wall = began.elapsed();
     recording.cpu = process_cpu().saturating_sub(cpu_before);
@@ -107,6 +116,8 @@ fn process_cpu() -> Duration {
 struct Timers {
     /// By thread, with its number.
     running: HashMap<i32, (Timer, usize)>,
+    /// At the last look, threads that have none.
+    unseen: usize,
     error: Option<io::Error>,
 }
 
@@ -118,6 +129,7 @@ impl Timers {
             .filter_map(|task| task.file_name().to_str()?.parse().ok())
             .collect();
         self.running.retain(|thread, _| threads.contains(thread));
+        self.unseen = 0;
         for thread in threads {
             if let Some(&(_, number)) = self.running.get(&thread) {
                 // It has its name from itself, a moment after it has begun.
@@ -131,7 +143,10 @@ impl Timers {
                     recording.threads.push(name(thread));
                 }
                 // It may have ended just now.
-                Err(error) => self.error = Some(error),
+                Err(error) => {
+                    self.unseen += 1;
+                    self.error = Some(error);
+                }
             }
         }
     }
@@ -144,6 +159,7 @@ fn name(thread: i32) -> String {
 }
 
 /// That nobody else records.
+#[derive(Debug)]
 struct Alone;
 
 impl Alone {
@@ -223,6 +239,11 @@ mod tests {
                 }
             }
             assert!(burnt > 0);
+            assert!(
+                record(Duration::ZERO, 99, || false)
+                    .expect("nobody else records")
+                    .has_callers
+            );
             let inner = record(Duration::from_secs(60), 99, || {
                 assert!(matches!(record(Duration::ZERO, 99, || false), Err(ProfileError::Busy)));
                 true

@@ -204,7 +204,7 @@ async fn flamegraph(wanted: Wanted) -> Answer {
 
 fn drawn(wanted: Wanted, is_abandoned: impl Fn() -> bool) -> Answer {
     let length = Duration::from_secs(wanted.seconds);
-    let recording = match profile::record(length, wanted.hertz, is_abandoned) {
+    let recording = match profile::record(length, wanted.hertz, &is_abandoned) {
         Ok(recording) => recording,
         Err(error @ ProfileError::Busy) => {
             return refused(StatusCode::CONFLICT, "already_recording", &error.to_string());
@@ -212,6 +212,10 @@ fn drawn(wanted: Wanted, is_abandoned: impl Fn() -> bool) -> Answer {
         Err(error) => return refused(StatusCode::INTERNAL_SERVER_ERROR, "no_profile", &error.to_string()),
     };
     tracing::info!("flame graph: {}", profile::told(&recording));
+    if is_abandoned() {
+        // Nobody hears it; what follows is the expensive part.
+        return refused(StatusCode::REQUEST_TIMEOUT, "nobody_waits", "the connection has ended");
+    }
     let lines = profile::folded(&recording, wanted.is_inlined);
     if wanted.is_folded {
         let text = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect::<String>();
