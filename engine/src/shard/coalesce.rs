@@ -8,7 +8,7 @@
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -30,7 +30,7 @@ impl Polls for Watch {
 const HELD_BYTES_MAX: usize = 16 << 10;
 
 /// A stream whose writes are put together.
-pub(super) struct Coalesced<S, P = Watch> {
+pub(super) struct Coalesced<S: AsyncRead + AsyncWrite + Unpin, P: Polls = Watch> {
     stream: S,
     connection: Rc<P>,
     /// The poll of the last write.
@@ -54,6 +54,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin, P: Polls> Coalesced<S, P> {
     /// Whether something was written in this poll already, and so many bytes more can be held.
     fn holds(&self, bytes: usize) -> bool {
         self.wrote_in == self.connection.polls() && self.held.len() + bytes <= HELD_BYTES_MAX
+    }
+
+    /// Once, on connections that pipeline: about as much as hyper has for each.
+    fn make_room(&mut self) {
+        if self.held.capacity() == 0 {
+            self.held = Vec::with_capacity(HELD_BYTES_MAX);
+        }
     }
 
     /// Writes all that is held.
@@ -85,6 +92,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, P: Polls> AsyncRead for Coalesced<S, P> 
 impl<S: AsyncRead + AsyncWrite + Unpin, P: Polls> AsyncWrite for Coalesced<S, P> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         if self.holds(buf.len()) {
+            self.make_room();
             self.held.extend_from_slice(buf);
             return Poll::Ready(Ok(buf.len()));
         }
@@ -101,6 +109,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, P: Polls> AsyncWrite for Coalesced<S, P>
     ) -> Poll<io::Result<usize>> {
         let bytes = bufs.iter().map(|buf| buf.len()).sum();
         if self.holds(bytes) {
+            self.make_room();
             bufs.iter().for_each(|buf| self.held.extend_from_slice(buf));
             return Poll::Ready(Ok(bytes));
         }
@@ -129,10 +138,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin, P: Polls> AsyncWrite for Coalesced<S, P>
     }
 }
 
+/// A connection that ends without a shutdown, by a fault of the next request, still owes the answers before it: without
+/// this layer they would have left.
+impl<S: AsyncRead + AsyncWrite + Unpin, P: Polls> Drop for Coalesced<S, P> {
+    fn drop(&mut self) {
+        let _ = self.poll_release(&mut Context::from_waker(Waker::noop()));
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
-    use std::task::Waker;
+    use std::cell::{Cell, RefCell};
 
     use super::*;
 
@@ -145,7 +161,7 @@ mod tests {
     /// Takes `room` bytes in all, and remembers each write. There is never anything to read.
     #[derive(Default)]
     struct Peer {
-        writes: Vec<Vec<u8>>,
+        writes: Rc<RefCell<Vec<Vec<u8>>>>,
         room: usize,
     }
 
@@ -162,7 +178,7 @@ mod tests {
                 return Poll::Pending;
             }
             self.room -= taken;
-            self.writes.push(buf[..taken].to_vec());
+            self.writes.borrow_mut().push(buf[..taken].to_vec());
             Poll::Ready(Ok(taken))
         }
 
@@ -208,8 +224,8 @@ mod tests {
             self.polls.set(self.polls.get() + 1);
         }
 
-        fn writes(&self) -> Vec<&[u8]> {
-            self.stream.stream.writes.iter().map(Vec::as_slice).collect()
+        fn writes(&self) -> Vec<Vec<u8>> {
+            self.stream.stream.writes.borrow().clone()
         }
     }
 
@@ -232,6 +248,15 @@ mod tests {
         bench.next_poll();
         assert_eq!(bench.write(b"new"), Poll::Ready(3));
         assert_eq!(bench.writes()[2..], [b"ten", b"old", b"new"]);
+    }
+
+    #[test]
+    fn what_is_held_when_a_connection_ends_has_left() {
+        let mut bench = Bench::new(1000);
+        let _ = (bench.write(b"one"), bench.write(b"two"));
+        let writes = Rc::clone(&bench.stream.stream.writes);
+        drop(bench);
+        assert_eq!(writes.borrow().concat(), b"onetwo");
     }
 
     #[test]

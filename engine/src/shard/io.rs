@@ -29,7 +29,7 @@ pub(super) enum Protocol {
 }
 
 /// A stream with its connection's clock.
-pub(super) struct Io<S> {
+pub(super) struct Io<S: AsyncRead + AsyncWrite + Unpin> {
     stream: Coalesced<S>,
     watch: Rc<Watch>,
     sniffed: ArrayVec<u8, { PREFACE.len() }>,
