@@ -15,9 +15,8 @@ pub struct Epoll;
 impl Backend for Epoll {
     const NAME: &'static str = "epoll";
     type Stream = tokio::net::TcpStream;
-    const SPINS: bool = false;
 
-    fn run<F: Future>(_: Duration, future: F) -> Result<F::Output, StartError> {
+    fn run<F: Future>(future: F) -> Result<F::Output, StartError> {
         let runtime = Builder::new_current_thread()
             .enable_io()
             .enable_time()

@@ -34,12 +34,10 @@ pub struct Glommio;
 impl Backend for Glommio {
     const NAME: &'static str = "glommio";
     type Stream = Stream;
-    const SPINS: bool = true;
 
-    fn run<F: Future>(spin: Duration, future: F) -> Result<F::Output, StartError> {
+    fn run<F: Future>(future: F) -> Result<F::Output, StartError> {
         let executor = LocalExecutorBuilder::new(Placement::Unbound)
             .io_memory(IO_MEMORY_BYTES)
-            .spin_before_park(spin)
             .make()
             .map_err(|error| StartError {
                 backend: Self::NAME,

@@ -25,15 +25,11 @@ pub trait Backend: 'static {
     /// A connected socket, owned by this backend's reactor.
     type Stream: AsyncRead + AsyncWrite + Unpin + 'static;
 
-    /// Whether [`Self::run`] spins by itself; otherwise the shard has a task for that.
-    const SPINS: bool;
-
-    /// Builds a reactor on the current thread and runs `future` on it to completion. When there is nothing to do it looks at
-    /// its sockets for `spin` before it sleeps, if it [spins](Self::SPINS).
+    /// Builds a reactor on the current thread and runs `future` on it to completion.
     ///
     /// # Errors
     /// When the reactor cannot be built: no file descriptors, no locked memory, io_uring denied.
-    fn run<F: Future>(spin: Duration, future: F) -> Result<F::Output, StartError>;
+    fn run<F: Future>(future: F) -> Result<F::Output, StartError>;
 
     /// Hands a connected, non-blocking socket to the current thread's reactor.
     ///

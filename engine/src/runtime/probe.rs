@@ -4,7 +4,6 @@
 //! memory, old kernels lack operations. Each is a reason to say, not to die of.
 
 use std::panic::AssertUnwindSafe;
-use std::time::Duration;
 use std::{io, thread};
 
 use rustix::io::Errno;
@@ -77,7 +76,7 @@ fn ring() -> Result<(), Errno> {
 
 /// Starts an executor and lets it finish. What it panics with becomes the reason.
 fn trial() -> Result<(), Denied> {
-    let run = || std::panic::catch_unwind(AssertUnwindSafe(|| Glommio::run(Duration::ZERO, async {})));
+    let run = || std::panic::catch_unwind(AssertUnwindSafe(|| Glommio::run(async {})));
     let handle = thread::Builder::new()
         .name(TRIAL_THREAD.into())
         .spawn(run)

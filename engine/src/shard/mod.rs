@@ -122,7 +122,7 @@ pub struct ShardCore {
 }
 
 impl ShardCore {
-    fn new(parts: Parts, spins_itself: bool) -> (Rc<Self>, Mailbox) {
+    fn new(parts: Parts) -> (Rc<Self>, Mailbox) {
         let scorer = Scorer::new(
             parts.served,
             parts.records,
@@ -146,7 +146,7 @@ impl ShardCore {
             in_flight: Cell::new(0),
             batches: Cell::new(0),
             turns: Turns::default(),
-            spin: Spin::new(if spins_itself { Duration::ZERO } else { parts.spin }),
+            spin: Spin::new(parts.spin),
             connections: RefCell::new(Slab::with_capacity(TIMERS)),
             stats_out: parts.stats,
             events: parts.events,
@@ -200,8 +200,8 @@ impl ShardCore {
 /// # Errors
 /// When the backend cannot start; `started` has not been called then.
 pub fn run<B: Backend>(parts: Parts, started: impl FnOnce()) -> Result<(), StartError> {
-    B::run(parts.spin, async move {
-        let (core, mailbox) = ShardCore::new(parts, B::SPINS);
+    B::run(async move {
+        let (core, mailbox) = ShardCore::new(parts);
         started();
         let (done, finished) = bounded(1);
         let for_mail = Rc::clone(&core);
