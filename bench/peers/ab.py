@@ -5,17 +5,20 @@
 AFTER is the working tree if it is not given. Each round measures both, the first one taking turns too: requests a
 second in a closed loop of 64 connections, and latencies at a fixed rate. Every answer is checked. Printed are the
 medians, and of the rounds' ratios the median and the interval that holds the true median in 95 of 100 cases: when it
-has 1 in it, nothing was shown. The commits are checked out under the target folder and built into it, so your own
+has 1 in it, nothing was shown. The commits are built into the target folder, so your own
 release build is to be made again.
 """
 
 import argparse
+import hashlib
 import math
+import os
 import shlex
 import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -38,15 +41,19 @@ def build(folder: Path, binary: Path) -> Path:
 
 
 def commit_binary(commit: str) -> Path:
+    """Built as that commit says: outside of the repository, whose own `.cargo/config.toml` would count otherwise."""
     sha = git("rev-parse", "--short=12", "--verify", f"{commit}^{{commit}}")
-    binary = FOLDER / "ab" / sha / "quintile"
+    compiler = subprocess.run(["rustc", "--version"], check=True, capture_output=True, text=True).stdout
+    key = hashlib.sha256(f"{compiler}{os.environ.get('RUSTFLAGS')}".encode()).hexdigest()[:8]
+    binary = FOLDER / "ab" / f"{sha}-{key}" / "quintile"
     if not binary.exists():
-        folder = binary.parent / "source"
-        git("worktree", "add", "--force", "--detach", str(folder), sha)
-        try:
-            build(folder, binary)
-        finally:
-            git("worktree", "remove", "--force", str(folder))
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder) / "source"
+            git("worktree", "add", "--detach", str(source), sha)
+            try:
+                build(source, binary)
+            finally:
+                git("worktree", "remove", "--force", str(source))
     return binary
 
 

@@ -60,6 +60,7 @@ def main() -> int:
     title = f"quintile on {arguments.runtime}, {rate}, {arguments.connections} connections, sink {arguments.sink}"
     draw = [str(TARGET / "release/flamegraph"), str(arguments.out), title]
     drawn = subprocess.run(draw, stdin=script.stdout)
+    script.stdout.close()
     script.wait()
     print(f"\nplot: {arguments.out}")
     return drawn.returncode

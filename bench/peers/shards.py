@@ -27,6 +27,7 @@ def main() -> int:
     if not arguments.built:
         prepare(["quintile"])
     print("| connections | shard | requests | share | p50 | p99 | wrong or unfinished |\n" + "|---" * 7 + "|")
+    bad = 0
     for count in arguments.connections.split(","):
         with Running(
             "quintile-auto", BOTH, "--sink", "none", "--shards", "2", "--runtime", arguments.runtime
@@ -38,7 +39,8 @@ def main() -> int:
                 cells = [count, shard["shard"], f"{shard['requests']:,}", f"{shard['requests'] / report['right']:.1%}"]
                 cells += [milliseconds(latency["p50"]), milliseconds(latency["p99"]), wrong(report)]
                 print("| " + " | ".join(str(cell) for cell in cells) + " |", flush=True)
-    return 0
+            bad += wrong(report)
+    return 1 if bad else 0
 
 
 if __name__ == "__main__":

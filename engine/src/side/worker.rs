@@ -15,11 +15,11 @@ use crate::topology;
 /// Between two attempts at a sink that fails. A disk that is full for a moment costs no more than this.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Records that one sink takes before the next has its turn: a few milliseconds of encoding.
-const TURN_RECORDS: usize = 4096;
+/// Records that one sink takes before the next has its turn: some milliseconds of encoding.
+const TURN_RECORDS: usize = 1024;
 
-/// The worker's pauses are no longer than this, so that it sees the end and its other sinks in time.
-const PAUSE_MAX: Duration = Duration::from_millis(50);
+/// How often a worker that rests looks whether it may not.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// How much of a CPU the worker may use.
 ///
@@ -45,7 +45,7 @@ impl Pace {
 
     /// How long to rest after so much CPU time.
     fn rest(self, worked: Duration) -> Duration {
-        worked.mul_f64(1.0 / self.0 - 1.0).min(PAUSE_MAX)
+        worked.mul_f64(1.0 / self.0 - 1.0)
     }
 }
 
@@ -151,8 +151,13 @@ pub(super) fn run(mut posts: Vec<Post>, pace: Pace) -> Vec<Left> {
         });
         if !worked {
             std::thread::sleep(TICK);
-        } else if !posts.iter().any(|post| post.lane.is_tight() || post.lane.is_ending()) {
-            std::thread::sleep(pace.rest(cpu_time().saturating_sub(before)));
+        } else {
+            let mut rest = pace.rest(cpu_time().saturating_sub(before));
+            let must_go_on = || posts.iter().any(|post| post.lane.is_tight() || post.lane.is_ending());
+            while !rest.is_zero() && !must_go_on() {
+                std::thread::sleep(LOOK.min(rest));
+                rest = rest.saturating_sub(LOOK);
+            }
         }
     }
     left
@@ -168,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rests_are_in_proportion_and_bounded() {
+    fn rests_are_in_proportion() {
         let worked = Duration::from_millis(3);
         assert_eq!(Pace::of(2.0), Pace::FULL);
         assert_eq!(Pace::FULL.rest(worked), Duration::ZERO);
@@ -176,6 +181,6 @@ mod tests {
         assert!(Pace::of(1.0).rest(worked).abs_diff(Duration::from_millis(7)) < Duration::from_micros(1));
         assert_eq!(Pace::of(1.5), Pace::of(1.0));
         assert!(Pace::of(0.25).rest(worked).abs_diff(Duration::from_millis(37)) < Duration::from_micros(1));
-        assert_eq!(Pace::of(0.01).rest(Duration::from_secs(1)), PAUSE_MAX);
+        assert_eq!(Pace::of(0.01), Pace::of(0.05));
     }
 }

@@ -31,8 +31,8 @@ const ROW_GROUP_ROWS: usize = 65_536;
 /// Bytes of a row group, for models of many features. It is held in memory until it is on the disk.
 const ROW_GROUP_BYTES: usize = 64 << 20;
 
-/// Rows and bytes that are gathered before they are encoded. A page has as many rows: otherwise all of them would be
-/// compressed together when the row group ends, tens of milliseconds in which a small quota of CPU time runs out.
+/// Rows and bytes that are gathered before they are encoded. A page has as many rows: with parquet's own 20,000, so many would be
+/// compressed together in each of the columns, tens of milliseconds in which a small quota of CPU time runs out.
 const CHUNK_ROWS: usize = 4_096;
 const CHUNK_BYTES: usize = 8 << 20;
 
