@@ -108,14 +108,13 @@ impl Isa<2> for Avx2 {
     fn tables<const LANES: usize>(self, lanes: &[u8]) -> Tables<'_> {
         // SAFETY: `self` proves AVX2.
         let mut registers = [unsafe { _mm256_setzero_si256() }; LANES_BYTE / REACH];
-        for (register, bytes) in registers
-            .iter_mut()
-            .zip(lanes.as_chunks::<REACH>().0)
-            .take(LANES / REACH)
-        {
+        let (chunks, _) = lanes.as_chunks::<REACH>();
+        // As many turns as the compiler knows of: else it keeps registers in memory.
+        for number in 0..LANES / REACH {
+            let bytes = &chunks[number];
             // SAFETY: 16 bytes are there, the load needs no alignment, and `self` proves AVX2.
             let sixteen = unsafe { _mm256_broadcastsi128_si256(_mm_loadu_si128(bytes.as_ptr().cast())) };
-            *register = self.turned(sixteen);
+            registers[number] = self.turned(sixteen);
         }
         Tables { registers, lanes }
     }

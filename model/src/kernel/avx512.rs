@@ -88,12 +88,10 @@ impl Permute for Avx512 {
     fn tables<const LANES: usize>(self, lanes: &[u8]) -> Registers<'_> {
         // SAFETY: `self` proves AVX-512.
         let mut registers = [unsafe { _mm512_setzero_si512() }; 4];
-        for (register, bytes) in registers
-            .iter_mut()
-            .zip(lanes.as_chunks::<CHUNK>().0)
-            .take(LANES / CHUNK)
-        {
-            *register = load_bytes(self, bytes);
+        let (chunks, _) = lanes.as_chunks::<CHUNK>();
+        // As many turns as the compiler knows of: else it keeps registers in memory.
+        for number in 0..LANES / CHUNK {
+            registers[number] = load_bytes(self, &chunks[number]);
         }
         Registers { registers, lanes }
     }

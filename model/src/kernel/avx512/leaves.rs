@@ -93,7 +93,7 @@ pub(super) fn sum_block<T: Leaf>(leaves: &[T], stride: usize, labels: &[u8], tre
     }
     let (groups, rest) = sums.as_chunks_mut::<ROWS>();
     let (labels, rest_labels) = labels.split_at(groups.len() * ROWS * CHUNK);
-    for (sums, labels) in groups.iter_mut().zip(labels.chunks_exact(ROWS * CHUNK)) {
+    for (sums, labels) in groups.iter_mut().zip(labels.as_chunks().0.as_chunks().0) {
         let labels = by_tree(labels);
         // SAFETY: this function is compiled for the features that `sum_sixteen` asks for.
         unsafe { T::sum_sixteen(leaves, stride, &labels, trees.clone(), sums) }
@@ -104,27 +104,46 @@ pub(super) fn sum_block<T: Leaf>(leaves: &[T], stride: usize, labels: &[u8], tre
 /// Transposes the labels of 16 rows.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
-fn by_tree(labels: &[u8]) -> ByTree {
+fn by_tree(labels: &[[u8; CHUNK]; ROWS]) -> ByTree {
     let mut rows = [_mm512_setzero_si512(); ROWS];
-    for (row, labels) in rows.iter_mut().zip(labels.as_chunks::<CHUNK>().0) {
+    for (row, labels) in rows.iter_mut().zip(labels) {
         // SAFETY: 64 bytes are there; the load needs no alignment.
         *row = unsafe { _mm512_loadu_si512(std::ptr::from_ref(labels).cast()) };
     }
-    // A round brings together what the upper bit of the row's number told apart.
-    for _ in 0..4 {
-        let mut next = [_mm512_setzero_si512(); ROWS];
-        for pair in 0..ROWS / 2 {
-            next[2 * pair] = _mm512_unpacklo_epi8(rows[pair], rows[pair + ROWS / 2]);
-            next[2 * pair + 1] = _mm512_unpackhi_epi8(rows[pair], rows[pair + ROWS / 2]);
-        }
-        rows = next;
-    }
+    let rows = interleaved(interleaved(interleaved(interleaved(rows))));
     let mut by_tree = ByTree([0; ROWS * CHUNK]);
     for (row, bytes) in rows.into_iter().zip(by_tree.0.as_chunks_mut::<CHUNK>().0) {
         // SAFETY: 64 bytes are there, aligned to 64 as part of a `ByTree`.
         unsafe { _mm512_store_si512(std::ptr::from_mut(bytes).cast(), row) }
     }
     by_tree
+}
+
+/// Brings together what the upper bit of a row's number told apart. Written out, because a loop keeps its registers in memory.
+#[inline(always)]
+fn interleaved(rows: [__m512i; ROWS]) -> [__m512i; ROWS] {
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = rows;
+    // SAFETY: called by what is compiled for AVX-512 BW only.
+    unsafe {
+        [
+            _mm512_unpacklo_epi8(a, i),
+            _mm512_unpackhi_epi8(a, i),
+            _mm512_unpacklo_epi8(b, j),
+            _mm512_unpackhi_epi8(b, j),
+            _mm512_unpacklo_epi8(c, k),
+            _mm512_unpackhi_epi8(c, k),
+            _mm512_unpacklo_epi8(d, l),
+            _mm512_unpackhi_epi8(d, l),
+            _mm512_unpacklo_epi8(e, m),
+            _mm512_unpackhi_epi8(e, m),
+            _mm512_unpacklo_epi8(f, n),
+            _mm512_unpackhi_epi8(f, n),
+            _mm512_unpacklo_epi8(g, o),
+            _mm512_unpackhi_epi8(g, o),
+            _mm512_unpacklo_epi8(h, p),
+            _mm512_unpackhi_epi8(h, p),
+        ]
+    }
 }
 
 impl ByTree {

@@ -102,13 +102,15 @@ fn some_rows<K: Isa<PARTS>, const PARTS: usize, const LANES: usize, const ROWS: 
 ) {
     let kinds = kinds(LANES);
     let mut tables = [kernel.tables::<LANES>(&lanes[..used]); ROWS];
-    for (own, lanes) in tables.iter_mut().zip(lanes.chunks_exact(stride)) {
-        *own = kernel.tables::<LANES>(&lanes[..used]);
+    // As many turns as the compiler knows of: else it keeps them in memory.
+    for row in 1..ROWS {
+        tables[row] = kernel.tables::<LANES>(&lanes[row * stride..][..used]);
     }
+    let (labels, _) = labels.as_chunks_mut::<CHUNK>();
     let mut at = [[kernel.splat(0); PARTS]; ROWS];
-    for (at, labels) in at.iter_mut().zip(labels.chunks_exact(CHUNK)) {
-        for (part, at) in at.iter_mut().enumerate() {
-            *at = kernel.load_labels(labels, part);
+    for row in 0..ROWS {
+        for (part, at) in at[row].iter_mut().enumerate() {
+            *at = kernel.load_labels(&labels[row], part);
         }
     }
     let mut next = kernel.splat(u8::try_from(steps.start).expect("a pack has at most 255 steps"));
@@ -129,9 +131,9 @@ fn some_rows<K: Isa<PARTS>, const PARTS: usize, const LANES: usize, const ROWS: 
             }
         }
     }
-    for (at, labels) in at.into_iter().zip(labels.chunks_exact_mut(CHUNK)) {
-        for (part, at) in at.into_iter().enumerate() {
-            kernel.store_labels(labels, part, at);
+    for row in 0..ROWS {
+        for (part, &at) in at[row].iter().enumerate() {
+            kernel.store_labels(&mut labels[row], part, at);
         }
     }
 }
