@@ -24,7 +24,7 @@ use quintile::config::SinkKind;
 use quintile::spool;
 use quintile::topology::pin_current_thread;
 
-use server::{BODIES, Bench};
+use server::Bench;
 
 fn main() {
     let mut words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
@@ -149,8 +149,8 @@ fn append(data: &Path, seconds: u64, rate: u64) {
     while began.elapsed() < Duration::from_secs(seconds) {
         wait_until(next);
         next += gap;
+        bench.shard.step();
         let body = &bench.shard.bodies[bench.shard.turn];
-        bench.shard.turn = (bench.shard.turn + 1) % BODIES;
         bench
             .shard
             .workspace

@@ -15,8 +15,8 @@ use quintile::side::{self, About, Parts, ShardLink, Side};
 use quintile::spool::{self, Spool, Writer};
 use quintile_model::Options;
 
-/// Distinct leads, as `bench/wrk/score.lua` makes them.
-pub(crate) const BODIES: usize = 4096;
+/// Distinct leads, as `bench/wrk/score.lua` makes them. They come again and again.
+const BODIES: usize = 4096;
 
 /// A server without sockets.
 pub(crate) struct Bench {
@@ -89,7 +89,7 @@ impl Bench {
             aws: quintile::config::Aws::default(),
             remote: None,
         });
-        let shard = Shard::new(served, writer, record_bytes_max);
+        let shard = Shard::new(served, writer, record_bytes_max, BODIES);
         Self {
             shard,
             side: side.expect("side starts"),
@@ -99,7 +99,7 @@ impl Bench {
     }
 }
 
-fn bodies() -> Vec<Vec<u8>> {
+fn bodies(count: usize) -> Vec<Vec<u8>> {
     let mut state = 0x2545_F491_4F6C_DD1D_u64;
     let mut random = move || {
         state ^= state << 13;
@@ -122,32 +122,37 @@ fn bodies() -> Vec<Vec<u8>> {
         )
         .into_bytes()
     };
-    (0..BODIES).map(body).collect()
+    (0..count).map(body).collect()
 }
 
 impl Shard {
-    /// Whose records go nowhere.
-    pub(crate) fn nowhere() -> Self {
+    /// Whose records go nowhere. So many leads differ.
+    pub(crate) fn nowhere(leads: usize) -> Self {
         let served = Arc::new(Served::load(None, Options::default(), 0).expect("the demo"));
-        Self::new(served, Writer::nowhere(), 0)
+        Self::new(served, Writer::nowhere(), 0, leads)
     }
 
-    fn new(served: Arc<Served>, writer: Writer, frame_bytes: usize) -> Self {
+    fn new(served: Arc<Served>, writer: Writer, frame_bytes: usize, leads: usize) -> Self {
         Self {
             workspace: Workspace::new(&served, 1 << 20),
             ids: IdSource::new(0, 1),
             frame: Vec::with_capacity(frame_bytes),
             out: BytesMut::with_capacity(1 << 20),
             writer,
-            bodies: bodies(),
+            bodies: bodies(leads),
             turn: 0,
             served,
         }
     }
 
+    /// Goes on to the next lead.
+    pub(crate) fn step(&mut self) {
+        self.turn = (self.turn + 1) % self.bodies.len();
+    }
+
     /// Whether the lead was answered.
     pub(crate) fn serve(&mut self) -> bool {
-        self.turn = (self.turn + 1) % BODIES;
+        self.step();
         let body = &self.bodies[self.turn];
         self.workspace.read(&self.served, body).expect("a good body");
         let score = self.workspace.score(&self.served);
