@@ -18,6 +18,7 @@
 pub mod accept;
 pub mod bundle;
 pub mod cli;
+mod clock;
 pub mod config;
 pub mod describe;
 pub mod http;

@@ -17,7 +17,7 @@ mod fixed;
 mod inflate;
 pub mod pages;
 mod request_id;
-mod response;
+pub(crate) mod response;
 mod routes;
 mod trace;
 

@@ -20,8 +20,8 @@ use crate::shard::ShardCore;
 const SERVER_TIMING_BYTES_MAX: usize = 160;
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
-pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+pub(crate) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
 /// Writes the answer to one request.

@@ -86,16 +86,20 @@ pub(crate) fn svg(recording: &Recording, lines: &[String], title: &str) -> Resul
 /// What was seen and what it cost.
 pub(crate) fn told(recording: &Recording) -> String {
     let Recording {
-        samples, lost, hertz, ..
+        samples,
+        walks,
+        lost,
+        hertz,
+        ..
     } = recording;
     let (wall, cpu) = (recording.wall.as_secs_f64(), recording.cpu.as_secs_f64());
     let handler = recording.handler.as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
-    let each_us = handler * 1e6 / (*samples).max(1) as f64;
+    let each_us = handler * 1e6 / (*walks).max(1) as f64;
     let share = 100.0 * handler / cpu.max(1e-9);
     let mut told = format!(
-        "{samples} samples at {hertz} a second of CPU time; {cpu:.2} s of CPU in {wall:.1} s; sampling took {each_us:.1} µs each, \
-         {share:.2} % of the CPU time"
+        "{samples} samples at {hertz} a second of CPU time; {cpu:.2} s of CPU in {wall:.1} s; a walk of the stack took {each_us:.1} µs, \
+         all of them {share:.2} % of the CPU time"
     );
     if *lost > 0 {
         told.push_str(&format!("; {lost} samples lost"));

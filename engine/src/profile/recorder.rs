@@ -7,9 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::time::{ClockId, clock_gettime};
-
 use super::signal::{Armed, Timer, can_read_stacks};
+use crate::clock::process_cpu;
 
 /// Between two looks at the slots and at the list of threads.
 const TICK: Duration = Duration::from_millis(50);
@@ -42,6 +41,8 @@ pub(crate) struct Recording {
     pub(crate) stacks: HashMap<(u32, Box<[u64]>), u64>,
     /// All that were taken, each as often as its timer had expired meanwhile.
     pub(crate) samples: u64,
+    /// Stacks that were walked for them.
+    pub(crate) walks: u64,
     /// Samples that had no room.
     pub(crate) lost: u64,
     /// Samples a second of CPU time.
@@ -98,18 +99,13 @@ pub(crate) fn record(length: Duration, hertz: u32, is_abandoned: impl Fn() -> bo
 fn collect(armed: &Armed, recording: &mut Recording) {
     armed.slots().drain(|thread, weight, frames| {
         recording.samples += u64::from(weight);
+        recording.walks += 1;
         if recording.stacks.len() >= STACKS_MAX && !recording.stacks.contains_key(&(thread, frames.into())) {
             recording.lost += u64::from(weight);
             return;
         }
         *recording.stacks.entry((thread, frames.into())).or_default() += u64::from(weight);
     });
-}
-
-fn process_cpu() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
-    Duration::new(time.tv_sec.cast_unsigned(), nanos)
 }
 
 #[derive(Default)]
@@ -133,14 +129,18 @@ impl Timers {
         for thread in threads {
             if let Some(&(_, number)) = self.running.get(&thread) {
                 // It has its name from itself, a moment after it has begun.
-                recording.threads[number] = name(thread);
+                if let Some(name) = name(thread) {
+                    recording.threads[number] = name;
+                }
                 continue;
             }
             let number = recording.threads.len();
             match Timer::start(thread, u32::try_from(number).unwrap_or(u32::MAX), hertz) {
                 Ok(timer) => {
                     self.running.insert(thread, (timer, number));
-                    recording.threads.push(name(thread));
+                    recording
+                        .threads
+                        .push(name(thread).unwrap_or_else(|| format!("thread {thread}")));
                 }
                 // It may have ended just now.
                 Err(error) => {
@@ -152,10 +152,10 @@ impl Timers {
     }
 }
 
-/// As `top -H` shows it.
-fn name(thread: i32) -> String {
-    fs::read_to_string(format!("/proc/self/task/{thread}/comm"))
-        .map_or_else(|_| format!("thread {thread}"), |name| name.trim().to_owned())
+/// As `top -H` shows it. None of one that has ended.
+fn name(thread: i32) -> Option<String> {
+    let name = fs::read_to_string(format!("/proc/self/task/{thread}/comm")).ok()?;
+    Some(name.trim().to_owned())
 }
 
 /// That nobody else records.

@@ -20,6 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
 
 use super::counts::Stop;
+use crate::http::response::{JSON, TEXT};
 use crate::profile::{self, ProfileError};
 use crate::score::render;
 use crate::topology;
@@ -40,9 +41,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const INDEX: &str = "GET /debug/flamegraph?seconds=10&hertz=99&format=svg&inlined=no    what this process does, drawn; format=folded for \
      programs; inlined=yes for functions that were inlined, which takes 300 MB\n";
 
-const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const SVG: HeaderValue = HeaderValue::from_static("image/svg+xml");
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Answers until the end. To be called within side's runtime.
 pub(super) async fn serve(listener: std::net::TcpListener, stop: &Stop) {

@@ -3,7 +3,8 @@
 use std::fs;
 
 use rustix::process::{Resource, getrlimit};
-use rustix::time::{ClockId, clock_gettime};
+
+use crate::clock::process_cpu;
 
 /// Cheap to read: memory, descriptors and time of this process.
 #[derive(Debug, Clone, Copy, Default)]
@@ -22,9 +23,6 @@ impl Process {
     /// Lists a descriptor for each connection, so not for every answer.
     pub(super) fn look() -> Self {
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let cpu = clock_gettime(ClockId::ProcessCPUTime);
-        #[expect(clippy::cast_precision_loss, reason = "seconds and nanoseconds of a process's life")]
-        let cpu_seconds = cpu.tv_sec as f64 + cpu.tv_nsec as f64 * 1e-9;
         Self {
             resident_bytes: kilobytes(&status, "VmRSS:"),
             virtual_bytes: kilobytes(&status, "VmSize:"),
@@ -35,7 +33,7 @@ impl Process {
                 .ok()
                 .map(|entries| entries.count().saturating_sub(1)),
             max_fds: getrlimit(Resource::Nofile).current,
-            cpu_seconds,
+            cpu_seconds: process_cpu().as_secs_f64(),
         }
     }
 }

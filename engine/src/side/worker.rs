@@ -5,11 +5,10 @@
 
 use std::time::{Duration, Instant};
 
-use rustix::time::{ClockId, clock_gettime};
-
 use super::Left;
 use super::lane::{Lane, TICK};
 use super::sink::{Computes, SinkError};
+use crate::clock::thread_cpu;
 use crate::topology;
 
 /// Between two attempts at a sink that fails. A disk that is full for a moment costs no more than this.
@@ -137,7 +136,7 @@ pub(super) fn run(mut posts: Vec<Post>, pace: Pace) -> Vec<Left> {
     let mut left = Vec::new();
     while !posts.is_empty() {
         let mut worked = false;
-        let before = cpu_time();
+        let before = thread_cpu();
         posts.retain_mut(|post| match post.turn() {
             Turn::Done => false,
             Turn::GaveUp => {
@@ -152,7 +151,7 @@ pub(super) fn run(mut posts: Vec<Post>, pace: Pace) -> Vec<Left> {
         if !worked {
             std::thread::sleep(TICK);
         } else {
-            let mut rest = pace.rest(cpu_time().saturating_sub(before));
+            let mut rest = pace.rest(thread_cpu().saturating_sub(before));
             let must_go_on = || posts.iter().any(|post| post.lane.is_tight() || post.lane.is_ending());
             while !rest.is_zero() && !must_go_on() {
                 std::thread::sleep(LOOK.min(rest));
@@ -161,11 +160,6 @@ pub(super) fn run(mut posts: Vec<Post>, pace: Pace) -> Vec<Left> {
         }
     }
     left
-}
-
-/// Of this thread.
-fn cpu_time() -> Duration {
-    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
 #[cfg(test)]

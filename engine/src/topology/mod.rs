@@ -85,12 +85,6 @@ impl Topology {
             warnings,
         })
     }
-
-    /// Whether side's work burns a quota that is smaller than one shard would take.
-    #[must_use]
-    pub fn is_below_one_cpu(&self) -> bool {
-        self.cpus < 1.0
-    }
 }
 
 /// Decides. Limits that are no positive number count as none.

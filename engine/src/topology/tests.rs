@@ -132,7 +132,6 @@ fn shards_are_the_whole_cpus_of_the_least_limit() {
             (f64::to_bits(expected_cpus), expected_shards),
             "{what}"
         );
-        assert_eq!(topology.is_below_one_cpu(), expected_cpus < 1.0, "{what}");
         assert_eq!(
             topology.pins.map_or(topology.shards, |pins| pins.len()),
             topology.shards,

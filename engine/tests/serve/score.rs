@@ -184,13 +184,17 @@ fn bodies_come_in_any_pieces(runtime: &str) {
     }
 }
 
+/// Requests for so many leads, one behind the other.
+fn pipelined(leads: usize) -> Vec<u8> {
+    (0..leads)
+        .flat_map(|number| request("/score", "", lead(number).as_bytes()))
+        .collect()
+}
+
 fn pipelined_requests_are_answered_in_order(runtime: &str) {
     let server = Launch::new(runtime).no_sink().start();
     let mut connection = server.connect();
-    let all: Vec<u8> = (0..50)
-        .flat_map(|number| request("/score", "", lead(number).as_bytes()))
-        .collect();
-    connection.send(&all);
+    connection.send(pipelined(50));
     for number in 0..50 {
         let answer = connection.answer();
         assert_eq!(answer.json()["lead_id"], format!("lead-{number}"));
@@ -200,9 +204,7 @@ fn pipelined_requests_are_answered_in_order(runtime: &str) {
 fn a_half_sent_request_holds_no_answer_back(runtime: &str) {
     let server = Launch::new(runtime).no_sink().start();
     let mut connection = server.connect();
-    let all: Vec<u8> = (0..5)
-        .flat_map(|number| request("/score", "", lead(number).as_bytes()))
-        .collect();
+    let all = pipelined(5);
     // Within the head of the last request, and within its body.
     for cut in [all.len() - lead(4).len() - 10, all.len() - 10] {
         connection.send(&all[..cut]);
