@@ -22,6 +22,7 @@ from servers import FOLDER, MODEL, ROOT, TARGET, NotStarted, Running, venv
 PEERS = ["quintile", "static", "bare-hyper", "fastapi", "mlserver", "bentoml"]
 SERVER_CPU, CLIENT_CPU = 0, 1
 STATED_RATE = 300  # the load that the replaced stack states
+STATED_SECONDS = 10  # at least: a p99 is thirty requests of three thousand, and would be nine in three seconds
 SHARE = 0.7  # of its own maximum
 MANY = 1_000  # open connections
 Report = dict[str, Any]
@@ -63,6 +64,11 @@ def bench(running: Running, label: str, *words: str, url: str | None = None, cpu
     return json.loads(path.read_text())
 
 
+def window_p99(report: Report) -> float:
+    """The p99 of the median tenth of a second: what it is while nothing else runs on the machine."""
+    return statistics.median(step["p99"] for step in report["steps"])
+
+
 def wrong(report: Report) -> int:
     return sum(report["failed"].values()) + report["unfinished"]
 
@@ -71,9 +77,8 @@ def saturate(name: str, seconds: float, label: str) -> dict[str, Any]:
     with Running(name, SERVER_CPU) as running:
         memory = running.memory_kib()
         full = bench(running, f"{label}-full", "--connections", "64", "--time", f"{seconds}s", "--warmup", "500ms")
-        stated = bench(
-            running, f"{label}-stated", "--rate", str(STATED_RATE), "--time", f"{seconds}s", "--warmup", "500ms"
-        )
+        words = ["--rate", str(STATED_RATE), "--time", f"{max(seconds, STATED_SECONDS)}s", "--warmup", "500ms"]
+        stated = bench(running, f"{label}-stated", *words)
         return {
             "start_s": running.start_s,
             "memory": memory,
@@ -256,9 +261,12 @@ def main() -> int:
         cells = [
             f"{q} {milliseconds(statistics.median(r['latency'][q] for r in reports))}" for q in ("p50", "p99", "p999")
         ]
+        cells.append(f"p99 of the median 100 ms {milliseconds(statistics.median(map(window_p99, reports)))}")
         bad = sum(wrong(report) for report in reports)
         print(f"{name} at {reports[0]['rate_asked']:,.0f}/s: {', '.join(cells)}, wrong or unfinished {bad}")
     print("\n" + goals(found, void, share, many))
+    stalls = [TARGET / "release/quintile-bench", "stalls"]
+    print("\nhow still this machine is:\n" + subprocess.run(stalls, capture_output=True, text=True, check=True).stdout)
     plot(found, void)
     print(f"\nplot: {FOLDER / 'peers.svg'}")
     return 0

@@ -32,6 +32,7 @@ pub mod run;
 pub mod schedule;
 pub mod search;
 pub mod shard;
+pub mod stalls;
 pub mod target;
 pub mod units;
 pub mod worker;

@@ -50,6 +50,12 @@ pub(super) enum Command {
     Search(SearchArgs),
     /// Measure the load generator itself, against the least that can answer
     Overhead(OverheadArgs),
+    /// Tell how still this machine is: how often and how long something else runs instead of a thread that never waits
+    Stalls {
+        /// How long to look
+        #[arg(long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
+        time: Duration,
+    },
     /// Print two reports beside each other, with ratios
     Compare {
         /// A report that --json has written

@@ -10,6 +10,7 @@ mod progress;
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 
@@ -21,6 +22,7 @@ use crate::responder;
 use crate::run::{Outcome, Plan, run};
 use crate::schedule::Arrivals;
 use crate::search::search;
+use crate::stalls;
 use crate::target::{Protocol, Target, Trust};
 use args::{Cli, Command, LoadArgs, OutputArgs};
 
@@ -42,6 +44,7 @@ pub fn main() -> ExitCode {
         }),
         Command::Search(args) => find(&args),
         Command::Overhead(args) => overhead(&args),
+        Command::Stalls { time } => stalls(time),
         Command::Compare { first, second } => both(&first, &second),
         Command::Plot { reports, svg, title } => draw(&reports, &svg, title.as_deref()),
         Command::Respond { listen, cpu } => respond(&listen, cpu),
@@ -157,6 +160,11 @@ fn overhead(args: &args::OverheadArgs) -> Result<ExitCode> {
         .iter()
         .all(|report| report.failures() + report.unfinished == 0);
     Ok(if is_clean { ExitCode::SUCCESS } else { WRONG.into() })
+}
+
+fn stalls(time: Duration) -> Result<ExitCode> {
+    print!("{}", stalls::render(&stalls::watch(&responder::cpus(), time)?, time));
+    Ok(ExitCode::SUCCESS)
 }
 
 fn both(first: &std::path::Path, second: &std::path::Path) -> Result<ExitCode> {

@@ -421,6 +421,14 @@ fn what_cannot_be_done_is_said_with_what_could() {
 }
 
 #[test]
+fn stalls_are_told_for_each_cpu() {
+    let ran = bench("stalls", &["stalls", "--time", "50ms"]);
+    assert_eq!(ran.code, 0, "{} {}", ran.out, ran.error);
+    let cpus = quintile_bench::responder::cpus();
+    assert_eq!(ran.out.lines().count(), 1 + cpus.len(), "{}", ran.out);
+}
+
+#[test]
 fn the_load_generator_measures_itself() {
     let ran = bench("overhead", &["overhead", "--time", "300ms", "--connections", "4"]);
     assert_eq!(ran.code, 0, "{} {}", ran.out, ran.error);
