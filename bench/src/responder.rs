@@ -38,9 +38,17 @@ pub fn start(address: &str, cpu: Option<usize>) -> io::Result<SocketAddr> {
 
 /// Keeps the calling thread on a CPU; a CPU that is not ours is no reason to stop.
 pub fn pin(cpu: usize) {
+    let _ = try_pin(cpu);
+}
+
+/// Keeps the calling thread on a CPU.
+///
+/// # Errors
+/// When the CPU is not ours.
+pub fn try_pin(cpu: usize) -> io::Result<()> {
     let mut set = rustix::thread::CpuSet::new();
     set.set(cpu);
-    let _ = rustix::thread::sched_setaffinity(None, &set);
+    Ok(rustix::thread::sched_setaffinity(None, &set)?)
 }
 
 /// The CPUs that this process may use.

@@ -1,11 +1,12 @@
-//! How still a machine is: what a thread that only looks at the clock sees of everything that runs instead of it. No latency
-//! measured beside that can be better: a server that is stopped for two milliseconds answers nobody meanwhile.
+//! How still a machine is: what a thread that only looks at the clock sees of everything that runs instead of it. Tails measured
+//! beside that contain it: a server that is stopped for two milliseconds answers nobody meanwhile. It is an upper bound, for a
+//! thread that never sleeps has to wait more readily than one that does.
 
 use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::responder::pin;
+use crate::responder::try_pin;
 use crate::units::{NANOSECONDS, count, nanoseconds, time};
 
 /// Shorter ones are interrupts, which every machine has.
@@ -44,18 +45,25 @@ impl Stalls {
 /// Looks at the clock of each CPU for so long, on all of them at once.
 ///
 /// # Errors
-/// When no thread can be had.
+/// When no thread can be had, or none may stay on one of the CPUs.
 pub fn watch(cpus: &[usize], length: Duration) -> io::Result<Vec<(usize, Stalls)>> {
     let threads: Vec<_> = cpus
         .iter()
         .map(|&cpu| thread::Builder::new().spawn(move || watch_one(cpu, length)))
         .collect::<io::Result<_>>()?;
-    let found = threads.into_iter().map(|thread| thread.join().unwrap_or_default());
+    let found = threads
+        .into_iter()
+        .map(|thread| {
+            thread
+                .join()
+                .unwrap_or_else(|_| Err(io::Error::other("a thread panicked")))
+        })
+        .collect::<io::Result<Vec<_>>>()?;
     Ok(cpus.iter().copied().zip(found).collect())
 }
 
-fn watch_one(cpu: usize, length: Duration) -> Stalls {
-    pin(cpu);
+fn watch_one(cpu: usize, length: Duration) -> io::Result<Stalls> {
+    try_pin(cpu)?;
     let mut stalls = Stalls::default();
     let began = Instant::now();
     let mut last = began;
@@ -64,7 +72,7 @@ fn watch_one(cpu: usize, length: Duration) -> Stalls {
         stalls.gap(nanoseconds(now - last));
         last = now;
     }
-    stalls
+    Ok(stalls)
 }
 
 /// A table of what was seen.

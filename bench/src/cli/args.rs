@@ -53,7 +53,7 @@ pub(super) enum Command {
     /// Tell how still this machine is: how often and how long something else runs instead of a thread that never waits
     Stalls {
         /// How long to look
-        #[arg(long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
+        #[arg(long, value_name = "TIME", default_value = "5s", value_parser = look)]
         time: Duration,
     },
     /// Print two reports beside each other, with ratios
@@ -228,6 +228,13 @@ fn rate(text: &str) -> Result<f64, String> {
     match text.replace('_', "").parse::<f64>() {
         Ok(rate) if rate.is_finite() && (0.001..=1e8).contains(&rate) => Ok(rate),
         _ => Err("accepted: requests a second, from 0.001 to 100000000".into()),
+    }
+}
+
+fn look(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(time) if (Duration::from_millis(1)..=Duration::from_secs(3600)).contains(&time) => Ok(time),
+        _ => Err("accepted: a time from 1ms to 1h".into()),
     }
 }
 

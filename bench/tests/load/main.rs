@@ -426,6 +426,8 @@ fn stalls_are_told_for_each_cpu() {
     assert_eq!(ran.code, 0, "{} {}", ran.out, ran.error);
     let cpus = quintile_bench::responder::cpus();
     assert_eq!(ran.out.lines().count(), 1 + cpus.len(), "{}", ran.out);
+    let ran = bench("no stalls", &["stalls", "--time", "0s"]);
+    assert!(ran.code == 2 && ran.error.contains("from 1ms to 1h"), "{}", ran.error);
 }
 
 #[test]

@@ -98,7 +98,7 @@ pub(crate) fn told(recording: &Recording) -> String {
     let each_us = handler * 1e6 / (*walks).max(1) as f64;
     let share = 100.0 * handler / cpu.max(1e-9);
     let mut told = format!(
-        "{samples} samples at {hertz} a second of CPU time; {cpu:.2} s of CPU in {wall:.1} s; a walk of the stack took {each_us:.1} µs, \
+        "{samples} samples at {hertz} a second of CPU time; {cpu:.2} s of CPU in {wall:.1} s; a walk of the stack took about {each_us:.1} µs, \
          all of them {share:.2} % of the CPU time"
     );
     if *lost > 0 {

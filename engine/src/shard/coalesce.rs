@@ -1,6 +1,6 @@
 //! Writes of one poll of a connection, put together: the first goes out at once, those behind it (answers to pipelined
 //! requests) are held and leave in one piece when the poll is over. Head and body of a small answer are put together too: a
-//! copy and `send` take 0.3 µs less than `writev` (4.1 for 4.4, Linux 6.18, Zen 5).
+//! copy and `send` take 0.3 µs less than `writev` in a loop of nothing else, 0.12 in a server (`docs/profiling.md`).
 //!
 //! hyper writes once for each answer. Its own remedy (`pipeline_flush`) keeps answers back for as long as a part of a next
 //! request has been read, and a client that waits for an answer before it sends the rest would wait for ever. Here nothing is
@@ -268,17 +268,21 @@ mod tests {
 
     #[test]
     fn head_and_body_of_a_small_answer_are_one_write() {
-        for (body, writes) in [(100, vec![300]), (SMALL_BYTES_MAX, vec![200])] {
-            let mut bench = Bench::new(10_000);
+        // What the peer has room for, bytes of the body behind 200 of the head, and how many are written. Of several pieces this
+        // peer takes the first.
+        for (room, body, taken) in [
+            (10_000, 100, 300),
+            (10_000, SMALL_BYTES_MAX - 200, SMALL_BYTES_MAX),
+            (10_000, SMALL_BYTES_MAX - 199, 200),
+            (250, 100, 250),
+        ] {
+            let mut bench = Bench::new(room);
             let (head, body) = (vec![1; 200], vec![2; body]);
             let mut cx = Context::from_waker(Waker::noop());
             let bufs = [IoSlice::new(&head), IoSlice::new(&body)];
             let poll = Pin::new(&mut bench.stream).poll_write_vectored(&mut cx, &bufs);
-            // The peer takes one of several pieces.
-            assert!(matches!(poll, Poll::Ready(Ok(written)) if written == writes[0]));
-            let lens: Vec<usize> = bench.writes().iter().map(Vec::len).collect();
-            assert_eq!(lens, writes);
-            assert!([head, body].concat().starts_with(&bench.writes().concat()));
+            assert!(matches!(poll, Poll::Ready(Ok(written)) if written == taken), "{taken}");
+            assert_eq!(bench.writes(), [&[head, body].concat()[..taken]]);
         }
     }
 
