@@ -226,7 +226,12 @@ def plot(found: dict[str, list[dict[str, Any]]], void: dict[str, str]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=3, help=f"of each measurement, but at least {STATED_SECONDS} at the stated rate")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=3,
+        help=f"of each measurement, but at least {STATED_SECONDS} at the stated rate",
+    )
     parser.add_argument(
         "--only", default=",".join(PEERS), help="peers, with commas; also quintile-glommio, static-glommio"
     )
