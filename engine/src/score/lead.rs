@@ -193,9 +193,14 @@ impl Lead {
     #[inline]
     pub(super) fn number(&mut self, served: &Served, column: usize, number: f64) {
         if number.abs() >= self.range_end {
-            self.fault(Place::Feature(column), Kind::OutOfRange);
+            self.out_of_range(column);
         }
         self.store(served, column, number);
+    }
+
+    #[cold]
+    fn out_of_range(&mut self, column: usize) {
+        self.fault(Place::Feature(column), Kind::OutOfRange);
     }
 
     /// Takes a boolean; none for a feature that has no use for one.
@@ -217,10 +222,15 @@ impl Lead {
     #[inline]
     fn store(&mut self, served: &Served, column: usize, number: f64) {
         self.row[column] = number;
-        let schema = served.model.schema();
-        if !schema.has_rules() {
-            return;
+        if served.model.schema().has_rules() {
+            self.hold(served, column, number);
         }
+    }
+
+    /// Not in line: where there are no rules, a call here would cost the reader its registers.
+    #[inline(never)]
+    fn hold(&mut self, served: &Served, column: usize, number: f64) {
+        let schema = served.model.schema();
         if let Err(violation) = schema.rule(column).check(number) {
             self.fault(
                 Place::Feature(column),

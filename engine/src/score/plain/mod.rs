@@ -124,6 +124,9 @@ fn value<'a>(lead: &mut Lead, served: &Served, column: usize, rest: &'a [u8]) ->
 /// Whether a comma or the end of the object follows, and up to what comes then.
 #[inline]
 fn another(rest: &[u8]) -> Option<(bool, &[u8])> {
+    if let [b',', b'"', ..] = rest {
+        return Some((true, &rest[1..]));
+    }
     match whitespace(rest) {
         [b',', rest @ ..] => Some((true, whitespace(rest))),
         [b'}', rest @ ..] => Some((false, whitespace(rest))),
