@@ -14,7 +14,7 @@ from typing import Any
 
 from run import SERVER_CPU, milliseconds, prepare, wrong
 from runtimes import BACKENDS, once
-from servers import Running
+from servers import NotStarted, Running
 
 CONNECTIONS = 8
 
@@ -36,22 +36,26 @@ def main() -> int:
         for spin in spins:
             os.environ["QUINTILE_SERVER__SPIN_US"] = spin
             for backend, peer in BACKENDS.items():
-                with Running(peer, SERVER_CPU) as running:
-                    for rate in rates:
-                        label = f"spin-{backend}-{spin}-{rate}-{turn}"
-                        report = once(running, label, CONNECTIONS, arguments.seconds, "--rate", str(rate))
-                        found.setdefault((rate, spin, backend), []).append(report)
+                try:
+                    with Running(peer, SERVER_CPU) as running:
+                        for rate in rates:
+                            label = f"spin-{backend}-{spin}-{rate}-{turn}"
+                            report = once(running, label, CONNECTIONS, arguments.seconds, "--rate", str(rate))
+                            found.setdefault((rate, spin, backend), []).append(report)
+                except NotStarted as reason:
+                    print(f"{backend}: void: {reason}", file=sys.stderr)
     print("| requests/s | `spin_us` | runtime | p50 | p99 | p99.9 | CPU | wrong or unfinished |\n" + "|---" * 8 + "|")
     for rate in rates:
         for spin in spins:
             for backend in BACKENDS:
-                runs = found[rate, spin, backend]
+                if not (runs := found.get((rate, spin, backend))):
+                    continue
                 cells = [f"{rate:,}", spin, backend]
                 for quantile in ("p50", "p99", "p999"):
                     cells.append(milliseconds(statistics.median(run["latency"][quantile] for run in runs)))
                 cells.append(f"{statistics.median(run['cpu_us'] * rate / 1e6 for run in runs):.0%}")
                 print("| " + " | ".join([*cells, str(sum(map(wrong, runs)))]) + " |")
-    return 0
+    return 1 if any(wrong(run) for runs in found.values() for run in runs) else 0
 
 
 if __name__ == "__main__":

@@ -227,7 +227,7 @@ impl Lead {
         }
     }
 
-    /// Not in line: where there are no rules, a call here would cost the reader its registers.
+    /// Out of line, so that the reader's loop keeps its registers where there are no rules.
     #[inline(never)]
     fn hold(&mut self, served: &Served, column: usize, number: f64) {
         let schema = served.model.schema();
