@@ -178,7 +178,6 @@ pub fn start(settings: &Settings) -> Result<Running, ServeError> {
             nonce,
         );
         part.asking.clone_from(&asking);
-        part.files.clone_from(&files);
         parts.push(part);
         links.push(link);
     }
@@ -210,7 +209,7 @@ pub fn start(settings: &Settings) -> Result<Running, ServeError> {
             scoring: settings.scoring.clone(),
         }),
     })?;
-    let (shards, ended) = spawn_shards(chosen, &topology, parts, &places)?;
+    let (shards, ended) = spawn_shards(chosen, &topology, parts, files.as_ref(), &places)?;
     let acceptor =
         Acceptor::start(listener, places, settings.limits.connections_max).map_err(|source| ServeError::Thread {
             name: "acceptor".into(),

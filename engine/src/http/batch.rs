@@ -21,6 +21,7 @@ use http_body::{Body, Frame};
 use hyper::body::Incoming;
 
 use super::body::{Coding, Intake};
+use super::connection::deadlines::{Owed, Watch};
 use super::error::Failure;
 use super::routes::{contained, is_json};
 use crate::limits::REQUEST_ID_BYTES_MAX;
@@ -30,7 +31,6 @@ use crate::served::Served;
 use crate::shard::ShardCore;
 use crate::shard::scorer::slice::{Batch, Layout, Tally};
 use crate::shard::turns::Turn;
-use crate::shard::watch::{Owed, Watch};
 
 /// Content types of a lead a line. None is registered; these are in use.
 const LINES: [&str; 5] = [

@@ -10,10 +10,10 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 
+use super::HttpShard;
 use super::body::{self, Coding, Outgoing, Whole};
+use super::connection::deadlines::Watch;
 use super::routes::{self, UnderWay};
-use crate::shard::ShardCore;
-use crate::shard::watch::Watch;
 
 const ANSWER: &[u8] = b"{\"lead_id\":\"lead-000000000000\",\"score\":5,\"probability\":0.16741915047168732,\"model\":\
 {\"name\":\"demo\",\"version\":\"1.0.0\"},\"request_id\":\"01a20e7f-6d99-7c39-8063-0f4bf4172e43\",\"latency_us\":\
@@ -33,10 +33,11 @@ const HEADERS: [(HeaderName, HeaderValue); 4] = [
 ];
 
 /// Answers one request: a score with fixed bytes, everything else as ever.
-pub(super) async fn respond(core: &Rc<ShardCore>, watch: &Rc<Watch>, request: Request<Incoming>) -> Response<Outgoing> {
+pub(super) async fn respond(http: &Rc<HttpShard>, watch: &Rc<Watch>, request: Request<Incoming>) -> Response<Outgoing> {
     if request.uri().path() != "/score" {
-        return routes::respond(core, watch, request).await;
+        return routes::respond(http, watch, request).await;
     }
+    let core = &http.core;
     let _under_way = UnderWay::new(core, watch);
     let (mut head, body) = request.into_parts();
     let read = body::collect(core, body, Coding::Identity).await.is_ok();

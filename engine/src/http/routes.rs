@@ -10,8 +10,10 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
+use super::HttpShard;
 use super::batch::{self, Answering, Form};
 use super::body::{self, Coding, Outgoing};
+use super::connection::deadlines::Watch;
 use super::error::Failure;
 use super::pages::{self, Page, Wants};
 use super::request_id::RequestId;
@@ -22,7 +24,6 @@ use crate::shard::ShardCore;
 use crate::shard::away::Remote;
 use crate::shard::scorer::Outcome;
 use crate::shard::stats::Route;
-use crate::shard::watch::Watch;
 use crate::side::event::{Event, Kind};
 
 /// A request that takes longer from its last byte to its answer is logged. Unit: microseconds.
@@ -32,13 +33,14 @@ const SLOW_US: u32 = 250_000;
 const BACKEND: HeaderName = HeaderName::from_static("x-quintile-backend");
 
 /// Answers one request.
-pub(super) async fn respond(core: &Rc<ShardCore>, watch: &Rc<Watch>, request: Request<Incoming>) -> Response<Outgoing> {
+pub(super) async fn respond(http: &Rc<HttpShard>, watch: &Rc<Watch>, request: Request<Incoming>) -> Response<Outgoing> {
+    let core = &http.core;
     let under_way = UnderWay::new(core, watch);
     let (mut head, body) = request.into_parts();
     let id = RequestId::new(&head.headers, || core.scorer.borrow_mut().next_id());
     let trace = trace::given(&head.headers);
     let (route, target) = target(head.uri.path(), &head.method);
-    let target = target.and_then(|target| check(core, target, &head.headers));
+    let target = target.and_then(|target| check(http, target, &head.headers));
     let stays = core.remote.is_some() && head.headers.get(BACKEND).is_some_and(|value| value == "local");
     let mut headers = std::mem::take(&mut head.headers);
     headers.clear();
@@ -90,7 +92,7 @@ pub(super) async fn respond(core: &Rc<ShardCore>, watch: &Rc<Watch>, request: Re
             let text = core.metrics_text.borrow().clone();
             responder.metrics(text)
         }
-        Ok(Target::Page(page, wants)) => pages::answer(responder, page, wants),
+        Ok(Target::Page(page, wants)) => pages::answer(http, responder, page, wants),
         #[cfg(debug_assertions)]
         Ok(Target::Debug(probe)) => match body::collect(core, body, Coding::Identity).await {
             Ok(_) => match contained(core, || probe.run()) {
@@ -167,17 +169,18 @@ fn target(path: &str, method: &Method) -> (Route, Result<Target, Failure>) {
 }
 
 /// What can be refused before the body is read.
-fn check(core: &ShardCore, target: Target, headers: &HeaderMap) -> Result<Target, Failure> {
+fn check(http: &HttpShard, target: Target, headers: &HeaderMap) -> Result<Target, Failure> {
+    let core = &http.core;
     if headers.len() > core.limits().headers_max {
         return Err(Failure::HeadersTooMany {
             limit: core.limits().headers_max,
         });
     }
     if let Target::Page(page, _) = target {
-        if !page.is_served(core) {
+        if !page.is_served(http) {
             return Err(Failure::NotFound);
         }
-        return Ok(Target::Page(page, Wants::new(core, page, headers)));
+        return Ok(Target::Page(page, Wants::new(http, page, headers)));
     }
     // Whoever asks how we are is answered however busy we are.
     if !matches!(target, Target::Score(_) | Target::Batch(..)) {

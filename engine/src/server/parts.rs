@@ -12,6 +12,8 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use super::{ServeError, ShardThread};
 use crate::accept::{self, Place};
 use crate::config::{ADMIN, Records, Scorer, Settings};
+use crate::http::HttpShard;
+use crate::http::pages::Files;
 use crate::record::frame_bytes_max;
 use crate::remote::{self, Desk};
 use crate::runtime::epoll::Epoll;
@@ -163,7 +165,6 @@ pub(super) fn wire(
         gauges: Arc::clone(&gauges),
         ready,
         asking: None,
-        files: None,
         limits: settings.limits,
         spin: settings.spin,
         nonce,
@@ -182,6 +183,7 @@ pub(super) fn spawn_shards(
     chosen: Chosen,
     topology: &Topology,
     parts: Vec<Parts>,
+    files: Option<&Arc<Files>>,
     places: &[Place],
 ) -> Result<(Vec<ShardThread>, Receiver<usize>), ServeError> {
     let (ended, ended_out) = unbounded();
@@ -189,7 +191,7 @@ pub(super) fn spawn_shards(
     for (number, parts) in parts.into_iter().enumerate() {
         let (started, started_out) = bounded(1);
         let pin = topology.pins.as_ref().and_then(|pins| pins.get(number)).copied();
-        let ended = ended.clone();
+        let (ended, files) = (ended.clone(), files.cloned());
         let thread = spawn(&format!("shard-{number}"), move || {
             if let Some(Err(error)) = pin.map(topology::pin_current_thread) {
                 tracing::warn!(shard = number, %error, "not pinned");
@@ -198,9 +200,10 @@ pub(super) fn spawn_shards(
             let tell = move || {
                 let _ = running.send(Ok(()));
             };
+            let serve = |core| HttpShard::new(core, files);
             let result = match chosen {
-                Chosen::Epoll => shard::run::<Epoll>(parts, tell),
-                Chosen::Glommio => shard::run::<Glommio>(parts, tell),
+                Chosen::Epoll => shard::run::<Epoll, _>(parts, serve, tell),
+                Chosen::Glommio => shard::run::<Glommio, _>(parts, serve, tell),
             };
             if let Err(error) = result {
                 let _ = started.send(Err(error));

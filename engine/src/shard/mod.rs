@@ -1,7 +1,7 @@
 //! One core's state and life, over any backend.
 //!
 //! ```text
-//!  mailbox task ── sockets ──▶ connection tasks ── http ── score ── spool ─▶ side
+//!  mailbox task ── sockets ──▶ what serves them (http) ── score ── spool ─▶ side
 //!       │  models, metrics, counts, drain                    │
 //!       └──────────────── ShardCore (Rc) ────────────────────┘        ticker task: the timer wheel
 //!                                                                     turns task: slices of batches, one at a time
@@ -12,28 +12,23 @@
 
 pub mod arena;
 pub mod away;
-mod coalesce;
-pub mod connection;
-pub mod io;
 pub mod mailbox;
 pub mod scorer;
 mod spin;
 pub mod stats;
 pub(crate) mod turns;
-pub mod watch;
 pub mod wheel;
 
 use std::cell::{Cell, RefCell};
-use std::rc::{Rc, Weak};
+use std::net::TcpStream;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use slab::Slab;
 
-use crate::http::pages::Files;
 use crate::limits::{Limits, TICK};
 use crate::runtime::{Backend, Contained, StartError};
 use crate::served::Served;
@@ -45,7 +40,6 @@ use scorer::{Outlet, Scorer};
 use spin::Spin;
 use stats::{Gauges, ShardStats};
 use turns::Turns;
-use watch::Watch;
 use wheel::Wheel;
 
 /// Timers made room for at start; beyond them the wheel grows.
@@ -78,8 +72,6 @@ pub struct Parts {
     pub ready: Arc<AtomicBool>,
     /// How somebody else is asked for predictions, if anybody is.
     pub asking: Option<Asking>,
-    /// The files of the pages; none when they are turned off.
-    pub files: Option<Arc<Files>>,
     /// Limits.
     pub limits: Limits,
     /// How long it keeps looking at its sockets before it sleeps.
@@ -107,17 +99,15 @@ pub struct ShardCore {
     pub(crate) bodies: RefCell<Vec<Vec<u8>>>,
     pub(crate) metrics_text: RefCell<Bytes>,
     pub(crate) status_text: RefCell<Bytes>,
-    pub(crate) files: Option<Arc<Files>>,
     pub(crate) draining: Cell<bool>,
     pub(crate) in_flight: Cell<usize>,
     /// Batches that are being read or answered.
     pub(crate) batches: Cell<usize>,
     pub(crate) turns: Turns,
     pub(crate) spin: Spin,
-    connections: RefCell<Slab<Weak<Watch>>>,
     stats_out: Sender<Box<ShardStats>>,
     events: Sender<Event>,
-    gauges: Arc<Gauges>,
+    pub(crate) gauges: Arc<Gauges>,
     ready: Arc<AtomicBool>,
 }
 
@@ -141,13 +131,11 @@ impl ShardCore {
             bodies: RefCell::default(),
             metrics_text: RefCell::default(),
             status_text: RefCell::default(),
-            files: parts.files,
             draining: Cell::new(false),
             in_flight: Cell::new(0),
             batches: Cell::new(0),
             turns: Turns::default(),
             spin: Spin::new(parts.spin),
-            connections: RefCell::new(Slab::with_capacity(TIMERS)),
             stats_out: parts.stats,
             events: parts.events,
             gauges: parts.gauges,
@@ -180,34 +168,36 @@ impl ShardCore {
         full.dropped += self.scorer.borrow_mut().take_dropped();
         let _ = self.stats_out.try_send(full);
     }
-
-    fn drain(&self) {
-        self.draining.set(true);
-        let open: Vec<_> = self
-            .connections
-            .borrow()
-            .iter()
-            .filter_map(|(_, watch)| watch.upgrade())
-            .collect();
-        for watch in open {
-            watch.drain();
-        }
-    }
 }
 
-/// Runs a shard on the current thread until it has drained. `started` is called once the reactor runs.
+/// What serves the sockets of a shard. A shard hands them over and knows nothing of what is said over them.
+pub trait ServeSockets: 'static {
+    /// Serves a socket until it is closed. The acceptor has already counted it in [`Gauges::connections`].
+    fn open<B: Backend>(&self, socket: TcpStream);
+
+    /// The shard drains: connections finish what is in flight. [`ShardCore`] says so already.
+    fn drain(&self);
+}
+
+/// Runs a shard on the current thread until it has drained. `serve` makes what serves its sockets; `started` is called once
+/// the reactor runs.
 ///
 /// # Errors
 /// When the backend cannot start; `started` has not been called then.
-pub fn run<B: Backend>(parts: Parts, started: impl FnOnce()) -> Result<(), StartError> {
+pub fn run<B: Backend, S: ServeSockets>(
+    parts: Parts,
+    serve: impl FnOnce(Rc<ShardCore>) -> S,
+    started: impl FnOnce(),
+) -> Result<(), StartError> {
     B::run(async move {
         let (core, mailbox) = ShardCore::new(parts);
         started();
         let (done, finished) = bounded(1);
         let for_mail = Rc::clone(&core);
+        let sockets = serve(Rc::clone(&core));
         // The mailbox has a task of its own, because only an urgent one is woken in time by other threads.
         B::spawn_urgent(async move {
-            let contained = Contained::new(read_mail::<B>(Rc::clone(&for_mail), mailbox)).await;
+            let contained = Contained::new(read_mail::<B, S>(Rc::clone(&for_mail), sockets, mailbox)).await;
             if contained.is_err() {
                 for_mail.stats.borrow_mut().panics += 1;
             }
@@ -235,26 +225,27 @@ pub fn run<B: Backend>(parts: Parts, started: impl FnOnce()) -> Result<(), Start
     })
 }
 
-async fn read_mail<B: Backend>(core: Rc<ShardCore>, mailbox: Mailbox) {
+async fn read_mail<B: Backend, S: ServeSockets>(core: Rc<ShardCore>, sockets: S, mailbox: Mailbox) {
     loop {
         match mailbox.next().await {
             Some(Mail::Drain) | None => break,
-            Some(mail) => deliver::<B>(&core, mail),
+            Some(mail) => deliver::<B, S>(&core, &sockets, mail),
         }
     }
-    core.drain();
+    core.draining.set(true);
+    sockets.drain();
     let deadline = Instant::now() + core.limits().drain;
     while core.gauges.open_connections() > 0 && Instant::now() < deadline {
         B::sleep(DRAIN_STEP).await;
         while let Some(mail) = mailbox.try_next() {
-            deliver::<B>(&core, mail);
+            deliver::<B, S>(&core, &sockets, mail);
         }
     }
 }
 
-fn deliver<B: Backend>(core: &Rc<ShardCore>, mail: Mail) {
+fn deliver<B: Backend, S: ServeSockets>(core: &ShardCore, sockets: &S, mail: Mail) {
     match mail {
-        Mail::Socket(socket) => connection::open::<B>(core, socket),
+        Mail::Socket(socket) => sockets.open::<B>(socket),
         Mail::Model(served) => {
             core.scorer.borrow_mut().swap(served);
             core.gauges.models.fetch_add(1, Ordering::Release);

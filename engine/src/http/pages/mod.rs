@@ -17,6 +17,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
+use super::HttpShard;
 use super::body::{Outgoing, Whole};
 use super::response::{JSON, Responder};
 use crate::shard::ShardCore;
@@ -68,15 +69,15 @@ impl Page {
     }
 
     /// Whether it is there: files can be turned off.
-    pub(super) fn is_served(self, core: &ShardCore) -> bool {
-        core.files.is_some() || !matches!(self, Self::File(_))
+    pub(super) fn is_served(self, http: &HttpShard) -> bool {
+        http.files.is_some() || !matches!(self, Self::File(_))
     }
 
-    fn tag(self, core: &ShardCore) -> Option<HeaderValue> {
-        let scorer = core.scorer.borrow();
+    fn tag(self, http: &HttpShard) -> Option<HeaderValue> {
+        let scorer = http.core.scorer.borrow();
         let descriptions = scorer.served().descriptions();
         match self {
-            Self::File(place) => core.files.as_ref().map(|files| files.file(place).tag.clone()),
+            Self::File(place) => http.files.as_ref().map(|files| files.file(place).tag.clone()),
             Self::Schema => tag(&descriptions.schema.digest),
             Self::OpenApi => tag(&descriptions.openapi.digest),
             Self::Status => None,
@@ -92,25 +93,25 @@ impl Wants {
     };
 
     /// Reads a request's headers.
-    pub(super) fn new(core: &ShardCore, page: Page, headers: &HeaderMap) -> Self {
+    pub(super) fn new(http: &HttpShard, page: Page, headers: &HeaderMap) -> Self {
         let has = |tag: HeaderValue| {
             let given = headers.get_all(IF_NONE_MATCH);
             given.iter().any(|value| names(value.as_bytes(), tag.as_bytes()))
         };
         Self {
             coding: Coding::of(headers.get_all(ACCEPT_ENCODING).iter().map(HeaderValue::as_bytes)),
-            has_it: page.tag(core).is_some_and(has),
+            has_it: page.tag(http).is_some_and(has),
         }
     }
 }
 
 /// The answer to a request for a page.
-pub(super) fn answer(mut responder: Responder<'_>, page: Page, wants: Wants) -> Response<Outgoing> {
+pub(super) fn answer(http: &HttpShard, mut responder: Responder<'_>, page: Page, wants: Wants) -> Response<Outgoing> {
     let core = responder.core;
     let headers = &mut responder.headers;
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(FRESH));
-    if let Some(tag) = page.tag(core) {
+    if let Some(tag) = page.tag(http) {
         headers.insert(ETAG, tag);
     }
     let whole = |bytes: &Bytes| (JSON, Outgoing::Whole(Whole::new(bytes.clone())));
@@ -121,7 +122,7 @@ pub(super) fn answer(mut responder: Responder<'_>, page: Page, wants: Wants) -> 
         }
         Page::Schema => whole(&core.scorer.borrow().served().descriptions().schema.bytes),
         Page::OpenApi => whole(&core.scorer.borrow().served().descriptions().openapi.bytes),
-        Page::File(place) => match &core.files {
+        Page::File(place) => match &http.files {
             Some(files) => file(headers, files.file(place), (wants.coding, core)),
             None => whole(&Bytes::new()),
         },

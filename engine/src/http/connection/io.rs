@@ -11,7 +11,7 @@ use arrayvec::ArrayVec;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::coalesce::Coalesced;
-use super::watch::Watch;
+use super::deadlines::Watch;
 
 /// What an HTTP/2 client with prior knowledge sends first (RFC 9113, section 3.4). Unit: bytes.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

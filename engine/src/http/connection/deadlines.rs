@@ -12,9 +12,9 @@ use std::rc::Rc;
 use std::task::Context;
 use std::time::Duration;
 
-use super::ShardCore;
-use super::stats::Phase;
-use super::wheel::Timer;
+use crate::shard::ShardCore;
+use crate::shard::stats::Phase;
+use crate::shard::wheel::Timer;
 
 /// Where a connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Waker, ready};
 use arrayvec::ArrayVec;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::watch::Watch;
+use super::deadlines::Watch;
 
 /// Counts the polls of a connection.
 pub(super) trait Polls {

@@ -2,6 +2,10 @@
 //!
 //! A panic ends its own connection: each task is [`Contained`]. What hyper leaves open (time) is [`Watch`]'s.
 
+mod coalesce;
+pub mod deadlines;
+mod io;
+
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
 use std::net::TcpStream;
@@ -14,13 +18,13 @@ use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
 
-use super::ShardCore;
-use super::io::{Io, Protocol};
-use super::stats::Phase;
-use super::watch::Watch;
-use crate::http;
+use super::HttpShard;
 use crate::runtime::{Backend, Contained};
+use crate::shard::ShardCore;
+use crate::shard::stats::Phase;
 use crate::side::event::{Event, Kind};
+use deadlines::Watch;
+use io::{Io, Protocol};
 
 /// Streams of one h2 connection that are answered at once; more wait, as the protocol has it.
 const H2_STREAMS_MAX: u32 = 128;
@@ -28,47 +32,48 @@ const H2_STREAMS_MAX: u32 = 128;
 /// What one connection's reads may grow to: a large body comes in pieces of this size.
 const READ_BUFFER_BYTES_MAX: usize = 64 << 10;
 
-/// Starts serving a socket. The acceptor has already counted it in [`super::stats::Gauges::connections`].
-pub(super) fn open<B: Backend>(core: &Rc<ShardCore>, socket: TcpStream) {
-    let open = Open(Rc::clone(core));
-    core.stats.borrow_mut().connections += 1;
+/// Starts serving a socket. The acceptor has already counted it in [`crate::shard::stats::Gauges::connections`].
+pub(super) fn open<B: Backend>(http: &Rc<HttpShard>, socket: TcpStream) {
+    let open = Open(Rc::clone(http));
+    http.core.stats.borrow_mut().connections += 1;
     // The reactor cannot watch it: closing is all that is left to do, and dropping does.
     let Ok(stream) = B::adopt(socket) else { return };
     B::spawn_local(async move {
-        let core = Rc::clone(&open.0);
-        if Contained::new(serve::<B>(Rc::clone(&core), stream)).await.is_err() {
-            panicked(&core);
+        let http = Rc::clone(&open.0);
+        if Contained::new(serve::<B>(Rc::clone(&http), stream)).await.is_err() {
+            panicked(&http.core);
         }
         drop(open);
     });
 }
 
 /// Counts a connection out, however it ends.
-struct Open(Rc<ShardCore>);
+struct Open(Rc<HttpShard>);
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.gauges.connections.fetch_sub(1, Ordering::Relaxed);
+        self.0.core.gauges.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// Keeps a connection in the list that a drain walks.
 struct Listed {
-    core: Rc<ShardCore>,
+    http: Rc<HttpShard>,
     key: usize,
 }
 
 impl Drop for Listed {
     fn drop(&mut self) {
-        self.core.connections.borrow_mut().remove(self.key);
+        self.http.connections.borrow_mut().remove(self.key);
     }
 }
 
-async fn serve<B: Backend>(core: Rc<ShardCore>, stream: B::Stream) {
+async fn serve<B: Backend>(http: Rc<HttpShard>, stream: B::Stream) {
+    let core = Rc::clone(&http.core);
     let watch = Watch::new(Rc::clone(&core));
-    let key = core.connections.borrow_mut().insert(Rc::downgrade(&watch));
+    let key = http.connections.borrow_mut().insert(Rc::downgrade(&watch));
     let _listed = Listed {
-        core: Rc::clone(&core),
+        http: Rc::clone(&http),
         key,
     };
     if core.draining.get() {
@@ -81,7 +86,7 @@ async fn serve<B: Backend>(core: Rc<ShardCore>, stream: B::Stream) {
         Ok(_) => return,
         Err(phase) => return timed_out(&core, phase),
     };
-    let (io, service) = (TokioIo::new(io), http::service(Rc::clone(&core), Rc::clone(&watch)));
+    let (io, service) = (TokioIo::new(io), super::service(http, Rc::clone(&watch)));
     let ended = match protocol {
         Protocol::Http1 => {
             let connection = http1::Builder::new()
