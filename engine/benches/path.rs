@@ -23,14 +23,15 @@ use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 use leads::Digits;
 use quintile::record::{Entry, IdSource, Source};
-use quintile::score::columns::Columns;
-use quintile::score::{Timings, Workspace, render};
-use quintile::served::Served;
 use quintile::spool::{Options as SpoolOptions, Spool, Writer};
 use quintile_model::kernel::Vectors;
 use quintile_model::kernel::lanes::LaneScratch;
 use quintile_model::plan::lanes::LanePlan;
 use quintile_model::{KernelChoice, Options};
+use quintile_scoring::loaded::Served;
+use quintile_scoring::loaded::columns::Columns;
+use quintile_scoring::read::{Timings, Workspace};
+use quintile_scoring::render;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 

@@ -16,19 +16,15 @@
 //! `docs/architecture.md` has the code map and who may not know whom.
 
 pub mod accept;
-pub mod bundle;
 pub mod cli;
 mod clock;
 pub mod config;
-pub mod describe;
 pub mod http;
 pub mod limits;
 mod profile;
 pub mod record;
 pub mod remote;
 pub mod runtime;
-pub mod score;
-pub mod served;
 pub mod server;
 pub mod shard;
 pub mod side;

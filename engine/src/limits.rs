@@ -1,27 +1,12 @@
 //! Every limit of the serving process, with its unit and the reason for the number.
 //!
 //! [`Limits`] are those an operator may set (`[limits]` of the configuration); the constants are not for setting.
-//! Model files have limits of their own in `quintile_model::limits`.
+//! Leads and model files have limits of their own in `quintile_scoring::limits` and `quintile_model::limits`.
 
 use std::time::Duration;
 
-/// Bytes of a lead's id. It is copied into every record and answer; UUIDs and CRM ids are below 64.
-pub const LEAD_ID_BYTES_MAX: usize = 256;
-
-/// Bytes of a request id taken from `x-request-id`; longer ones are replaced by one of ours.
-pub const REQUEST_ID_BYTES_MAX: usize = 128;
-
 /// Bytes of why a lead was not scored by SageMaker, in its record. An answer says up to 300; the sense is in the beginning.
 pub const REASON_BYTES_MAX: usize = 256;
-
-/// Faults of one body that are reported one by one; the rest is counted.
-pub const FAULTS_MAX: usize = 32;
-
-/// Bytes of an unknown key that an error repeats, so that a client can find it but not make us echo its data.
-pub const ECHO_BYTES_MAX: usize = 64;
-
-/// Levels of nesting of a body. A request has two; more is cut off before it costs anything.
-pub const BODY_NESTING_MAX: usize = 16;
 
 /// Shards of a process. Beyond it record ids (8 bits for the shard) would not be unique.
 pub const SHARDS_MAX: usize = 256;

@@ -18,6 +18,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded, unbounded};
+use quintile_scoring::loaded::Served;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -31,7 +32,6 @@ use crate::config::Settings;
 use crate::http::pages::Files;
 use crate::limits::EVENTS_MAX;
 use crate::runtime;
-use crate::served::Served;
 use crate::shard::mailbox::{Address, Mail};
 use crate::shard::scorer::Outlet;
 use crate::shard::stats::Gauges;

@@ -10,9 +10,10 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use bytes::BytesMut;
-use quintile::score::{Rejection, Timings, Workspace, render};
-use quintile::served::Served;
 use quintile_model::Options;
+use quintile_scoring::loaded::Served;
+use quintile_scoring::read::{Rejection, Timings, Workspace};
+use quintile_scoring::render;
 
 struct Counting;
 

@@ -3,12 +3,13 @@
 use std::cell::RefCell;
 use std::path::Path;
 
-use quintile::cli::{RowFormat, score_rows};
-use quintile::limits::{BODY_NESTING_MAX, LEAD_ID_BYTES_MAX};
 use quintile::record::{Entry, decode};
-use quintile::score::{JsonReason, Rejection, Timings, Workspace, render, scan};
-use quintile::served::Served;
 use quintile_model::{KernelChoice, Options};
+use quintile_scoring::limits::{BODY_NESTING_MAX, LEAD_ID_BYTES_MAX};
+use quintile_scoring::loaded::Served;
+use quintile_scoring::read::{JsonReason, Rejection, Timings, Workspace, scan};
+use quintile_scoring::render;
+use quintile_scoring::rows::{Format, score_rows};
 use serde_json::Value;
 
 /// Bytes of a frame's head, where its length and its checksum are.
@@ -60,16 +61,16 @@ pub fn request_names(body: &[u8]) -> bool {
 /// A file of rows, whose first line is the header.
 #[must_use]
 pub fn csv(rows: &[u8]) -> bool {
-    both(rows, RowFormat::Csv)
+    both(rows, Format::Csv)
 }
 
 /// A file of a JSON object a line.
 #[must_use]
 pub fn ndjson(rows: &[u8]) -> bool {
-    both(rows, RowFormat::Ndjson)
+    both(rows, Format::Ndjson)
 }
 
-fn both(rows: &[u8], format: RowFormat) -> bool {
+fn both(rows: &[u8], format: Format) -> bool {
     for engine in [&XGBOOST, &LIGHTGBM] {
         engine.with(|engine| {
             let (results, outcome) = score_rows(&engine.served, rows, format);
@@ -221,7 +222,7 @@ fn reread(bytes: &[u8]) {
     let is_short = source
         .reason()
         .is_none_or(|reason| reason.len() <= quintile::limits::REASON_BYTES_MAX);
-    if is_short && entry.request_id.len() <= quintile::limits::REQUEST_ID_BYTES_MAX {
+    if is_short && entry.request_id.len() <= quintile_scoring::limits::REQUEST_ID_BYTES_MAX {
         let mut again = Vec::new();
         entry.encode(&mut again);
         assert_eq!(again, bytes[..length], "a record that is read writes itself again");

@@ -6,14 +6,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::BytesMut;
 use quintile::config::{Records, SinkKind};
-use quintile::record::{Entry, IdSource, Source, frame_bytes_max};
-use quintile::score::{Timings, Workspace, render};
-use quintile::served::Served;
+use quintile::record::{Entry, IdSource, Schema, Source, frame_bytes_max};
 use quintile::shard::mailbox::{Mailbox, mailbox};
 use quintile::shard::{stats::Gauges, stats_channel};
 use quintile::side::{self, About, Parts, ShardLink, Side};
 use quintile::spool::{self, Spool, Writer};
 use quintile_model::Options;
+use quintile_scoring::loaded::Served;
+use quintile_scoring::read::{Timings, Workspace};
+use quintile_scoring::render;
 
 /// Distinct leads, as `bench/wrk/score.lua` makes them. They come again and again.
 const BODIES: usize = 4096;
@@ -60,7 +61,7 @@ impl Bench {
                 record_bytes_max,
             };
             let (spool, mut writers) = Spool::open(options).expect("a spool");
-            let number = spool.schemas().register(served.record_schema());
+            let number = spool.schemas().register(Schema::of(&served));
             served.generation = number.expect("it can be written");
             (Some(spool), writers.remove(0))
         };

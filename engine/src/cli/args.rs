@@ -4,9 +4,10 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
-use clap::{Arg, ArgMatches, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::builder::{OsStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Arg, ArgMatches, FromArgMatches, Parser, Subcommand};
 use quintile_model::{KernelChoice, Trees};
+use quintile_scoring::rows::{Format, Output};
 
 use super::check::CheckArgs;
 use super::config::ConfigCommand;
@@ -182,13 +183,13 @@ pub(crate) struct ScoreArgs {
     #[arg(long, value_name = "FILE", help_heading = OF_MODEL)]
     pub(crate) model: Option<PathBuf>,
     /// What to print for each row
-    #[arg(long, value_enum, default_value = "rows", help_heading = OF_RESULTS)]
+    #[arg(long, value_parser = output_parser(), default_value = "rows", help_heading = OF_RESULTS)]
     pub(crate) output: Output,
     /// What the rows are; without it the file's name says so (.ndjson, .jsonl, .parquet), and any other is CSV
-    #[arg(long, value_enum, value_name = "FORMAT", help_heading = OF_ROWS)]
+    #[arg(long, value_parser = rows_parser(), value_name = "FORMAT", help_heading = OF_ROWS)]
     pub(crate) input: Option<Format>,
     /// What to write; without it the name of --out says so, otherwise rows as they came and numbers as CSV
-    #[arg(long, value_enum, value_name = "FORMAT", help_heading = OF_RESULTS)]
+    #[arg(long, value_parser = rows_parser(), value_name = "FORMAT", help_heading = OF_RESULTS)]
     pub(crate) to: Option<Format>,
     /// Where to write the results; without it, to standard output
     #[arg(long, value_name = "FILE", help_heading = OF_RESULTS)]
@@ -211,30 +212,6 @@ pub(crate) struct ScoreArgs {
     /// The rows, with a header line; - is standard input
     #[arg(value_name = "ROWS.csv")]
     pub(crate) rows: PathBuf,
-}
-
-/// How rows and results are written down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// A header line, then a line a row
-    Csv,
-    /// A JSON object a line
-    Ndjson,
-    /// Columns; a file, not standard input
-    Parquet,
-}
-
-/// What `score` prints.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Output {
-    /// Every column of the input, then score, probability and error
-    Rows,
-    /// The raw sums of the trees
-    Margin,
-    /// After the objective's transform: probabilities, counts, classes
-    Prediction,
-    /// The band, 1 to 5
-    Score,
 }
 
 /// `inspect`.
@@ -266,7 +243,7 @@ pub(crate) struct TimeArgs {
     #[arg(long, value_name = "FILE", help_heading = OF_ROWS)]
     pub(crate) rows: Option<PathBuf>,
     /// What the rows are; without it the file's name says so (.ndjson, .jsonl, .parquet), and any other is CSV
-    #[arg(long, value_enum, value_name = "FORMAT", requires = "rows", help_heading = OF_ROWS)]
+    #[arg(long, value_parser = rows_parser(), value_name = "FORMAT", requires = "rows", help_heading = OF_ROWS)]
     pub(crate) input: Option<Format>,
     /// Rows of a call that takes many, 2 to 65535
     #[arg(long, value_name = "N", default_value = "1024", value_parser = clap::value_parser!(u16).range(2..), help_heading = OF_TIMING)]
@@ -357,6 +334,48 @@ fn print_parser(rows: bool) -> impl TypedValueParser<Value = PrintFormat> {
             .find(|(name, _)| *name == word)
             .map_or(PrintFormat::Table, |(_, format)| format)
     })
+}
+
+/// How rows and results are written down.
+const ROW_FORMATS: [(&str, Format, &str); 3] = [
+    ("csv", Format::Csv, "A header line, then a line a row"),
+    ("ndjson", Format::Ndjson, "A JSON object a line"),
+    ("parquet", Format::Parquet, "Columns; a file, not standard input"),
+];
+
+/// What `score` prints.
+const OUTPUTS: [(&str, Output, &str); 4] = [
+    (
+        "rows",
+        Output::Rows,
+        "Every column of the input, then score, probability and error",
+    ),
+    ("margin", Output::Margin, "The raw sums of the trees"),
+    (
+        "prediction",
+        Output::Prediction,
+        "After the objective's transform: probabilities, counts, classes",
+    ),
+    ("score", Output::Score, "The band, 1 to 5"),
+];
+
+/// One of the values of a table, by its name.
+fn one_of<T: Copy + Send + Sync + 'static, const N: usize>(
+    table: [(&'static str, T, &'static str); N],
+) -> impl TypedValueParser<Value = T> {
+    let names = table.map(|(name, _, help)| PossibleValue::new(name).help(help));
+    PossibleValuesParser::new(names).try_map(move |word| {
+        let known = table.into_iter().find(|(name, ..)| *name == word);
+        known.map(|(_, value, _)| value).ok_or("no value of this flag")
+    })
+}
+
+pub(super) fn rows_parser() -> impl TypedValueParser<Value = Format> {
+    one_of(ROW_FORMATS)
+}
+
+fn output_parser() -> impl TypedValueParser<Value = Output> {
+    one_of(OUTPUTS)
 }
 
 pub(super) fn trees_parser() -> impl TypedValueParser<Value = Trees> {

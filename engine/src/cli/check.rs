@@ -8,12 +8,13 @@ use std::fs;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::Path;
 
+use quintile_scoring::loaded::Served;
+use quintile_scoring::text::harmless;
+
 use super::args::{PrintArgs, PrintFormat, ServeArgs};
 use super::json::{Object, array};
 use super::{Exit, Streams, report};
-use crate::config::screen::harmless;
 use crate::config::{ADMIN, Fault, Settings, Source};
-use crate::served::Served;
 use crate::topology::Topology;
 use crate::{accept, runtime};
 
@@ -122,7 +123,8 @@ fn checks(args: &CheckArgs) -> Vec<Check> {
 }
 
 fn model(settings: &Settings) -> Result<String, Vec<Fault>> {
-    let served = Served::load(settings.model.as_deref(), settings.options, 0).map_err(|error| error.faults())?;
+    let served =
+        Served::load(settings.model.as_deref(), settings.options, 0).map_err(|error| Fault::of_model(&error))?;
     let model = &served.model;
     let source = served.folder.unwrap_or(model.format());
     let mut found = format!(
@@ -200,7 +202,7 @@ fn table(checks: &[Check]) -> String {
 fn csv(checks: &[Check]) -> String {
     let mut out = String::from("check,ok,found,place,message,hint\n");
     let mut line = |cells: [&str; 6]| {
-        out.push_str(&cells.map(super::score::csv_cell).join(","));
+        out.push_str(&cells.map(quintile_scoring::rows::csv_cell).join(","));
         out.push('\n');
     };
     for check in checks {

@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use quintile_model::{FeatureKind, Model, Options, Precision, Unseen};
+use quintile_scoring::loaded::Served;
+use quintile_scoring::text::harmless;
 
 use super::args::{InspectArgs, PrintFormat};
 use super::json::{Object, array, quoted};
 use super::{Exit, Streams, report};
-use crate::config::screen::harmless;
-use crate::served::Served;
 
 /// Features that are listed without `--all`.
 const FEATURES_SHOWN: usize = 60;

@@ -1,6 +1,6 @@
 //! The JSON that commands print: objects whose values are written as they come.
 
-use crate::score::render;
+use quintile_scoring::render;
 
 /// A JSON object that is being written.
 #[derive(Default)]

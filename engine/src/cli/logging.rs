@@ -1,7 +1,7 @@
 //! Log lines on standard error, for people or for machines.
 //!
 //! Both forms say the same: when, how grave, what, and with which values. Nothing that somebody gave us (a path, an id, a
-//! header, an error of another program) reaches a terminal as anything but letters: see [`crate::config::screen::harmless`].
+//! header, an error of another program) reaches a terminal as anything but letters: see [`quintile_scoring::text::harmless`].
 
 mod line;
 #[cfg(test)]

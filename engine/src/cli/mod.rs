@@ -29,8 +29,6 @@ use crate::config::told::Tellings;
 use crate::config::{Flags, Settings};
 use crate::server::Again;
 use args::Command;
-#[doc(hidden)]
-pub use score::{RowFormat, score_rows};
 
 /// What the shell is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use quintile_model::{Options, Trees};
+use quintile_scoring::loaded::Served;
 
 use super::{Exit, Streams, report};
-use crate::served::Served;
 
 pub(crate) const EXAMPLES: &str = "Examples:
   quintile openapi

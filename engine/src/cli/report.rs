@@ -5,11 +5,11 @@ use std::fmt::Display;
 use std::io;
 
 use quintile_model::{BuildError, ManifestError};
+use quintile_scoring::loaded::LoadError;
+use quintile_scoring::text::{Screen, clip, harmless_lines};
 
 use super::{Exit, Streams};
 use crate::config::ConfigError;
-use crate::config::screen::{Screen, clip, harmless_lines};
-use crate::served::LoadError;
 
 /// Bytes of one error. A screen is 24 lines of 80.
 const ERROR_BYTES_MAX: usize = 1_900;

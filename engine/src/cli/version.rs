@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 
 use quintile_model::{KernelChoice, Options};
+use quintile_scoring::loaded::Served;
 
 use super::args::{PrintArgs, PrintFormat};
 use super::json::{Object, array};
 use super::{Exit, Streams, report};
 use crate::config::Settings;
 use crate::runtime::{self, Choice};
-use crate::served::Served;
 use crate::topology::Topology;
 
 pub(crate) const EXAMPLES: &str = "Examples:

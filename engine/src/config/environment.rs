@@ -3,11 +3,11 @@
 use std::ffi::{OsStr, OsString};
 
 use quintile_model::nearest::nearest;
+use quintile_scoring::text::clip;
 
 use super::Settings;
 use super::fault::{Fault, Source};
 use super::keys::{KEYS, Key};
-use super::screen::clip;
 use super::told::Tellings;
 
 /// What all of ours begin with.

@@ -1,9 +1,11 @@
 //! What is wrong with a configuration, where, and what would be right.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::screen::Screen;
+use quintile_model::{BuildError, ManifestError};
+use quintile_scoring::loaded::LoadError;
+use quintile_scoring::text::Screen;
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +57,35 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// Why a model cannot be served: a manifest's faults one by one, everything else as it is.
+    #[must_use]
+    pub fn of_model(error: &LoadError) -> Vec<Self> {
+        let list = |path: &Path, error: &ManifestError| {
+            let faults = error.faults.iter().map(|fault| Self {
+                source: Source::File {
+                    path: path.to_path_buf(),
+                    line: fault.place.line,
+                    column: fault.place.column,
+                },
+                message: fault.message.clone(),
+                hint: None,
+            });
+            faults.collect()
+        };
+        match error {
+            LoadError::Manifest { path, source } => list(path, source),
+            LoadError::Build {
+                path,
+                source: BuildError::Manifest(source),
+            } => list(&path.with_extension("toml"), source),
+            other => vec![Self {
+                source: Source::Setting("model.path".into()),
+                message: other.to_string(),
+                hint: None,
+            }],
+        }
+    }
+
     /// A line in the log, with the words that `check` prints.
     pub(crate) fn log(&self) {
         let (place, hint) = (self.source.to_string(), self.hint.as_deref());

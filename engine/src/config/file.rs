@@ -4,13 +4,13 @@ use std::ops::Range;
 use std::path::Path;
 
 use quintile_model::nearest::nearest;
+use quintile_scoring::text::excerpt;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Settings;
 use super::fault::{Fault, Source};
 use super::keys::{KEYS, sections};
-use super::screen::excerpt;
 use super::told::Tellings;
 
 /// Bytes of a configuration file. All keys with comments take ten thousand.

@@ -3,8 +3,7 @@
 use std::net::Ipv6Addr;
 
 use quintile_model::nearest::nearest;
-
-use super::screen::excerpt;
+use quintile_scoring::text::excerpt;
 
 /// The form only: whether a host exists and a port is free, binding finds out.
 pub(super) fn check_listen(text: &str) -> Result<(), String> {

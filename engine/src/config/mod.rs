@@ -14,7 +14,6 @@ mod fault;
 mod file;
 mod forms;
 pub(crate) mod keys;
-pub(crate) mod screen;
 #[cfg(test)]
 mod tests;
 mod together;

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use quintile_model::nearest::nearest;
+use quintile_scoring::text::excerpt;
 use toml::de::DeValue;
 
 use super::Settings;
-use super::screen::excerpt;
 
 /// Bytes of a text or path. Linux takes paths of 4,096.
 const TEXT_BYTES_MAX: usize = 4096;

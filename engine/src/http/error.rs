@@ -3,10 +3,10 @@
 use std::fmt;
 
 use http::StatusCode;
+use quintile_scoring::read::Rejection;
+use quintile_scoring::read::batch::Unscored;
 
 use crate::remote::Miss;
-use crate::score::Rejection;
-use crate::score::batch::Unscored;
 
 /// What went wrong. Building one allocates nothing; rendering may.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -205,7 +205,7 @@ mod tests {
                 "{code}"
             );
             assert!(!failure.to_string().is_empty());
-            let document = include_str!("../describe/openapi.json");
+            let document = include_str!("../../../scoring/src/loaded/describe/openapi.json");
             assert!(
                 document.contains(&format!("\"{code}\"")),
                 "{code} is not in the document"

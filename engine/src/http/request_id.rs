@@ -2,10 +2,9 @@
 
 use arrayvec::ArrayString;
 use http::{HeaderMap, HeaderValue};
+use quintile_scoring::limits::REQUEST_ID_BYTES_MAX;
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
-
-use crate::limits::REQUEST_ID_BYTES_MAX;
 
 /// The header's name, in requests and answers.
 pub(super) const HEADER: &str = "x-request-id";

@@ -8,12 +8,13 @@ use std::rc::Rc;
 use bytes::{BufMut, Bytes};
 use http::header::{ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version};
+use quintile_scoring::read::Timings;
+use quintile_scoring::render;
 
 use super::batch::{Answering, Form};
 use super::body::{Outgoing, Whole};
 use super::error::Failure;
 use super::request_id::{HEADER as REQUEST_ID, RequestId};
-use crate::score::{Timings, render};
 use crate::shard::ShardCore;
 
 /// Bytes of the longest `server-timing` value.

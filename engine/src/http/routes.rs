@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
+use quintile_scoring::read::Timings;
 
 use super::HttpShard;
 use super::batch::{self, Answering, Form};
@@ -19,7 +20,6 @@ use super::pages::{self, Page, Wants};
 use super::request_id::RequestId;
 use super::response::Responder;
 use super::trace;
-use crate::score::Timings;
 use crate::shard::ShardCore;
 use crate::shard::away::Remote;
 use crate::shard::scorer::Outcome;

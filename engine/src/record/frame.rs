@@ -15,10 +15,11 @@
 //! has zeros or old bytes behind its length, which the checksum tells; an unwritten place starts with a zero length.
 //! Lengths are multiples of 8 so that frames that follow each other keep the floats aligned.
 
+use quintile_scoring::limits::{LEAD_ID_BYTES_MAX, REQUEST_ID_BYTES_MAX};
 use uuid::Uuid;
 
 use super::Source;
-use crate::limits::{LEAD_ID_BYTES_MAX, REASON_BYTES_MAX, REQUEST_ID_BYTES_MAX, SHARDS_MAX};
+use crate::limits::{REASON_BYTES_MAX, SHARDS_MAX};
 
 const VERSION: u8 = 2;
 const HEAD: usize = 72;

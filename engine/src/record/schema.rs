@@ -1,5 +1,7 @@
 //! What must be known of a model to read its records, apart from the model itself: it may be gone when they are read.
 
+use quintile_scoring::loaded::Served;
+
 use super::Frame;
 
 /// The names and counts behind the numbers of a record.
@@ -20,6 +22,20 @@ pub struct Schema {
 }
 
 impl Schema {
+    /// What the records of a model will be read with.
+    #[must_use]
+    pub fn of(served: &Served) -> Self {
+        let model = &served.model;
+        Self {
+            number: served.generation,
+            model: model.name().into(),
+            version: model.version().into(),
+            margins: model.margin_len(),
+            predictions: model.prediction_len(),
+            features: model.schema().names().map(String::from).collect(),
+        }
+    }
+
     /// Whether a record has as many outputs and features as its model.
     #[must_use]
     pub fn fits(&self, record: &Frame<'_>) -> bool {

@@ -1,10 +1,11 @@
 //! What the log says of what was chosen, and why: a line each for the process, the model, shards, the runtime, records and
 //! limits.
 
+use quintile_scoring::loaded::Served;
+
 use crate::config::told::Tellings;
 use crate::config::{Records, SinkKind, WhenFull};
 use crate::limits::Limits;
-use crate::served::Served;
 
 /// What runs, and which settings somebody has set.
 pub(super) fn process(told: &Tellings) {

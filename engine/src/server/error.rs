@@ -2,9 +2,10 @@
 
 use std::io;
 
+use quintile_scoring::loaded::LoadError;
+
 use crate::config::{Fault, Source};
 use crate::runtime::{self, StartError};
-use crate::served::LoadError;
 use crate::side::{self, Undelivered};
 use crate::spool::SpoolError;
 
@@ -102,7 +103,7 @@ impl ServeError {
             hint: None,
         };
         match self {
-            Self::Model(error) => error.faults(),
+            Self::Model(error) => Fault::of_model(error),
             Self::Runtime(_) => vec![setting("server.runtime")],
             Self::Listen { .. } => vec![setting("server.listen")],
             Self::Admin { .. } => vec![setting("server.admin")],

@@ -8,18 +8,18 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use quintile_scoring::loaded::Served;
 
 use super::{ServeError, ShardThread};
 use crate::accept::{self, Place};
 use crate::config::{ADMIN, Records, Scorer, Settings};
 use crate::http::HttpShard;
 use crate::http::pages::Files;
-use crate::record::frame_bytes_max;
+use crate::record::{Schema, frame_bytes_max};
 use crate::remote::{self, Desk};
 use crate::runtime::epoll::Epoll;
 use crate::runtime::glommio::Glommio;
 use crate::runtime::{Chosen, StartError};
-use crate::served::Served;
 use crate::shard::away::Asking;
 use crate::shard::mailbox::mailbox;
 use crate::shard::scorer::Outlet;
@@ -134,7 +134,7 @@ impl Registry {
                 record_bytes_max: self.record_bytes_max,
             });
         }
-        let number = self.schemas.register(served.record_schema());
+        let number = self.schemas.register(Schema::of(served));
         served.generation = number.map_err(|source| ServeError::Register {
             path: self.folder.clone(),
             source,

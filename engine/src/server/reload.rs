@@ -16,6 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+use quintile_scoring::loaded::Served;
 
 use super::parts::{self, Registry};
 use super::{ServeError, announce, spawn};
@@ -23,7 +24,6 @@ use crate::accept::Place;
 use crate::config::change::{Change, InForce};
 use crate::config::told::Tellings;
 use crate::config::{Fault, Flags, Settings};
-use crate::served::Served;
 use crate::shard::mailbox::Mail;
 use crate::side::{News, Reload};
 use crate::topology;

@@ -7,11 +7,12 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use quintile_scoring::loaded::Served;
+
 use super::ShardCore;
 use super::wheel::Timer;
 use crate::limits::TICK;
 use crate::remote::{Ask, Content, Line, Miss, Tickets};
-use crate::served::Served;
 
 /// How a shard asks; crosses into its thread.
 #[derive(Debug, Clone)]

@@ -10,11 +10,11 @@ use std::task::Poll;
 use atomic_waker::AtomicWaker;
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError, bounded};
+use quintile_scoring::loaded::Served;
 
 use super::stats::ShardStats;
 use crate::limits::{Limits, MAILBOX_LETTERS};
 use crate::remote::Answer;
-use crate::served::Served;
 
 /// What is sent to a shard.
 #[derive(Debug)]

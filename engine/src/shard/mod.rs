@@ -28,10 +28,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
+use quintile_scoring::loaded::Served;
 
 use crate::limits::{Limits, TICK};
 use crate::runtime::{Backend, Contained, StartError};
-use crate::served::Served;
 use crate::side::event::Event;
 use arena::Arena;
 use away::{Asking, Remote};

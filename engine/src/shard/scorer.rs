@@ -8,16 +8,17 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use arrayvec::ArrayString;
 use bytes::{Bytes, BytesMut};
 use quintile_model::Precision;
+use quintile_scoring::limits::LEAD_ID_BYTES_MAX;
+use quintile_scoring::loaded::Served;
+use quintile_scoring::read::{Rejection, Timings, Workspace};
+use quintile_scoring::render;
 use uuid::Uuid;
 
 use self::slice::Bench;
 use super::arena::Arena;
 use crate::config::WhenFull;
-use crate::limits::LEAD_ID_BYTES_MAX;
 use crate::record::{Entry, IdSource, Source, frame_bytes_max};
 use crate::remote::Miss;
-use crate::score::{Rejection, Timings, Workspace, render};
-use crate::served::Served;
 use crate::spool;
 
 /// What scoring one body came to.

@@ -16,13 +16,13 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use quintile_scoring::render;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
 
 use super::counts::Stop;
 use crate::http::response::{JSON, TEXT};
 use crate::profile::{self, ProfileError};
-use crate::score::render;
 use crate::topology;
 
 /// Connections at once. Whoever comes then waits.

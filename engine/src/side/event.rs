@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use arrayvec::ArrayString;
 use crossbeam_channel::Receiver;
+use quintile_scoring::limits::REQUEST_ID_BYTES_MAX;
 use tokio::time::MissedTickBehavior;
 
 use super::counts::Stop;
-use crate::limits::{EVENTS_MAX, REQUEST_ID_BYTES_MAX};
+use crate::limits::EVENTS_MAX;
 use crate::shard::stats::{Phase, Route};
 
 /// How often events are looked for.

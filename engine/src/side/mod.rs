@@ -39,6 +39,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
+use quintile_scoring::loaded::Served;
 
 pub use self::aws::AwsError;
 pub use self::event::Event;
@@ -54,7 +55,6 @@ use self::sink::Opened;
 use self::worker::Post;
 use crate::config;
 use crate::remote::Desk;
-use crate::served::Served;
 use crate::shard::mailbox::Address;
 use crate::shard::stats::{Gauges, ShardStats};
 use crate::spool::Spool;

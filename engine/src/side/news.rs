@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
+use quintile_scoring::loaded::Served;
 
 use super::counts::Counts;
-use crate::served::Served;
 
 /// What came of a reload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

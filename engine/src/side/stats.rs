@@ -9,13 +9,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use crossbeam_channel::Receiver;
 use hdrhistogram::Histogram;
+use quintile_scoring::loaded::Served;
 use tokio::time::MissedTickBehavior;
 
 use super::counts::{Counts, Stop};
 use super::metrics::{BUCKETS_NS, Facts, Gauge, Reading};
 use super::process::Process;
 use super::status::Status;
-use crate::served::Served;
 use crate::shard::mailbox::{Address, Mail};
 use crate::shard::stats::{Gauges, ShardStats};
 

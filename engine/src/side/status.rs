@@ -247,7 +247,8 @@ mod tests {
             target: "t".into(),
             runtime: "epoll".into(),
         };
-        let demo = crate::served::Served::load(None, quintile_model::Options::default(), 0).expect("the demo");
+        let demo =
+            quintile_scoring::loaded::Served::load(None, quintile_model::Options::default(), 0).expect("the demo");
         Status::new(&about, &demo.model, 2, began)
     }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use quintile_model::Options;
+use quintile_scoring::loaded::Served;
 
 use crate::record::{Entry, Frame, IdSource, Source, decode};
-use crate::served::Served;
 
 /// Says something that is seen although the test passes: the harness keeps what `eprintln!` writes.
 pub(crate) fn say(line: &str) {

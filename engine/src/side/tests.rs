@@ -8,6 +8,7 @@ use super::sink::{Computes, Delivery, SinkError, Waits};
 use super::testing::{Recorder, TestDir, logistic, softprob};
 use super::*;
 use crate::config::{Records, SinkKind};
+use crate::record::Schema;
 use crate::shard::mailbox::{Mail, Mailbox, mailbox};
 use crate::shard::stats::{Phase, Route};
 use crate::spool::{self, Full, Item, Writer};
@@ -52,7 +53,7 @@ fn parts(
         None => (None, (0..shards).map(|_| Writer::nowhere()).collect()),
     };
     if let Some(spool) = &spool {
-        served.generation = spool.schemas().register(served.record_schema()).unwrap();
+        served.generation = spool.schemas().register(Schema::of(&served)).unwrap();
     }
     let served = Arc::new(served);
     let (mut links, mut ends) = (Vec::new(), Vec::new());

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use quintile::score::Workspace;
-use quintile::served::Served;
+use quintile_scoring::loaded::Served;
+use quintile_scoring::read::Workspace;
 use rustix::process::Signal;
 
 use crate::client::{Answer, request};

@@ -86,7 +86,7 @@ fn shown(keys: &[Effective], format: PrintFormat) -> String {
                     key.value.as_deref().unwrap_or_default(),
                     &source(key),
                 ]
-                .map(super::score::csv_cell);
+                .map(quintile_scoring::rows::csv_cell);
                 // Writing to a String cannot fail.
                 let _ = writeln!(out, "{}", cells.join(","));
             }

@@ -5,14 +5,13 @@
 
 use std::fmt;
 
+use quintile_scoring::text::{harmless, is_unfit};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::{FormatEvent, Writer};
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
-
-use crate::config::screen::{harmless, is_unfit};
 
 /// What our short names are called by OpenTelemetry.
 const CONVENTIONS: [(&str, &str); 3] = [

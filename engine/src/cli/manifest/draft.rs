@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use quintile_model::{FeatureKind, Form, Model};
+use quintile_scoring::loaded::Served;
 
 use super::edges;
 use super::survey::{Column, Survey, told};
-use crate::served::Served;
 
 /// Categories that a comment lists; the file's own names need not be repeated.
 const CATEGORIES_TOLD: usize = 8;

@@ -5,15 +5,15 @@ use std::fs;
 use std::path::Path;
 
 use quintile_model::Manifest;
+use quintile_scoring::loaded;
 use toml_edit::{Array, DocumentMut, Item, Value};
 
 use super::survey::Survey;
 use super::{FitArgs, edges, load, replace, survey};
 use crate::cli::{Exit, Streams, report};
-use crate::served;
 
 pub(super) fn run(args: &FitArgs, streams: &mut Streams<'_>) -> Exit {
-    let Some(place) = args.manifest.clone().or_else(|| served::manifest_path(&args.model)) else {
+    let Some(place) = args.manifest.clone().or_else(|| loaded::manifest_path(&args.model)) else {
         return report::failure("this model's manifest needs a name: --manifest FILE", streams);
     };
     let before = match fs::read_to_string(&place) {

@@ -10,11 +10,10 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use quintile_model::Options;
+use quintile_scoring::loaded::{self, Served};
+use quintile_scoring::rows::{Format, Rows};
 
-use super::args::Format;
-use super::score::Rows;
 use super::{Exit, Streams, report};
-use crate::served::{self, Served};
 use draft::Draft;
 use survey::Survey;
 
@@ -58,7 +57,7 @@ pub(crate) struct InitArgs {
     #[arg(long)]
     pub(crate) loose: bool,
     /// What the rows are; without it the file's name says so, and any other is CSV
-    #[arg(long, value_enum, value_name = "FORMAT")]
+    #[arg(long, value_parser = super::args::rows_parser(), value_name = "FORMAT")]
     pub(crate) input: Option<Format>,
 }
 
@@ -79,7 +78,7 @@ pub(crate) struct FitArgs {
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// What the rows are; without it the file's name says so, and any other is CSV
-    #[arg(long, value_enum, value_name = "FORMAT")]
+    #[arg(long, value_parser = super::args::rows_parser(), value_name = "FORMAT")]
     pub(crate) input: Option<Format>,
 }
 
@@ -99,7 +98,7 @@ fn init(args: &InitArgs, streams: &mut Streams<'_>) -> Exit {
     let place = args
         .out
         .clone()
-        .or_else(|| served::manifest_path(&args.model))
+        .or_else(|| loaded::manifest_path(&args.model))
         .filter(|place| place != Path::new("-"));
     if let Some(place) = &place
         && !args.force

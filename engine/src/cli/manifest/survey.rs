@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::cli::score::{Rows, ScoreError};
-use crate::served::Served;
+use quintile_scoring::loaded::Served;
+use quintile_scoring::rows::{Rows, ScoreError};
 
 /// Rows that become golden ones: the lowest prediction, the highest, and what lies between them evenly.
 const GOLDEN_ROWS: usize = 5;

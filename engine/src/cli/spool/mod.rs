@@ -6,11 +6,12 @@ use std::fmt::Write as _;
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use quintile_scoring::text::clip;
+
 pub(crate) use self::export::{EXPORT_EXAMPLES, ExportArgs};
 use super::args::{PrintFormat, SpoolCommand};
 use super::json::{Object, array};
 use super::{Exit, Streams, report};
-use crate::config::screen::clip;
 use crate::spool::{Inspected, inspect};
 
 /// Does what is asked for.

@@ -14,10 +14,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use quintile_model::{BuildError, KernelChoice, Model, Options, Scratch};
+use quintile_scoring::loaded::{LoadError, Served};
+use quintile_scoring::rows::gather;
 
 use super::args::{PrintFormat, TimeArgs};
-use super::{Exit, Streams, report, score};
-use crate::served::{LoadError, Served};
+use super::{Exit, Streams, report};
 use crate::topology::affinity;
 
 /// Rounds, unless time is up before.
@@ -164,7 +165,7 @@ fn rows(args: &TimeArgs, served: &Served, streams: &mut Streams<'_>) -> Result<(
         return Ok((rows, true));
     };
     let fault = |error: &dyn std::fmt::Display| Fault::Other(format!("{}: {error}", path.display()));
-    let gathered = score::gather(served, (path, args.input), rows_max, streams.stdin).map_err(|error| fault(&error))?;
+    let gathered = gather(served, (path, args.input), rows_max, streams.stdin).map_err(|error| fault(&error))?;
     for text in &gathered.said {
         report::note(text, streams);
     }

@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
+use quintile_scoring::text::harmless;
+
 use super::super::json::{Object, array};
 use super::{Samples, Times};
-use crate::config::screen::harmless;
 
 /// Shares of the rounds between which a figure's spread is told.
 const SPREAD: [f64; 2] = [0.1, 0.9];

@@ -151,7 +151,7 @@ impl Watch {
     }
 
     /// The drain began: whoever is quiet has a short while left.
-    pub(super) fn drain(&self) {
+    pub(in crate::http) fn drain(&self) {
         if self.is_quiet() {
             let stage = self.stage.get();
             self.enter(stage, self.core.limits().drain_idle);

@@ -4,12 +4,12 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use http::HeaderValue;
+use quintile_scoring::loaded::describe::digest;
 use quintile_swagger::{Asset, BUNDLE, STYLE};
 
 use super::coding::Coding;
 use super::inflating::Inflating;
 use super::tag;
-use crate::describe::digest;
 use crate::http::body::{Outgoing, Whole};
 use crate::shard::ShardCore;
 

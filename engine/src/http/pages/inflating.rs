@@ -89,6 +89,6 @@ mod tests {
         }
         assert_eq!((text.len(), pieces.left), (asset.bytes, 0));
         assert_eq!(count, asset.bytes.div_ceil(PIECE_BYTES));
-        assert!(crate::describe::digest(&text) == asset.digest);
+        assert!(quintile_scoring::loaded::describe::digest(&text) == asset.digest);
     }
 }

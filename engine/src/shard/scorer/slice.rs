@@ -7,14 +7,16 @@
 use std::time::{Duration, Instant};
 
 use arrayvec::ArrayString;
+use quintile_scoring::limits::LEAD_ID_BYTES_MAX;
+use quintile_scoring::loaded::Served;
+use quintile_scoring::read::batch::{Piece, Pieces, Place, Unscored};
+use quintile_scoring::read::{Faults, Rejection};
+use quintile_scoring::render;
 
 use super::{Scorer, nanoseconds, now_us};
 use crate::config::WhenFull;
-use crate::limits::{LEAD_ID_BYTES_MAX, SLICE, SLICE_LEADS};
+use crate::limits::{SLICE, SLICE_LEADS};
 use crate::record::{Entry, Source};
-use crate::score::batch::{Piece, Pieces, Place, Unscored};
-use crate::score::{Faults, Rejection, render};
-use crate::served::Served;
 
 /// What a lead is taken to cost before any was scored. Too high costs a few short slices, too low one long one.
 const FIRST_GUESS: Duration = Duration::from_micros(25);

@@ -14,8 +14,9 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
+use quintile_scoring::render;
+
 use super::SinkError;
-use crate::score::render;
 use crate::side::calendar::civil;
 
 /// Files of a limit: what is full can be taken away while the rest is written.

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use quintile_scoring::render;
+
 use super::parquet::feature_columns;
 use crate::record::{Floats, Frame, Schema, Source};
-use crate::score::render;
 use crate::side::calendar::civil;
 
 /// Every line begins with the version of its columns, which is that of the Parquet files.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::record::Schema;
 use crate::side::testing::{Recorder, TestDir, logistic};
 
 const NOW_US: i64 = 1_764_000_000_000_000;
@@ -40,7 +41,7 @@ fn nothing_taken_is_nothing_delivered() {
 
 #[test]
 fn a_flush_delivers_everything_and_more_can_follow() {
-    let schema = Arc::new(logistic(["a", "b", "c", "d"], 1).record_schema());
+    let schema = Arc::new(Schema::of(&logistic(["a", "b", "c", "d"], 1)));
     each("flush", |sink, _| {
         let mut recorder = Recorder::new(&logistic(["a", "b", "c", "d"], 1), 0);
         let mut taken = 0;
@@ -62,7 +63,7 @@ fn a_flush_delivers_everything_and_more_can_follow() {
 #[test]
 fn what_is_due_is_delivered() {
     let model = logistic(["a", "b", "c", "d"], 1);
-    let schema = &Arc::new(model.record_schema());
+    let schema = &Arc::new(Schema::of(&model));
     each("due", |sink, _| {
         let now = Instant::now();
         let mut recorder = Recorder::new(&model, 0);

@@ -7,10 +7,10 @@ use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int8Type, TimestampMicrosecondType, UInt16Type};
+use quintile_scoring::loaded::Served;
 
 use super::*;
-use crate::record::{Entry, Frame, Source, decode};
-use crate::served::Served;
+use crate::record::{Entry, Frame, Schema, Source, decode};
 use crate::side::testing::{Recorder, TestDir, logistic, say, softprob};
 
 /// 2025-11-24 16:00:00 UTC.
@@ -23,7 +23,7 @@ struct Numbered(Parquet, u64);
 
 impl Numbered {
     fn take(&mut self, record: &Frame<'_>, model: &Arc<Served>, now: Instant) -> Result<(), SinkError> {
-        let (record, schema) = (*record, &Arc::new(model.record_schema()));
+        let (record, schema) = (*record, &Arc::new(Schema::of(&model)));
         let number = self.1;
         self.0.take(&Item { number, record, schema }, now)?;
         self.1 += 1;

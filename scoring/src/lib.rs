@@ -1,0 +1,14 @@
+//! Files and JSON to scores, without a server: what the server, the command line and other programs share.
+//!
+//! ```text
+//! loaded/  a model and its manifest, checked and ready       read/    JSON of a lead → a row, or all of its faults
+//! rows/    files of rows in and out                          render/  answers and faults as JSON
+//! ```
+//! Knows no socket, no HTTP, no runtime and no cloud. `docs/architecture.md` has the code map.
+
+pub mod limits;
+pub mod loaded;
+pub mod read;
+pub mod render;
+pub mod rows;
+pub mod text;

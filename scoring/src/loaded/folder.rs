@@ -1,0 +1,94 @@
+//! A model folder of another server: what it says of its model must be true of the model file.
+
+use std::path::Path;
+
+use quintile_model::{Manifest, Options};
+
+use super::files::{beside_archive, manifest, text_of};
+use super::{LoadError, Served};
+use crate::loaded::bundle::{self, Bundle};
+use crate::loaded::describe;
+
+impl Served {
+    /// Loads what a folder points at, and holds the two against each other.
+    pub(super) fn of_bundle(path: &Path, bundle: Bundle, options: Options, generation: u32) -> Result<Self, LoadError> {
+        let Bundle {
+            kind,
+            model,
+            says,
+            example,
+            features,
+        } = bundle;
+        let contradicted = |message| LoadError::Contradicted {
+            path: path.to_path_buf(),
+            message,
+        };
+        // Names that the model does not have would be faults of a manifest that nobody wrote.
+        let signed: Vec<String> = says.features.iter().map(|note| note.name.clone()).collect();
+        let mut unsigned = says.clone();
+        unsigned.features.clear();
+        let build = |says: Manifest| match &model {
+            bundle::Source::File(file) => Self::of_file(file, says, options, generation),
+            bundle::Source::Entry {
+                archive,
+                name,
+                bytes,
+                manifest: inside,
+            } => {
+                let place = beside_archive(archive);
+                let inner = inside
+                    .as_ref()
+                    .map(|bytes| text_of(&place, bytes.clone()))
+                    .transpose()?;
+                let beside = match inner {
+                    Some(text) => Some(text),
+                    None => manifest(archive, &place)?,
+                };
+                let beside = beside.as_deref().map(|text| (place.as_path(), text));
+                Self::build((Path::new(name), bytes), beside, says, options, generation)
+            }
+        };
+        let mut served = build(unsigned)?;
+        let schema = served.model.schema();
+        if let Some(features) = features.filter(|&features| features != schema.len()) {
+            return Err(contradicted(format!(
+                "the {kind} states {features} features, but the model has {}",
+                schema.len()
+            )));
+        }
+        if !signed.is_empty() {
+            let unknown: Vec<_> = signed
+                .iter()
+                .filter(|name| schema.column(name).is_none())
+                .take(4)
+                .cloned()
+                .collect();
+            if !unknown.is_empty() {
+                return Err(contradicted(format!(
+                    "the {kind} names features that the model does not have: {unknown:?}; the model's are {:?}",
+                    schema.names().take(4).collect::<Vec<_>>()
+                )));
+            }
+            served = build(says)?;
+        }
+        served.folder = Some(kind);
+        if let Some(row) = served.row_of(&example) {
+            served.example = Some(row);
+        }
+        Ok(served)
+    }
+
+    /// An example as a row of the model; none when it does not fit.
+    fn row_of(&self, example: &[(String, bundle::Value)]) -> Option<Vec<f64>> {
+        let schema = self.model.schema();
+        let mut row = vec![f64::NAN; schema.len()];
+        for (name, value) in example {
+            let column = schema.column(name)?;
+            row[column] = match value {
+                bundle::Value::Number(number) => *number,
+                bundle::Value::Text(name) => schema.category_code(column, name)?,
+            };
+        }
+        (describe::is_fit(schema, &row) && !example.is_empty()).then_some(row)
+    }
+}

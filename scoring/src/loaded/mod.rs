@@ -1,0 +1,243 @@
+//! A model as the engine serves it: the model, its columns by name, and the bytes of every answer that do not change.
+//!
+//! Immutable and shared by all threads behind an `Arc`. Built at start, and by whoever loads a model later.
+
+pub mod bundle;
+pub mod columns;
+pub mod describe;
+mod error;
+mod files;
+mod folder;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use quintile_model::limits::{MANIFEST_BYTES_MAX, MODEL_BYTES_MAX};
+use quintile_model::{Ensemble, Manifest, Model, Options, load};
+
+pub use self::error::LoadError;
+pub use self::files::manifest_path;
+
+use self::files::{digest, identity, manifest, read, text_of};
+use columns::Columns;
+use describe::Descriptions;
+
+/// The demo that is served when no model is named (`docs/demo_model.md`).
+const DEMO_MODEL: &[u8] = include_bytes!("../../../engine/demo/demo.ubj");
+const DEMO_MANIFEST: &str = include_str!("../../../engine/demo/demo.toml");
+
+/// A model that has met its golden rows.
+#[derive(Debug)]
+pub struct Served {
+    /// Which model of this process: records name it by this number until they reach the sink.
+    pub generation: u32,
+    /// The model.
+    pub model: Model,
+    /// Its columns by name.
+    pub columns: Columns,
+    /// `{"name":"…","version":"…"}`, as every answer carries it.
+    pub identity_json: String,
+    descriptions: OnceLock<Descriptions>,
+    /// How many golden rows were met.
+    pub golden_rows: usize,
+    /// A row to show and to warm up with, in column order: the folder's example, or else the golden row that says most.
+    pub example: Option<Vec<f64>>,
+    /// What kind of folder the model came from; none for a file of its own.
+    pub folder: Option<&'static str>,
+    /// Why the model cannot be evaluated here, if it cannot: then only its manifest's features and bands are known.
+    pub outline_only: Option<String>,
+    /// SHA-256 of the model's bytes, of all that is said of it, and of how it was to be built.
+    content: [u8; 32],
+}
+
+impl Served {
+    /// Loads a model file and the manifest beside it (`model.ubj` → `model.toml`), a model folder of another server
+    /// ([`crate::loaded::bundle`]), or the demo.
+    ///
+    /// # Errors
+    /// The step that failed, with the file's name.
+    pub fn load(path: Option<&Path>, options: Options, generation: u32) -> Result<Self, LoadError> {
+        match path {
+            None => Self::build(
+                (Path::new("demo.ubj"), DEMO_MODEL),
+                Some((Path::new("demo.toml"), DEMO_MANIFEST)),
+                Manifest::empty(),
+                options,
+                generation,
+            ),
+            Some(path) => {
+                let bundle = bundle::open(path).map_err(|source| LoadError::Bundle {
+                    path: path.to_path_buf(),
+                    source,
+                })?;
+                match bundle {
+                    Some(bundle) => Self::of_bundle(path, bundle, options, generation),
+                    None => Self::of_file(path, Manifest::empty(), options, generation),
+                }
+            }
+        }
+    }
+
+    fn of_file(path: &Path, says: Manifest, options: Options, generation: u32) -> Result<Self, LoadError> {
+        let bytes = read(path, MODEL_BYTES_MAX)?;
+        let manifest_path = path.with_extension("toml");
+        let manifest = manifest(path, &manifest_path)?;
+        let manifest = manifest.as_deref().map(|text| (manifest_path.as_path(), text));
+        Self::build((path, &bytes), manifest, says, options, generation)
+    }
+
+    /// Reads the model file alone, or the demo's, as its trees are before anything is compiled.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn ensemble(path: Option<&Path>) -> Result<Ensemble, LoadError> {
+        let Some(path) = path else {
+            return parsed(Path::new("demo.ubj"), DEMO_MODEL);
+        };
+        let bundle = bundle::open(path).map_err(|source| LoadError::Bundle {
+            path: path.to_path_buf(),
+            source,
+        })?;
+        match bundle.map(|bundle| bundle.model) {
+            Some(bundle::Source::Entry { name, bytes, .. }) => parsed(Path::new(&name), &bytes),
+            Some(bundle::Source::File(file)) => parsed(&file, &read(&file, MODEL_BYTES_MAX)?),
+            None => parsed(path, &read(path, MODEL_BYTES_MAX)?),
+        }
+    }
+
+    /// The demo under another manifest, for tests.
+    ///
+    /// # Panics
+    /// When the manifest does not fit the demo.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn demo_with(manifest: &str) -> Self {
+        Self::of_bytes(DEMO_MODEL, manifest).expect("a manifest of the demo")
+    }
+
+    /// A model file's bytes under a manifest.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn of_bytes(model: &[u8], manifest: &str) -> Result<Self, LoadError> {
+        let manifest = Some((Path::new("m.toml"), manifest));
+        Self::build(
+            (Path::new("m"), model),
+            manifest,
+            Manifest::empty(),
+            Options::default(),
+            0,
+        )
+    }
+
+    /// What users are told about the model. The first call makes it, which takes memory in proportion to the features, so
+    /// that whoever only looks at a model has no need to; a server calls it before any shard has the model.
+    pub fn descriptions(&self) -> &Descriptions {
+        self.descriptions
+            .get_or_init(|| Descriptions::of(&self.model, self.example.as_deref()))
+    }
+
+    /// Whether it came from the same files and options: then nothing tells the two apart but their generation.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        let example = |served: &Self| {
+            served
+                .example
+                .iter()
+                .flatten()
+                .map(|value| value.to_bits())
+                .collect::<Vec<_>>()
+        };
+        self.content == other.content && self.folder == other.folder && example(self) == example(other)
+    }
+
+    /// What the manifest beside a model says of it, for a model that `fault` keeps from being evaluated here.
+    ///
+    /// # Errors
+    /// `fault`, when there is no manifest; else what is wrong with that.
+    pub fn outline(path: Option<&Path>, fault: LoadError, generation: u32) -> Result<Self, LoadError> {
+        let Some(path) = path else { return Err(fault) };
+        let manifest_path = path.with_extension("toml");
+        let text = match read(&manifest_path, MANIFEST_BYTES_MAX) {
+            Ok(bytes) => text_of(&manifest_path, bytes)?,
+            Err(_) => return Err(fault),
+        };
+        let manifest = Manifest::parse(&text).map_err(|source| LoadError::Manifest {
+            path: manifest_path.clone(),
+            source,
+        })?;
+        let model = Model::outline(manifest, identity(&manifest_path, text.as_bytes()));
+        let model = model.map_err(|source| LoadError::Build {
+            path: manifest_path,
+            source,
+        })?;
+        let fault = fault.to_string();
+        let content = digest([text.as_bytes(), fault.as_bytes()]);
+        Ok(Self::of(model, 0, generation, content, Some(fault)))
+    }
+
+    fn build(
+        (path, bytes): (&Path, &[u8]),
+        manifest: Option<(&Path, &str)>,
+        says: Manifest,
+        options: Options,
+        generation: u32,
+    ) -> Result<Self, LoadError> {
+        let at = || path.to_path_buf();
+        let ensemble = parsed(path, bytes)?;
+        let manifest = match manifest {
+            Some((path, text)) => Manifest::parse(text).map_err(|source| LoadError::Manifest {
+                path: path.to_path_buf(),
+                source,
+            })?,
+            None => Manifest::empty(),
+        };
+        let manifest = manifest.over(says);
+        let identity = identity(path, bytes);
+        let content = digest([bytes, format!("{identity:?} {options:?} {manifest:?}").as_bytes()]);
+        let model = Model::build(ensemble, manifest, identity, options)
+            .map_err(|source| LoadError::Build { path: at(), source })?;
+        let golden_rows = model
+            .check_golden()
+            .map_err(|source| LoadError::Golden { path: at(), source })?;
+        Ok(Self::of(model, golden_rows, generation, content, None))
+    }
+
+    fn of(model: Model, golden_rows: usize, generation: u32, content: [u8; 32], outline_only: Option<String>) -> Self {
+        let told = |row: &[f64]| row.iter().filter(|value| !value.is_nan()).count();
+        let rows = model.golden().map(|(row, _)| row);
+        let rows = rows.filter(|row| describe::is_fit(model.schema(), row));
+        // Of those that say equally much the first: people put the plain ones first.
+        let example = rows.reduce(|most, row| if told(row) > told(most) { row } else { most });
+        let example = example.map(<[f64]>::to_vec);
+        let columns = Columns::new(model.schema());
+        let mut identity_json = Vec::new();
+        identity_json.extend_from_slice(b"{\"name\":");
+        crate::render::string(&mut identity_json, model.name());
+        identity_json.extend_from_slice(b",\"version\":");
+        crate::render::string(&mut identity_json, model.version());
+        identity_json.push(b'}');
+        let identity_json = String::from_utf8_lossy(&identity_json).into_owned();
+        Self {
+            generation,
+            model,
+            columns,
+            identity_json,
+            descriptions: OnceLock::new(),
+            golden_rows,
+            example,
+            folder: None,
+            outline_only,
+            content,
+        }
+    }
+}
+
+fn parsed(path: &Path, bytes: &[u8]) -> Result<Ensemble, LoadError> {
+    load(bytes).map_err(|source| LoadError::Format {
+        path: path.to_path_buf(),
+        source,
+    })
+}

@@ -1,0 +1,320 @@
+//! A parsed body → the lead's id and its row, or all that is wrong with it.
+//!
+//! Each key costs one look-up, whether it is known, unknown or a duplicate, so that no body takes more than linear time;
+//! a category's name costs one search among the names of its feature. A number for such a feature is a code and goes to the
+//! trees as it is, as the libraries take it: they have a rule for codes that training never saw.
+
+mod batch;
+mod flat;
+
+use arrayvec::ArrayString;
+use quintile_model::{Form, Precision};
+use simd_json::{Node, StaticNode};
+
+use super::faults::{Echo, Fault, Faults, JsonType, Kind, Place};
+use super::parser::Document;
+use crate::limits::LEAD_ID_BYTES_MAX;
+use crate::loaded::Served;
+
+/// From here on a double rounds to an infinite `f32`: halfway between `f32::MAX` and 2^128.
+const F32_END: f64 = 3.402_823_567_797_336_6e38;
+
+/// What a request says, and what is wrong with it.
+#[derive(Debug)]
+pub(super) struct Lead {
+    id: ArrayString<LEAD_ID_BYTES_MAX>,
+    row: Vec<f64>,
+    /// Columns that the body has named, a bit each.
+    seen: Vec<u64>,
+    faults: Faults,
+    /// The least magnitude that the model's input type cannot hold.
+    range_end: f64,
+    /// The column whose key followed each column's in the last body that was not as expected; in front, the first one.
+    order: Vec<u32>,
+}
+
+impl Lead {
+    pub(super) fn new(served: &Served) -> Self {
+        let features = served.model.schema().len();
+        Self {
+            id: ArrayString::new(),
+            row: vec![f64::NAN; features],
+            seen: vec![0; features.div_ceil(64)],
+            faults: Faults::default(),
+            range_end: range_end(served.model.input_precision()),
+            order: (0..).take(features + 1).collect(),
+        }
+    }
+
+    /// Whether it was made for a model like this one.
+    pub(super) fn fits(&self, served: &Served) -> bool {
+        self.row.len() == served.model.schema().len()
+            && self.range_end.to_bits() == range_end(served.model.input_precision()).to_bits()
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(super) fn row(&self) -> &[f64] {
+        &self.row
+    }
+
+    pub(super) fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// Reads a document from its top. What was read before is gone.
+    pub(super) fn take(&mut self, served: &Served, document: &Document<'_>) {
+        self.reset();
+        let Some(Node::Object { count, .. }) = document.nodes.first() else {
+            return self.wrong_type(Place::Body, document, 0);
+        };
+        let (mut id_seen, mut features_seen) = (false, false);
+        for (key, value) in entries(document.nodes, 1, *count) {
+            match key {
+                "lead_id" => {
+                    self.once(&mut id_seen, Place::LeadId);
+                    self.take_id(document, value);
+                }
+                "features" => {
+                    self.once(&mut features_seen, Place::Features);
+                    self.take_features(served, document, value);
+                }
+                _ => self.faults.push(|| Fault {
+                    place: Place::UnknownField(Echo::new(key)),
+                    kind: Kind::Unknown,
+                }),
+            }
+        }
+        for (seen, place) in [(id_seen, Place::LeadId), (features_seen, Place::Features)] {
+            if !seen {
+                self.fault(place, Kind::Missing);
+            }
+        }
+    }
+
+    /// Forgets what was read before.
+    pub(super) fn reset(&mut self) {
+        self.id.clear();
+        self.row.fill(f64::NAN);
+        self.seen.fill(0);
+        self.faults.clear();
+    }
+
+    fn once(&mut self, seen: &mut bool, place: Place) {
+        if *seen {
+            self.fault(place, Kind::Duplicate);
+        }
+        *seen = true;
+    }
+
+    fn take_id(&mut self, document: &Document<'_>, value: usize) {
+        match document.nodes.get(value) {
+            Some(Node::String(id)) if !document.is_huge_number(id) => self.name(id),
+            _ => self.wrong_type(Place::LeadId, document, value),
+        }
+    }
+
+    /// Takes the lead's id.
+    pub(super) fn name(&mut self, id: &str) {
+        self.id.clear();
+        if id.is_empty() {
+            self.fault(Place::LeadId, Kind::Empty);
+        } else if self.id.try_push_str(id).is_err() {
+            self.fault(Place::LeadId, Kind::TooLong { bytes: id.len() });
+        }
+    }
+
+    fn take_features(&mut self, served: &Served, document: &Document<'_>, value: usize) {
+        let Some(Node::Object { count, .. }) = document.nodes.get(value) else {
+            return self.wrong_type(Place::Features, document, value);
+        };
+        let mut guess = 0;
+        for (name, value) in entries(document.nodes, value + 1, *count) {
+            let Some(column) = served.columns.column_near(name, guess) else {
+                self.faults.push(|| Fault {
+                    place: Place::UnknownFeature(Echo::new(name)),
+                    kind: Kind::Unknown,
+                });
+                continue;
+            };
+            guess = column + 1;
+            if !self.see(column) {
+                self.fault(Place::Feature(column), Kind::Duplicate);
+            }
+            self.take_value(served, document, value, column);
+        }
+        self.require(served);
+    }
+
+    /// Faults for required features that the body does not name.
+    pub(super) fn require(&mut self, served: &Served) {
+        for (word, &required) in served.model.schema().required().iter().enumerate() {
+            let mut absent = required & !self.seen.get(word).copied().unwrap_or(0);
+            while absent != 0 {
+                let column = word * 64 + absent.trailing_zeros() as usize;
+                self.fault(Place::Feature(column), Kind::Missing);
+                absent &= absent - 1;
+            }
+        }
+    }
+
+    /// Whether a column is named for the first time.
+    #[inline]
+    pub(super) fn see(&mut self, column: usize) -> bool {
+        let (word, bit) = (column / 64, 1 << (column % 64));
+        let is_first = self.seen[word] & bit == 0;
+        self.seen[word] |= bit;
+        is_first
+    }
+
+    fn take_value(&mut self, served: &Served, document: &Document<'_>, value: usize, column: usize) {
+        let place = Place::Feature(column);
+        let taken = match document.nodes.get(value) {
+            Some(&Node::Static(StaticNode::Bool(flag))) => self.flag(served, column, flag),
+            Some(&Node::Static(value)) => {
+                self.number(served, column, number(value).unwrap_or(f64::NAN));
+                Some(())
+            }
+            Some(Node::String(text)) if document.is_huge_number(text) => {
+                self.fault(place, Kind::OutOfRange);
+                Some(())
+            }
+            Some(Node::String(name)) => self.category(served, column, name),
+            _ => None,
+        };
+        if taken.is_none() {
+            self.wrong_type(place, document, value);
+        }
+    }
+
+    /// Takes a feature's number, NaN for null.
+    #[inline]
+    pub(super) fn number(&mut self, served: &Served, column: usize, number: f64) {
+        if number.abs() >= self.range_end {
+            self.out_of_range(column);
+        }
+        self.store(served, column, number);
+    }
+
+    #[cold]
+    fn out_of_range(&mut self, column: usize) {
+        self.fault(Place::Feature(column), Kind::OutOfRange);
+    }
+
+    /// Takes a boolean; none for a feature that has no use for one.
+    pub(super) fn flag(&mut self, served: &Served, column: usize, flag: bool) -> Option<()> {
+        (served.model.schema().rule(column).form == Form::Binary).then(|| self.store(served, column, f64::from(flag)))
+    }
+
+    /// Takes a category's name; none for a feature that has no names.
+    pub(super) fn category(&mut self, served: &Served, column: usize, name: &str) -> Option<()> {
+        match served.model.schema().categories(column)?.code(name) {
+            // A name that training never saw is missing for some libraries, and may not be where one is required.
+            Some(code) if !code.is_nan() || !served.model.schema().rule(column).required => self.row[column] = code,
+            _ => self.fault(Place::Feature(column), Kind::UnknownCategory),
+        }
+        Some(())
+    }
+
+    /// Puts a number into the row, NaN for missing, and holds it to the manifest's rule.
+    #[inline]
+    fn store(&mut self, served: &Served, column: usize, number: f64) {
+        self.row[column] = number;
+        if served.model.schema().has_rules() {
+            self.hold(served, column, number);
+        }
+    }
+
+    /// Out of line, so that the reader's loop keeps its registers where there are no rules.
+    #[inline(never)]
+    fn hold(&mut self, served: &Served, column: usize, number: f64) {
+        let schema = served.model.schema();
+        if let Err(violation) = schema.rule(column).check(number) {
+            self.fault(
+                Place::Feature(column),
+                Kind::of(violation, schema.categories(column).is_some()),
+            );
+        }
+    }
+
+    /// The column whose key is expected after that of another one.
+    #[inline]
+    pub(super) fn after(&self, last: Option<usize>) -> usize {
+        self.order[last.map_or(0, |column| column + 1)] as usize
+    }
+
+    /// Expects it there from now on.
+    #[expect(clippy::cast_possible_truncation, reason = "FEATURES_MAX is far below 2^32")]
+    pub(super) fn learn(&mut self, last: Option<usize>, column: usize) {
+        self.order[last.map_or(0, |column| column + 1)] = column as u32;
+    }
+
+    #[cold]
+    fn wrong_type(&mut self, place: Place, document: &Document<'_>, value: usize) {
+        let found = match document.nodes.get(value) {
+            Some(Node::String(text)) if document.is_huge_number(text) => JsonType::Number,
+            Some(Node::String(_)) => JsonType::String,
+            Some(Node::Object { .. }) => JsonType::Object,
+            Some(Node::Array { .. }) => JsonType::Array,
+            Some(Node::Static(StaticNode::Bool(_))) => JsonType::Bool,
+            Some(Node::Static(StaticNode::Null)) | None => JsonType::Null,
+            Some(Node::Static(_)) => JsonType::Number,
+        };
+        self.fault(place, Kind::WrongType { found });
+    }
+
+    #[cold]
+    fn fault(&mut self, place: Place, kind: Kind) {
+        self.faults.push(|| Fault { place, kind });
+    }
+}
+
+/// The least magnitude that a model's input type cannot hold.
+pub fn range_end(precision: Precision) -> f64 {
+    match precision {
+        Precision::F32 => F32_END,
+        // A parsed number is finite already.
+        Precision::F64 => f64::INFINITY,
+    }
+}
+
+/// The keys of an object with the index of each value. `first` is its first key, `count` all nodes in it.
+fn entries<'a>(nodes: &'a [Node<'a>], first: usize, count: usize) -> impl Iterator<Item = (&'a str, usize)> {
+    let end = first + count;
+    let mut at = first;
+    std::iter::from_fn(move || {
+        if at >= end {
+            return None;
+        }
+        let Some(Node::String(key)) = nodes.get(at) else {
+            debug_assert!(false, "an object's keys are strings");
+            return None;
+        };
+        let value = at + 1;
+        at = value
+            + match nodes.get(value) {
+                Some(Node::Object { count, .. } | Node::Array { count, .. }) => count + 1,
+                _ => 1,
+            };
+        Some((*key, value))
+    })
+}
+
+/// The double that a number's text is nearest to, NaN for null, none for a boolean.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "an integer becomes the nearest double, ties to even, as its text would"
+)]
+pub(super) fn number(value: StaticNode) -> Option<f64> {
+    match value {
+        StaticNode::F64(number) => Some(number),
+        StaticNode::U64(number) => Some(number as f64),
+        // Zero with a sign is the only signed zero that simd-json reads as an integer.
+        StaticNode::I64(0) => Some(-0.0),
+        StaticNode::I64(number) => Some(number as f64),
+        StaticNode::Null => Some(f64::NAN),
+        StaticNode::Bool(_) => None,
+    }
+}

@@ -1,0 +1,94 @@
+//! A line of a file → a row: `{"f1":1,"f2":null}`, or a request as the server takes it.
+//!
+//! The rule for foreign keys is that of CSV headers: they are ignored beside all of the model's features. Where a feature
+//! is absent too, one is probably a misspelling of the other, and missing values must not come of that.
+
+use simd_json::{Node, StaticNode};
+
+use super::{Echo, Fault, Kind, Lead, Place, Served, entries};
+use crate::read::parser::Document;
+
+impl Lead {
+    /// Reads a line. `key` names what comes back as the row's id: none where it is null.
+    pub(in crate::read) fn take_line(
+        &mut self,
+        served: &Served,
+        document: &Document<'_>,
+        key: Option<&str>,
+    ) -> Option<String> {
+        let (nodes, mut id) = (document.nodes, None);
+        let Some(&Node::Object { count, .. }) = nodes.first() else {
+            self.reset();
+            self.wrong_type(Place::Body, document, 0);
+            return id;
+        };
+        let is_object = |value| matches!(nodes.get(value), Some(Node::Object { .. }));
+        if entries(nodes, 1, count).any(|(name, value)| name == "features" && is_object(value))
+            && served.columns.column("features").is_none()
+        {
+            self.take(served, document);
+        } else {
+            self.reset();
+            self.take_flat(served, document, count, key);
+        }
+        if let Some(key) = key {
+            let mut values = entries(nodes, 1, count).filter(|(name, _)| *name == key);
+            let place = Place::UnknownField(Echo::new(key));
+            match (values.next(), values.next()) {
+                (Some((_, value)), None) => match text(document, value) {
+                    Ok(text) => id = text,
+                    Err(()) => self.wrong_type(place, document, value),
+                },
+                (Some(_), Some(_)) => self.fault(place, Kind::Duplicate),
+                (None, _) => self.fault(place, Kind::Missing),
+            }
+        }
+        id
+    }
+
+    fn take_flat(&mut self, served: &Served, document: &Document<'_>, count: usize, key: Option<&str>) {
+        let (mut guess, mut is_foreign, mut named) = (0, false, 0);
+        for (name, value) in entries(document.nodes, 1, count) {
+            let Some(column) = served.columns.column_near(name, guess) else {
+                is_foreign |= Some(name) != key;
+                continue;
+            };
+            guess = column + 1;
+            if self.see(column) {
+                named += 1;
+            } else {
+                self.fault(Place::Feature(column), Kind::Duplicate);
+            }
+            self.take_value(served, document, value, column);
+        }
+        if is_foreign && named < self.row.len() {
+            self.refuse_foreign(served, document, count, key);
+        }
+        self.require(served);
+    }
+
+    #[cold]
+    fn refuse_foreign(&mut self, served: &Served, document: &Document<'_>, count: usize, key: Option<&str>) {
+        for (name, _) in entries(document.nodes, 1, count) {
+            if served.columns.column(name).is_none() && Some(name) != key {
+                self.faults.push(|| Fault {
+                    place: Place::UnknownFeature(Echo::new(name)),
+                    kind: Kind::Unknown,
+                });
+            }
+        }
+    }
+}
+
+/// An id in words, none for null.
+fn text(document: &Document<'_>, value: usize) -> Result<Option<String>, ()> {
+    Ok(match document.nodes.get(value) {
+        Some(Node::String(text)) if !document.is_huge_number(text) => Some((*text).to_owned()),
+        Some(Node::Static(StaticNode::Null)) => None,
+        Some(Node::Static(StaticNode::Bool(value))) => Some(value.to_string()),
+        Some(Node::Static(StaticNode::U64(value))) => Some(value.to_string()),
+        Some(Node::Static(StaticNode::I64(value))) => Some(value.to_string()),
+        Some(Node::Static(StaticNode::F64(value))) => Some(zmij::Buffer::new().format(*value).to_owned()),
+        _ => return Err(()),
+    })
+}

@@ -1,0 +1,206 @@
+//! Body bytes → row → score → answer bytes: plain functions over reused memory.
+//!
+//! ```text
+//! body ──plain (one pass)───────────────────────────────────┬▶ row, lead id ──Model──▶ margins, predictions, score
+//!   │ it is not plain, or not right                         │                                       │
+//!   ▼                                                       │                                       ▼
+//! Parser (copy, simd-json tape)──▶ Document ──Lead──────────┘                                render::answer
+//!            │ it fails                 │ faults
+//!            ▼                          ▼
+//!   scan: offset and reason ──▶ render::{not_json, invalid}
+//! ```
+//!
+//! Called by the HTTP layer, tests and benches. Never sees HTTP, a socket or a clock: times are arguments. The way of a
+//! good body allocates nothing once warm; faults are gathered without allocating, and only rendering them may.
+
+pub mod batch;
+pub mod categories;
+pub mod faults;
+mod lead;
+mod parser;
+mod plain;
+pub mod scan;
+
+use quintile_model::Scratch;
+
+use crate::loaded::Served;
+pub use faults::Faults;
+use faults::JsonType;
+use lead::Lead;
+pub use lead::range_end;
+use parser::Parser;
+pub use scan::{JsonFault, JsonReason};
+
+/// One shard's memory for one model, and what its last request was.
+#[derive(Debug)]
+pub struct Workspace {
+    parser: Parser,
+    lead: Lead,
+    scratch: Scratch,
+}
+
+/// Why a body is no request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// It is not JSON.
+    #[error("read the body: {0}")]
+    NotJson(JsonFault),
+    /// It is JSON, but not a request for this model: [`Workspace::faults`] says why.
+    #[error("the request does not fit the model")]
+    Invalid,
+}
+
+/// What a request took, in nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Timings {
+    /// From body bytes to a row.
+    pub parse_ns: u64,
+    /// From a row to its score.
+    pub score_ns: u64,
+    /// From the last byte of the body to the answer.
+    pub total_ns: u64,
+    /// From side's sending a remote prediction to the shard's noticing it; zero for a score of our own.
+    pub wake_ns: u64,
+}
+
+impl Workspace {
+    /// Memory for bodies of up to `body_bytes_max` bytes (a longer one is read too, but allocates).
+    #[must_use]
+    pub fn new(served: &Served, body_bytes_max: usize) -> Self {
+        let mut parser = Parser::new(body_bytes_max);
+        parser.warm(served.model.schema().len());
+        Self {
+            parser,
+            lead: Lead::new(served),
+            scratch: served.model.scratch(),
+        }
+    }
+
+    /// Makes it fit another model. Allocates: to be called after a swap, not on every request.
+    pub fn fit(&mut self, served: &Served) {
+        self.parser.warm(served.model.schema().len());
+        self.lead = Lead::new(served);
+        self.scratch = served.model.scratch();
+    }
+
+    /// Reads `{"lead_id": "…", "features": {…}}`; a category's name becomes its code. Nothing borrows `body` afterwards.
+    ///
+    /// # Errors
+    /// A body that is not JSON, or no request for this model; then row and lead id are those of no request.
+    pub fn read(&mut self, served: &Served, body: &[u8]) -> Result<(), Rejection> {
+        if !self.lead.fits(served) {
+            self.fit(served);
+        }
+        if plain::read(&mut self.lead, served, body) {
+            return Ok(());
+        }
+        self.read_any(served, body)
+    }
+
+    /// As [`Self::read`], without the short way that plain bodies have: it must come to the same.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_any(&mut self, served: &Served, body: &[u8]) -> Result<(), Rejection> {
+        if !self.lead.fits(served) {
+            self.fit(served);
+        }
+        let lead = &mut self.lead;
+        self.parser
+            .parse(body, |document| lead.take(served, document))
+            .map_err(Rejection::NotJson)?;
+        if self.lead.faults().total() == 0 {
+            Ok(())
+        } else {
+            Err(Rejection::Invalid)
+        }
+    }
+
+    /// Reads a line of a file, see `Lead::take_line`; answers the id under `key`.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_line(&mut self, served: &Served, line: &[u8], key: Option<&str>) -> Result<Option<String>, Rejection> {
+        let lead = &mut self.lead;
+        let id = self
+            .parser
+            .parse(line, |document| lead.take_line(served, document, key))
+            .map_err(Rejection::NotJson)?;
+        if self.lead.faults().total() == 0 {
+            Ok(id)
+        } else {
+            Err(Rejection::Invalid)
+        }
+    }
+
+    /// Reads what is left of a batch when its leads are cut out: `{"leads": []}`.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_skeleton(&mut self, skeleton: &[u8]) -> Result<(), Rejection> {
+        let lead = &mut self.lead;
+        self.parser
+            .parse(skeleton, |document| lead.take_batch(document))
+            .map_err(Rejection::NotJson)?;
+        if self.lead.faults().total() == 0 {
+            Ok(())
+        } else {
+            Err(Rejection::Invalid)
+        }
+    }
+
+    /// A body that is no batch because it is JSON of this type.
+    pub fn refuse_type(&mut self, found: JsonType) -> Rejection {
+        self.lead.refuse_type(found);
+        Rejection::Invalid
+    }
+
+    /// Runs the model over the row: the score, or none for a model without bands.
+    pub fn score(&mut self, served: &Served) -> Option<u8> {
+        served.model.score_row(self.lead.row(), &mut self.scratch)
+    }
+
+    /// Runs the model over a row that was read before.
+    pub fn score_row(&mut self, served: &Served, row: &[f64]) -> Option<u8> {
+        served.model.score_row(row, &mut self.scratch)
+    }
+
+    /// Runs the model over rows that were read before, through the kernel that takes several at once, and hands on each one's
+    /// number and score with its margins and predictions.
+    pub fn score_rows(&mut self, served: &Served, rows: &[f64], each: impl FnMut(usize, Option<u8>, &Scratch)) {
+        served.model.score_rows(rows, &mut self.scratch, each);
+    }
+
+    /// The lead's id.
+    #[must_use]
+    pub fn lead_id(&self) -> &str {
+        self.lead.id()
+    }
+
+    /// The features in column order; NaN is missing.
+    #[must_use]
+    pub fn row(&self) -> &[f64] {
+        self.lead.row()
+    }
+
+    /// The margins of the last score.
+    #[must_use]
+    pub fn margins(&self) -> &[f64] {
+        self.scratch.margins()
+    }
+
+    /// The predictions of the last score.
+    #[must_use]
+    pub fn predictions(&self) -> &[f64] {
+        self.scratch.predictions()
+    }
+
+    /// What is wrong with the last body, when it was [`Rejection::Invalid`].
+    #[must_use]
+    pub fn faults(&self) -> &Faults {
+        self.lead.faults()
+    }
+}
+
+#[cfg(test)]
+mod tests;

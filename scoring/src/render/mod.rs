@@ -1,0 +1,356 @@
+//! Answers and errors as bytes, into whatever memory the caller has: a `Vec`, a `BytesMut`.
+//!
+//! An answer allocates nothing of its own. Numbers are the shortest decimals that read back as the same double.
+
+use bytes::BufMut;
+use quintile_model::{Model, Schema, Violation};
+
+use crate::limits::{LEAD_ID_BYTES_MAX, REQUEST_ID_BYTES_MAX};
+use crate::loaded::Served;
+use crate::read::batch::{self, Unscored};
+use crate::read::categories::Accepted;
+use crate::read::faults::{Fault, Faults, Place};
+use crate::read::scan::JsonFault;
+use crate::read::{Rejection, Timings, Workspace};
+
+mod escape;
+mod hint;
+mod wanted;
+mod words;
+
+use escape::Escaped;
+pub use escape::string;
+use hint::Hints;
+use wanted::{Limits, Wanted};
+
+/// Bytes of a rendered double at most: `-2.2250738585072014e-308`, and a comma.
+const NUMBER_BYTES_MAX: usize = 26;
+
+/// Bytes of one byte of a string at most: `\u001f`.
+const ESCAPE_BYTES_MAX: usize = 6;
+
+/// No answer of this model is longer, so that callers make room once.
+#[must_use]
+pub fn answer_bytes_max(served: &Served) -> usize {
+    // Everything in an answer that is the same for all, three times an integer of 20 digits included.
+    const FRAME: usize = 256;
+    FRAME
+        + ESCAPE_BYTES_MAX * (LEAD_ID_BYTES_MAX + REQUEST_ID_BYTES_MAX)
+        + served.identity_json.len()
+        + NUMBER_BYTES_MAX * (served.model.prediction_len() + 1)
+}
+
+/// Bytes that say who scored, and why, at most: a reason has up to 300.
+pub const SOURCE_BYTES_MAX: usize = 48 + 300 * ESCAPE_BYTES_MAX;
+
+/// Who made a score, where it may be one of two.
+#[derive(Debug, Clone, Copy)]
+pub enum Source<'a> {
+    /// The endpoint.
+    SageMaker,
+    /// This process, because the endpoint did not: why.
+    Local(&'a str),
+}
+
+/// What an answer says.
+#[derive(Debug, Clone, Copy)]
+pub struct Told<'a> {
+    /// The lead's id.
+    pub lead_id: &'a str,
+    /// Its band.
+    pub score: Option<u8>,
+    /// Its predictions.
+    pub predictions: &'a [f64],
+    /// Who made the score, where it may be one of two.
+    pub source: Option<Source<'a>>,
+    /// The request's id.
+    pub request_id: &'a str,
+    /// How long it took.
+    pub timings: &'a Timings,
+}
+
+/// Writes the answer to a scored request.
+pub fn answer<B: BufMut>(
+    out: &mut B,
+    served: &Served,
+    workspace: &Workspace,
+    score: Option<u8>,
+    request_id: &str,
+    timings: &Timings,
+) {
+    let told = Told {
+        lead_id: workspace.lead_id(),
+        score,
+        predictions: workspace.predictions(),
+        source: None,
+        request_id,
+        timings,
+    };
+    self::told(out, served, &told);
+}
+
+/// Writes the answer to a request, whoever has scored it.
+pub fn told<B: BufMut>(out: &mut B, served: &Served, told: &Told<'_>) {
+    let timings = told.timings;
+    begin(out, served, told.lead_id, told.score, told.predictions);
+    match told.source {
+        None => {}
+        Some(Source::SageMaker) => out.put_slice(b",\"source\":\"sagemaker\""),
+        Some(Source::Local(why)) => {
+            out.put_slice(b",\"source\":\"local\",\"reason\":");
+            string(out, why);
+        }
+    }
+    out.put_slice(b",\"model\":");
+    out.put_slice(served.identity_json.as_bytes());
+    out.put_slice(b",\"request_id\":");
+    string(out, told.request_id);
+    out.put_slice(b",\"latency_us\":{\"parse\":");
+    microseconds(out, timings.parse_ns);
+    out.put_slice(b",\"score\":");
+    microseconds(out, timings.score_ns);
+    out.put_slice(b",\"total\":");
+    microseconds(out, timings.total_ns);
+    out.put_slice(b"}}");
+}
+
+/// Writes what is the same of a lead that is scored alone and of one in a batch, without the closing brace.
+fn begin<B: BufMut>(out: &mut B, served: &Served, lead_id: &str, score: Option<u8>, predictions: &[f64]) {
+    out.put_slice(b"{\"lead_id\":");
+    string(out, lead_id);
+    out.put_slice(b",\"score\":");
+    match score {
+        Some(score) => integer(out, u64::from(score)),
+        None => out.put_slice(b"null"),
+    }
+    self::predictions(out, &served.model, predictions);
+}
+
+/// Writes the result of one scored lead of a batch.
+pub fn scored<B: BufMut>(out: &mut B, served: &Served, lead_id: &str, score: Option<u8>, predictions: &[f64]) {
+    begin(out, served, lead_id, score, predictions);
+    out.put_u8(b'}');
+}
+
+/// Writes why one lead of a batch has no score. `faults` are those of a lead that does not fit the model.
+pub fn unscored<B: BufMut>(
+    out: &mut B,
+    lead_id: Option<&str>,
+    place: batch::Place,
+    why: Unscored,
+    (served, faults): (&Served, &Faults),
+) {
+    out.put_slice(b"{\"lead_id\":");
+    match lead_id {
+        Some(id) => string(out, id),
+        None => out.put_slice(b"null"),
+    }
+    if let batch::Place::Line(number) = place {
+        out.put_slice(b",\"line\":");
+        integer(out, number);
+    }
+    out.put_slice(b",\"error\":");
+    match why {
+        Unscored::Rejected(Rejection::NotJson(fault)) => not_json_object(out, &place.fault(fault)),
+        Unscored::Rejected(rejection @ Rejection::Invalid) => {
+            let message = rejection.to_string();
+            error_object(out, why.code(), Some(&message), Some((served, faults)), Some(place));
+        }
+        _ => error_object(out, why.code(), Some(&why.to_string()), None, None),
+    }
+    out.put_u8(b'}');
+}
+
+/// Writes the end of a batch's answer, which began with `{"results":[`. `total_ns` is the time since its body was complete.
+pub fn batch_end<B: BufMut>(
+    out: &mut B,
+    served: &Served,
+    (scored, failed): (u64, u64),
+    request_id: &str,
+    total_ns: u64,
+) {
+    out.put_slice(b"],\"scored\":");
+    integer(out, scored);
+    out.put_slice(b",\"failed\":");
+    integer(out, failed);
+    out.put_slice(b",\"model\":");
+    out.put_slice(served.identity_json.as_bytes());
+    out.put_slice(b",\"request_id\":");
+    string(out, request_id);
+    out.put_slice(b",\"latency_us\":{\"total\":");
+    microseconds(out, total_ns);
+    out.put_slice(b"}}");
+}
+
+/// Writes the last line of a stream of lines that ends before its time.
+pub fn broken_off<B: BufMut>(out: &mut B, line: u64, code: &str, message: &str) {
+    out.put_slice(b"{\"line\":");
+    integer(out, line);
+    out.put_slice(b",\"error\":");
+    error_object(out, code, Some(message), None, None);
+    out.put_slice(b"}\n");
+}
+
+/// Writes an error body: a code for programs, words for people, and the faults of a request if it has any.
+pub fn error<B: BufMut>(out: &mut B, code: &str, message: Option<&str>, faults: Option<(&Served, &Faults)>) {
+    out.put_slice(b"{\"error\":");
+    error_object(out, code, message, faults, None);
+    out.put_u8(b'}');
+}
+
+/// What stands behind `"error":`. `place` is where in a batch the lead with these faults is.
+fn error_object<B: BufMut>(
+    out: &mut B,
+    code: &str,
+    message: Option<&str>,
+    faults: Option<(&Served, &Faults)>,
+    place: Option<batch::Place>,
+) {
+    out.put_slice(b"{\"code\":");
+    string(out, code);
+    if let Some(message) = message {
+        out.put_slice(b",\"message\":");
+        string(out, message);
+    }
+    if let Some((served, faults)) = faults {
+        out.put_slice(b",\"faults\":[");
+        let mut hints = Hints::default();
+        for (index, fault) in faults.list().iter().enumerate() {
+            if index > 0 {
+                out.put_u8(b',');
+            }
+            one_fault(out, served, fault, place, &mut hints);
+        }
+        out.put_slice(b"],\"faults_total\":");
+        integer(out, faults.total() as u64);
+    }
+    out.put_u8(b'}');
+}
+
+/// Writes the error body of a body that was not accepted: `invalid_request` (422) or `not_json` (400).
+pub fn rejection<B: BufMut>(out: &mut B, served: &Served, workspace: &Workspace, rejection: &Rejection) {
+    match rejection {
+        Rejection::NotJson(fault) => not_json(out, fault),
+        Rejection::Invalid => {
+            let message = "the request does not fit the model";
+            error(
+                out,
+                "invalid_request",
+                Some(message),
+                Some((served, workspace.faults())),
+            );
+        }
+    }
+}
+
+/// The first fault in a sentence, and how many more there are.
+pub fn sentence(served: &Served, faults: &Faults) -> String {
+    let mut text = Vec::new();
+    if let Some(fault) = faults.list().first() {
+        if let Place::Feature(column) = fault.place {
+            text.put_slice(b"column ");
+            string(&mut text, served.model.schema().name(column));
+        } else {
+            words::pointer(&mut Escaped(&mut text), served, &fault.place);
+        }
+        text.put_slice(if text.is_empty() { b"the row " } else { b" " });
+        words::message(&mut Escaped(&mut text), served, fault, &mut Hints::default());
+    }
+    if faults.total() > 1 {
+        text.put_slice(format!("; and {} more faults", faults.total() - 1).as_bytes());
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// How a value breaks the manifest's rule, in words that follow the feature's name.
+pub fn broken(schema: &Schema, column: usize, violation: Violation) -> String {
+    match violation {
+        Violation::Required => format!("is required: it must be {}", Wanted { schema, column }),
+        Violation::Range => format!("must be {}", Limits { schema, column }),
+        Violation::Form => match schema.categories(column) {
+            Some(categories) => format!("is no category of this feature, which has {}", Accepted(categories)),
+            None => format!("must be {}", Wanted { schema, column }),
+        },
+    }
+}
+
+/// Writes the error body of a body that is not JSON, with the offset also as a number.
+pub fn not_json<B: BufMut>(out: &mut B, fault: &JsonFault) {
+    out.put_slice(b"{\"error\":");
+    not_json_object(out, fault);
+    out.put_u8(b'}');
+}
+
+fn not_json_object<B: BufMut>(out: &mut B, fault: &JsonFault) {
+    out.put_slice(b"{\"code\":\"not_json\",\"message\":\"");
+    Escaped(out).put(format_args!("{fault}"));
+    out.put_slice(b"\",\"offset\":");
+    integer(out, fault.offset as u64);
+    out.put_u8(b'}');
+}
+
+/// Writes a double so that it reads back as the same; `null` for NaN and the infinities, which JSON does not have.
+pub fn number<B: BufMut>(out: &mut B, number: f64) {
+    if number.is_finite() {
+        out.put_slice(zmij::Buffer::new().format_finite(number).as_bytes());
+    } else {
+        out.put_slice(b"null");
+    }
+}
+
+fn predictions<B: BufMut>(out: &mut B, model: &Model, predictions: &[f64]) {
+    if let Some(&probability) = model.probability_output().and_then(|output| predictions.get(output)) {
+        out.put_slice(b",\"probability\":");
+        number(out, probability);
+        if predictions.len() == 1 {
+            return;
+        }
+    }
+    match predictions {
+        &[prediction] => {
+            out.put_slice(b",\"prediction\":");
+            number(out, prediction);
+        }
+        several => {
+            out.put_slice(b",\"predictions\":[");
+            for (index, &prediction) in several.iter().enumerate() {
+                if index > 0 {
+                    out.put_u8(b',');
+                }
+                number(out, prediction);
+            }
+            out.put_u8(b']');
+        }
+    }
+}
+
+fn one_fault<B: BufMut>(out: &mut B, served: &Served, fault: &Fault, place: Option<batch::Place>, hints: &mut Hints) {
+    out.put_slice(b"{\"code\":\"");
+    out.put_slice(fault.code().as_bytes());
+    out.put_slice(b"\",\"pointer\":\"");
+    if let Some(batch::Place::Element { index, .. }) = place {
+        Escaped(out).put(format_args!("/leads/{index}"));
+    }
+    words::pointer(&mut Escaped(out), served, &fault.place);
+    out.put_slice(b"\",\"message\":\"");
+    words::message(&mut Escaped(out), served, fault, hints);
+    out.put_slice(b"\"}");
+}
+
+fn integer<B: BufMut>(out: &mut B, number: u64) {
+    out.put_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// Nanoseconds as microseconds with one to three decimals, exactly.
+fn microseconds<B: BufMut>(out: &mut B, ns: u64) {
+    integer(out, ns / 1000);
+    let rest = ns % 1000;
+    let digit = |place: u64| b"0123456789"[(rest / place % 10) as usize];
+    let decimals = [b'.', digit(100), digit(10), digit(1)];
+    let len = match (rest % 100, rest % 10) {
+        (0, _) => 2,
+        (_, 0) => 3,
+        _ => 4,
+    };
+    out.put_slice(&decimals[..len]);
+}

@@ -1,0 +1,121 @@
+//! Faults in words, and where they are as JSON pointers (RFC 6901). Values of features never appear here.
+
+use bytes::BufMut;
+use quintile_model::Precision;
+
+use super::escape::Escaped;
+use super::hint::Hints;
+use super::wanted::{Limits, Wanted};
+use crate::limits::LEAD_ID_BYTES_MAX;
+use crate::loaded::Served;
+use crate::read::categories::Accepted;
+use crate::read::faults::{Echo, Fault, Kind, Place};
+
+pub(super) fn pointer<B: BufMut>(out: &mut Escaped<'_, B>, served: &Served, place: &Place) {
+    match place {
+        Place::Body => {}
+        Place::LeadId => out.put(format_args!("/lead_id")),
+        Place::Features => out.put(format_args!("/features")),
+        Place::Leads => out.put(format_args!("/leads")),
+        Place::Feature(column) => token(out, "/features/", served.model.schema().name(*column), false),
+        Place::UnknownFeature(echo) => token(out, "/features/", echo.text(), echo.cut_from().is_some()),
+        Place::UnknownField(echo) | Place::UnknownBatchField(echo) => {
+            token(out, "/", echo.text(), echo.cut_from().is_some());
+        }
+    }
+}
+
+/// One step of a pointer. An ellipsis shows that its end is missing.
+fn token<B: BufMut>(out: &mut Escaped<'_, B>, before: &str, name: &str, cut: bool) {
+    out.put(format_args!("{before}"));
+    for part in name.split_inclusive(['~', '/']) {
+        match part.as_bytes().last() {
+            Some(b'~') => out.put(format_args!("{}~0", &part[..part.len() - 1])),
+            Some(b'/') => out.put(format_args!("{}~1", &part[..part.len() - 1])),
+            _ => out.put(format_args!("{part}")),
+        }
+    }
+    if cut {
+        out.put(format_args!("…"));
+    }
+}
+
+pub(super) fn message<B: BufMut>(out: &mut Escaped<'_, B>, served: &Served, fault: &Fault, hints: &mut Hints) {
+    let schema = served.model.schema();
+    match (fault.kind, fault.place) {
+        (Kind::WrongType { found }, Place::Feature(column)) => {
+            out.put(format_args!(
+                "must be {}, but is {}",
+                Wanted { schema, column },
+                found.phrase()
+            ));
+        }
+        (Kind::WrongType { found }, place) => {
+            let accepted = match place {
+                Place::LeadId => "a string",
+                Place::Leads => "an array",
+                _ => "an object",
+            };
+            out.put(format_args!("must be {accepted}, but is {}", found.phrase()));
+        }
+        (Kind::WrongForm, Place::Feature(column)) => out.put(format_args!("must be {}", Wanted { schema, column })),
+        (Kind::BeyondLimits, Place::Feature(column)) => {
+            out.put(format_args!("must be {}", Limits { schema, column }));
+        }
+        (Kind::Missing, Place::Feature(column)) => {
+            out.put(format_args!("is required: it must be {}", Wanted { schema, column }));
+        }
+        (Kind::BeyondLimits | Kind::WrongForm, _) => out.put(format_args!("is not accepted")),
+        (Kind::UnknownCategory, place) => {
+            out.put(format_args!("is no category of this feature"));
+            if let Place::Feature(column) = place
+                && let Some(categories) = schema.categories(column)
+            {
+                out.put(format_args!(", which has {}", Accepted(categories)));
+            }
+        }
+        (Kind::OutOfRange, _) => {
+            let bits = match served.model.input_precision() {
+                Precision::F32 => 32,
+                Precision::F64 => 64,
+            };
+            out.put(format_args!("is beyond the range of the model's {bits}-bit numbers"));
+        }
+        (Kind::Duplicate, _) => out.put(format_args!("appears more than once")),
+        (Kind::Missing, _) => out.put(format_args!("is required")),
+        (Kind::Unknown, Place::UnknownFeature(echo)) => unknown_feature(out, served, &echo, hints),
+        (Kind::Unknown, Place::UnknownField(echo)) => {
+            out.put(format_args!(
+                "is not a field of a request: only lead_id and features are"
+            ));
+            cut(out, &echo);
+        }
+        (Kind::Unknown, Place::UnknownBatchField(echo)) => {
+            out.put(format_args!("is not a field of a batch: only leads is"));
+            cut(out, &echo);
+        }
+        (Kind::Unknown, _) => out.put(format_args!("is unknown")),
+        (Kind::Empty, _) => out.put(format_args!("must not be empty")),
+        (Kind::TooLong { bytes }, _) => {
+            out.put(format_args!(
+                "has {bytes} bytes; at most {LEAD_ID_BYTES_MAX} are accepted"
+            ));
+        }
+    }
+}
+
+fn unknown_feature<B: BufMut>(out: &mut Escaped<'_, B>, served: &Served, echo: &Echo, hints: &mut Hints) {
+    out.put(format_args!("the model has no such feature"));
+    cut(out, echo);
+    if echo.cut_from().is_none()
+        && let Some(near) = hints.near(served, echo.text())
+    {
+        out.put(format_args!("; did you mean \"{near}\"?"));
+    }
+}
+
+fn cut<B: BufMut>(out: &mut Escaped<'_, B>, echo: &Echo) {
+    if let Some(bytes) = echo.cut_from() {
+        out.put(format_args!(" (a name of {bytes} bytes, cut here)"));
+    }
+}

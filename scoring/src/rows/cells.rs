@@ -1,0 +1,243 @@
+//! One cell's text and one number's.
+
+use quintile_model::{Categories, Form, Model, Rule};
+
+use super::Output;
+
+/// The number of a cell, NaN when it is missing; none when it is neither.
+pub(super) fn value(cell: &[u8]) -> Option<f64> {
+    let cell = cell.trim_ascii();
+    let is_missing = cell.is_empty() || cell.eq_ignore_ascii_case(b"nan") || cell.eq_ignore_ascii_case(b"null");
+    if is_missing {
+        return Some(f64::NAN);
+    }
+    std::str::from_utf8(cell).ok()?.parse().ok()
+}
+
+/// The same for a feature that the manifest calls a boolean: `true` and `false` too, as pandas writes them.
+pub(super) fn number(cell: &[u8], rule: &Rule) -> Option<f64> {
+    match (value(cell), rule.form) {
+        (None, Form::Binary) if cell.trim_ascii().eq_ignore_ascii_case(b"true") => Some(1.0),
+        (None, Form::Binary) if cell.trim_ascii().eq_ignore_ascii_case(b"false") => Some(0.0),
+        (value, _) => value,
+    }
+}
+
+/// What a cell of a feature with named categories holds: see [`category`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Cell {
+    /// A value of the row, NaN when it is missing.
+    Value(f64),
+    /// A name that the training library refuses.
+    Unknown,
+}
+
+/// The code of a cell. In this order: a cell that is missing as pandas reads it is missing, even if it is also a name; one
+/// that is exactly a name, spaces and case included, is that category, even if it is also a number; a number is a code and
+/// goes to the trees as it is; any other text is a name that training never saw.
+pub(super) fn category(cell: &[u8], categories: &Categories) -> Cell {
+    // The reader leaves the CR of a line's end in its last cell.
+    let text = cell.strip_suffix(b"\r").unwrap_or(cell);
+    if matches!(text, b"" | b"nan" | b"NaN" | b"null" | b"NULL") {
+        return Cell::Value(f64::NAN);
+    }
+    let code = std::str::from_utf8(text).ok().map(|name| categories.code(name));
+    match (code, value(cell)) {
+        (Some(Some(code)), _) if !code.is_nan() => Cell::Value(code),
+        (_, Some(number)) => Cell::Value(number),
+        (Some(Some(unseen)), None) => Cell::Value(unseen),
+        (Some(None) | None, None) => Cell::Unknown,
+    }
+}
+
+/// The columns of the results.
+pub(super) fn names(output: Output, model: &Model) -> Vec<String> {
+    let numbered = |name: &str, count: usize| match count {
+        1 => vec![name.to_owned()],
+        _ => (0..count).map(|index| format!("{name}_{index}")).collect(),
+    };
+    match output {
+        Output::Margin => numbered("margin", model.margin_len()),
+        Output::Prediction => numbered("prediction", model.prediction_len()),
+        Output::Score => numbered("score", 1),
+        Output::Rows => {
+            let predictions = match model.probability_output() {
+                Some(_) => numbered("probability", 1),
+                None => numbered("prediction", model.prediction_len()),
+            };
+            [numbered("score", 1), predictions, numbered("error", 1)].concat()
+        }
+    }
+}
+
+/// A cell of text on its own.
+#[must_use]
+pub fn csv_cell(cell: &str) -> String {
+    let mut line = Vec::new();
+    text(&mut line, cell);
+    String::from_utf8_lossy(&line).into_owned()
+}
+
+/// A cell of text, in quotes where it needs them.
+pub(super) fn text(line: &mut Vec<u8>, text: &str) {
+    bytes(line, text.as_bytes());
+}
+
+/// The same of bytes that need not be text.
+pub(super) fn bytes(line: &mut Vec<u8>, bytes: &[u8]) {
+    if !bytes.iter().any(|byte| b"\",\n\r".contains(byte)) {
+        return line.extend_from_slice(bytes);
+    }
+    line.push(b'"');
+    for &byte in bytes {
+        if byte == b'"' {
+            line.push(b'"');
+        }
+        line.push(byte);
+    }
+    line.push(b'"');
+}
+
+/// Numbers with commas between them, each the shortest decimal that reads back as the same double.
+pub(super) fn numbers(line: &mut Vec<u8>, numbers: &[f64]) {
+    for (index, &number) in numbers.iter().enumerate() {
+        if index > 0 {
+            line.push(b',');
+        }
+        let text: &[u8] = match number {
+            _ if number.is_finite() => {
+                line.extend_from_slice(zmij::Buffer::new().format_finite(number).as_bytes());
+                continue;
+            }
+            _ if number.is_nan() => b"nan",
+            _ if number < 0.0 => b"-inf",
+            _ => b"inf",
+        };
+        line.extend_from_slice(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quintile_model::Unseen;
+
+    use super::*;
+
+    #[test]
+    fn missing_is_empty_nan_or_null_and_nothing_else() {
+        for cell in ["", " ", "nan", "NaN", "NAN", "null", "NULL", " nan\r", "-nan"] {
+            assert!(value(cell.as_bytes()).unwrap().is_nan(), "{cell:?}");
+        }
+        for cell in [
+            "NA", "N/A", "none", "-", "x", "1,5", "1_000", "0x10", "1e", "true", "1 2", "\u{661}", "--1", "nan0",
+        ] {
+            assert_eq!(value(cell.as_bytes()), None, "{cell:?}");
+        }
+        assert_eq!(value(b"\xff\xfe"), None);
+    }
+
+    #[test]
+    fn a_categorys_cell_is_missing_or_a_name_or_a_code_in_this_order() {
+        let names = ["b", "7", "null", "Null", "", " 2 ", "1e3", "a\r"]
+            .map(str::to_owned)
+            .to_vec();
+        for (unseen, other) in [
+            (Unseen::Refused, Cell::Unknown),
+            (Unseen::Missing, Cell::Value(f64::NAN)),
+        ] {
+            let categories = Categories::new(names.clone(), unseen).unwrap();
+            for (cell, expected) in [
+                ("b", Cell::Value(0.0)),
+                ("b\r", Cell::Value(0.0)),
+                ("7", Cell::Value(1.0)),
+                ("7.0", Cell::Value(7.0)),
+                (" 7", Cell::Value(7.0)),
+                ("Null", Cell::Value(3.0)),
+                (" 2 ", Cell::Value(5.0)),
+                ("2", Cell::Value(2.0)),
+                ("1e3", Cell::Value(6.0)),
+                ("1000", Cell::Value(1000.0)),
+                ("-1", Cell::Value(-1.0)),
+                ("0.5", Cell::Value(0.5)),
+                ("inf", Cell::Value(f64::INFINITY)),
+                ("null", Cell::Value(f64::NAN)),
+                ("NULL", Cell::Value(f64::NAN)),
+                ("", Cell::Value(f64::NAN)),
+                ("\r", Cell::Value(f64::NAN)),
+                ("nan", Cell::Value(f64::NAN)),
+                (" NAN ", Cell::Value(f64::NAN)),
+                ("B", other),
+                (" b", other),
+                ("NA", other),
+                ("1,5", other),
+            ] {
+                let actual = category(cell.as_bytes(), &categories);
+                assert_eq!(format!("{actual:?}"), format!("{expected:?}"), "{cell:?} {unseen:?}");
+            }
+        }
+        let missing = Categories::new(names, Unseen::Missing).unwrap();
+        assert_eq!(
+            category(b"\xff", &missing),
+            Cell::Unknown,
+            "what is no text is never taken for missing"
+        );
+    }
+
+    #[test]
+    fn numbers_are_read_as_python_reads_them() {
+        let cases = [
+            ("1", 1.0),
+            ("-0.0", -0.0),
+            ("+1.5", 1.5),
+            (".5", 0.5),
+            ("5.", 5.0),
+            ("1E-3", 0.001),
+            (" 2\r", 2.0),
+            ("1e400", f64::INFINITY),
+            ("-1e400", f64::NEG_INFINITY),
+            ("inf", f64::INFINITY),
+            ("-Infinity", f64::NEG_INFINITY),
+            ("1e-400", 0.0),
+            ("0.1000000000000000055511151231257827021181583404541015625", 0.1),
+            ("179769313486231570814527423731704356798070e267", f64::MAX),
+            ("9007199254740993", 9_007_199_254_740_992.0),
+            ("4.9e-324", 5e-324),
+        ];
+        for (cell, expected) in cases {
+            assert_eq!(value(cell.as_bytes()).unwrap().to_bits(), expected.to_bits(), "{cell}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_written_shortest_and_read_back() {
+        let text = |number: f64| {
+            let mut line = Vec::new();
+            numbers(&mut line, &[number]);
+            String::from_utf8(line).unwrap()
+        };
+        let f32s = (0..200_000u32).map(|index| f64::from(f32::from_bits(index.wrapping_mul(2_654_435_761))));
+        let f64s = (0..200_000u64).map(|index| f64::from_bits(index.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
+        for number in f32s.chain(f64s).chain([0.0, -0.0, 5e-324, f64::MAX, f64::MIN_POSITIVE]) {
+            let written = text(number);
+            if number.is_nan() {
+                assert_eq!(written, "nan");
+                continue;
+            }
+            assert_eq!(written.parse::<f64>().unwrap().to_bits(), number.to_bits(), "{written}");
+            let digits = |text: &str| {
+                let mantissa = text.split('e').next().unwrap_or_default();
+                let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+                digits.trim_matches('0').len()
+            };
+            assert_eq!(
+                digits(&written),
+                digits(&format!("{number:e}")),
+                "{written} is not the shortest"
+            );
+        }
+        assert_eq!(
+            [f64::INFINITY, f64::NEG_INFINITY, -f64::NAN, 1.0].map(text),
+            ["inf", "-inf", "nan", "1.0"]
+        );
+    }
+}

@@ -1,0 +1,45 @@
+//! Every row of a file on the calling thread, for commands that learn from rows.
+
+use std::fs::File;
+use std::path::Path;
+
+use super::source::{Memory, Source};
+use super::{Format, Input, Job, Output, ScoreError};
+use crate::loaded::Served;
+
+/// A file of rows.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows<'p> {
+    /// Where it is.
+    pub path: &'p Path,
+    /// What it is; none lets its name say so.
+    pub input: Option<Format>,
+}
+
+impl Rows<'_> {
+    /// Gives each row to `take`, in column order, NaN for missing.
+    ///
+    /// # Errors
+    /// As [`Job::run`].
+    pub fn each(&self, served: &Served, mut take: impl FnMut(&[f64])) -> Result<(), ScoreError> {
+        let mut job = Job::new(served, Output::Margin);
+        job.input = self.input.or_else(|| Format::of_file(self.path)).unwrap_or(Format::Csv);
+        let file = File::open(self.path).map_err(ScoreError::Read)?;
+        let mut source = Source::open(&job, Input::File(file))?;
+        let mut memory = Memory::default();
+        let mut fault = None;
+        while let Some(chunk) = source.next()? {
+            chunk.read(served, None, &mut memory, |_, outcome| {
+                match outcome {
+                    Ok((row, _)) => take(row),
+                    Err(error) => fault = Some(error),
+                }
+                fault.is_none()
+            });
+            if let Some(fault) = fault {
+                return Err(fault);
+            }
+        }
+        Ok(())
+    }
+}

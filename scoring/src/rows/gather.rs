@@ -1,0 +1,59 @@
+//! The rows of a file, as the model sees them, without scoring them.
+
+use std::path::Path;
+
+use super::source::{Memory, Source};
+use super::{Format, Input, Job, Output, ScoreError, open};
+use crate::loaded::Served;
+
+/// Rows of a file, one after the other, with a value for each column.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    /// One row after the other, in column order.
+    pub values: Vec<f64>,
+    /// Whether the file has more rows than were taken.
+    pub has_more: bool,
+    /// What is worth knowing about the header.
+    pub said: Vec<String>,
+}
+
+/// Reads the first `rows_max` rows of a file, or of standard input for `-`.
+///
+/// # Errors
+/// As `quintile score` has them.
+pub fn gather(
+    served: &Served,
+    (path, format): (&Path, Option<Format>),
+    rows_max: usize,
+    stdin: &mut dyn std::io::Read,
+) -> Result<Gathered, ScoreError> {
+    let mut job = Job::new(served, Output::Margin);
+    job.input = format.or_else(|| Format::of_file(path)).unwrap_or(Format::Csv);
+    let input: Input<'_> = open(path, stdin)?;
+    let mut source = Source::open(&job, input)?;
+    let schema = served.model.schema();
+    let values_max = schema.len().saturating_mul(rows_max);
+    let mut gathered = Gathered {
+        said: source.said().to_vec(),
+        ..Gathered::default()
+    };
+    let mut memory = Memory::default();
+    let mut fault = None;
+    while let Some(chunk) = source.next()? {
+        chunk.read(served, None, &mut memory, |_, outcome| {
+            match outcome {
+                Ok((row, _)) if gathered.values.len() < values_max => gathered.values.extend_from_slice(row),
+                Ok(_) => gathered.has_more = true,
+                Err(error) => fault = Some(error),
+            }
+            fault.is_none() && !gathered.has_more
+        });
+        if let Some(fault) = fault {
+            return Err(fault);
+        }
+        if gathered.has_more {
+            break;
+        }
+    }
+    Ok(gathered)
+}

@@ -1,0 +1,198 @@
+//! Which cell of a row belongs to which column of the model.
+
+use std::collections::HashMap;
+
+use quintile_model::Schema;
+
+use super::cells;
+use crate::text::excerpt;
+
+/// Names that an error or a note lists one by one.
+const NAMES_MAX: usize = 8;
+
+/// Why a header does not fit the model.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what each is")]
+pub enum HeaderError {
+    #[error("there is no header line: the first line names the columns")]
+    Absent,
+    #[error("the first line holds numbers, not names: the first line names the columns, as {0}")]
+    Numbers(String),
+    #[error("column {name} occurs twice in the header")]
+    Twice { name: String },
+    #[error("the rows have no column {name}, which --id names; they have {listed}")]
+    NoId { name: String, listed: String },
+    #[error("{cells} columns do not fit the model's {features}: {missing}; {extra}")]
+    Misfit {
+        cells: usize,
+        features: usize,
+        missing: String,
+        extra: String,
+    },
+}
+
+/// What a row's cells are.
+#[derive(Debug)]
+pub(super) struct Cells {
+    /// The names of all cells.
+    pub(super) names: Vec<String>,
+    /// The model's column of each, none for one that is ignored.
+    pub(super) places: Vec<Option<usize>>,
+    /// The cell that is given back.
+    pub(super) id: Option<usize>,
+    /// What to say about it.
+    pub(super) said: Vec<String>,
+}
+
+impl Cells {
+    /// Matches the cells of a header with the model's columns. An id that is none of them is left out of the matching.
+    pub(super) fn new(names: Vec<String>, schema: &Schema, id: Option<&str>) -> Result<Self, HeaderError> {
+        let id = id.map(|id| id_cell(&names, id)).transpose()?;
+        let aside = id.filter(|&cell| schema.column(&names[cell]).is_none());
+        let mut matched = names.clone();
+        if let Some(cell) = aside {
+            matched.remove(cell);
+        }
+        let (mut places, said) = places(&matched, schema)?;
+        if let Some(cell) = aside {
+            places.insert(cell, None);
+        }
+        Ok(Self {
+            names,
+            places,
+            id,
+            said,
+        })
+    }
+}
+
+fn id_cell(names: &[String], id: &str) -> Result<usize, HeaderError> {
+    let mut cells = names.iter().enumerate().filter(|(_, name)| *name == id);
+    match (cells.next(), cells.next()) {
+        (Some((cell, _)), None) => Ok(cell),
+        (Some(_), Some(_)) => Err(HeaderError::Twice { name: excerpt(id) }),
+        (None, _) => Err(HeaderError::NoId {
+            name: excerpt(id),
+            listed: listed(names.iter().map(String::as_str)),
+        }),
+    }
+}
+
+/// The column of each cell, none for one that is ignored; and what to say about it.
+fn places(names: &[String], schema: &Schema) -> Result<(Vec<Option<usize>>, Vec<String>), HeaderError> {
+    let columns: HashMap<&str, usize> = schema.names().zip(0..).collect();
+    let exact: Vec<&str> = names.iter().map(String::as_str).collect();
+    if let Some(found) = by_name(&exact, &columns)? {
+        return Ok(found);
+    }
+    let trimmed: Vec<&str> = names.iter().map(|name| name.trim()).collect();
+    if let Some(found) = by_name(&trimmed, &columns)? {
+        return Ok(found);
+    }
+    if is_data(names) {
+        return Err(HeaderError::Numbers(listed(schema.names())));
+    }
+    let missing: Vec<&str> = schema
+        .names()
+        .filter(|name| !exact.contains(name) && !trimmed.contains(name))
+        .collect();
+    let extra = trimmed.iter().copied().filter(|name| !columns.contains_key(name));
+    if names.len() != schema.len() {
+        let (extra, missing): (Vec<&str>, _) = (extra.collect(), missing);
+        return Err(HeaderError::Misfit {
+            cells: names.len(),
+            features: schema.len(),
+            missing: counted("missing", &missing),
+            extra: counted("not the model's", &extra),
+        });
+    }
+    let mut said = vec![format!(
+        "columns are taken by position: the header does not name {}",
+        listed(missing.iter().copied())
+    )];
+    // Then position and name disagree, and one of them is wrong.
+    let moved: Vec<&str> = trimmed
+        .iter()
+        .enumerate()
+        .filter(|(at, name)| columns.get(*name).is_some_and(|column| column != at))
+        .map(|(_, name)| *name)
+        .collect();
+    if !moved.is_empty() {
+        said.push(format!(
+            "check the order of columns: the model has {} elsewhere",
+            listed(moved.iter().copied())
+        ));
+    }
+    Ok(((0..names.len()).map(Some).collect(), said))
+}
+
+type Places = (Vec<Option<usize>>, Vec<String>);
+
+/// None when a name of the model is not there.
+fn by_name(names: &[&str], columns: &HashMap<&str, usize>) -> Result<Option<Places>, HeaderError> {
+    let places: Vec<_> = names.iter().map(|name| columns.get(name).copied()).collect();
+    let mut taken = vec![false; columns.len()];
+    let mut twice = None;
+    for (column, name) in places
+        .iter()
+        .zip(names)
+        .filter_map(|(place, name)| Some(((*place)?, name)))
+    {
+        if std::mem::replace(&mut taken[column], true) {
+            twice = twice.or(Some(name));
+        }
+    }
+    if taken.contains(&false) {
+        return Ok(None);
+    }
+    if let Some(name) = twice {
+        return Err(HeaderError::Twice { name: excerpt(name) });
+    }
+    let ignored: Vec<&str> = places
+        .iter()
+        .zip(names)
+        .filter(|(place, _)| place.is_none())
+        .map(|(_, name)| *name)
+        .collect();
+    let said = if ignored.is_empty() {
+        Vec::new()
+    } else {
+        vec![format!("not taken by the model: {}", listed(ignored.iter().copied()))]
+    };
+    Ok(Some((places, said)))
+}
+
+/// Whether a header is missing and its place taken by the first row, which would be lost. Column numbers, as pandas writes
+/// them for a table without names, are a header.
+fn is_data(names: &[String]) -> bool {
+    let is_count = |first: usize| {
+        names
+            .iter()
+            .zip(first..)
+            .all(|(name, number)| name.trim() == number.to_string())
+    };
+    let values: Vec<_> = names.iter().map(|name| cells::value(name.as_bytes())).collect();
+    values.iter().all(Option::is_some)
+        && values.iter().flatten().any(|value| !value.is_nan())
+        && !is_count(0)
+        && !is_count(1)
+}
+
+fn counted(what: &str, names: &[&str]) -> String {
+    match names.len() {
+        0 => format!("none {what}"),
+        count => format!("{count} {what} ({})", listed(names.iter().copied())),
+    }
+}
+
+fn listed<'n>(names: impl Iterator<Item = &'n str>) -> String {
+    let mut names = names.map(excerpt);
+    let mut text = names.by_ref().take(NAMES_MAX).collect::<Vec<_>>().join(", ");
+    match names.count() {
+        0 => text,
+        more => {
+            text.push_str(&format!(" and {more} more"));
+            text
+        }
+    }
+}

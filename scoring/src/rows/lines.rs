@@ -1,0 +1,156 @@
+//! NDJSON: lines are split on the calling thread and read by the workers, with the server's own reader.
+
+use std::io::{self, BufRead as _, BufReader, Read};
+
+use super::ScoreError;
+use super::rows::RECORD_BYTES_MAX;
+use super::source::{CHUNK_BYTES, CHUNK_ROWS, Outcome, Row};
+use crate::loaded::Served;
+use crate::read::{Rejection, Workspace};
+use crate::render;
+
+/// A text of JSON objects.
+pub(super) struct Lines<R> {
+    text: BufReader<R>,
+    /// Rows and lines that were read.
+    row: u64,
+    line: u64,
+    /// The first of the blank lines since the last row.
+    blank: Option<u64>,
+    /// What comes after the last chunk.
+    fault: Option<ScoreError>,
+}
+
+/// Lines, one after the other.
+pub(super) struct Chunk {
+    text: Vec<u8>,
+    /// Where each row is, and where its line ends in the text.
+    rows: Vec<(Row, usize)>,
+}
+
+impl<R: Read> Lines<R> {
+    pub(super) fn new(stream: R) -> Self {
+        Self {
+            text: BufReader::with_capacity(64 << 10, stream),
+            row: 0,
+            line: 0,
+            blank: None,
+            fault: None,
+        }
+    }
+
+    pub(super) fn next(&mut self) -> Result<Option<Chunk>, ScoreError> {
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
+        }
+        let mut chunk = Chunk {
+            text: Vec::new(),
+            rows: Vec::new(),
+        };
+        while chunk.text.len() < CHUNK_BYTES && chunk.rows.len() < CHUNK_ROWS {
+            match self.push(&mut chunk) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(fault) if chunk.rows.is_empty() => return Err(fault),
+                Err(fault) => {
+                    self.fault = Some(fault);
+                    break;
+                }
+            }
+        }
+        Ok((!chunk.rows.is_empty()).then_some(chunk))
+    }
+
+    /// Adds a line to the chunk; false at the end of the text.
+    fn push(&mut self, chunk: &mut Chunk) -> Result<bool, ScoreError> {
+        let start = chunk.text.len();
+        self.line += 1;
+        let is_whole = self.read_line(&mut chunk.text)?;
+        if chunk.text.len() == start && !is_whole {
+            return Ok(false);
+        }
+        if chunk.text[start..].trim_ascii().is_empty() {
+            chunk.text.truncate(start);
+            self.blank = self.blank.or(Some(self.line));
+            return Ok(true);
+        }
+        // A row that disappears shifts every answer after it.
+        if let Some(line) = self.blank {
+            return Err(ScoreError::BlankObject { line });
+        }
+        self.row += 1;
+        let (row, line) = (self.row, self.line);
+        chunk.rows.push((Row { row, line }, chunk.text.len()));
+        Ok(true)
+    }
+
+    /// A line without its end; false where the text ends instead.
+    fn read_line(&mut self, line: &mut Vec<u8>) -> Result<bool, ScoreError> {
+        let start = line.len();
+        loop {
+            let read = match self.text.fill_buf() {
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(ScoreError::Read(error)),
+            };
+            if read.is_empty() {
+                return Ok(false);
+            }
+            let end = read.iter().position(|&byte| byte == b'\n');
+            line.extend_from_slice(&read[..end.unwrap_or(read.len())]);
+            let count = end.map_or(read.len(), |end| end + 1);
+            self.text.consume(count);
+            if line.len() - start > RECORD_BYTES_MAX {
+                return Err(ScoreError::LongLine {
+                    line: self.line,
+                    bytes_max: RECORD_BYTES_MAX,
+                });
+            }
+            if end.is_some() {
+                return Ok(true);
+            }
+        }
+    }
+}
+
+impl Chunk {
+    pub(super) fn bytes(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Reads every row into the workspace and gives it to `take`, with its id, until it answers false.
+    pub(super) fn read(
+        &self,
+        served: &Served,
+        key: Option<&str>,
+        workspace: &mut Workspace,
+        mut take: impl FnMut(usize, Outcome<'_>) -> bool,
+    ) {
+        for (index, &(Row { row, line }, _)) in self.rows.iter().enumerate() {
+            let id = workspace.read_line(served, self.text(index), key);
+            let outcome = match &id {
+                Ok(id) => Ok((workspace.row(), id.as_deref())),
+                Err(rejection) => {
+                    let says = match rejection {
+                        Rejection::NotJson(fault) => fault.to_string(),
+                        Rejection::Invalid => render::sentence(served, workspace.faults()),
+                    };
+                    Err(ScoreError::Line { row, line, says })
+                }
+            };
+            if !take(index, outcome) {
+                return;
+            }
+        }
+    }
+
+    /// A line as it stands in the file, without its end.
+    pub(super) fn text(&self, row: usize) -> &[u8] {
+        let start = row
+            .checked_sub(1)
+            .and_then(|before| self.rows.get(before))
+            .map_or(0, |&(_, end)| end);
+        let end = self.rows.get(row).map_or(start, |&(_, end)| end);
+        self.text[start..end].trim_ascii_end()
+    }
+}

@@ -1,0 +1,138 @@
+//! Rows from a file or stream, a chunk at a time.
+
+use std::io::Read;
+
+use arrow_schema::{DataType, Field};
+
+use super::header::Cells;
+use super::{Format, Input, Job, ScoreError, batches, lines, table};
+use crate::loaded::Served;
+use crate::read::Workspace;
+
+/// Bytes of a chunk, give or take a row: enough that handing it over costs nothing, few enough for a cache.
+pub(super) const CHUNK_BYTES: usize = 256 << 10;
+
+/// Rows of a chunk at most, so that a narrow file also keeps all workers busy.
+pub(super) const CHUNK_ROWS: usize = 4096;
+
+/// Bytes of a line that its reader expects; a longer one is read too, but allocates.
+const LINE_BYTES: usize = 64 << 10;
+
+/// Where a row is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Row {
+    /// Which row, from 1; the header is 0.
+    pub(super) row: u64,
+    /// The line it begins on, from 1.
+    pub(super) line: u64,
+}
+
+/// Some rows, not read any further than it takes to tell them apart.
+pub(super) enum Chunk {
+    Cells(table::Chunk),
+    Lines(lines::Chunk),
+    Batch(batches::Chunk),
+}
+
+/// A row and its id, or why there is none.
+pub(super) type Outcome<'r> = Result<(&'r [f64], Option<&'r str>), ScoreError>;
+
+/// What reading takes, one for each thread.
+#[derive(Default)]
+pub(super) struct Memory {
+    row: Vec<f64>,
+    /// For lines of JSON only.
+    workspace: Option<Workspace>,
+}
+
+impl Chunk {
+    /// Gives every row to `take`, with its place in the chunk, until it answers false.
+    pub(super) fn read(
+        &self,
+        served: &Served,
+        key: Option<&str>,
+        memory: &mut Memory,
+        take: impl FnMut(usize, Outcome<'_>) -> bool,
+    ) {
+        let schema = served.model.schema();
+        match self {
+            Self::Cells(cells) => {
+                memory.row.resize(schema.len(), f64::NAN);
+                cells.read(schema, &mut memory.row, take);
+            }
+            Self::Batch(batch) => batch.read(schema, take),
+            Self::Lines(lines) => {
+                let workspace = memory
+                    .workspace
+                    .get_or_insert_with(|| Workspace::new(served, LINE_BYTES));
+                lines.read(served, key, workspace, take);
+            }
+        }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Cells(chunk) => chunk.bytes(),
+            Self::Lines(chunk) => chunk.bytes(),
+            Self::Batch(chunk) => chunk.bytes(),
+        }
+    }
+}
+
+/// Whatever the rows are in.
+pub(super) enum Source<'i> {
+    Cells(table::Table<Box<dyn Read + 'i>>),
+    Lines(lines::Lines<Box<dyn Read + 'i>>),
+    Batches(batches::Batches),
+}
+
+impl<'i> Source<'i> {
+    /// Reads the header, where there is one.
+    pub(super) fn open(job: &Job<'_>, input: Input<'i>) -> Result<Self, ScoreError> {
+        let stream = match (input, job.input) {
+            (Input::File(file), Format::Parquet) => return Ok(Self::Batches(batches::Batches::open(file, job)?)),
+            (Input::Stream(_), Format::Parquet) => return Err(ScoreError::Stream),
+            (Input::Stream(stream), _) => stream,
+            (Input::File(file), _) => Box::new(file),
+        };
+        match job.input {
+            Format::Ndjson => Ok(Self::Lines(lines::Lines::new(stream))),
+            Format::Csv | Format::Parquet => Ok(Self::Cells(table::Table::open(stream, job)?)),
+        }
+    }
+
+    /// What is worth knowing about the header.
+    pub(super) fn said(&self) -> &[String] {
+        self.cells().map_or(&[], |cells| &cells.said)
+    }
+
+    /// What the cells of a row are, where rows have cells.
+    pub(super) fn cells(&self) -> Option<&Cells> {
+        match self {
+            Self::Cells(table) => Some(table.cells()),
+            Self::Batches(batches) => Some(batches.cells()),
+            Self::Lines(_) => None,
+        }
+    }
+
+    /// The columns as Parquet has them: those of CSV are text.
+    pub(super) fn fields(&self) -> Vec<Field> {
+        match self {
+            Self::Batches(batches) => batches.fields().map(|(_, field)| field.as_ref().clone()).collect(),
+            Self::Cells(table) => {
+                let names = table.cells().names.iter();
+                names.map(|name| Field::new(name, DataType::Utf8, true)).collect()
+            }
+            Self::Lines(_) => Vec::new(),
+        }
+    }
+
+    /// The next rows. After an error nothing more may be asked for.
+    pub(super) fn next(&mut self) -> Result<Option<Chunk>, ScoreError> {
+        Ok(match self {
+            Self::Cells(table) => table.next()?.map(Chunk::Cells),
+            Self::Lines(lines) => lines.next()?.map(Chunk::Lines),
+            Self::Batches(batches) => batches.next()?.map(Chunk::Batch),
+        })
+    }
+}

@@ -1,0 +1,195 @@
+//! CSV: records are split on the calling thread, their cells are read by the workers.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use quintile_model::Schema;
+
+use super::header::Cells;
+use super::rows::Rows;
+use super::source::{CHUNK_BYTES, CHUNK_ROWS, Outcome, Row};
+use super::{Job, ScoreError, cells};
+use crate::read::categories::Accepted;
+use crate::render;
+use crate::text::excerpt;
+
+/// A CSV text behind its header.
+pub(super) struct Table<R> {
+    rows: Rows<R>,
+    cells: Arc<Cells>,
+    record: csv::ByteRecord,
+    /// What comes after the last chunk.
+    fault: Option<ScoreError>,
+}
+
+/// Records, unquoted, one after the other.
+pub(super) struct Chunk {
+    cells: Arc<Cells>,
+    text: Vec<u8>,
+    /// Where each cell ends in the text.
+    ends: Vec<usize>,
+    /// Where each row is, and where its cells end in `ends`.
+    rows: Vec<(Row, usize)>,
+}
+
+impl<R: Read> Table<R> {
+    pub(super) fn open(stream: R, job: &Job<'_>) -> Result<Self, ScoreError> {
+        let mut rows = Rows::new(stream);
+        let names = rows.header()?;
+        let cells = Cells::new(names, job.served.model.schema(), job.id)?;
+        Ok(Self {
+            rows,
+            cells: Arc::new(cells),
+            record: csv::ByteRecord::new(),
+            fault: None,
+        })
+    }
+
+    pub(super) fn cells(&self) -> &Cells {
+        &self.cells
+    }
+
+    pub(super) fn next(&mut self) -> Result<Option<Chunk>, ScoreError> {
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
+        }
+        let mut chunk = Chunk {
+            cells: Arc::clone(&self.cells),
+            text: Vec::new(),
+            ends: Vec::new(),
+            rows: Vec::new(),
+        };
+        while chunk.bytes() < CHUNK_BYTES && chunk.rows.len() < CHUNK_ROWS {
+            match self.rows.next(&mut self.record) {
+                Ok(Some(at)) => chunk.push(&self.record, at),
+                Ok(None) => break,
+                Err(fault) if chunk.rows.is_empty() => return Err(fault),
+                Err(fault) => {
+                    self.fault = Some(fault);
+                    break;
+                }
+            }
+        }
+        Ok((!chunk.rows.is_empty()).then_some(chunk))
+    }
+}
+
+impl Chunk {
+    pub(super) fn bytes(&self) -> usize {
+        self.text.len() + self.ends.len() * size_of::<usize>()
+    }
+
+    fn push(&mut self, record: &csv::ByteRecord, at: Row) {
+        let start = self.text.len();
+        self.text.extend_from_slice(record.as_slice());
+        let ends = (0..record.len()).filter_map(|cell| record.range(cell));
+        self.ends.extend(ends.map(|range| start + range.end));
+        self.rows.push((at, self.ends.len()));
+    }
+
+    /// Reads every row into `row` and gives it to `take`, with its id, until it answers false.
+    pub(super) fn read(&self, schema: &Schema, row: &mut [f64], mut take: impl FnMut(usize, Outcome<'_>) -> bool) {
+        let (mut first, mut start) = (0, 0);
+        for (index, &(at, last)) in self.rows.iter().enumerate() {
+            let ends = &self.ends[first..last];
+            let outcome = self.fill(row, ends, start, schema, at);
+            let id = self.cells.id.filter(|_| outcome.is_ok()).map(|cell| {
+                let from = if cell == 0 { start } else { ends[cell - 1] };
+                let text = String::from_utf8_lossy(&self.text[from..ends[cell]]);
+                text.strip_suffix('\r').map_or_else(|| text.to_string(), str::to_owned)
+            });
+            if !take(index, outcome.map(|()| (&*row, id.as_deref()))) {
+                return;
+            }
+            start = ends.last().copied().unwrap_or(start);
+            first = last;
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// What the cells are.
+    pub(super) fn header(&self) -> &Cells {
+        &self.cells
+    }
+
+    /// The cells of a row, as many as the header has: those that a short row lacks are empty.
+    pub(super) fn texts(&self, row: usize) -> impl Iterator<Item = &[u8]> {
+        let before = row.checked_sub(1).and_then(|before| self.rows.get(before));
+        let first = before.map_or(0, |&(_, last)| last);
+        let last = self.rows.get(row).map_or(first, |&(_, last)| last);
+        let width = self.cells.names.len();
+        (first..first + width).map(move |cell| {
+            if cell >= last {
+                return &[][..];
+            }
+            let start = if cell == 0 { 0 } else { self.ends[cell - 1] };
+            let text = &self.text[start..self.ends[cell]];
+            // The reader leaves the CR of a line's end in its last cell.
+            if cell + 1 == last {
+                text.strip_suffix(b"\r").unwrap_or(text)
+            } else {
+                text
+            }
+        })
+    }
+
+    /// One row of the model from one of the file.
+    fn fill(
+        &self,
+        row: &mut [f64],
+        ends: &[usize],
+        mut start: usize,
+        schema: &Schema,
+        Row { row: number, line }: Row,
+    ) -> Result<(), ScoreError> {
+        let Cells { names, places, .. } = &*self.cells;
+        if ends.len() != places.len() {
+            return Err(ScoreError::Ragged {
+                row: number,
+                line,
+                cells: ends.len(),
+                expected: places.len(),
+            });
+        }
+        for (index, (&end, place)) in ends.iter().zip(places).enumerate() {
+            let cell = &self.text[start..end];
+            start = end;
+            let Some((column, value)) = place.and_then(|column| Some((column, row.get_mut(column)?))) else {
+                continue;
+            };
+            let name = || excerpt(names.get(index).map_or("", String::as_str));
+            let text = || excerpt(&String::from_utf8_lossy(cell.trim_ascii()));
+            *value = match schema.categories(column) {
+                Some(categories) => match cells::category(cell, categories) {
+                    cells::Cell::Value(value) => value,
+                    cells::Cell::Unknown => {
+                        return Err(ScoreError::Category {
+                            row: number,
+                            line,
+                            name: name(),
+                            text: text(),
+                            accepted: Accepted(categories).to_string(),
+                        });
+                    }
+                },
+                None => cells::number(cell, schema.rule(column)).ok_or_else(|| ScoreError::Cell {
+                    row: number,
+                    line,
+                    name: name(),
+                    text: text(),
+                })?,
+            };
+            if let Err(violation) = schema.rule(column).check(*value) {
+                return Err(ScoreError::Rule {
+                    row: number,
+                    name: name(),
+                    says: render::broken(schema, column, violation),
+                });
+            }
+        }
+        Ok(())
+    }
+}
