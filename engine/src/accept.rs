@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with};
 
 use crate::shard::mailbox::{Address, Mail};
-use crate::shard::stats::Gauges;
+use crate::telemetry::Gauges;
 
 /// How long to wait before asking again for what cannot be had: a descriptor, memory, a free place.
 const BACK_OFF: Duration = Duration::from_millis(20);

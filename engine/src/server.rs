@@ -34,8 +34,8 @@ use crate::limits::EVENTS_MAX;
 use crate::runtime;
 use crate::shard::mailbox::{Address, Mail};
 use crate::shard::scorer::Outlet;
-use crate::shard::stats::Gauges;
 use crate::side::{self, About, Delivered, Side};
+use crate::telemetry::Gauges;
 use crate::topology::Topology;
 
 /// Time for side to deliver what the shards have left, after they have ended.
@@ -135,7 +135,7 @@ pub fn start(settings: &Settings) -> Result<Running, ServeError> {
     // Made here, so that no shard has to.
     served.descriptions();
     announce::model(&served);
-    let topology = Topology::detect(settings);
+    let topology = Topology::detect(&settings.cpu_settings());
     for warning in &topology.inputs.warnings {
         tracing::warn!("{warning}");
     }

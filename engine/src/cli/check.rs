@@ -82,7 +82,7 @@ fn checks(args: &CheckArgs) -> Vec<Check> {
         }
     };
     let (settings, found) = settings;
-    let topology = Topology::detect(&settings);
+    let topology = Topology::detect(&settings.cpu_settings());
     vec![
         Check {
             name: "configuration",

@@ -8,9 +8,8 @@ use quintile_scoring::loaded::Served;
 use super::args::{PrintArgs, PrintFormat};
 use super::json::{Object, array};
 use super::{Exit, Streams, report};
-use crate::config::Settings;
 use crate::runtime::{self, Choice};
-use crate::topology::Topology;
+use crate::topology::{CpuSettings, Topology};
 
 pub(crate) const EXAMPLES: &str = "Examples:
   quintile version
@@ -66,7 +65,7 @@ impl Facts {
             .filter(|(_, choice)| *choice != KernelChoice::Auto)
             .map(|(name, choice)| (name, build(choice).err().map(|error| error.to_string())))
             .collect();
-        let topology = Topology::detect(&Settings::default());
+        let topology = Topology::detect(&CpuSettings::default());
         // Auto never refuses.
         let (runtime, why) = runtime::choose(Choice::Auto, topology.shards).map_or_else(
             |refused| ("none", refused.to_string()),

@@ -75,7 +75,7 @@ pub(super) fn check_s3(text: &str) -> Result<(), String> {
 
 /// The text around a row.
 pub(super) fn check_template(text: &str) -> Result<(), String> {
-    crate::remote::Template::parse(text)
+    quintile_scoring::render::row_body::Template::parse(text)
         .map(drop)
         .map_err(|error| format!(", which {error}"))
 }

@@ -11,8 +11,8 @@ use super::forms::{check_level, check_listen, check_name, check_region, check_s3
 use super::value::{Kind, Wrong};
 use super::{ADMIN, BodyKind, LogFormat, Scorer, Settings, SinkKind, WhenFull};
 use crate::limits::{SHARDS_MAX, SPIN_US_MAX};
-use crate::remote::Template;
 use crate::runtime;
+use quintile_scoring::render::row_body::Template;
 
 /// One key.
 pub(crate) struct Key {

@@ -31,8 +31,9 @@ pub use fault::{ConfigError, Fault, Source};
 use told::Tellings;
 
 use crate::limits::Limits;
-use crate::remote::{Content, Template};
 use crate::runtime;
+use crate::topology::CpuSettings;
+use quintile_scoring::render::row_body::{Content, Template};
 
 /// Where operators ask, unless something else is configured.
 pub const ADMIN: &str = "127.0.0.1:9901";
@@ -287,6 +288,16 @@ pub struct Flags {
 }
 
 impl Settings {
+    /// What they say of CPUs.
+    #[must_use]
+    pub fn cpu_settings(&self) -> CpuSettings<'_> {
+        CpuSettings {
+            cpus: self.cpus,
+            shards: self.shards,
+            metadata_uri: self.metadata_uri.as_deref(),
+        }
+    }
+
     /// Puts everything together: file, then `variables`, then `flags`. `read` reads the file, `terminal` says whether log
     /// lines go to a person.
     ///

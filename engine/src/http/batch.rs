@@ -28,19 +28,12 @@ use quintile_scoring::render;
 use super::body::{Coding, Intake};
 use super::connection::deadlines::{Owed, Watch};
 use super::error::Failure;
-use super::routes::{contained, is_json};
+use super::routes::contained;
+use crate::media_type::{JSON, is_json, is_lines, lines};
 use crate::shard::ShardCore;
-use crate::shard::scorer::slice::{Batch, Layout, Tally};
+use crate::shard::scorer::slice::{Batch, Layout};
 use crate::shard::turns::Turn;
-
-/// Content types of a lead a line. None is registered; these are in use.
-const LINES: [&str; 5] = [
-    "application/x-ndjson",
-    "application/ndjson",
-    "application/jsonl",
-    "application/jsonlines",
-    "application/x-jsonlines",
-];
+use crate::telemetry::BatchCounts;
 
 /// How the leads of a batch stand in its body, and their results in the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,8 +50,7 @@ impl Form {
         let Some(kind) = kind.map(HeaderValue::as_bytes) else {
             return Some(Self::List);
         };
-        let essence = kind.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
-        if LINES.iter().any(|name| essence.eq_ignore_ascii_case(name.as_bytes())) {
+        if is_lines(kind) {
             return Some(Self::Lines);
         }
         is_json(kind).then_some(Self::List)
@@ -67,8 +59,8 @@ impl Form {
     /// The content type of the answer.
     pub(super) fn content_type(self) -> HeaderValue {
         match self {
-            Self::List => HeaderValue::from_static("application/json"),
-            Self::Lines => HeaderValue::from_static(LINES[0]),
+            Self::List => JSON,
+            Self::Lines => lines(),
         }
     }
 }
@@ -102,7 +94,7 @@ pub(super) async fn open(
         request_id: ArrayString::from(request_id).unwrap_or_default(),
         source,
         turn: Turn::new(Rc::clone(core)),
-        tally: Tally::default(),
+        tally: BatchCounts::default(),
         began: Instant::now(),
         part_bytes: 0,
         has_begun: false,
@@ -238,7 +230,7 @@ pub struct Answering {
     request_id: ArrayString<REQUEST_ID_BYTES_MAX>,
     source: Source,
     turn: Turn,
-    tally: Tally,
+    tally: BatchCounts,
     /// When the status was decided: of a list, when its body was complete.
     began: Instant,
     /// Bytes of the largest part so far.
@@ -289,7 +281,7 @@ impl Answering {
             served: &self.served,
             request_id: &self.request_id,
             layout,
-            has_begun: self.tally != Tally::default(),
+            has_begun: self.tally != BatchCounts::default(),
             lead_bytes_max: core.limits().body_bytes_max,
         };
         let tally = core.scorer.borrow_mut().slice(&batch, &mut self.source, &mut out);
@@ -310,7 +302,7 @@ impl Answering {
                     };
                     self.has_ended = true;
                     break_off(&mut out, line, &failure);
-                } else if tally == Tally::default() {
+                } else if tally == BatchCounts::default() {
                     // There was none, though there was nothing to wait for.
                     self.has_ended = true;
                 }

@@ -17,9 +17,9 @@ use super::inflate::{Inflater, Refused};
 use super::pages::Inflating;
 use crate::limits::SLICE_BYTES;
 use crate::shard::ShardCore;
-use crate::shard::stats::Phase;
 use crate::shard::turns::Turn;
 use crate::shard::wheel::Timer;
+use crate::telemetry::Phase;
 
 /// Buffers for bodies in parts that a shard keeps. Beyond it they are given back to the allocator.
 const POOLED_MAX: usize = 64;

@@ -171,7 +171,7 @@ impl fmt::Display for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shard::stats::STATUSES;
+    use crate::telemetry::STATUSES;
 
     #[test]
     fn every_status_has_a_place_in_the_counts_and_every_code_in_the_document() {

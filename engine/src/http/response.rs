@@ -15,15 +15,13 @@ use super::batch::{Answering, Form};
 use super::body::{Outgoing, Whole};
 use super::error::Failure;
 use super::request_id::{HEADER as REQUEST_ID, RequestId};
+use crate::media_type::{JSON, METRICS, TEXT};
 use crate::shard::ShardCore;
 
 /// Bytes of the longest `server-timing` value.
 const SERVER_TIMING_BYTES_MAX: usize = 160;
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
-pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
-pub(crate) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
-const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
 /// Writes the answer to one request.
 pub(super) struct Responder<'a> {

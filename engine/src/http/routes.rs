@@ -20,11 +20,11 @@ use super::pages::{self, Page, Wants};
 use super::request_id::RequestId;
 use super::response::Responder;
 use super::trace;
+use crate::media_type::is_json;
 use crate::shard::ShardCore;
 use crate::shard::away::Remote;
 use crate::shard::scorer::Outcome;
-use crate::shard::stats::Route;
-use crate::side::event::{Event, Kind};
+use crate::telemetry::{Counter, Event, EventKind, Route};
 
 /// A request that takes longer from its last byte to its answer is logged. Unit: microseconds.
 const SLOW_US: u32 = 250_000;
@@ -108,7 +108,11 @@ pub(super) async fn respond(http: &Rc<HttpShard>, watch: &Rc<Watch>, request: Re
     let total_us = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
     if (status < 400 && total_us > SLOW_US) || status >= 500 {
         core.tell(Event {
-            kind: if status >= 500 { Kind::Failed } else { Kind::Slow },
+            kind: if status >= 500 {
+                EventKind::Failed
+            } else {
+                EventKind::Slow
+            },
             shard: core.number,
             method: method_name(&head.method),
             route,
@@ -217,17 +221,6 @@ fn coding(headers: &HeaderMap) -> Result<Coding, Failure> {
     Ok(coding)
 }
 
-/// `application/json` or `application/….+json`, whatever its parameters.
-pub(super) fn is_json(kind: &[u8]) -> bool {
-    let essence = kind.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
-    let Some((start, rest)) = essence.split_at_checked(b"application/".len()) else {
-        return false;
-    };
-    let suffix = rest.len().checked_sub(b"+json".len()).map(|at| &rest[at..]);
-    start.eq_ignore_ascii_case(b"application/")
-        && (rest.eq_ignore_ascii_case(b"json") || suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case(b"+json")))
-}
-
 fn score(core: &ShardCore, body: &[u8], request_id: &str, began: Instant) -> Result<(Bytes, Timings), Failure> {
     let mut scorer = core.scorer.borrow_mut();
     match scorer.score(body, request_id, began, &mut core.arena.borrow_mut()) {
@@ -237,7 +230,7 @@ fn score(core: &ShardCore, body: &[u8], request_id: &str, began: Instant) -> Res
         }
         Outcome::Rejected(rejection) => Err(Failure::Rejected(rejection)),
         Outcome::QueueFull => {
-            core.stats.borrow_mut().shed += 1;
+            core.stats.borrow_mut().count(Counter::Shed);
             Err(Failure::QueueFull)
         }
     }
@@ -270,7 +263,7 @@ async fn score_away(
     if let Err(miss) = &told
         && !remote.falls_back(&away.served)
     {
-        core.stats.borrow_mut().remote_missed += 1;
+        core.stats.borrow_mut().count(Counter::RemoteMissed);
         return Err(Failure::Remote(miss.clone()));
     }
     contained(core, || {
@@ -280,15 +273,15 @@ async fn score_away(
                 let mut stats = core.stats.borrow_mut();
                 stats.scored(score, timings.total_ns);
                 if told.is_ok() {
-                    stats.remote_scores += 1;
+                    stats.count(Counter::RemoteScores);
                 } else {
-                    stats.remote_fallbacks += 1;
+                    stats.count(Counter::RemoteFallbacks);
                 }
                 Ok((answer, timings))
             }
             Outcome::Rejected(rejection) => Err(Failure::Rejected(rejection)),
             Outcome::QueueFull => {
-                core.stats.borrow_mut().shed += 1;
+                core.stats.borrow_mut().count(Counter::Shed);
                 Err(Failure::QueueFull)
             }
         }
@@ -299,7 +292,7 @@ async fn score_away(
 /// and what a shard shares is whole between statements.
 pub(super) fn contained<T>(core: &ShardCore, run: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
-        core.stats.borrow_mut().panics += 1;
+        core.stats.borrow_mut().count(Counter::Panics);
         Err(Failure::Panicked)
     })
 }
@@ -323,32 +316,5 @@ impl Drop for UnderWay<'_> {
         self.core.in_flight.set(self.core.in_flight.get() - 1);
         self.watch.request_ended();
         self.core.spin.touch();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn json_has_many_names() {
-        for kind in [
-            "application/json",
-            "Application/JSON; charset=utf-8",
-            "application/vnd.crm+json",
-            "application/json;",
-        ] {
-            assert!(is_json(kind.as_bytes()), "{kind}");
-        }
-        for kind in [
-            "",
-            "text/json",
-            "application/",
-            "application/jsonlines",
-            "application/x-www-form-urlencoded",
-            "json",
-        ] {
-            assert!(!is_json(kind.as_bytes()), "{kind}");
-        }
     }
 }

@@ -6,7 +6,7 @@
 
 use http::{HeaderMap, HeaderName};
 
-use crate::side::event::Trace;
+use crate::telemetry::Trace;
 
 const W3C: HeaderName = HeaderName::from_static("traceparent");
 const AWS: HeaderName = HeaderName::from_static("x-amzn-trace-id");

@@ -7,7 +7,6 @@
 //! A shard never waits in a queue: when it is full, or the circuit is open, it knows at once. It holds a ticket for every
 //! question, and an answer that comes for one that is gone is dropped. Local requests never touch any of this.
 
-mod body;
 mod tickets;
 
 use std::sync::Arc;
@@ -18,7 +17,6 @@ use atomic_waker::AtomicWaker;
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
-pub use body::{Content, Template, TemplateError};
 pub use tickets::{Ticket, Tickets, Waiting};
 
 /// Why there is no remote prediction.

@@ -23,10 +23,10 @@ use crate::runtime::{Chosen, StartError};
 use crate::shard::away::Asking;
 use crate::shard::mailbox::mailbox;
 use crate::shard::scorer::Outlet;
-use crate::shard::stats::Gauges;
 use crate::shard::{self, Parts};
-use crate::side::{Event, ShardLink};
+use crate::side::ShardLink;
 use crate::spool::{self, Schemas, Spool, Writer};
+use crate::telemetry::{Event, Gauges};
 use crate::topology::{self, Topology};
 
 /// A shard that does not start within this time will not.

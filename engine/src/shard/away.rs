@@ -8,11 +8,12 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use quintile_scoring::loaded::Served;
+use quintile_scoring::render::row_body::Content;
 
 use super::ShardCore;
 use super::wheel::Timer;
 use crate::limits::TICK;
-use crate::remote::{Ask, Content, Line, Miss, Tickets};
+use crate::remote::{Ask, Line, Miss, Tickets};
 
 /// How a shard asks; crosses into its thread.
 #[derive(Debug, Clone)]

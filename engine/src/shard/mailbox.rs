@@ -12,9 +12,9 @@ use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError, bounded};
 use quintile_scoring::loaded::Served;
 
-use super::stats::ShardStats;
 use crate::limits::{Limits, MAILBOX_LETTERS};
 use crate::remote::Answer;
+use crate::telemetry::ShardStats;
 
 /// What is sent to a shard.
 #[derive(Debug)]

@@ -15,7 +15,6 @@ pub mod away;
 pub mod mailbox;
 pub mod scorer;
 mod spin;
-pub mod stats;
 pub(crate) mod turns;
 pub mod wheel;
 
@@ -32,13 +31,12 @@ use quintile_scoring::loaded::Served;
 
 use crate::limits::{Limits, TICK};
 use crate::runtime::{Backend, Contained, StartError};
-use crate::side::event::Event;
+use crate::telemetry::{Counter, Event, Gauges, ShardStats};
 use arena::Arena;
 use away::{Asking, Remote};
 use mailbox::{Mail, Mailbox};
 use scorer::{Outlet, Scorer};
 use spin::Spin;
-use stats::{Gauges, ShardStats};
 use turns::Turns;
 use wheel::Wheel;
 
@@ -158,14 +156,14 @@ impl ShardCore {
     /// Hands a log event to side, or counts it when side is behind.
     pub(crate) fn tell(&self, event: Event) {
         if self.events.try_send(event).is_err() {
-            self.stats.borrow_mut().events_dropped += 1;
+            self.stats.borrow_mut().count(Counter::EventsDropped);
         }
     }
 
     /// Swaps the full block of counts for an empty one and sends it. If side has gone there is nobody to count for.
     fn report(&self, empty: Box<ShardStats>) {
         let mut full = self.stats.replace(empty);
-        full.dropped += self.scorer.borrow_mut().take_dropped();
+        full.count_many(Counter::Dropped, self.scorer.borrow_mut().take_dropped());
         let _ = self.stats_out.try_send(full);
     }
 }
@@ -199,7 +197,7 @@ pub fn run<B: Backend, S: ServeSockets>(
         B::spawn_urgent(async move {
             let contained = Contained::new(read_mail::<B, S>(Rc::clone(&for_mail), sockets, mailbox)).await;
             if contained.is_err() {
-                for_mail.stats.borrow_mut().panics += 1;
+                for_mail.stats.borrow_mut().count(Counter::Panics);
             }
             let _ = done.send(());
         });
@@ -207,7 +205,7 @@ pub fn run<B: Backend, S: ServeSockets>(
         B::spawn_local(async move {
             let contained = Contained::new(turns::give::<B>(Rc::clone(&for_turns))).await;
             if contained.is_err() {
-                for_turns.stats.borrow_mut().panics += 1;
+                for_turns.stats.borrow_mut().count(Counter::Panics);
             }
         });
         if core.spin.is_on() {

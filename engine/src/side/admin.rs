@@ -21,7 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
 
 use super::counts::Stop;
-use crate::http::response::{JSON, TEXT};
+use crate::media_type::{JSON, TEXT};
 use crate::profile::{self, ProfileError};
 use crate::topology;
 

@@ -11,7 +11,7 @@
 //! `server` starts it before the shards and finishes it after them. It must never make a shard wait: when a sink is
 //! behind, the spool fills, and the shards answer 503. It must never drop a record.
 
-pub mod event;
+mod event_log;
 
 mod admin;
 mod aws;
@@ -42,7 +42,6 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use quintile_scoring::loaded::Served;
 
 pub use self::aws::AwsError;
-pub use self::event::Event;
 pub use self::news::{News, Reload};
 pub(crate) use self::sink::Lines;
 pub use self::sink::SinkError;
@@ -56,8 +55,8 @@ use self::worker::Post;
 use crate::config;
 use crate::remote::Desk;
 use crate::shard::mailbox::Address;
-use crate::shard::stats::{Gauges, ShardStats};
 use crate::spool::Spool;
+use crate::telemetry::{Event, Gauges, ShardStats};
 
 /// How long the threads may take to notice a deadline that has passed.
 const GRACE: Duration = Duration::from_secs(1);
@@ -294,7 +293,7 @@ fn start_with(sinks: Vec<(&'static str, Opened)>, parts: Parts) -> Result<Side, 
                     admin::serve(listener, &until).await;
                 }
             };
-            let others = async { tokio::join!(stats.run(&until), event::log(events, &until), remote, operators) };
+            let others = async { tokio::join!(stats.run(&until), event_log::log(events, &until), remote, operators) };
             tokio::join!(ended(sinks), others).0
         })
     })?;

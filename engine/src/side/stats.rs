@@ -17,7 +17,7 @@ use super::metrics::{BUCKETS_NS, Facts, Gauge, Reading};
 use super::process::Process;
 use super::status::Status;
 use crate::shard::mailbox::{Address, Mail};
-use crate::shard::stats::{Gauges, ShardStats};
+use crate::telemetry::{Counter, Gauges, ShardStats};
 
 /// How often the counts are collected.
 const TICK: Duration = Duration::from_millis(500);
@@ -191,7 +191,7 @@ impl Stats {
         for link in &mut self.links {
             while let Ok(mut block) = link.full.try_recv() {
                 link.requests += block.requests.as_flattened().iter().sum::<u64>();
-                link.connections += block.connections;
+                link.connections += block.of(Counter::Connections);
                 self.latency.add(&block.score_ns);
                 self.status.add(&block);
                 self.totals.add(&block);
@@ -205,7 +205,7 @@ impl Stats {
 
     /// Not silently: at most once a second.
     fn tell_dropped(&mut self) {
-        let dropped = self.totals.dropped - self.dropped_told;
+        let dropped = self.totals.of(Counter::Dropped) - self.dropped_told;
         let now = Instant::now();
         if dropped > 0
             && self
@@ -216,7 +216,7 @@ impl Stats {
                 dropped,
                 "leads were answered without a record: the spool is full or its disk fails"
             );
-            (self.dropped_told, self.dropped_logged) = (self.totals.dropped, Some(now));
+            (self.dropped_told, self.dropped_logged) = (self.totals.of(Counter::Dropped), Some(now));
         }
     }
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::About;
-use crate::shard::stats::{Route, STATUSES, ShardStats};
+use crate::telemetry::{Route, STATUSES, ShardStats};
 
 /// One step.
 const STEP: Duration = Duration::from_secs(10);

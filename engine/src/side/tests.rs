@@ -10,8 +10,8 @@ use super::*;
 use crate::config::{Records, SinkKind};
 use crate::record::Schema;
 use crate::shard::mailbox::{Mail, Mailbox, mailbox};
-use crate::shard::stats::{Phase, Route};
 use crate::spool::{self, Full, Item, Writer};
+use crate::telemetry::{EventKind, Phase, Route, Trace};
 
 const NOW_US: i64 = 1_764_000_000_000_000;
 
@@ -449,10 +449,10 @@ fn events_are_taken_from_their_queue() {
     let (parts, shards, events) = parts(&dir, records(&dir, &[]), &[], 1, ROOMY);
     let side = start(parts).unwrap();
     for kind in [
-        event::Kind::Slow,
-        event::Kind::Failed,
-        event::Kind::Panicked,
-        event::Kind::TimedOut(Phase::Head),
+        EventKind::Slow,
+        EventKind::Failed,
+        EventKind::Panicked,
+        EventKind::TimedOut(Phase::Head),
     ] {
         let event = Event {
             kind,
@@ -462,7 +462,7 @@ fn events_are_taken_from_their_queue() {
             status: 500,
             total_us: 7,
             request_id: "id".try_into().unwrap(),
-            trace: Some(event::Trace {
+            trace: Some(Trace {
                 trace_id: 1,
                 span_id: 0,
                 flags: None,

@@ -20,11 +20,21 @@ use std::path::Path;
 pub use affinity::{Cpu, pin_current_thread, yield_to_shards};
 pub use cgroup::Quota;
 
-use crate::config::Settings;
 use crate::limits::SHARDS_MAX;
 
 /// How long the task metadata endpoint may take in all. It is a link-local address: a healthy one takes milliseconds.
 const METADATA_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// What the operator and the environment say of CPUs.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct CpuSettings<'a> {
+    /// The CPUs that may be used.
+    pub cpus: Option<f64>,
+    /// The shards that are wanted.
+    pub shards: Option<usize>,
+    /// Where ECS says what its task may use.
+    pub metadata_uri: Option<&'a str>,
+}
 
 /// Everything the decision rests on.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -61,7 +71,7 @@ pub struct Topology {
 impl Topology {
     /// Reads this machine and decides.
     #[must_use]
-    pub fn detect(settings: &Settings) -> Self {
+    pub fn detect(settings: &CpuSettings<'_>) -> Self {
         let root = Path::new("/");
         let mut warnings = Vec::new();
         let affinity = affinity::current(root).unwrap_or_else(|error| {
@@ -70,7 +80,7 @@ impl Topology {
         });
         let mut found = cgroup::quota(root);
         warnings.append(&mut found.warnings);
-        let task_cpus = settings.metadata_uri.as_deref().and_then(|uri| {
+        let task_cpus = settings.metadata_uri.and_then(|uri| {
             metadata::task_cpus(uri, METADATA_TIMEOUT).unwrap_or_else(|error| {
                 warnings.push(format!("ECS task metadata at {uri:?}: {error}"));
                 None

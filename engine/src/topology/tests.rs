@@ -181,7 +181,7 @@ fn the_line_names_every_input_and_the_result() {
 
 #[test]
 fn this_machine_has_a_topology() {
-    let topology = Topology::detect(&Settings::default());
+    let topology = Topology::detect(&CpuSettings::default());
     assert!(
         topology.cpus > 0.0 && (1..=SHARDS_MAX).contains(&topology.shards),
         "{topology}"
@@ -194,9 +194,9 @@ fn this_machine_has_a_topology() {
 
 #[test]
 fn metadata_that_cannot_be_had_is_a_warning_and_no_limit() {
-    let settings = Settings {
-        metadata_uri: Some("http://127.0.0.1:1/v4/x".into()),
-        ..Settings::default()
+    let settings = CpuSettings {
+        metadata_uri: Some("http://127.0.0.1:1/v4/x"),
+        ..CpuSettings::default()
     };
     let topology = Topology::detect(&settings);
     assert_eq!(topology.inputs.task_cpus, None);

@@ -15,6 +15,7 @@ use crate::read::{Rejection, Timings, Workspace};
 
 mod escape;
 mod hint;
+pub mod row_body;
 mod wanted;
 mod words;
 

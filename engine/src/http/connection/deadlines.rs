@@ -13,8 +13,8 @@ use std::task::Context;
 use std::time::Duration;
 
 use crate::shard::ShardCore;
-use crate::shard::stats::Phase;
 use crate::shard::wheel::Timer;
+use crate::telemetry::Phase;
 
 /// Where a connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,8 +21,7 @@ use hyper_util::rt::TokioIo;
 use super::HttpShard;
 use crate::runtime::{Backend, Contained};
 use crate::shard::ShardCore;
-use crate::shard::stats::Phase;
-use crate::side::event::{Event, Kind};
+use crate::telemetry::{Counter, Event, EventKind, Phase};
 use deadlines::Watch;
 use io::{Io, Protocol};
 
@@ -32,10 +31,10 @@ const H2_STREAMS_MAX: u32 = 128;
 /// What one connection's reads may grow to: a large body comes in pieces of this size.
 const READ_BUFFER_BYTES_MAX: usize = 64 << 10;
 
-/// Starts serving a socket. The acceptor has already counted it in [`crate::shard::stats::Gauges::connections`].
+/// Starts serving a socket. The acceptor has already counted it in [`crate::telemetry::Gauges::connections`].
 pub(super) fn open<B: Backend>(http: &Rc<HttpShard>, socket: TcpStream) {
     let open = Open(Rc::clone(http));
-    http.core.stats.borrow_mut().connections += 1;
+    http.core.stats.borrow_mut().count(Counter::Connections);
     // The reactor cannot watch it: closing is all that is left to do, and dropping does.
     let Ok(stream) = B::adopt(socket) else { return };
     B::spawn_local(async move {
@@ -133,14 +132,14 @@ fn timed_out(core: &ShardCore, phase: Phase) {
     core.stats.borrow_mut().timeouts[phase as usize] += 1;
     // Idle connections end like this every day.
     if phase != Phase::Idle {
-        core.tell(Event::of_connection(Kind::TimedOut(phase), core.number));
+        core.tell(Event::of_connection(EventKind::TimedOut(phase), core.number));
     }
 }
 
 /// A task ended by a panic: its connection or stream is gone, everything else goes on.
 fn panicked(core: &ShardCore) {
-    core.stats.borrow_mut().panics += 1;
-    core.tell(Event::of_connection(Kind::Panicked, core.number));
+    core.stats.borrow_mut().count(Counter::Panics);
+    core.tell(Event::of_connection(EventKind::Panicked, core.number));
 }
 
 /// Runs `future` unless the connection's limit passes first.

@@ -19,7 +19,8 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use super::HttpShard;
 use super::body::{Outgoing, Whole};
-use super::response::{JSON, Responder};
+use super::response::Responder;
+use crate::media_type::JSON;
 use crate::shard::ShardCore;
 use coding::Coding;
 pub use files::Files;

@@ -17,37 +17,13 @@ use super::{Scorer, nanoseconds, now_us};
 use crate::config::WhenFull;
 use crate::limits::{SLICE, SLICE_LEADS};
 use crate::record::{Entry, Source};
+use crate::telemetry::BatchCounts;
 
 /// What a lead is taken to cost before any was scored. Too high costs a few short slices, too low one long one.
 const FIRST_GUESS: Duration = Duration::from_micros(25);
 
 /// Bytes of a slice's rows at most, unless one row has more.
 const ROWS_BYTES_MAX: usize = 1 << 20;
-
-/// What became of the leads of a slice, or of a whole batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Tally {
-    /// Scored leads by band; place 0 is for models without bands.
-    pub(crate) scores: [u64; 6],
-    /// Leads without a score.
-    pub(crate) failed: u64,
-    /// Those of them whose records had no room.
-    pub(crate) shed: u64,
-}
-
-impl Tally {
-    pub(crate) fn scored(&self) -> u64 {
-        self.scores.iter().sum()
-    }
-
-    pub(crate) fn add(&mut self, other: &Self) {
-        for (sum, more) in self.scores.iter_mut().zip(&other.scores) {
-            *sum += more;
-        }
-        self.failed += other.failed;
-        self.shed += other.shed;
-    }
-}
 
 /// How results are told apart in the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,7 +104,7 @@ impl Bench {
 
 impl Scorer {
     /// Scores the next leads and appends their results to `out`. No lead at all means that there is none now.
-    pub(crate) fn slice(&mut self, batch: &Batch<'_>, pieces: &mut impl Pieces, out: &mut Vec<u8>) -> Tally {
+    pub(crate) fn slice(&mut self, batch: &Batch<'_>, pieces: &mut impl Pieces, out: &mut Vec<u8>) -> BatchCounts {
         let began = Instant::now();
         self.bench.clear();
         let leads_max = self.bench.leads_max(batch.served.model.schema().len());
@@ -140,7 +116,7 @@ impl Scorer {
             }
         }
         let leads = self.bench.order.len();
-        let mut tally = Tally::default();
+        let mut tally = BatchCounts::default();
         if leads > 0 {
             self.answer(batch, began, out, &mut tally);
             self.bench.learn(leads, began.elapsed());
@@ -181,7 +157,7 @@ impl Scorer {
     }
 
     /// Scores the rows, records them, and writes all results in their order.
-    fn answer(&mut self, batch: &Batch<'_>, began: Instant, out: &mut Vec<u8>, tally: &mut Tally) {
+    fn answer(&mut self, batch: &Batch<'_>, began: Instant, out: &mut Vec<u8>, tally: &mut BatchCounts) {
         let Self {
             workspace,
             records,
@@ -244,7 +220,7 @@ impl Scorer {
 struct Results<'a> {
     batch: &'a Batch<'a>,
     out: &'a mut Vec<u8>,
-    tally: &'a mut Tally,
+    tally: &'a mut BatchCounts,
     steps: &'a [Step],
     refused: &'a [u8],
     refused_at: usize,
@@ -282,7 +258,7 @@ impl Results<'_> {
     }
 
     fn separate(&mut self) {
-        let has_begun = self.batch.has_begun || *self.tally != Tally::default();
+        let has_begun = self.batch.has_begun || *self.tally != BatchCounts::default();
         if self.batch.layout == Layout::List && has_begun {
             self.out.push(b',');
         }

@@ -20,7 +20,7 @@ use super::counts::Counts;
 use super::news::Reload;
 use super::process::Process;
 use super::stats::Latency;
-use crate::shard::stats::{Phase, Route, STATUSES, ShardStats};
+use crate::telemetry::{Counter, Phase, Route, STATUSES, ShardStats};
 
 /// Upper bounds of the latency histogram: 1, 2, 5 of every decade from 1 µs to 10 s, in nanoseconds.
 pub(super) const BUCKETS_NS: [u64; 22] = {
@@ -183,22 +183,22 @@ fn requests(totals: &ShardStats) -> Vec<MetricFamily> {
         counter(
             "quintile_panics_total",
             "Tasks that panicked.",
-            [(vec![], totals.panics)],
+            [(vec![], totals.of(Counter::Panics))],
         ),
         counter(
             "quintile_shed_total",
             "Leads answered 503 because the spool was full.",
-            [(vec![], totals.shed)],
+            [(vec![], totals.of(Counter::Shed))],
         ),
         counter(
             "quintile_records_dropped_total",
             "Leads answered without a record because the spool was full and records.when_full is drop.",
-            [(vec![], totals.dropped)],
+            [(vec![], totals.of(Counter::Dropped))],
         ),
         counter(
             "quintile_events_dropped_total",
             "Log events dropped because the side thread was behind.",
-            [(vec![], totals.events_dropped)],
+            [(vec![], totals.of(Counter::EventsDropped))],
         ),
     ]
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use prometheus::proto::MetricFamily;
 
 use super::families::{counter, float, gauge, labels, since_1970};
-use crate::shard::stats::ShardStats;
 use crate::side::counts::{Counts, SinkCounts};
 use crate::side::remote_counts::{CIRCUITS, RESULTS, RemoteCounts};
+use crate::telemetry::{Counter, ShardStats};
 
 pub(super) fn spool(counts: &Counts) -> Vec<MetricFamily> {
     let Some(spool) = &counts.spool else { return Vec::new() };
@@ -137,9 +137,9 @@ pub(super) fn sinks(counts: &Counts) -> [MetricFamily; 13] {
 pub(super) fn remote(counts: &RemoteCounts, totals: &ShardStats) -> [MetricFamily; 5] {
     let results = RESULTS.iter().zip(counts.by_result());
     let sources = [
-        ("sagemaker", totals.remote_scores),
-        ("local", totals.remote_fallbacks),
-        ("none", totals.remote_missed),
+        ("sagemaker", totals.of(Counter::RemoteScores)),
+        ("local", totals.of(Counter::RemoteFallbacks)),
+        ("none", totals.of(Counter::RemoteMissed)),
     ];
     let circuits = CIRCUITS.iter().enumerate();
     let (calls, throttled) = counts.made();

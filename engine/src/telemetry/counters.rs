@@ -1,11 +1,9 @@
 //! What a shard counts. One block is filled by the shard, its twin travels: side sends an empty one, the shard swaps it
-//! in and sends the full one back ([`super::mailbox::Mail::Stats`]). So counting needs no atomic and no lock.
+//! in and sends the full one back (`shard::mailbox::Mail::Stats`). So counting needs no atomic and no lock.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hdrhistogram::Histogram;
-
-use super::scorer::slice::Tally;
 
 /// A route as metrics name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +88,70 @@ impl Phase {
     }
 }
 
+/// What is counted by a number alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Counter {
+    /// Connections adopted.
+    Connections,
+    /// Tasks that panicked.
+    Panics,
+    /// Leads answered 503 because the spool was full.
+    Shed,
+    /// Leads answered without a record because the spool was full.
+    Dropped,
+    /// Leads that SageMaker scored.
+    RemoteScores,
+    /// Leads scored here because SageMaker did not.
+    RemoteFallbacks,
+    /// Leads not scored because SageMaker did not.
+    RemoteMissed,
+    /// Log events dropped because side was behind.
+    EventsDropped,
+}
+
+impl Counter {
+    /// All of them, by number.
+    pub const ALL: [Self; 8] = [
+        Self::Connections,
+        Self::Panics,
+        Self::Shed,
+        Self::Dropped,
+        Self::RemoteScores,
+        Self::RemoteFallbacks,
+        Self::RemoteMissed,
+        Self::EventsDropped,
+    ];
+}
+
+/// What became of the leads of a slice, or of a whole batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BatchCounts {
+    /// Scored leads by band; place 0 is for models without bands.
+    pub scores: [u64; 6],
+    /// Leads without a score.
+    pub failed: u64,
+    /// Those of them whose records had no room.
+    pub shed: u64,
+}
+
+impl BatchCounts {
+    /// Leads with a score.
+    #[must_use]
+    pub fn scored(&self) -> u64 {
+        self.scores.iter().sum()
+    }
+
+    /// Adds another slice's.
+    pub fn add(&mut self, other: &Self) {
+        for (sum, more) in self.scores.iter_mut().zip(&other.scores) {
+            *sum += more;
+        }
+        self.failed += other.failed;
+        self.shed += other.shed;
+    }
+}
+
 /// One shard's counts since the block was last swapped.
 #[derive(Debug, Clone)]
 pub struct ShardStats {
@@ -101,24 +163,9 @@ pub struct ShardStats {
     pub batch_leads: [u64; 2],
     /// Nanoseconds from a complete body to its rendered answer, of leads that came alone and were scored.
     pub score_ns: Histogram<u64>,
-    /// Connections adopted.
-    pub connections: u64,
     /// Connections closed by a limit of time, by [`Phase`].
     pub timeouts: [u64; Phase::ALL.len()],
-    /// Tasks that panicked.
-    pub panics: u64,
-    /// Leads answered 503 because the spool was full.
-    pub shed: u64,
-    /// Leads answered without a record because the spool was full.
-    pub dropped: u64,
-    /// Leads scored by somebody else.
-    pub remote_scores: u64,
-    /// Leads scored here because somebody else did not.
-    pub remote_fallbacks: u64,
-    /// Leads not scored because somebody else did not.
-    pub remote_missed: u64,
-    /// Log events dropped because side was behind.
-    pub events_dropped: u64,
+    counts: [u64; Counter::ALL.len()],
 }
 
 impl ShardStats {
@@ -131,15 +178,8 @@ impl ShardStats {
             scores: [0; 6],
             batch_leads: [0; 2],
             score_ns,
-            connections: 0,
             timeouts: [0; Phase::ALL.len()],
-            panics: 0,
-            shed: 0,
-            dropped: 0,
-            remote_scores: 0,
-            remote_fallbacks: 0,
-            remote_missed: 0,
-            events_dropped: 0,
+            counts: [0; Counter::ALL.len()],
         }
     }
 
@@ -149,10 +189,8 @@ impl ShardStats {
         self.scores = [0; 6];
         self.batch_leads = [0; 2];
         self.score_ns.reset();
-        self.connections = 0;
         self.timeouts = Default::default();
-        (self.panics, self.shed, self.dropped, self.events_dropped) = (0, 0, 0, 0);
-        (self.remote_scores, self.remote_fallbacks, self.remote_missed) = (0, 0, 0);
+        self.counts = Default::default();
     }
 
     /// Adds another block to this one.
@@ -164,20 +202,31 @@ impl ShardStats {
             .zip(other.requests.as_flattened());
         let pairs = pairs.chain(self.scores.iter_mut().zip(&other.scores));
         let pairs = pairs.chain(self.batch_leads.iter_mut().zip(&other.batch_leads));
+        let pairs = pairs.chain(self.counts.iter_mut().zip(&other.counts));
         for (sum, more) in pairs.chain(self.timeouts.iter_mut().zip(&other.timeouts)) {
             *sum += more;
         }
         self.score_ns
             .add(&other.score_ns)
             .expect("all blocks have the same bounds");
-        self.connections += other.connections;
-        self.panics += other.panics;
-        self.shed += other.shed;
-        self.dropped += other.dropped;
-        self.remote_scores += other.remote_scores;
-        self.remote_fallbacks += other.remote_fallbacks;
-        self.remote_missed += other.remote_missed;
-        self.events_dropped += other.events_dropped;
+    }
+
+    /// Counts one.
+    #[inline]
+    pub fn count(&mut self, counter: Counter) {
+        self.count_many(counter, 1);
+    }
+
+    /// Counts so many.
+    #[inline]
+    pub fn count_many(&mut self, counter: Counter, more: u64) {
+        self.counts[counter as usize] += more;
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn of(&self, counter: Counter) -> u64 {
+        self.counts[counter as usize]
     }
 
     /// Counts one answer.
@@ -190,13 +239,13 @@ impl ShardStats {
     }
 
     /// Counts leads of a batch.
-    pub(crate) fn batch(&mut self, tally: &Tally) {
+    pub fn batch(&mut self, tally: &BatchCounts) {
         for (sum, more) in self.scores.iter_mut().zip(&tally.scores) {
             *sum += more;
         }
         self.batch_leads[0] += tally.scored();
         self.batch_leads[1] += tally.failed;
-        self.shed += tally.shed;
+        self.count_many(Counter::Shed, tally.shed);
     }
 
     /// Counts one scored lead.

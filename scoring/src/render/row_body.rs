@@ -1,7 +1,7 @@
 //! A row as the body of a question: CSV as SageMaker's built-in XGBoost container reads it, or JSON after a template.
 
+use crate::render;
 use bytes::{BufMut, Bytes, BytesMut};
-use quintile_scoring::render;
 
 /// Bytes of a number and what separates it from the next, roughly.
 const NUMBER_BYTES: usize = 20;

@@ -1,0 +1,60 @@
+//! Writes the log events that shards send.
+
+use std::time::Duration;
+
+use crossbeam_channel::Receiver;
+use tokio::time::MissedTickBehavior;
+
+use super::counts::Stop;
+use crate::limits::EVENTS_MAX;
+use crate::telemetry::{Event, EventKind};
+
+/// How often events are looked for.
+const TICK: Duration = Duration::from_millis(10);
+
+/// Lines written at once: a terminal or pipe that is slow must not keep the pump from its turn. More than 6,400 a second
+/// are left to the queue, which drops and counts.
+const LINES_PER_TICK: usize = 64;
+
+/// Logs events until the end.
+pub(super) async fn log(events: Receiver<Event>, stop: &Stop) {
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        let last = stop.is_set();
+        let lines = if last { EVENTS_MAX } else { LINES_PER_TICK };
+        events.try_iter().take(lines).for_each(|event| write(&event));
+        if last {
+            return;
+        }
+    }
+}
+
+fn write(event: &Event) {
+    let shard = event.shard;
+    match event.kind {
+        EventKind::Slow => write_request(event, "slow request"),
+        EventKind::Failed => write_request(event, "failed request"),
+        EventKind::Panicked => tracing::error!(shard, "a connection's task panicked"),
+        EventKind::TimedOut(phase) => {
+            tracing::info!(shard, phase = phase.name(), "closed a connection that was too slow");
+        }
+    }
+}
+
+fn write_request(event: &Event, what: &str) {
+    let span_id = event.trace.map_or(0, |trace| trace.span_id);
+    tracing::warn!(
+        trace_id = event.trace.map(|trace| format!("{:032x}", trace.trace_id)),
+        span_id = (span_id != 0).then(|| format!("{span_id:016x}")),
+        trace_flags = event.trace.and_then(|trace| trace.flags),
+        request_id = event.request_id.as_str(),
+        http.request.method = event.method,
+        http.route = event.route.name(),
+        http.response.status_code = event.status,
+        duration_us = event.total_us,
+        shard = event.shard,
+        "{what}"
+    );
+}
