@@ -11,7 +11,7 @@ mod error;
 mod parts;
 mod reload;
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -25,18 +25,18 @@ use signal_hook::iterator::Signals;
 pub use self::error::ServeError;
 pub(crate) use self::reload::Again;
 
-use self::parts::{Registry, admin, asking, load, open_spool, spawn, spawn_shards, wire};
+use self::parts::{
+    Registry, ShardTemplate, about, accept_connections, admin, asking, choose, detect, files, listen, load, open_spool,
+    place, remote, spawn, spawn_shards,
+};
 use self::reload::Reloads;
-use crate::accept::{self, Acceptor, Place};
+use crate::accept::{Acceptor, Place};
 use crate::config::Settings;
-use crate::http::pages::Files;
 use crate::limits::EVENTS_MAX;
 use crate::runtime;
 use crate::shard::mailbox::{Address, Mail};
-use crate::shard::scorer::Outlet;
-use crate::side::{self, About, Delivered, Side};
+use crate::side::{self, Delivered, Side};
 use crate::telemetry::Gauges;
-use crate::topology::Topology;
 
 /// Time for side to deliver what the shards have left, after they have ended.
 const DELIVER: Duration = Duration::from_secs(20);
@@ -135,96 +135,46 @@ pub fn start(settings: &Settings) -> Result<Running, ServeError> {
     // Made here, so that no shard has to.
     served.descriptions();
     announce::model(&served);
-    let topology = Topology::detect(&settings.cpu_settings());
-    for warning in &topology.inputs.warnings {
-        tracing::warn!("{warning}");
-    }
-    tracing::info!("{topology}");
-    let (chosen, why) = runtime::choose(settings.runtime, topology.shards)?;
-    tracing::info!(runtime = chosen.name(), why, "runtime");
-    let listen_error = |source| ServeError::Listen {
-        listen: settings.listen.clone(),
-        source,
-    };
-    let addresses: Vec<SocketAddr> = settings.listen.to_socket_addrs().map_err(listen_error)?.collect();
-    let (listener, address) = accept::bind(&addresses).map_err(listen_error)?;
+    let topology = detect(settings);
+    let chosen = choose(settings, &topology)?;
+    let (listener, address) = listen(settings)?;
     let (admin, admin_address) = admin(settings)?.unzip();
-
     announce::records(&settings.records);
     announce::limits(&settings.limits);
     let (spool, writers) = open_spool(&settings.records, topology.shards, &mut served)?;
-    let latest = spool.as_ref().and_then(|spool| spool.found().latest);
     let registry = spool.as_ref().map(Registry::new);
     let served = Arc::new(served);
     let ready = Arc::new(AtomicBool::new(false));
     let (events, events_out) = bounded(EVENTS_MAX);
-    let nonce = nonce();
     let (asking, desk) = asking(settings).unzip();
-    let files = settings.pages.then(|| Arc::new(Files::new()));
-    let (mut parts, mut links) = (Vec::new(), Vec::new());
-    for (number, writer) in writers.into_iter().enumerate() {
-        let records = Outlet {
-            writer,
-            when_full: settings.records.when_full,
-            latest,
-        };
-        let (mut part, link) = wire(
-            settings,
-            &served,
-            number,
-            records,
-            events.clone(),
-            Arc::clone(&ready),
-            nonce,
-        );
-        part.asking.clone_from(&asking);
-        parts.push(part);
-        links.push(link);
-    }
-    let places: Vec<Place> = links
-        .iter()
-        .map(|link| Place {
-            address: link.address.clone(),
-            gauges: Arc::clone(&link.gauges),
-        })
-        .collect();
-    let about = About {
-        version: env!("CARGO_PKG_VERSION").into(),
-        commit: env!("BUILD_COMMIT").into(),
-        target: env!("BUILD_TARGET").into(),
-        runtime: chosen.name().into(),
+    let template = ShardTemplate {
+        settings,
+        served: Arc::clone(&served),
+        latest: spool.as_ref().and_then(|spool| spool.found().latest),
+        events,
+        ready: Arc::clone(&ready),
+        asking,
+        nonce: nonce(),
     };
+    let numbered = writers.into_iter().enumerate();
+    let (parts, links): (Vec<_>, Vec<_>) = numbered.map(|(number, writer)| template.build(number, writer)).unzip();
+    let places: Vec<Place> = links.iter().map(place).collect();
     let side = side::start(side::Parts {
         shards: links,
         records: settings.records.clone(),
         spool,
         served: Arc::clone(&served),
-        about,
+        about: about(chosen),
         events: events_out,
         aws: settings.aws.clone(),
         pace: side::Pace::of(topology.cpus),
         admin,
-        remote: desk.map(|desk| side::RemoteParts {
-            desk,
-            scoring: settings.scoring.clone(),
-        }),
+        remote: desk.map(|desk| remote(settings, desk)),
     })?;
-    let (shards, ended) = spawn_shards(chosen, &topology, parts, files.as_ref(), &places)?;
-    let acceptor =
-        Acceptor::start(listener, places, settings.limits.connections_max).map_err(|source| ServeError::Thread {
-            name: "acceptor".into(),
-            source,
-        })?;
+    let (shards, ended) = spawn_shards(chosen, &topology, parts, files(settings).as_ref(), &places)?;
+    let acceptor = accept_connections(listener, places, settings)?;
     ready.store(true, Ordering::Relaxed);
-    tracing::info!(
-        listen = %address,
-        runtime = chosen.name(),
-        shards = topology.shards,
-        model = served.model.name(),
-        version = served.model.version(),
-        admin = admin_address.map(|address| address.to_string()),
-        "ready"
-    );
+    announce::ready(address, admin_address, chosen, &topology, &served);
     Ok(Running {
         address,
         ready,

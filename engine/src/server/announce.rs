@@ -1,11 +1,15 @@
 //! What the log says of what was chosen, and why: a line each for the process, the model, shards, the runtime, records and
 //! limits.
 
+use std::net::SocketAddr;
+
 use quintile_scoring::loaded::Served;
 
 use crate::config::told::Tellings;
 use crate::config::{Records, SinkKind, WhenFull};
 use crate::limits::Limits;
+use crate::runtime::Chosen;
+use crate::topology::Topology;
 
 /// What runs, and which settings somebody has set.
 pub(super) fn process(told: &Tellings) {
@@ -19,6 +23,25 @@ pub(super) fn process(told: &Tellings) {
         target = env!("BUILD_TARGET"),
         set = set.collect::<Vec<_>>().join(", "),
         "quintile"
+    );
+}
+
+/// Everything runs and the port is open.
+pub(super) fn ready(
+    listen: SocketAddr,
+    admin: Option<SocketAddr>,
+    chosen: Chosen,
+    topology: &Topology,
+    served: &Served,
+) {
+    tracing::info!(
+        %listen,
+        runtime = chosen.name(),
+        shards = topology.shards,
+        model = served.model.name(),
+        version = served.model.version(),
+        admin = admin.map(|address| address.to_string()),
+        "ready"
     );
 }
 

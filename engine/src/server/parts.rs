@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use quintile_scoring::loaded::Served;
+use uuid::Uuid;
 
 use super::{ServeError, ShardThread};
-use crate::accept::{self, Place};
+use crate::accept::{self, Acceptor, Place};
 use crate::config::{ADMIN, Records, Scorer, Settings};
 use crate::http::HttpShard;
 use crate::http::pages::Files;
@@ -19,12 +20,12 @@ use crate::record::{Schema, frame_bytes_max};
 use crate::remote::{self, Desk};
 use crate::runtime::epoll::Epoll;
 use crate::runtime::glommio::Glommio;
-use crate::runtime::{Chosen, StartError};
+use crate::runtime::{self, Chosen, StartError};
 use crate::shard::away::Asking;
 use crate::shard::mailbox::mailbox;
 use crate::shard::scorer::Outlet;
 use crate::shard::{self, Parts};
-use crate::side::ShardLink;
+use crate::side::{About, RemoteParts, ShardLink};
 use crate::spool::{self, Schemas, Spool, Writer};
 use crate::telemetry::{Event, Gauges};
 use crate::topology::{self, Topology};
@@ -39,6 +40,33 @@ pub(super) fn load(settings: &Settings) -> Result<Served, ServeError> {
         served => served,
     };
     Ok(served?)
+}
+
+/// How many shards there are and where, with one line about it in the log.
+pub(super) fn detect(settings: &Settings) -> Topology {
+    let topology = Topology::detect(&settings.cpu_settings());
+    for warning in &topology.inputs.warnings {
+        tracing::warn!("{warning}");
+    }
+    tracing::info!("{topology}");
+    topology
+}
+
+/// The runtime that drives the sockets, with one line about it in the log.
+pub(super) fn choose(settings: &Settings, topology: &Topology) -> Result<Chosen, ServeError> {
+    let (chosen, why) = runtime::choose(settings.runtime, topology.shards)?;
+    tracing::info!(runtime = chosen.name(), why, "runtime");
+    Ok(chosen)
+}
+
+/// The listener, and where it is.
+pub(super) fn listen(settings: &Settings) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let addresses = settings.listen.to_socket_addrs();
+    let bound = addresses.and_then(|addresses| accept::bind(&addresses.collect::<Vec<_>>()));
+    bound.map_err(|source| ServeError::Listen {
+        listen: settings.listen.clone(),
+        source,
+    })
 }
 
 /// The listener for operators and where it is. Whoever runs several servers on one machine has not asked for the default's
@@ -143,40 +171,93 @@ impl Registry {
     }
 }
 
-pub(super) fn wire(
-    settings: &Settings,
-    served: &Arc<Served>,
-    number: usize,
-    records: Outlet,
-    events: Sender<Event>,
-    ready: Arc<AtomicBool>,
-    nonce: u64,
-) -> (Parts, ShardLink) {
-    let (address, mailbox) = mailbox();
-    let (stats, stats_out) = shard::stats_channel();
-    let gauges = Arc::new(Gauges::default());
-    let parts = Parts {
-        number: u16::try_from(number).expect("SHARDS_MAX is below 2^16"),
-        mailbox,
-        served: Arc::clone(served),
-        records,
-        stats,
-        events,
-        gauges: Arc::clone(&gauges),
-        ready,
-        asking: None,
-        limits: settings.limits,
-        spin: settings.spin,
-        nonce,
-    };
-    (
-        parts,
-        ShardLink {
+/// What all shards are built from.
+pub(super) struct ShardTemplate<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) served: Arc<Served>,
+    /// The latest record id that another process has left.
+    pub(super) latest: Option<Uuid>,
+    pub(super) events: Sender<Event>,
+    pub(super) ready: Arc<AtomicBool>,
+    pub(super) asking: Option<Asking>,
+    pub(super) nonce: u64,
+}
+
+impl ShardTemplate<'_> {
+    /// A shard's parts, and side's ends of what runs between the two.
+    pub(super) fn build(&self, number: usize, writer: Writer) -> (Parts, ShardLink) {
+        let (address, mailbox) = mailbox();
+        let (stats, stats_out) = shard::stats_channel();
+        let gauges = Arc::new(Gauges::default());
+        let link = ShardLink {
             address,
             stats: stats_out,
+            gauges: Arc::clone(&gauges),
+        };
+        let parts = Parts {
+            number: u16::try_from(number).expect("SHARDS_MAX is below 2^16"),
+            mailbox,
+            served: Arc::clone(&self.served),
+            records: Outlet {
+                writer,
+                when_full: self.settings.records.when_full,
+                latest: self.latest,
+            },
+            stats,
+            events: self.events.clone(),
             gauges,
-        },
-    )
+            ready: Arc::clone(&self.ready),
+            asking: self.asking.clone(),
+            limits: self.settings.limits,
+            spin: self.settings.spin,
+            nonce: self.nonce,
+        };
+        (parts, link)
+    }
+}
+
+/// A shard as the acceptor sees it.
+pub(super) fn place(link: &ShardLink) -> Place {
+    Place {
+        address: link.address.clone(),
+        gauges: Arc::clone(&link.gauges),
+    }
+}
+
+/// What the metrics say of this process.
+pub(super) fn about(chosen: Chosen) -> About {
+    About {
+        version: env!("CARGO_PKG_VERSION").into(),
+        commit: env!("BUILD_COMMIT").into(),
+        target: env!("BUILD_TARGET").into(),
+        runtime: chosen.name().into(),
+    }
+}
+
+/// How side answers what the shards ask of SageMaker.
+pub(super) fn remote(settings: &Settings, desk: Desk) -> RemoteParts {
+    RemoteParts {
+        desk,
+        scoring: settings.scoring.clone(),
+    }
+}
+
+/// The files of the pages, unless they are turned off.
+pub(super) fn files(settings: &Settings) -> Option<Arc<Files>> {
+    settings.pages.then(|| Arc::new(Files::new()))
+}
+
+/// Opens the port to traffic.
+pub(super) fn accept_connections(
+    listener: TcpListener,
+    places: Vec<Place>,
+    settings: &Settings,
+) -> Result<Acceptor, ServeError> {
+    let started = Acceptor::start(listener, places, settings.limits.connections_max);
+    started.map_err(|source| ServeError::Thread {
+        name: "acceptor".into(),
+        source,
+    })
 }
 
 pub(super) fn spawn_shards(

@@ -17,6 +17,7 @@ mod admin;
 mod aws;
 mod calendar;
 mod counts;
+mod error;
 mod lane;
 mod metrics;
 mod news;
@@ -42,6 +43,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use quintile_scoring::loaded::Served;
 
 pub use self::aws::AwsError;
+pub use self::error::{Delivered, Left, Reason, StartError, Undelivered};
 pub use self::news::{News, Reload};
 pub(crate) use self::sink::Lines;
 pub use self::sink::SinkError;
@@ -119,97 +121,6 @@ pub struct About {
     pub runtime: String,
 }
 
-/// Why side cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// Records could not be delivered.
-    #[error("open the {name} sink: {source}")]
-    Sink {
-        /// The sink.
-        name: &'static str,
-        /// What is in the way.
-        source: SinkError,
-    },
-    /// SageMaker could not be asked.
-    #[error("prepare to ask SageMaker: {0}")]
-    SageMaker(AwsError),
-    /// No runtime.
-    #[error("start the side runtime: {0}")]
-    Runtime(std::io::Error),
-    /// No thread.
-    #[error("start the {name} thread: {source}")]
-    Thread {
-        /// The thread.
-        name: &'static str,
-        /// The operating system's reason.
-        source: std::io::Error,
-    },
-}
-
-/// All records were delivered to every sink.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Delivered {
-    /// How many, since the start.
-    pub records: u64,
-}
-
-/// Side ended without having delivered everything, or not as it should.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", .0.iter().map(Left::to_string).collect::<Vec<_>>().join("; "))]
-pub struct Undelivered(
-    /// Where, and why; never empty.
-    pub Vec<Left>,
-);
-
-/// What one sink has not delivered.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("deliver {left} records to {sink} ({delivered} were): {reason}; they stay in the spool")]
-pub struct Left {
-    /// The sink.
-    pub sink: &'static str,
-    /// Records that reached their place.
-    pub delivered: u64,
-    /// Records that side knows of and that did not.
-    pub left: u64,
-    /// What went wrong.
-    pub reason: Reason,
-}
-
-impl Left {
-    /// A sink that had to stop at the deadline. How much is left, `finish` counts when nothing moves any more.
-    fn new(lane: &lane::Lane) -> Self {
-        let error = lane.last_error();
-        Self {
-            sink: lane.name(),
-            delivered: 0,
-            left: 0,
-            reason: Reason::Sink(error.unwrap_or_else(|| "it was still busy".into())),
-        }
-    }
-}
-
-/// Why records are left.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Reason {
-    /// The sink refused until the deadline.
-    #[error("the sink failed until the deadline: {0}")]
-    Sink(String),
-    /// A thread still had work to do at the deadline.
-    #[error("the {0} thread did not end in time")]
-    Deadline(&'static str),
-    /// A fault of ours.
-    #[error("the {thread} thread panicked: {message}")]
-    Panicked {
-        /// Which thread.
-        thread: &'static str,
-        /// What it said.
-        message: String,
-    },
-    /// Records that no sink could take because they were not whole or not of a known model: a fault of ours.
-    #[error("they could not be read")]
-    Damaged,
-}
-
 /// The running threads.
 #[derive(Debug)]
 #[must_use = "records are delivered to the end only by `finish`"]
@@ -242,60 +153,30 @@ pub fn start(parts: Parts) -> Result<Side, StartError> {
 fn start_with(sinks: Vec<(&'static str, Opened)>, parts: Parts) -> Result<Side, StartError> {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().build().map_err(StartError::Runtime)?;
-    let names: Vec<&'static str> = sinks.iter().map(|(name, _)| *name).collect();
-    let mut counts = Counts::new(&names, parts.spool.as_ref());
-    let endpoint = parts
-        .remote
-        .as_ref()
-        .map(|remote| sagemaker::Endpoint::open(&remote.scoring, &parts.aws));
-    let endpoint = endpoint.transpose().map_err(StartError::SageMaker)?;
-    counts.remote = endpoint.as_ref().map(|_| RemoteCounts::default());
-    let counts = Arc::new(counts);
-    let addresses: Vec<Address> = parts.shards.iter().map(|link| link.address.clone()).collect();
-    let office = endpoint
-        .zip(parts.remote)
-        .map(|(endpoint, remote)| (endpoint, remote.desk));
+    let endpoint = endpoint(&parts)?;
+    let counts = counts(&sinks, &parts, endpoint.is_some());
     let stop = Stop::default();
-    let cursors = parts.spool.as_ref().map(Spool::cursors).unwrap_or_default();
-    let (mut posts, mut tasks) = (Vec::new(), Vec::new());
-    for (((_, sink), cursor), counts) in sinks.into_iter().zip(cursors).zip(&counts.sinks) {
-        let lane = Lane::new(cursor, Arc::clone(counts), stop.clone());
-        match sink {
-            Opened::Computes(sink) => posts.push(Post::new(sink, lane)),
-            Opened::Waits(sink) => tasks.push((sink, lane)),
-        }
-    }
-
-    let link = |shard: ShardLink| stats::Link::new(shard.address, shard.stats, shard.gauges);
-    let links: Vec<_> = parts.shards.into_iter().map(link).collect();
-    let facts = metrics::Facts::new(&parts.about, &parts.served.model, links.len());
-    let status = status::Status::new(&parts.about, &parts.served.model, links.len(), Instant::now());
+    let (posts, tasks) = lanes(sinks, parts.spool.as_ref(), &counts, &stop);
+    let remote = endpoint.zip(parts.remote).map(|(endpoint, remote)| Remote {
+        endpoint,
+        desk: remote.desk,
+        addresses: parts.shards.iter().map(|link| link.address.clone()).collect(),
+        counts: Arc::clone(&counts),
+    });
     let (models, models_out) = unbounded();
-    let mut stats = stats::Stats::new(links, facts, status, models_out, Arc::clone(&counts));
-    stats.publish();
-
+    let stats = published(parts.shards, &parts.about, &parts.served, models_out, &counts);
     let (has_posts, pace) = (!posts.is_empty(), parts.pace);
     let worker = spawn("worker", move || worker::run(posts, pace))?;
-    let until = stop.clone();
-    let (events, admin) = (parts.events, parts.admin);
-    let remote_counts = Arc::clone(&counts);
+    let work = Work {
+        tasks,
+        stats,
+        events: parts.events,
+        admin: parts.admin,
+        remote,
+        until: stop.clone(),
+    };
     let side = spawn("side", move || {
-        let local = tokio::task::LocalSet::new();
-        local.block_on(&runtime, async {
-            let sinks = tasks.into_iter().map(|(sink, lane)| task(sink, lane)).collect();
-            let remote = async {
-                if let Some((endpoint, desk)) = office {
-                    sagemaker::run(endpoint, desk, addresses, remote_counts, &until).await;
-                }
-            };
-            let operators = async {
-                if let Some(listener) = admin {
-                    admin::serve(listener, &until).await;
-                }
-            };
-            let others = async { tokio::join!(stats.run(&until), event_log::log(events, &until), remote, operators) };
-            tokio::join!(ended(sinks), others).0
-        })
+        tokio::task::LocalSet::new().block_on(&runtime, work.run())
     })?;
     Ok(Side {
         side,
@@ -306,6 +187,106 @@ fn start_with(sinks: Vec<(&'static str, Opened)>, parts: Parts) -> Result<Side, 
         spool: parts.spool,
         stop: StopOnDrop(stop),
     })
+}
+
+/// Who is asked for predictions, if anybody is.
+fn endpoint(parts: &Parts) -> Result<Option<sagemaker::Endpoint>, StartError> {
+    let endpoint = parts
+        .remote
+        .as_ref()
+        .map(|remote| sagemaker::Endpoint::open(&remote.scoring, &parts.aws));
+    endpoint.transpose().map_err(StartError::SageMaker)
+}
+
+fn counts(sinks: &[(&'static str, Opened)], parts: &Parts, asks: bool) -> Arc<Counts> {
+    let names: Vec<&'static str> = sinks.iter().map(|(name, _)| *name).collect();
+    let mut counts = Counts::new(&names, parts.spool.as_ref());
+    counts.remote = asks.then(RemoteCounts::default);
+    Arc::new(counts)
+}
+
+type WaitingSink = (Box<dyn sink::Waits>, Lane);
+
+/// Gives each sink its cursor: those that compute to the worker, those that wait to side.
+fn lanes(
+    sinks: Vec<(&'static str, Opened)>,
+    spool: Option<&Spool>,
+    counts: &Counts,
+    stop: &Stop,
+) -> (Vec<Post>, Vec<WaitingSink>) {
+    let cursors = spool.map(Spool::cursors).unwrap_or_default();
+    let (mut posts, mut tasks) = (Vec::new(), Vec::new());
+    for (((_, sink), cursor), counts) in sinks.into_iter().zip(cursors).zip(&counts.sinks) {
+        let lane = Lane::new(cursor, Arc::clone(counts), stop.clone());
+        match sink {
+            Opened::Computes(sink) => posts.push(Post::new(sink, lane)),
+            Opened::Waits(sink) => tasks.push((sink, lane)),
+        }
+    }
+    (posts, tasks)
+}
+
+/// What collects the shards' counts, with the first texts sent.
+fn published(
+    shards: Vec<ShardLink>,
+    about: &About,
+    served: &Served,
+    models: Receiver<Arc<Served>>,
+    counts: &Arc<Counts>,
+) -> stats::Stats {
+    let link = |shard: ShardLink| stats::Link::new(shard.address, shard.stats, shard.gauges);
+    let links: Vec<_> = shards.into_iter().map(link).collect();
+    let facts = metrics::Facts::new(about, &served.model, links.len());
+    let status = status::Status::new(about, &served.model, links.len(), Instant::now());
+    let mut stats = stats::Stats::new(links, facts, status, models, Arc::clone(counts));
+    stats.publish();
+    stats
+}
+
+/// What asks SageMaker.
+struct Remote {
+    endpoint: sagemaker::Endpoint,
+    desk: Desk,
+    /// Where answers go.
+    addresses: Vec<Address>,
+    counts: Arc<Counts>,
+}
+
+/// Everything that the side thread does.
+struct Work {
+    tasks: Vec<WaitingSink>,
+    stats: stats::Stats,
+    events: Receiver<Event>,
+    admin: Option<TcpListener>,
+    remote: Option<Remote>,
+    until: Stop,
+}
+
+impl Work {
+    /// Runs to the end; then what the sinks have left.
+    async fn run(self) -> Vec<Left> {
+        let until = &self.until;
+        let sinks = self.tasks.into_iter().map(|(sink, lane)| task(sink, lane)).collect();
+        let remote = async {
+            if let Some(remote) = self.remote {
+                sagemaker::run(remote.endpoint, remote.desk, remote.addresses, remote.counts, until).await;
+            }
+        };
+        let operators = async {
+            if let Some(listener) = self.admin {
+                admin::serve(listener, until).await;
+            }
+        };
+        let others = async {
+            tokio::join!(
+                self.stats.run(until),
+                event_log::log(self.events, until),
+                remote,
+                operators
+            )
+        };
+        tokio::join!(ended(sinks), others).0
+    }
 }
 
 type Task = (&'static str, tokio::task::JoinHandle<Result<(), Left>>);
