@@ -219,6 +219,30 @@ pub enum ReportError {
     },
 }
 
+/// The steps of a run, one after the other.
+fn steps(outcome: &Outcome) -> Vec<Step> {
+    let step_s = outcome.recorder.step_ns() as f64 / 1e9;
+    let step = |(index, step): (usize, &crate::record::Step)| Step {
+        at_s: index as f64 * step_s,
+        rate: step.latency.len() as f64 / step_s.min(outcome.seconds),
+        p50: step.latency.value_at_quantile(0.5),
+        p99: step.latency.value_at_quantile(0.99),
+        max: step.latency.max(),
+        failed: step.failed,
+    };
+    outcome.recorder.steps.iter().enumerate().map(step).collect()
+}
+
+/// The shards that answered.
+fn shards(outcome: &Outcome) -> Vec<Shard> {
+    let shard = |(&shard, latency)| Shard {
+        shard,
+        requests: hdrhistogram::Histogram::len(latency),
+        latency: Quantiles::of(latency),
+    };
+    outcome.recorder.shards.iter().map(shard).collect()
+}
+
 impl Report {
     /// Puts a run into one value.
     #[must_use]
@@ -232,15 +256,6 @@ impl Report {
         };
         let bytes: usize = pool.bodies.iter().map(|body| body.bytes.len()).sum();
         let requests = (recorder.service.len() + recorder.failures()).max(1);
-        let step_s = recorder.step_ns() as f64 / 1e9;
-        let step = |(index, step): (usize, &crate::record::Step)| Step {
-            at_s: index as f64 * step_s,
-            rate: step.latency.len() as f64 / step_s.min(outcome.seconds),
-            p50: step.latency.value_at_quantile(0.5),
-            p99: step.latency.value_at_quantile(0.99),
-            max: step.latency.max(),
-            failed: step.failed,
-        };
         let checked = match plan.depth {
             Depth::Status => "status",
             Depth::Id => "status, id",
@@ -286,16 +301,8 @@ impl Report {
                 busy: outcome.cpu_seconds / (outcome.seconds * plan.threads as f64),
                 lag: Quantiles::of(&recorder.lag),
             },
-            shards: recorder
-                .shards
-                .iter()
-                .map(|(&shard, latency)| Shard {
-                    shard,
-                    requests: latency.len(),
-                    latency: Quantiles::of(latency),
-                })
-                .collect(),
-            steps: recorder.steps.iter().enumerate().map(step).collect(),
+            shards: shards(outcome),
+            steps: steps(outcome),
             histogram: recorder
                 .latency
                 .iter_recorded()

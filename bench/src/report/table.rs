@@ -47,6 +47,13 @@ fn lines(out: &mut String, report: &Report) -> std::fmt::Result {
         count(whole(report.rate.round())),
         report.checked
     )?;
+    failures(out, report)?;
+    latencies(out, report)?;
+    overhead(out, report)
+}
+
+/// Requests without a right answer.
+fn failures(out: &mut String, report: &Report) -> std::fmt::Result {
     for (kind, failed) in &report.failed {
         writeln!(out, "  {:>12} failed: {kind}", count(*failed))?;
     }
@@ -60,6 +67,11 @@ fn lines(out: &mut String, report: &Report) -> std::fmt::Result {
     for sample in &report.samples {
         writeln!(out, "               {sample}")?;
     }
+    Ok(())
+}
+
+/// How long answers took.
+fn latencies(out: &mut String, report: &Report) -> std::fmt::Result {
     writeln!(
         out,
         "\n  {:<28}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}",
@@ -86,7 +98,7 @@ fn lines(out: &mut String, report: &Report) -> std::fmt::Result {
             100.0 * report.queued as f64 / (report.latency_count().max(1)) as f64
         )?;
     }
-    overhead(out, report)
+    Ok(())
 }
 
 fn row(out: &mut String, name: &str, of: &Quantiles) -> std::fmt::Result {

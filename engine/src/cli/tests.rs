@@ -118,7 +118,7 @@ fn help_is_a_result_and_long_help_has_examples() {
         );
     }
     let (_, serve, _) = quintile(&["serve", "--help"], "");
-    for key in KEYS {
+    for key in KEYS.iter() {
         let named = key.flag.map_or_else(|| key.path(), |flag| format!("--{flag} <"));
         assert!(serve.contains(&named) && serve.contains(key.help), "{named}");
     }

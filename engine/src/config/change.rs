@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_reload_takes_the_keys_that_say_so_and_no_other() {
-        for key in KEYS {
+        for key in KEYS.iter() {
             let (mut settings, mut new) = (Settings::default(), Settings::default());
             let other = keys::tests::another_value(key);
             key.store_text(&mut new, other.as_ref()).expect("a value it accepts");

@@ -349,7 +349,7 @@ fn every_value_in_force_has_its_source() {
     let read = |_: &Path| Ok(text.as_bytes().to_vec());
     let (_, told) = Settings::load_told(&flags, variables, read, true).unwrap();
     let effective = told.effective();
-    assert_eq!(effective.len(), keys::KEYS.len());
+    assert_eq!(effective.len(), keys::KEYS.iter().count());
     let shown = |path: &str| {
         let key = effective.iter().find(|key| key.path == path).unwrap();
         let source = key.source.as_ref().map(ToString::to_string);

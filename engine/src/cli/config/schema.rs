@@ -106,7 +106,7 @@ fn cell(text: &str) -> String {
 }
 
 const HEAD: &str = "\
-<!-- Written by `quintile config docs`. Change engine/src/config/keys.rs, then: quintile config docs > docs/configuration.md -->
+<!-- Written by `quintile config docs`. Change engine/src/config/keys/, then: quintile config docs > docs/configuration.md -->
 # Configuration
 
 A TOML file (`--config FILE` or `QUINTILE_CONFIG`), then variables, then flags: each stands over the one before. Every key of
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn the_schema_knows_every_key_and_agrees_with_the_defaults() {
         let schema: serde_json::Value = serde_json::from_str(&json()).unwrap();
-        for key in KEYS {
+        for key in KEYS.iter() {
             let property = &schema["properties"][key.section]["properties"][key.name];
             assert_eq!(property["description"], key.help, "{}", key.path());
             if let (Some(default), Some(least)) = (property["default"].as_f64(), property["minimum"].as_f64()) {

@@ -1,7 +1,5 @@
 //! What `/metrics` says of records on their way: the spool, the sinks, and SageMaker.
 
-use std::sync::Arc;
-
 use prometheus::proto::MetricFamily;
 
 use super::families::{counter, float, gauge, labels, since_1970};
@@ -42,76 +40,96 @@ pub(super) fn spool(counts: &Counts) -> Vec<MetricFamily> {
     ]
 }
 
-pub(super) fn sinks(counts: &Counts) -> [MetricFamily; 13] {
+/// A number of each sink: its family's name and help, and where the number is.
+type SinkCounter = (&'static str, &'static str, fn(&SinkCounts) -> u64);
+
+/// Families that count, by sink.
+const SINK_COUNTERS: [SinkCounter; 7] = [
+    (
+        "quintile_records_delivered_total",
+        "Records that have reached their place, by sink.",
+        |sink| sink.delivered.get(),
+    ),
+    (
+        "quintile_records_retried_total",
+        "Records sent again after the place refused them.",
+        |sink| sink.retried.get(),
+    ),
+    (
+        "quintile_records_throttled_total",
+        "Records retried because the sink throttled them.",
+        |sink| sink.throttled.get(),
+    ),
+    (
+        "quintile_records_dead_lettered_total",
+        "Records that the place refuses for ever, written to a file.",
+        |sink| sink.dead_lettered.get(),
+    ),
+    (
+        "quintile_records_damaged_total",
+        "Records that could not be read or written; a fault of ours.",
+        |sink| sink.damaged.get(),
+    ),
+    (
+        "quintile_sink_errors_total",
+        "Attempts at delivering records that failed; each is repeated.",
+        |sink| sink.errors.get(),
+    ),
+    (
+        "quintile_sink_files_written_total",
+        "Files that are complete and in their place.",
+        |sink| sink.files.get(),
+    ),
+];
+
+/// Families of the sinks that have dead letters.
+const DEAD_LETTER_GAUGES: [SinkCounter; 2] = [
+    (
+        "quintile_dead_letter_bytes",
+        "Files of records that the place refuses for ever.",
+        |sink| sink.dead_letter_bytes.get(),
+    ),
+    (
+        "quintile_dead_letter_capacity_bytes",
+        "What those files may have: at this size the sink waits.",
+        |sink| sink.dead_letter_bytes_max.get(),
+    ),
+];
+
+pub(super) fn sinks(counts: &Counts) -> Vec<MetricFamily> {
     let label = |sink: &SinkCounts| labels(&[("sink", sink.name)]);
-    let of = |value: fn(&SinkCounts) -> u64| {
-        let sample = move |sink: &Arc<SinkCounts>| (label(sink), value(sink));
-        counts.sinks.iter().map(sample)
-    };
-    let gauges = |value: &dyn Fn(&SinkCounts) -> f64| -> Vec<_> {
-        let sample = |sink: &Arc<SinkCounts>| (label(sink), value(sink));
-        counts.sinks.iter().map(sample).collect()
-    };
-    let letters = |value: fn(&SinkCounts) -> u64| {
-        let with_any = counts.sinks.iter().filter(|sink| sink.dead_letter_bytes_max.get() > 0);
-        with_any.map(move |sink| (label(sink), float(value(sink))))
-    };
+    let sinks = || counts.sinks.iter();
+    let mut families = Vec::new();
+    for (name, help, value) in SINK_COUNTERS {
+        families.push(counter(name, help, sinks().map(|sink| (label(sink), value(sink)))));
+    }
+    let with_letters = || sinks().filter(|sink| sink.dead_letter_bytes_max.get() > 0);
+    for (name, help, value) in DEAD_LETTER_GAUGES {
+        let samples = with_letters().map(|sink| (label(sink), float(value(sink))));
+        families.push(gauge(name, help, samples));
+    }
+    families.push(gauge(
+        "quintile_records_pending",
+        "Records answered and not delivered yet, by sink.",
+        sinks().map(|sink| (label(sink), float(counts.pending(sink)))),
+    ));
+    families.push(gauge(
+        "quintile_records_lag_seconds",
+        "Age of the oldest record that is not delivered yet, by sink.",
+        sinks().map(|sink| (label(sink), sink.lag().as_secs_f64())),
+    ));
+    families.extend(last_errors(counts));
+    families
+}
+
+/// When and how each sink last failed.
+fn last_errors(counts: &Counts) -> [MetricFamily; 2] {
     let errors: Vec<_> = counts
         .sinks
         .iter()
         .filter_map(|sink| Some((sink.name, sink.last_error()?)))
         .collect();
     [
-        counter(
-            "quintile_records_delivered_total",
-            "Records that have reached their place, by sink.",
-            of(|sink| sink.delivered.get()),
-        ),
-        counter(
-            "quintile_records_retried_total",
-            "Records sent again after the place refused them.",
-            of(|sink| sink.retried.get()),
-        ),
-        counter(
-            "quintile_records_throttled_total",
-            "Those of them that were sent again because the place was over its quota.",
-            of(|sink| sink.throttled.get()),
-        ),
-        counter(
-            "quintile_records_dead_lettered_total",
-            "Records that the place refuses for ever, written to a file.",
-            of(|sink| sink.dead_lettered.get()),
-        ),
-        gauge(
-            "quintile_dead_letter_bytes",
-            "Files of records that the place refuses for ever.",
-            letters(|sink| sink.dead_letter_bytes.get()),
-        ),
-        gauge(
-            "quintile_dead_letter_capacity_bytes",
-            "What those files may have: at this size the sink waits.",
-            letters(|sink| sink.dead_letter_bytes_max.get()),
-        ),
-        counter(
-            "quintile_records_damaged_total",
-            "Records that could not be read or written; a fault of ours.",
-            of(|sink| sink.damaged.get()),
-        ),
-        gauge(
-            "quintile_records_pending",
-            "Records answered and not delivered yet, by sink.",
-            gauges(&|sink| float(counts.pending(sink))),
-        ),
-        gauge(
-            "quintile_records_lag_seconds",
-            "Age of the oldest record that is not delivered yet, by sink.",
-            gauges(&|sink| sink.lag().as_secs_f64()),
-        ),
-        counter(
-            "quintile_sink_errors_total",
-            "Attempts at delivering records that failed; each is repeated.",
-            of(|sink| sink.errors.get()),
-        ),
         gauge(
             "quintile_sink_last_error_timestamp_seconds",
             "When a sink last failed, in seconds since 1970.",
@@ -125,11 +143,6 @@ pub(super) fn sinks(counts: &Counts) -> [MetricFamily; 13] {
             errors
                 .iter()
                 .map(|(name, error)| (labels(&[("sink", name), ("error", &error.text)]), 1.0)),
-        ),
-        counter(
-            "quintile_sink_files_written_total",
-            "Files that are complete and in their place.",
-            of(|sink| sink.files.get()),
         ),
     ]
 }

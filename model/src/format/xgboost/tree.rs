@@ -34,15 +34,9 @@ pub(super) fn tree(tree: &Cursor<'_>, group: u32, outputs: usize, weight: Option
     if count == 0 || count > TREE_NODES_MAX {
         return Err(count_field.fault(format!("{count} nodes: 1 to {TREE_NODES_MAX} are accepted")));
     }
-    let statistics: &[&str] = match has_vectors {
-        // Files of 3.0 and 3.1 lack the statistics of such trees, and their weights are read below.
-        true => &[],
-        false => &["loss_changes", "sum_hessian", "base_weights"],
-    };
-    for key in statistics {
-        if let Some(field) = tree.optional(key)? {
-            same_length(&field, field.floats()?.len(), count)?;
-        }
+    // Files of 3.0 and 3.1 lack the statistics of trees with vectors, whose weights are read below.
+    if !has_vectors {
+        check_statistics(tree, count)?;
     }
     let gains = match tree.optional("loss_changes")? {
         Some(field) => field.floats()?.into_owned(),
@@ -102,6 +96,16 @@ pub(super) fn tree(tree: &Cursor<'_>, group: u32, outputs: usize, weight: Option
         gains: if gains.len() == count { gains } else { Vec::new() },
         ..Tree::default()
     })
+}
+
+/// Statistics of training, where the file has them, are as many as the nodes.
+fn check_statistics(tree: &Cursor<'_>, count: usize) -> Result<(), FormatError> {
+    for key in ["loss_changes", "sum_hessian", "base_weights"] {
+        if let Some(field) = tree.optional(key)? {
+            same_length(&field, field.floats()?.len(), count)?;
+        }
+    }
+    Ok(())
 }
 
 /// Dart adds `(0 + leaf) * weight`, in f32; the sum makes a negative zero a positive one.

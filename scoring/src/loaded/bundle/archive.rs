@@ -32,9 +32,7 @@ pub(super) fn open(path: &Path) -> Result<Bundle, BundleError> {
     };
     let file = File::open(path).map_err(failed)?;
     let mut archive = tar::Archive::new(MultiGzDecoder::new(file).take(INFLATED_BYTES_MAX));
-    let mut models: Vec<(String, Vec<u8>)> = Vec::new();
-    let mut manifests: Vec<(String, Vec<u8>)> = Vec::new();
-    let mut seen = Vec::new();
+    let mut found = Found::default();
     for entry in archive.entries().map_err(failed)?.take(ENTRIES_MAX) {
         let entry = entry.map_err(failed)?;
         if !entry.header().entry_type().is_file() {
@@ -44,10 +42,10 @@ pub(super) fn open(path: &Path) -> Result<Bundle, BundleError> {
             .trim_start_matches("./")
             .to_owned();
         let (inner, limit) = match kind(&name) {
-            Some(Kind::Model) => (&mut models, MODEL_BYTES_MAX),
-            Some(Kind::Manifest) => (&mut manifests, MANIFEST_BYTES_MAX),
+            Some(Kind::Model) => (&mut found.models, MODEL_BYTES_MAX),
+            Some(Kind::Manifest) => (&mut found.manifests, MANIFEST_BYTES_MAX),
             None => {
-                seen.push(name);
+                found.others.push(name);
                 continue;
             }
         };
@@ -55,31 +53,10 @@ pub(super) fn open(path: &Path) -> Result<Bundle, BundleError> {
         entry.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
         inner.push((name, bytes));
     }
-    let one = match models.len() {
-        1 => models.pop(),
-        0 => None,
-        several => {
-            let names: Vec<_> = models.iter().map(|(name, _)| name.as_str()).take(4).collect();
-            return Err(BundleError::Unsupported(format!(
-                "the archive holds {several} files that may be the model ({}); it must hold one",
-                names.join(", ")
-            )));
-        }
-    };
-    let Some((name, bytes)) = one else {
-        seen.truncate(4);
-        return Err(BundleError::Unsupported(format!(
-            "the archive holds no model file: one named {XGBOOST} or ending in {}; it holds {}",
-            ENDINGS.map(|ending| format!(".{ending}")).join(", "),
-            if seen.is_empty() {
-                "nothing".into()
-            } else {
-                seen.join(", ")
-            }
-        )));
-    };
+    let (name, bytes) = found.model()?;
     let wanted = Path::new(&name).with_extension("toml");
-    let manifest = manifests
+    let manifest = found
+        .manifests
         .into_iter()
         .find(|(name, _)| Path::new(name) == wanted)
         .map(|(_, bytes)| bytes);
@@ -101,6 +78,44 @@ pub(super) fn open(path: &Path) -> Result<Bundle, BundleError> {
         manifest,
     };
     Ok(bundle)
+}
+
+/// Files of an archive, with their names.
+#[derive(Default)]
+struct Found {
+    models: Vec<(String, Vec<u8>)>,
+    manifests: Vec<(String, Vec<u8>)>,
+    /// Names of all others.
+    others: Vec<String>,
+}
+
+impl Found {
+    /// The one model file.
+    fn model(&mut self) -> Result<(String, Vec<u8>), BundleError> {
+        let one = match self.models.len() {
+            1 => self.models.pop(),
+            0 => None,
+            several => {
+                let names: Vec<_> = self.models.iter().map(|(name, _)| name.as_str()).take(4).collect();
+                return Err(BundleError::Unsupported(format!(
+                    "the archive holds {several} files that may be the model ({}); it must hold one",
+                    names.join(", ")
+                )));
+            }
+        };
+        one.ok_or_else(|| {
+            self.others.truncate(4);
+            BundleError::Unsupported(format!(
+                "the archive holds no model file: one named {XGBOOST} or ending in {}; it holds {}",
+                ENDINGS.map(|ending| format!(".{ending}")).join(", "),
+                if self.others.is_empty() {
+                    "nothing".into()
+                } else {
+                    self.others.join(", ")
+                }
+            ))
+        })
+    }
 }
 
 enum Kind {

@@ -57,24 +57,9 @@ pub(super) fn open(folder: &Path) -> Result<Bundle, BundleError> {
         ));
     };
     let model = named_file(folder, &file, data)?;
-    if let Some(ending @ ("pkl" | "pickle" | "joblib")) = model.extension().and_then(|ending| ending.to_str()) {
-        return Err(BundleError::Unsupported(format!(
-            "its model is {data:?}, and .{ending} files are programs, which are never opened: log \
-             model.booster_ (LightGBM) or model.get_booster() (XGBoost) instead"
-        )));
-    }
-    if data.ends_with(".skops") {
-        return Err(BundleError::Unsupported(format!(
-            "its model is {data:?}, a scikit-learn object: log model.booster_ by mlflow.lightgbm.log_model instead"
-        )));
-    }
+    check_data(data, &model)?;
     let mut bundle = Bundle::new("MLflow folder", model);
-    let text_of = |key: &str| root.get(key).and_then(Node::text).filter(|text| !text.is_empty());
-    bundle.says.name = text_of("name")
-        .or_else(|| text_of("artifact_path").filter(|name| *name != "model" && !name.contains("://")))
-        .map(str::to_owned)
-        .or_else(|| folder.file_name().map(|name| name.to_string_lossy().into_owned()));
-    bundle.says.version = text_of("model_id").or_else(|| text_of("model_uuid")).map(str::to_owned);
+    describe(&mut bundle, &root, folder);
     if let Some(inputs) = root
         .get("signature")
         .and_then(|signature| signature.get("inputs"))
@@ -96,6 +81,32 @@ pub(super) fn open(folder: &Path) -> Result<Bundle, BundleError> {
             .unwrap_or_default();
     }
     Ok(bundle)
+}
+
+/// Refuses model files that are programs.
+fn check_data(data: &str, model: &Path) -> Result<(), BundleError> {
+    if let Some(ending @ ("pkl" | "pickle" | "joblib")) = model.extension().and_then(|ending| ending.to_str()) {
+        return Err(BundleError::Unsupported(format!(
+            "its model is {data:?}, and .{ending} files are programs, which are never opened: log \
+             model.booster_ (LightGBM) or model.get_booster() (XGBoost) instead"
+        )));
+    }
+    if data.ends_with(".skops") {
+        return Err(BundleError::Unsupported(format!(
+            "its model is {data:?}, a scikit-learn object: log model.booster_ by mlflow.lightgbm.log_model instead"
+        )));
+    }
+    Ok(())
+}
+
+/// What the folder says of the model's name and version.
+fn describe(bundle: &mut Bundle, root: &Node, folder: &Path) {
+    let text_of = |key: &str| root.get(key).and_then(Node::text).filter(|text| !text.is_empty());
+    bundle.says.name = text_of("name")
+        .or_else(|| text_of("artifact_path").filter(|name| *name != "model" && !name.contains("://")))
+        .map(str::to_owned)
+        .or_else(|| folder.file_name().map(|name| name.to_string_lossy().into_owned()));
+    bundle.says.version = text_of("model_id").or_else(|| text_of("model_uuid")).map(str::to_owned);
 }
 
 /// Names, types and presence of the features, or their number where the signature is a tensor's.

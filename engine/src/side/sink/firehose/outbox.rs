@@ -13,11 +13,15 @@
 //! A record is given up (dead letter) when the stream keeps refusing it *while it takes others*: a stream that refuses
 //! everything is a fault of the set-up, which an operator repairs, and no reason to give up a single record.
 
+mod refusal;
+mod retry;
+mod settle;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::backoff::Backoff;
-use crate::side::aws;
+pub(super) use refusal::{Outcome, Refused};
 
 /// Records of a call, its bytes, and bytes of one record, before base64. All are the service's own limits:
 /// <https://docs.aws.amazon.com/firehose/latest/APIReference/API_PutRecordBatch.html>
@@ -28,67 +32,11 @@ pub(super) const RECORD_BYTES_MAX: usize = 1000 << 10;
 /// Calls under way at once. Four of 4 MiB fill a stream's quota in every region several times over.
 const CALLS_MAX: usize = 4;
 
-/// Refusals that say the record is wrong, until it is given up. The second one rules out that the first was a mistake.
-const STRIKES_WRONG: u32 = 2;
-
-/// Refusals that do not say whose fault it is, until the record is given up: with pauses that double, after some minutes.
-/// A stream that fails for every other record gives up one in a million before it recovers.
-const STRIKES_UNCLEAR: u32 = 20;
-
 /// How long a call waits to become full. Records are billed by size, so a call that is not full costs no more.
 const LINGER: Duration = Duration::from_millis(100);
 
 /// No pause is longer once the process ends.
 const ENDING_PAUSE_MAX: Duration = Duration::from_secs(1);
-
-/// Reasons are kept for the dead-letter file and log lines; a service's message may be long. Unit: bytes.
-const REASON_BYTES_MAX: usize = 512;
-
-/// What became of one call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// It was answered: one verdict a record, in order; none for accepted ones.
-    Answered(Vec<Option<Refused>>),
-    /// The stream or the account is over its quota.
-    Throttled(String),
-    /// The service failed, was not reached, or does not let us.
-    Failed(String),
-    /// The service says that something in the call is wrong.
-    Invalid(String),
-}
-
-/// Why the service did not take a record.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refused {
-    pub(super) code: String,
-    pub(super) message: String,
-}
-
-/// What a refusal means for what is done next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Blame {
-    /// Too much at once.
-    Quota,
-    /// The record.
-    Record,
-    /// Not known: the service, probably.
-    Unclear,
-}
-
-impl Refused {
-    fn blame(&self) -> Blame {
-        match self.code.as_str() {
-            // The documented code of a record that was throttled.
-            "ServiceUnavailableException" | "ThrottlingException" | "LimitExceededException" => Blame::Quota,
-            "ValidationException" | "InvalidArgumentException" | "SerializationException" => Blame::Record,
-            _ => Blame::Unclear,
-        }
-    }
-
-    fn text(&self) -> String {
-        format!("{}: {}", self.code, self.message)
-    }
-}
 
 /// A record on its way.
 #[derive(Debug)]
@@ -318,171 +266,6 @@ impl Outbox {
         parcels
     }
 
-    /// Takes note of what became of a call.
-    pub(super) fn settle(&mut self, batch: Batch, outcome: Outcome, now: Instant) -> Settled {
-        self.calls -= 1;
-        let began = batch.began;
-        match outcome {
-            Outcome::Answered(verdicts) if verdicts.len() == batch.parcels.len() => {
-                self.answered(batch.parcels, verdicts, began, now)
-            }
-            // Which record is which is not known, so nothing is known to be taken.
-            Outcome::Answered(verdicts) => {
-                let (sent, got) = (batch.parcels.len(), verdicts.len());
-                let why = format!("{sent} records were sent, {got} are in the answer");
-                self.failed(batch.parcels, why, began, now)
-            }
-            Outcome::Throttled(why) => {
-                self.slow_down(began, now);
-                let throttled = batch.parcels.len();
-                self.put_back(batch.parcels, now);
-                Settled {
-                    throttled,
-                    error: Some(cut(why)),
-                    ..Settled::default()
-                }
-            }
-            Outcome::Failed(why) => self.failed(batch.parcels, why, began, now),
-            Outcome::Invalid(why) => self.invalid(batch.parcels, &cut(why), began, now),
-        }
-    }
-
-    fn answered(&mut self, parcels: Vec<Parcel>, verdicts: Vec<Option<Refused>>, began: u64, now: Instant) -> Settled {
-        let mut settled = Settled::default();
-        let mut refused = Vec::new();
-        for (parcel, verdict) in parcels.into_iter().zip(verdicts) {
-            match verdict {
-                None => {
-                    settled.accepted.push(parcel.number);
-                    self.taken += 1;
-                    self.held_bytes -= parcel.bytes.len();
-                    self.done(parcel.number);
-                }
-                Some(why) => refused.push((parcel, why)),
-            }
-        }
-        if !settled.accepted.is_empty() {
-            self.trouble.reset();
-        }
-        // A call that is mostly taken shows a stream that is nearly within its quota.
-        if refused.len() < settled.accepted.len() {
-            self.throttle.reset();
-        }
-        if refused.is_empty() {
-            self.calls_allowed = (self.calls_allowed + 1).min(CALLS_MAX);
-        }
-        // After all that was taken: taking others is what makes a refusal the record's own.
-        for (parcel, why) in refused {
-            settled.error.get_or_insert_with(|| cut(why.text()));
-            match why.blame() {
-                Blame::Quota => {
-                    settled.throttled += 1;
-                    self.again(parcel, now);
-                }
-                blame => self.refused(parcel, blame, &cut(why.text()), now, &mut settled),
-            }
-        }
-        if settled.throttled > 0 {
-            self.slow_down(began, now);
-        }
-        settled
-    }
-
-    fn refused(&mut self, mut parcel: Parcel, blame: Blame, why: &str, now: Instant, settled: &mut Settled) {
-        if parcel.taken_then.is_none_or(|then| self.taken > then) {
-            parcel.strikes += 1;
-        }
-        parcel.taken_then = Some(self.taken);
-        let limit = if blame == Blame::Record {
-            STRIKES_WRONG
-        } else {
-            STRIKES_UNCLEAR
-        };
-        if parcel.strikes < limit {
-            settled.failed += 1;
-            return self.again(parcel, now);
-        }
-        self.held_bytes -= parcel.bytes.len();
-        settled.dead.push(Dead {
-            number: parcel.number,
-            bytes: parcel.bytes,
-            reason: format!("{why} (refused {} times while others were taken)", parcel.strikes),
-        });
-    }
-
-    fn failed(&mut self, parcels: Vec<Parcel>, why: String, began: u64, now: Instant) -> Settled {
-        self.stumble(began, now);
-        let failed = parcels.len();
-        self.put_back(parcels, now);
-        Settled {
-            failed,
-            error: Some(cut(why)),
-            ..Settled::default()
-        }
-    }
-
-    /// Halves a call that the service calls wrong, until the record is alone that it means. While nothing is accepted,
-    /// the pauses grow, so that a set-up that is wrong as a whole costs few calls.
-    fn invalid(&mut self, mut parcels: Vec<Parcel>, why: &str, began: u64, now: Instant) -> Settled {
-        let mut settled = Settled {
-            error: Some(why.to_owned()),
-            ..Settled::default()
-        };
-        self.stumble(began, now);
-        if parcels.len() > 1 {
-            settled.failed = parcels.len();
-            let second = parcels.split_off(parcels.len() / 2);
-            self.halves.push_back(parcels);
-            self.halves.push_back(second);
-        } else if let Some(parcel) = parcels.pop() {
-            self.refused(parcel, Blame::Record, why, now, &mut settled);
-        }
-        settled
-    }
-
-    fn slow_down(&mut self, began: u64, now: Instant) {
-        if began == self.round {
-            self.calls_allowed = (self.calls_allowed / 2).max(1);
-            let pause = self.throttle.next();
-            self.pause(now, pause);
-        }
-    }
-
-    fn stumble(&mut self, began: u64, now: Instant) {
-        if began == self.round {
-            let pause = self.trouble.next();
-            self.pause(now, pause);
-        }
-    }
-
-    fn pause(&mut self, now: Instant, pause: Duration) {
-        self.round += 1;
-        self.paused_until = Some(now + self.bounded(pause));
-    }
-
-    fn bounded(&self, pause: Duration) -> Duration {
-        if self.is_ending {
-            pause.min(ENDING_PAUSE_MAX)
-        } else {
-            pause
-        }
-    }
-
-    /// A call's records come first again, in their order.
-    fn put_back(&mut self, parcels: Vec<Parcel>, now: Instant) {
-        self.fresh_due = Some(now);
-        for parcel in parcels.into_iter().rev() {
-            self.fresh_bytes += parcel.bytes.len();
-            self.fresh.push_front(parcel);
-        }
-    }
-
-    fn again(&mut self, mut parcel: Parcel, now: Instant) {
-        let at = now + self.bounded(self.alone.after(parcel.refusals));
-        parcel.refusals = parcel.refusals.saturating_add(1);
-        self.later.insert((at, parcel.number), parcel);
-    }
-
     fn done(&mut self, number: u64) {
         let place = usize::try_from(number - self.first).expect("the window holds it");
         self.window[place] = true;
@@ -491,8 +274,4 @@ impl Outbox {
             self.first += 1;
         }
     }
-}
-
-fn cut(text: String) -> String {
-    aws::cut(text, REASON_BYTES_MAX)
 }

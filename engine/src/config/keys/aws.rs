@@ -1,0 +1,30 @@
+//! `[aws]`: how AWS is reached.
+
+use super::{Key, plain};
+use crate::config::forms::{check_region, check_url};
+use crate::config::value::Kind;
+
+pub(super) static KEYS: &[Key] = &[
+    plain(
+        "aws",
+        "region",
+        Kind::Text {
+            form: "a region, as eu-central-1",
+            check: check_region,
+            set: |settings, text| settings.aws.region = Some(text),
+        },
+        None,
+        "The AWS region; without it the one that the SDK finds (AWS_REGION, profile, instance)",
+    ),
+    plain(
+        "aws",
+        "endpoint",
+        Kind::Text {
+            form: "a URL, as http://127.0.0.1:5000",
+            check: check_url,
+            set: |settings, text| settings.aws.endpoint = Some(text),
+        },
+        None,
+        "Where every AWS service is reached, for stand-ins and S3-compatible stores",
+    ),
+];

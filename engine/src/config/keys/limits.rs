@@ -1,0 +1,182 @@
+//! `[limits]`: what one client may take.
+
+use super::{HOUR_MS, KIB, Key, MIB, TICK_MS};
+use crate::config::value::Kind;
+
+pub(super) static KEYS: &[Key] = &[
+    limit(
+        "body_bytes_max",
+        Kind::Count {
+            range: KIB..=256 * MIB,
+            unit: "bytes",
+            set: |settings, bytes| settings.limits.body_bytes_max = bytes,
+        },
+        "1048576",
+        "A request's body",
+    ),
+    limit(
+        "batch_bytes_max",
+        Kind::Count {
+            range: KIB..=256 * MIB,
+            unit: "bytes",
+            set: |settings, bytes| settings.limits.batch_bytes_max = bytes,
+        },
+        "33554432",
+        "A batch's body; each of its leads has body_bytes_max",
+    ),
+    limit(
+        "batch_leads_max",
+        Kind::Count {
+            range: 1..=1_000_000,
+            unit: "leads",
+            set: |settings, count| settings.limits.batch_leads_max = count,
+        },
+        "10000",
+        "Leads of a batch",
+    ),
+    limit(
+        "batches_max",
+        Kind::Count {
+            range: 1..=1000,
+            unit: "batches",
+            set: |settings, count| settings.limits.batches_max = count,
+        },
+        "4",
+        "Batches of one shard that are being read or answered at once; each may hold batch_bytes_max",
+    ),
+    limit(
+        "head_bytes_max",
+        // hyper refuses a buffer below 8 KiB.
+        Kind::Count {
+            range: 8 * KIB..=MIB,
+            unit: "bytes",
+            set: |settings, bytes| settings.limits.head_bytes_max = bytes,
+        },
+        "16384",
+        "A request's head",
+    ),
+    limit(
+        "headers_max",
+        // hyper holds a hundred without allocating; with fewer than eight no browser gets through.
+        Kind::Count {
+            range: 8..=100,
+            unit: "headers",
+            set: |settings, count| settings.limits.headers_max = count,
+        },
+        "100",
+        "Headers of a request",
+    ),
+    limit(
+        "connections_max",
+        Kind::Count {
+            range: 1..=1_000_000,
+            unit: "connections",
+            set: |settings, count| settings.limits.connections_max = count,
+        },
+        "10000",
+        "Open connections of the process",
+    ),
+    limit(
+        "in_flight_max",
+        Kind::Count {
+            range: 1..=1_000_000,
+            unit: "requests",
+            set: |settings, count| settings.limits.in_flight_max = count,
+        },
+        "10000",
+        "Requests of one shard that are being read or answered at once",
+    ),
+    limit(
+        "first_byte_ms",
+        Kind::Millis {
+            range: TICK_MS..=HOUR_MS,
+            set: |settings, time| settings.limits.first_byte = time,
+        },
+        "30000",
+        "From a connection's start to its first byte",
+    ),
+    limit(
+        "head_ms",
+        Kind::Millis {
+            range: TICK_MS..=HOUR_MS,
+            set: |settings, time| settings.limits.head = time,
+        },
+        "10000",
+        "From the first byte of a head to its last",
+    ),
+    limit(
+        "body_ms",
+        Kind::Millis {
+            range: TICK_MS..=HOUR_MS,
+            set: |settings, time| settings.limits.body = time,
+        },
+        "10000",
+        "From the end of a head to the end of its body",
+    ),
+    limit(
+        "batch_ms",
+        Kind::Millis {
+            range: TICK_MS..=HOUR_MS,
+            set: |settings, time| settings.limits.batch = time,
+        },
+        "60000",
+        "The same for a batch",
+    ),
+    limit(
+        "idle_ms",
+        Kind::Millis {
+            range: TICK_MS..=24 * HOUR_MS,
+            set: |settings, time| settings.limits.idle = time,
+        },
+        "75000",
+        "Between two requests of a connection; longer than the load balancer's",
+    ),
+    limit(
+        "write_ms",
+        Kind::Millis {
+            range: TICK_MS..=HOUR_MS,
+            set: |settings, time| settings.limits.write = time,
+        },
+        "10000",
+        "For the peer to read what is written to it",
+    ),
+    limit(
+        "linger_ms",
+        Kind::Millis {
+            range: 0..=60_000,
+            set: |settings, time| settings.limits.linger = time,
+        },
+        "2000",
+        "How long a closing connection reads on, so that its last answer arrives",
+    ),
+    limit(
+        "drain_idle_ms",
+        Kind::Millis {
+            range: 0..=HOUR_MS,
+            set: |settings, time| settings.limits.drain_idle = time,
+        },
+        "500",
+        "How long a quiet connection stays open after a drain began",
+    ),
+    limit(
+        "drain_ms",
+        Kind::Millis {
+            range: TICK_MS..=HOUR_MS,
+            set: |settings, time| settings.limits.drain = time,
+        },
+        "25000",
+        "The whole drain; shorter than what follows SIGTERM with SIGKILL",
+    ),
+];
+
+/// Shortens the table: a key of `[limits]`.
+const fn limit(name: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Key {
+    Key {
+        section: "limits",
+        name,
+        flag: None,
+        kind,
+        default: Some(default),
+        help,
+    }
+}

@@ -1,0 +1,250 @@
+//! Every key of the configuration, declared once: its section and name, its flag, what it accepts, what it is for and
+//! where it is stored. The file, the variables, the flags and their help all come from this table.
+
+mod aws;
+mod limits;
+mod log;
+mod model;
+mod records;
+mod scoring;
+mod server;
+
+use std::ffi::OsStr;
+
+use quintile_model::Trees;
+use toml::de::DeValue;
+
+use super::Settings;
+use super::value::{Kind, Wrong};
+
+/// One key.
+pub(crate) struct Key {
+    /// `[section]` of the file.
+    pub(crate) section: &'static str,
+    /// Its name there.
+    pub(crate) name: &'static str,
+    /// Its flag, without dashes.
+    pub(crate) flag: Option<&'static str>,
+    /// What it accepts and where it is stored.
+    pub(crate) kind: Kind,
+    /// The value it has when nobody sets it, as a text; none when it then is found out.
+    pub(crate) default: Option<&'static str>,
+    /// What it is for.
+    pub(crate) help: &'static str,
+}
+
+impl Key {
+    /// `section.name`.
+    pub(crate) fn path(&self) -> String {
+        format!("{}.{}", self.section, self.name)
+    }
+
+    /// Whether nobody may see its value: not in a fault, not in `config show`.
+    pub(crate) fn is_secret(&self) -> bool {
+        ["secret", "token", "password", "private_key"]
+            .iter()
+            .any(|word| self.name.ends_with(word))
+    }
+
+    /// Whether a reload puts it into force. Everything else takes a restart: threads, files and memory are laid out for it.
+    pub(crate) fn is_reloaded(&self) -> bool {
+        match self.section {
+            "model" => true,
+            "limits" => !matches!(self.name, "body_bytes_max" | "connections_max"),
+            "log" => self.name == "level",
+            _ => false,
+        }
+    }
+
+    /// Stores a text.
+    pub(crate) fn store_text(&self, settings: &mut Settings, text: &OsStr) -> Result<(), Wrong> {
+        self.kind.store_text(settings, text).map_err(|wrong| self.hidden(wrong))
+    }
+
+    /// Stores a TOML value.
+    pub(crate) fn store_toml(&self, settings: &mut Settings, value: &DeValue<'_>) -> Result<(), Wrong> {
+        self.kind
+            .store_toml(settings, value)
+            .map_err(|wrong| self.hidden(wrong))
+    }
+
+    /// What is wrong, without the value of a secret.
+    fn hidden(&self, wrong: Wrong) -> Wrong {
+        if !self.is_secret() {
+            return wrong;
+        }
+        Wrong {
+            message: format!("is not accepted; accepted: {}", self.kind.accepts()),
+            hint: None,
+        }
+    }
+
+    /// `QUINTILE_SECTION__NAME`.
+    pub(crate) fn variable(&self) -> String {
+        format!("QUINTILE_{}__{}", self.section, self.name).to_ascii_uppercase()
+    }
+}
+
+/// Shortens the table: a key without a flag.
+const fn plain(
+    section: &'static str,
+    name: &'static str,
+    kind: Kind,
+    default: Option<&'static str>,
+    help: &'static str,
+) -> Key {
+    Key {
+        section,
+        name,
+        flag: None,
+        kind,
+        default,
+        help,
+    }
+}
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+const HOUR_MS: usize = 3_600_000;
+/// One tick of a shard's timer wheel: nothing shorter can be told from it.
+const TICK_MS: usize = crate::limits::TICK.as_millis() as usize;
+
+/// All of them, in the order of the documentation.
+pub(crate) static KEYS: KeyTable = KeyTable([
+    server::KEYS,
+    model::KEYS,
+    records::KEYS,
+    scoring::KEYS,
+    aws::KEYS,
+    limits::KEYS,
+    log::KEYS,
+]);
+
+/// The keys of all sections.
+pub(crate) struct KeyTable([&'static [Key]; 7]);
+
+impl KeyTable {
+    /// Each key, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &'static Key> + Clone + use<> {
+        self.0.into_iter().flatten()
+    }
+}
+
+/// Every choice of trees with its name.
+pub(crate) const TREES: [(&str, Trees); 2] = [("all", Trees::All), ("best", Trees::Best)];
+
+/// The sections, each once, in order.
+pub(crate) fn sections() -> Vec<&'static str> {
+    let mut sections: Vec<_> = KEYS.iter().map(|key| key.section).collect();
+    sections.dedup();
+    sections
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::config::LogFormat;
+
+    /// A value that is not the default.
+    pub(in crate::config) fn another_value(key: &Key) -> String {
+        match &key.kind {
+            Kind::Text { .. } if key.name == "level" => "debug".to_owned(),
+            Kind::Text { .. } if key.name == "s3_url" => "s3://lake/x".to_owned(),
+            Kind::Text { .. } if key.name == "template" => "[$record]".to_owned(),
+            Kind::Text { .. } if key.path() == "aws.endpoint" => "http://x".to_owned(),
+            Kind::Text { .. } if !matches!(key.name, "listen" | "admin") => "name-1".to_owned(),
+            Kind::Text { .. } => "[::1]:9".to_owned(),
+            Kind::Path { .. } => "elsewhere".to_owned(),
+            Kind::Word { words, .. } => words().pop().unwrap_or_default().to_owned(),
+            Kind::Words { .. } => "none".to_owned(),
+            Kind::Count { range, .. } | Kind::Millis { range, .. } => (range.end() - 7).to_string(),
+            Kind::Number { range, .. } | Kind::Seconds { range, .. } => (range.end() - 7.0).to_string(),
+        }
+    }
+
+    /// A key whose value nobody may see.
+    pub(in crate::config) fn secret() -> Key {
+        Key {
+            section: "x",
+            name: "client_secret",
+            flag: None,
+            kind: Kind::Text {
+                form: "sixteen letters",
+                check: |_| Err(String::new()),
+                set: |_, _| {},
+            },
+            default: None,
+            help: "",
+        }
+    }
+
+    #[test]
+    fn defaults_in_the_table_are_the_defaults_of_settings() {
+        let mut settings = Settings::default();
+        for key in KEYS.iter() {
+            if let Some(default) = key.default {
+                key.kind
+                    .store_text(&mut settings, OsStr::new(default))
+                    .unwrap_or_else(|wrong| panic!("{}: {wrong:?}", key.path()));
+            }
+        }
+        assert_eq!(settings, Settings::default());
+    }
+
+    #[test]
+    fn names_are_unique_and_sections_stand_together() {
+        let mut paths: Vec<_> = KEYS.iter().map(Key::path).collect();
+        paths.sort();
+        paths.dedup();
+        assert_eq!(paths.len(), KEYS.iter().count());
+        assert_eq!(
+            sections(),
+            ["server", "model", "records", "scoring", "aws", "limits", "log"]
+        );
+    }
+
+    #[test]
+    fn secrets_are_never_shown() {
+        let key = secret();
+        let wrong = key
+            .store_text(&mut Settings::default(), OsStr::new("hunter2"))
+            .unwrap_err();
+        assert_eq!(wrong.message, "is not accepted; accepted: sixteen letters");
+        let mut told = crate::config::told::Tellings::default();
+        told.add(&key, "hunter2", crate::config::Source::Flag("--x".into()));
+        assert!(!format!("{told:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn words_are_all_known_to_their_setter() {
+        for key in KEYS.iter() {
+            if let Kind::Word { words, set } = &key.kind {
+                for word in words() {
+                    assert!(set(&mut Settings::default(), word), "{} {word}", key.path());
+                }
+                assert!(!set(&mut Settings::default(), "AUTO "), "{}", key.path());
+            }
+            if let Kind::Words { words, set } = &key.kind {
+                let mut settings = Settings::default();
+                set(&mut settings, &words());
+                assert_eq!(settings.records.sinks.len(), words().len());
+            }
+        }
+    }
+
+    #[test]
+    fn every_key_stores_into_a_place_of_its_own() {
+        for key in KEYS.iter() {
+            let other = another_value(key);
+            let start = Settings {
+                log: LogFormat::Json,
+                ..Settings::default()
+            };
+            let mut settings = start.clone();
+            key.kind
+                .store_text(&mut settings, OsStr::new(&other))
+                .expect("in range");
+            assert_ne!(settings, start, "{}", key.path());
+        }
+    }
+}

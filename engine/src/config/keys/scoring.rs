@@ -1,0 +1,107 @@
+//! `[scoring]`: who makes the scores.
+
+use quintile_scoring::render::row_body::Template;
+
+use super::{Key, plain};
+use crate::config::forms::{check_name, check_template};
+use crate::config::value::Kind;
+use crate::config::{BodyKind, Scorer};
+
+pub(super) static KEYS: &[Key] = &[
+    plain(
+        "scoring",
+        "backend",
+        Kind::Word {
+            words: || vec!["local", "sagemaker"],
+            set: |settings, word| scorer(word).map(|scorer| settings.scoring.backend = scorer).is_some(),
+        },
+        Some("local"),
+        "Who scores: this process, or a SageMaker endpoint",
+    ),
+    plain(
+        "scoring",
+        "fallback",
+        Kind::Word {
+            words: || vec!["none", "local", "sagemaker"],
+            set: |settings, word| {
+                settings.scoring.fallback = scorer(word);
+                settings.scoring.fallback.is_some() || word == "none"
+            },
+        },
+        Some("none"),
+        "Who scores when the backend does not: sagemaker also serves a model that cannot be evaluated here",
+    ),
+    plain(
+        "scoring",
+        "endpoint",
+        Kind::Text {
+            form: "the name of an endpoint: 1 to 64 of letters, digits, _ . -",
+            check: check_name,
+            set: |settings, text| settings.scoring.endpoint = Some(text),
+        },
+        None,
+        "The SageMaker endpoint",
+    ),
+    plain(
+        "scoring",
+        "body",
+        Kind::Word {
+            words: || vec!["csv", "json"],
+            set: |settings, word| {
+                let body = match word {
+                    "csv" => BodyKind::Csv,
+                    "json" => BodyKind::Json,
+                    _ => return false,
+                };
+                settings.scoring.body = body;
+                true
+            },
+        },
+        Some("csv"),
+        "How a row is sent to it: csv, as the built-in XGBoost container reads it, or json",
+    ),
+    plain(
+        "scoring",
+        "template",
+        Kind::Text {
+            form: "a JSON text with $features (a list of values) or $record (an object) in it",
+            check: check_template,
+            set: |settings, text| {
+                if let Ok(template) = Template::parse(&text) {
+                    settings.scoring.template = template;
+                }
+            },
+        },
+        Some(Template::INSTANCES),
+        "The body around a row that is sent as json",
+    ),
+    plain(
+        "scoring",
+        "deadline_ms",
+        Kind::Millis {
+            range: 10..=60_000,
+            set: |settings, time| settings.scoring.deadline = time,
+        },
+        Some("1000"),
+        "How long SageMaker may take for a request, retries included",
+    ),
+    plain(
+        "scoring",
+        "calls_max",
+        Kind::Count {
+            range: 1..=4096,
+            unit: "calls",
+            set: |settings, calls| settings.scoring.calls_max = calls,
+        },
+        Some("64"),
+        "Calls to SageMaker under way at once; twice as many may wait",
+    ),
+];
+
+fn scorer(word: &str) -> Option<Scorer> {
+    match word {
+        "local" => Some(Scorer::Local),
+        "sagemaker" => Some(Scorer::SageMaker),
+        _ => None,
+    }
+}

@@ -1,0 +1,101 @@
+//! `[server]`: where it listens, and how it uses the machine.
+
+use std::time::Duration;
+
+use super::{Key, plain};
+use crate::config::ADMIN;
+use crate::config::forms::check_listen;
+use crate::config::value::Kind;
+use crate::limits::{SHARDS_MAX, SPIN_US_MAX};
+use crate::runtime;
+
+pub(super) static KEYS: &[Key] = &[
+    Key {
+        section: "server",
+        name: "listen",
+        flag: Some("listen"),
+        kind: Kind::Text {
+            form: "HOST:PORT, as 127.0.0.1:8080, 0.0.0.0:8080 or [::]:8080",
+            check: check_listen,
+            set: |settings, text| settings.listen = text,
+        },
+        default: Some("127.0.0.1:8080"),
+        help: "Where to listen; port 0 takes a free one, and the ready log line says which",
+    },
+    Key {
+        section: "server",
+        name: "runtime",
+        flag: Some("runtime"),
+        kind: Kind::Word {
+            words: || vec!["auto", "glommio", "epoll"],
+            set: |settings, word| {
+                word.parse::<runtime::Choice>()
+                    .map(|choice| settings.runtime = choice)
+                    .is_ok()
+            },
+        },
+        default: Some("auto"),
+        help: "What drives the sockets: io_uring (glommio) or epoll; auto takes the faster one that can run here",
+    },
+    Key {
+        section: "server",
+        name: "shards",
+        flag: Some("shards"),
+        kind: Kind::Count {
+            range: 1..=SHARDS_MAX,
+            unit: "",
+            set: |settings, count| settings.shards = Some(count),
+        },
+        default: None,
+        help: "Serving threads; without it one for each whole CPU that this process has",
+    },
+    Key {
+        section: "server",
+        name: "cpus",
+        flag: Some("cpus"),
+        kind: Kind::Number {
+            range: 0.01..=1024.0,
+            unit: "CPUs",
+            set: |settings, cpus| settings.cpus = Some(cpus),
+        },
+        default: None,
+        help: "CPUs to use at most, where less is wanted than affinity, cgroups and ECS allow",
+    },
+    plain(
+        "server",
+        "pages",
+        Kind::Word {
+            words: || vec!["on", "off"],
+            set: |settings, word| {
+                settings.pages = word == "on";
+                matches!(word, "on" | "off")
+            },
+        },
+        Some("on"),
+        "Whether / and /docs are there for browsers; what programs read (/openapi.json, /v1/schema, /v1/status) always is",
+    ),
+    plain(
+        "server",
+        "spin_us",
+        Kind::Count {
+            range: 0..=SPIN_US_MAX,
+            unit: "µs",
+            set: |settings, micros| settings.spin = Duration::from_micros(micros as u64),
+        },
+        Some("0"),
+        "How long a shard without work keeps looking at its sockets before it sleeps: takes the time to wake up out of latencies, \
+         and costs the whole CPU meanwhile (docs/runtimes.md)",
+    ),
+    plain(
+        "server",
+        "admin",
+        Kind::Text {
+            form: "none or HOST:PORT, as 127.0.0.1:9901",
+            check: |text| if text == "none" { Ok(()) } else { check_listen(text) },
+            set: |settings, text| settings.admin = (text != "none").then_some(text),
+        },
+        Some(ADMIN),
+        "Where operators ask what the process does (/debug/flamegraph); keep it off the network, for it asks nobody who they are. \
+         When the default's port is taken, the server goes on without",
+    ),
+];
