@@ -23,6 +23,7 @@ pub mod http;
 pub mod limits;
 mod media_type;
 mod profile;
+pub mod protocol;
 pub mod record;
 pub mod remote;
 pub mod runtime;

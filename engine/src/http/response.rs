@@ -16,6 +16,7 @@ use super::body::{Outgoing, Whole};
 use super::error::Failure;
 use super::request_id::{HEADER as REQUEST_ID, RequestId};
 use crate::media_type::{JSON, METRICS, TEXT};
+use crate::protocol::{Native, Protocol as _};
 use crate::shard::ShardCore;
 
 /// Bytes of the longest `server-timing` value.
@@ -75,7 +76,7 @@ impl Responder<'_> {
         let mut body = Vec::with_capacity(256);
         if let Failure::Rejected(rejection) = failure {
             let scorer = self.core.scorer.borrow();
-            render::rejection(&mut body, scorer.served(), scorer.workspace(), rejection);
+            Native::reject(&mut body, scorer.served(), scorer.workspace(), rejection);
         } else {
             render::error(&mut body, code, Some(&failure.to_string()), None);
         }

@@ -21,6 +21,7 @@ use super::request_id::RequestId;
 use super::response::Responder;
 use super::trace;
 use crate::media_type::is_json;
+use crate::protocol::Native;
 use crate::shard::ShardCore;
 use crate::shard::away::Remote;
 use crate::shard::scorer::Outcome;
@@ -223,7 +224,7 @@ fn coding(headers: &HeaderMap) -> Result<Coding, Failure> {
 
 fn score(core: &ShardCore, body: &[u8], request_id: &str, began: Instant) -> Result<(Bytes, Timings), Failure> {
     let mut scorer = core.scorer.borrow_mut();
-    match scorer.score(body, request_id, began, &mut core.arena.borrow_mut()) {
+    match scorer.score::<Native>(body, request_id, began, &mut core.arena.borrow_mut()) {
         Outcome::Scored { answer, score, timings } => {
             core.stats.borrow_mut().scored(score, timings.total_ns);
             Ok((answer, timings))
@@ -258,7 +259,9 @@ async fn score_away(
     body: &[u8],
     request_id: &str,
 ) -> Result<(Bytes, Timings), Failure> {
-    let away = contained(core, || core.scorer.borrow_mut().read(body).map_err(Failure::Rejected))?;
+    let away = contained(core, || {
+        core.scorer.borrow_mut().read::<Native>(body).map_err(Failure::Rejected)
+    })?;
     let told = remote.ask(core, &away.served, &away.row, away.began).await;
     if let Err(miss) = &told
         && !remote.falls_back(&away.served)
@@ -268,7 +271,11 @@ async fn score_away(
     }
     contained(core, || {
         let mut arena = core.arena.borrow_mut();
-        match core.scorer.borrow_mut().finish(&away, &told, request_id, &mut arena) {
+        match core
+            .scorer
+            .borrow_mut()
+            .finish::<Native>(&away, &told, request_id, &mut arena)
+        {
             Outcome::Scored { answer, score, timings } => {
                 let mut stats = core.stats.borrow_mut();
                 stats.scored(score, timings.total_ns);

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use self::slice::Bench;
 use super::arena::Arena;
 use crate::config::WhenFull;
+use crate::protocol::Protocol;
 use crate::record::{Entry, IdSource, Source, frame_bytes_max};
 use crate::remote::Miss;
 use crate::spool;
@@ -126,8 +127,14 @@ impl Scorer {
 
     /// Parses, scores, records, and renders the answer, in this order: a score that cannot be recorded is not answered.
     /// `start` is when the body was complete.
-    pub(crate) fn score(&mut self, body: &[u8], request_id: &str, start: Instant, arena: &mut Arena) -> Outcome {
-        if let Err(rejection) = self.workspace.read(&self.served, body) {
+    pub(crate) fn score<P: Protocol>(
+        &mut self,
+        body: &[u8],
+        request_id: &str,
+        start: Instant,
+        arena: &mut Arena,
+    ) -> Outcome {
+        if let Err(rejection) = P::read(&mut self.workspace, &self.served, body) {
             return Outcome::Rejected(rejection);
         }
         let parsed = Instant::now();
@@ -148,16 +155,24 @@ impl Scorer {
             }
             timings.total_ns = nanoseconds(start, Instant::now());
         }
-        let answer = arena.cut(render::answer_bytes_max(&self.served), |out: &mut BytesMut| {
-            render::answer(out, &self.served, &self.workspace, score, request_id, &timings);
+        let told = render::Told {
+            lead_id: self.workspace.lead_id(),
+            score,
+            predictions: self.workspace.predictions(),
+            source: None,
+            request_id,
+            timings: &timings,
+        };
+        let answer = arena.cut(P::answer_bytes_max(&self.served), |out: &mut BytesMut| {
+            P::write(out, &self.served, &told);
         });
         Outcome::Scored { answer, score, timings }
     }
 
     /// Reads a lead that somebody else will score.
-    pub(crate) fn read(&mut self, body: &[u8]) -> Result<Away, Rejection> {
+    pub(crate) fn read<P: Protocol>(&mut self, body: &[u8]) -> Result<Away, Rejection> {
         let began = Instant::now();
-        self.workspace.read(&self.served, body)?;
+        P::read(&mut self.workspace, &self.served, body)?;
         Ok(Away {
             served: Arc::clone(&self.served),
             lead_id: ArrayString::from(self.workspace.lead_id()).unwrap_or_default(),
@@ -169,36 +184,20 @@ impl Scorer {
 
     /// Records and renders the answer to a lead that was away: with the predictions that came back, or with our own and
     /// why there are no others.
-    pub(crate) fn finish(
+    pub(crate) fn finish<P: Protocol>(
         &mut self,
         away: &Away,
         told: &Result<(Box<[f64]>, Duration), Miss>,
         request_id: &str,
         arena: &mut Arena,
     ) -> Outcome {
-        let model = &away.served.model;
-        let (predictions, margins, score, wake, miss) = match told {
-            Ok((predictions, wake)) => {
-                let as_model = predictions
-                    .iter()
-                    .map(|&prediction| rounded(prediction, model.precision()));
-                let predictions = as_model.collect::<Vec<f64>>();
-                let score = model.band(&predictions);
-                // Nobody told the sums behind them.
-                (predictions, vec![f64::NAN; model.margin_len()], score, *wake, None)
-            }
-            Err(miss) => {
-                let score = self.workspace.score_row(&away.served, &away.row);
-                let (predictions, margins) = (self.workspace.predictions(), self.workspace.margins());
-                (
-                    predictions.to_vec(),
-                    margins.to_vec(),
-                    score,
-                    Duration::ZERO,
-                    Some(miss.to_string()),
-                )
-            }
-        };
+        let RemoteScore {
+            predictions,
+            margins,
+            score,
+            wake,
+            miss,
+        } = self.score_away(away, told);
         let mut timings = Timings {
             parse_ns: nanoseconds(away.began, away.read),
             score_ns: nanoseconds(away.read, Instant::now()),
@@ -230,7 +229,7 @@ impl Scorer {
             }
         }
         timings.total_ns = nanoseconds(away.began, Instant::now());
-        let bytes_max = render::answer_bytes_max(&away.served) + render::SOURCE_BYTES_MAX;
+        let bytes_max = P::answer_bytes_max(&away.served) + render::SOURCE_BYTES_MAX;
         let answer = arena.cut(bytes_max, |out: &mut BytesMut| {
             let told = render::Told {
                 lead_id: &away.lead_id,
@@ -243,9 +242,37 @@ impl Scorer {
                 request_id,
                 timings: &timings,
             };
-            render::told(out, &away.served, &told);
+            P::write(out, &away.served, &told);
         });
         Outcome::Scored { answer, score, timings }
+    }
+
+    /// The predictions that came back, or our own.
+    fn score_away(&mut self, away: &Away, told: &Result<(Box<[f64]>, Duration), Miss>) -> RemoteScore {
+        let model = &away.served.model;
+        match told {
+            Ok((predictions, wake)) => {
+                let as_model = predictions
+                    .iter()
+                    .map(|&prediction| rounded(prediction, model.precision()));
+                let predictions = as_model.collect::<Vec<f64>>();
+                RemoteScore {
+                    score: model.band(&predictions),
+                    predictions,
+                    // Nobody told the sums behind them.
+                    margins: vec![f64::NAN; model.margin_len()],
+                    wake: *wake,
+                    miss: None,
+                }
+            }
+            Err(miss) => RemoteScore {
+                score: self.workspace.score_row(&away.served, &away.row),
+                predictions: self.workspace.predictions().to_vec(),
+                margins: self.workspace.margins().to_vec(),
+                wake: Duration::ZERO,
+                miss: Some(miss.to_string()),
+            },
+        }
     }
 
     fn record(&mut self, request_id: &str, score: Option<u8>, latency_ns: u64) -> bool {
@@ -268,6 +295,17 @@ impl Scorer {
         entry.encode(&mut self.frame);
         self.records.append(&self.frame).is_ok()
     }
+}
+
+/// What a lead that was away came to.
+struct RemoteScore {
+    predictions: Vec<f64>,
+    margins: Vec<f64>,
+    score: Option<u8>,
+    /// How long the shard took to notice the answer.
+    wake: Duration,
+    /// Why there was none.
+    miss: Option<String>,
 }
 
 /// A lead on its way to somebody else.

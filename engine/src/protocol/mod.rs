@@ -1,0 +1,34 @@
+//! Wire formats of one lead: how a body becomes a row, and how a score or a fault becomes an answer. A format is one file.
+//!
+//! ```text
+//! body ─▶ Protocol::read ─▶ row ─▶ score ─▶ record ─▶ Protocol::write ─▶ answer
+//!                 └─ faults ─────────────────────────▶ Protocol::reject ─▶ answer
+//! ```
+//! Which one a request has is known where it is routed, so all is static dispatch. Knows no socket, no HTTP and no record.
+
+mod native;
+
+use bytes::BufMut;
+use quintile_scoring::loaded::Served;
+use quintile_scoring::read::{Rejection, Workspace};
+use quintile_scoring::render::Told;
+
+pub use native::Native;
+
+/// A wire format.
+pub trait Protocol {
+    /// Reads a lead into the workspace's row.
+    ///
+    /// # Errors
+    /// A body that is no lead of this model; the workspace has its faults.
+    fn read(workspace: &mut Workspace, served: &Served, body: &[u8]) -> Result<(), Rejection>;
+
+    /// Bytes of the longest answer, so that room is made once.
+    fn answer_bytes_max(served: &Served) -> usize;
+
+    /// Writes the answer to a scored lead.
+    fn write<B: BufMut>(out: &mut B, served: &Served, answer: &Told<'_>);
+
+    /// Writes the answer to a body that is no lead.
+    fn reject<B: BufMut>(out: &mut B, served: &Served, workspace: &Workspace, rejection: &Rejection);
+}
