@@ -26,7 +26,7 @@ pub use self::error::ServeError;
 pub(crate) use self::reload::Again;
 
 use self::parts::{
-    Registry, ShardTemplate, about, accept_connections, admin, asking, choose, detect, files, listen, load, open_spool,
+    Registry, ShardTemplate, about, accept_connections, admin, asking, choose, detect, http, listen, load, open_spool,
     place, remote, spawn, spawn_shards,
 };
 use self::reload::Reloads;
@@ -171,7 +171,7 @@ pub fn start(settings: &Settings) -> Result<Running, ServeError> {
         admin,
         remote: desk.map(|desk| remote(settings, desk)),
     })?;
-    let (shards, ended) = spawn_shards(chosen, &topology, parts, files(settings).as_ref(), &places)?;
+    let (shards, ended) = spawn_shards(chosen, &topology, parts, &http(settings), &places)?;
     let acceptor = accept_connections(listener, places, settings)?;
     ready.store(true, Ordering::Relaxed);
     announce::ready(address, admin_address, chosen, &topology, &served);

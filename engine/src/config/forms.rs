@@ -31,6 +31,38 @@ pub(super) fn check_listen(text: &str) -> Result<(), String> {
     }
 }
 
+/// An origin as a browser writes it, so that it can be compared byte for byte, or `*`.
+pub(super) fn check_origin(text: &str) -> Result<(), String> {
+    if text == "*" {
+        return Ok(());
+    }
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return Err(", which does not begin with https:// or http://".into());
+    };
+    let default_port = match scheme {
+        "http" => ":80",
+        "https" => ":443",
+        _ => return Err(", which does not begin with https:// or http://".into()),
+    };
+    if rest.contains(['/', '?', '#', '@']) {
+        return Err(", which has more than a scheme, a host and a port: no slash follows, no path and no user".into());
+    }
+    if text
+        .bytes()
+        .any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii_graphic())
+    {
+        return Err(", whose host is not as browsers send it: lower case, in ASCII (xn--…)".into());
+    }
+    if rest.ends_with(default_port) {
+        return Err(format!(", which browsers send without {default_port}"));
+    }
+    let is_right = |uri: &http::Uri| uri.authority().is_some_and(|authority| authority.as_str() == rest);
+    match text.parse::<http::Uri>() {
+        Ok(uri) if is_right(&uri) => Ok(()),
+        _ => Err(", whose host or port is none".into()),
+    }
+}
+
 /// What Firehose and SageMaker take for a name.
 pub(super) fn check_name(text: &str) -> Result<(), String> {
     let is_right = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
@@ -127,6 +159,36 @@ mod tests {
             "h:1/x",
         ] {
             assert!(check_listen(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn origins_are_written_as_browsers_send_them() {
+        for text in [
+            "*",
+            "https://crm.example",
+            "http://127.0.0.1:3000",
+            "https://[::1]:8443",
+            "https://a.example:80",
+        ] {
+            assert_eq!(check_origin(text), Ok(()), "{text}");
+        }
+        for text in [
+            "",
+            "crm.example",
+            "https://",
+            "https://crm.example/",
+            "https://Crm.example",
+            "https://crm.example:443",
+            "http://crm.example:80",
+            "https://*.example/x",
+            "https://u@crm.example",
+            "file://x",
+            "null",
+            "https://a b",
+            "https://a:99999",
+        ] {
+            assert!(check_origin(text).is_err(), "{text}");
         }
     }
 

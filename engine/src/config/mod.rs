@@ -55,6 +55,8 @@ pub struct Settings {
     pub cpus: Option<f64>,
     /// Whether the pages for people, `/` and `/docs`, are served.
     pub pages: bool,
+    /// Origins whose pages may call this server; `*` alone is any.
+    pub cors_origins: Vec<String>,
     /// How long a shard without work keeps looking before it sleeps.
     pub spin: Duration,
     /// `HOST:PORT` of what only operators may ask; [`ADMIN`] is tried, any other must be had.
@@ -233,6 +235,7 @@ impl Default for Settings {
             shards: None,
             cpus: None,
             pages: true,
+            cors_origins: Vec::new(),
             spin: Duration::ZERO,
             admin: Some(ADMIN.into()),
             records: Records::default(),

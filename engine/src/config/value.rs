@@ -37,6 +37,13 @@ pub(crate) enum Kind {
         words: fn() -> Vec<&'static str>,
         set: fn(&mut Settings, &[&str]),
     },
+    /// Any number of texts that `check` takes, each once: a list in the file, with commas between them elsewhere. `none`
+    /// alone is no text.
+    Texts {
+        form: &'static str,
+        check: fn(&str) -> Result<(), String>,
+        set: fn(&mut Settings, Vec<String>),
+    },
     /// A whole number.
     Count {
         range: RangeInclusive<usize>,
@@ -76,6 +83,7 @@ impl Kind {
             Self::Path { .. } => "a path".into(),
             Self::Word { words, .. } => words().join(", "),
             Self::Words { words, .. } => format!("one or several of {}, or none", words().join(", ")),
+            Self::Texts { form, .. } => format!("a list of {form}, or none"),
             Self::Count { range, unit, .. } => spaced(
                 format!("a whole number from {} to {}", range.start(), range.end()),
                 unit,
@@ -95,6 +103,7 @@ impl Kind {
             Self::Path { .. } => "PATH",
             Self::Word { .. } => "NAME",
             Self::Words { .. } => "NAMES",
+            Self::Texts { .. } => "LIST",
             Self::Count { .. } | Self::Millis { .. } => "N",
             Self::Number { .. } | Self::Seconds { .. } => "X",
         }
@@ -113,7 +122,7 @@ impl Kind {
         match self {
             Self::Path { .. } => Ok(()),
             Self::Text { .. } | Self::Word { .. } => self.store_word(settings, text),
-            Self::Words { .. } => self.store_words(settings, text.split(',')),
+            Self::Words { .. } | Self::Texts { .. } => self.store_list(settings, text.split(',')),
             Self::Count { .. } | Self::Millis { .. } => match text.parse() {
                 Ok(whole) => self.store_whole(settings, whole),
                 Err(_) => Err(self.wrong(format!("is {}", excerpt(text)))),
@@ -129,10 +138,10 @@ impl Kind {
     pub(crate) fn store_toml(&self, settings: &mut Settings, value: &DeValue<'_>) -> Result<(), Wrong> {
         match (self, value) {
             (Self::Text { .. } | Self::Word { .. }, DeValue::String(text)) => self.store_word(settings, text),
-            (Self::Words { .. }, DeValue::Array(words)) => {
+            (Self::Words { .. } | Self::Texts { .. }, DeValue::Array(words)) => {
                 let texts: Option<Vec<_>> = words.iter().map(|word| word.get_ref().as_str()).collect();
                 match texts {
-                    Some(texts) => self.store_words(settings, texts.into_iter()),
+                    Some(texts) => self.store_list(settings, texts.into_iter()),
                     None => Err(self.wrong("holds more than texts".into())),
                 }
             }
@@ -177,10 +186,7 @@ impl Kind {
         Ok(())
     }
 
-    fn store_words<'t>(&self, settings: &mut Settings, texts: impl Iterator<Item = &'t str>) -> Result<(), Wrong> {
-        let Self::Words { words, set } = self else {
-            return Ok(());
-        };
+    fn store_list<'t>(&self, settings: &mut Settings, texts: impl Iterator<Item = &'t str>) -> Result<(), Wrong> {
         let mut found: Vec<&str> = Vec::new();
         for text in texts.map(str::trim) {
             if text == NONE && found.is_empty() {
@@ -190,19 +196,36 @@ impl Kind {
             if found.first() == Some(&NONE) || text == NONE {
                 return Err(self.wrong(format!("names {NONE} and others")));
             }
-            if !words().contains(&text) {
-                let mut wrong = self.wrong(format!("names {}", excerpt(text)));
-                wrong.hint = nearest(text, words()).map(|word| format!("did you mean {word:?}?"));
-                return Err(wrong);
-            }
+            self.check_item(text)?;
             if found.contains(&text) {
                 return Err(self.wrong(format!("names {} twice", excerpt(text))));
             }
             found.push(text);
         }
-        found.retain(|&word| word != NONE);
-        set(settings, &found);
+        found.retain(|&text| text != NONE);
+        match self {
+            Self::Words { set, .. } => set(settings, &found),
+            Self::Texts { set, .. } => set(settings, found.into_iter().map(str::to_owned).collect()),
+            _ => {}
+        }
         Ok(())
+    }
+
+    /// Whether a list may hold a text.
+    fn check_item(&self, text: &str) -> Result<(), Wrong> {
+        match self {
+            Self::Words { words, .. } if !words().contains(&text) => {
+                let mut wrong = self.wrong(format!("names {}", excerpt(text)));
+                wrong.hint = nearest(text, words()).map(|word| format!("did you mean {word:?}?"));
+                Err(wrong)
+            }
+            Self::Texts { .. } if text.len() > TEXT_BYTES_MAX => Err(self.wrong(format!(
+                "names a text of {} bytes, more than {TEXT_BYTES_MAX}",
+                text.len()
+            ))),
+            Self::Texts { check, .. } => check(text).map_err(|why| self.wrong(format!("names {}{why}", excerpt(text)))),
+            _ => Ok(()),
+        }
     }
 
     fn store_whole(&self, settings: &mut Settings, whole: i128) -> Result<(), Wrong> {
@@ -244,14 +267,14 @@ impl Kind {
 
     /// A TOML value of another type than the key's, with a hint where one sign too many or too few explains it.
     fn wrong_type(&self, value: &DeValue<'_>) -> Wrong {
-        if let (Self::Words { .. }, DeValue::String(_)) = (self, value) {
+        if let (Self::Words { .. } | Self::Texts { .. }, DeValue::String(text)) = (self, value) {
             let mut wrong = self.wrong("is of type string".into());
-            wrong.hint = Some("write it in brackets, as [\"parquet\"]".into());
+            wrong.hint = Some(format!("write it in brackets, as [{}]", excerpt(text)));
             return wrong;
         }
         let is_number = !matches!(
             self,
-            Self::Text { .. } | Self::Path { .. } | Self::Word { .. } | Self::Words { .. }
+            Self::Text { .. } | Self::Path { .. } | Self::Word { .. } | Self::Words { .. } | Self::Texts { .. }
         );
         let hint = match value {
             DeValue::String(text) if is_number && text.trim().parse::<f64>().is_ok() => Some("write it without quotes"),

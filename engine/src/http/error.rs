@@ -11,6 +11,10 @@ use crate::remote::Miss;
 /// What went wrong. Building one allocates nothing; rendering may.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
+    /// An HTTP/1.1 request without a `Host`, with several, or with one that is none.
+    Host,
+    /// A transfer encoding other than `chunked` alone.
+    TransferEncoding,
     /// No such path.
     NotFound,
     /// The path is there, but not for this method.
@@ -76,6 +80,8 @@ impl Failure {
     #[must_use]
     pub fn status(&self) -> (StatusCode, &'static str) {
         match self {
+            Self::Host => (StatusCode::BAD_REQUEST, "bad_host"),
+            Self::TransferEncoding => (StatusCode::NOT_IMPLEMENTED, "unsupported_transfer_encoding"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not_found"),
             Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::MediaType | Self::BatchMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
@@ -103,7 +109,9 @@ impl Failure {
     pub fn closes(&self) -> bool {
         matches!(
             self,
-            Self::BodyTooLarge { .. }
+            Self::Host
+                | Self::TransferEncoding
+                | Self::BodyTooLarge { .. }
                 | Self::InflatesTooLarge { .. }
                 | Self::TooMuchBesideLeads
                 | Self::TooManyLeads { .. }
@@ -129,6 +137,10 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Host => f.write_str("a request of HTTP/1.1 has one host header, and its value is HOST or HOST:PORT"),
+            Self::TransferEncoding => {
+                f.write_str("the body is sent with a content-length, or with transfer-encoding: chunked and nothing else in it")
+            }
             Self::NotFound => f.write_str("no such path; GET /openapi.json lists those there are"),
             Self::MethodNotAllowed { allow } => write!(f, "this path takes {allow}"),
             Self::MediaType => f.write_str(
@@ -176,6 +188,8 @@ mod tests {
     #[test]
     fn every_status_has_a_place_in_the_counts_and_every_code_in_the_document() {
         let failures = [
+            Failure::Host,
+            Failure::TransferEncoding,
             Failure::NotFound,
             Failure::MethodNotAllowed { allow: "POST" },
             Failure::MediaType,

@@ -10,11 +10,13 @@
 pub mod batch;
 pub mod body;
 pub mod connection;
+pub mod cross_origin;
 #[cfg(debug_assertions)]
 mod debug;
 pub mod error;
 #[cfg(feature = "static-answer")]
 mod fixed;
+mod framing;
 mod inflate;
 pub mod pages;
 mod request_id;
@@ -37,6 +39,7 @@ use crate::runtime::Backend;
 use crate::shard::{ServeSockets, ShardCore};
 use body::Outgoing;
 use connection::deadlines::Watch;
+use cross_origin::CrossOrigin;
 #[cfg(feature = "static-answer")]
 use fixed::respond;
 use pages::Files;
@@ -46,12 +49,20 @@ use routes::respond;
 /// Connections that are made room for at start; the list grows beyond them.
 const CONNECTIONS: usize = 2048;
 
+/// What HTTP is given by the configuration, the same for all shards.
+#[derive(Debug, Clone)]
+pub struct HttpSetup {
+    /// The files of the pages; none when they are turned off.
+    pub files: Option<Arc<Files>>,
+    /// Whose pages may call from other origins; none when no origin may.
+    pub cross_origin: Option<Arc<CrossOrigin>>,
+}
+
 /// HTTP on one shard: what all of its connections share.
 #[derive(Debug)]
 pub struct HttpShard {
     core: Rc<ShardCore>,
-    /// The files of the pages; none when they are turned off.
-    files: Option<Arc<Files>>,
+    setup: HttpSetup,
     /// The open connections, for a drain.
     connections: RefCell<Slab<Weak<Watch>>>,
 }
@@ -59,12 +70,21 @@ pub struct HttpShard {
 impl HttpShard {
     /// HTTP on the shard of this core.
     #[must_use]
-    pub fn new(core: Rc<ShardCore>, files: Option<Arc<Files>>) -> Rc<Self> {
+    pub fn new(core: Rc<ShardCore>, setup: HttpSetup) -> Rc<Self> {
         Rc::new(Self {
             core,
-            files,
+            setup,
             connections: RefCell::new(Slab::with_capacity(CONNECTIONS)),
         })
+    }
+
+    fn files(&self) -> Option<&Files> {
+        self.setup.files.as_deref()
+    }
+
+    #[inline]
+    fn cross_origin(&self) -> Option<&CrossOrigin> {
+        self.setup.cross_origin.as_deref()
     }
 }
 

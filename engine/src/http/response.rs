@@ -13,6 +13,7 @@ use quintile_scoring::render;
 
 use super::batch::{Answering, Form};
 use super::body::{Outgoing, Whole};
+use super::cross_origin::CrossOriginHeaders;
 use super::error::Failure;
 use super::request_id::{HEADER as REQUEST_ID, RequestId};
 use crate::media_type::{JSON, METRICS, TEXT};
@@ -30,11 +31,24 @@ pub(super) struct Responder<'a> {
     pub(super) headers: HeaderMap,
     pub(super) id: &'a RequestId,
     pub(super) version: Version,
+    pub(super) cross_origin: CrossOriginHeaders,
 }
 
 impl Responder<'_> {
     pub(super) fn text(self, status: StatusCode, body: &'static str) -> Response<Outgoing> {
         self.finish(status, TEXT, Bytes::from_static(body.as_bytes()), false)
+    }
+
+    /// The methods that a path takes.
+    pub(super) fn options(mut self, allow: &'static str) -> Response<Outgoing> {
+        self.headers.insert(ALLOW, HeaderValue::from_static(allow));
+        self.send(StatusCode::NO_CONTENT, Outgoing::Whole(Whole::new(Bytes::new())), false)
+    }
+
+    /// The same for a browser that asks for a page of another origin.
+    pub(super) fn preflight(mut self, allow: &'static str) -> Response<Outgoing> {
+        CrossOriginHeaders::put_preflight(&mut self.headers, allow);
+        self.send(StatusCode::NO_CONTENT, Outgoing::Whole(Whole::new(Bytes::new())), false)
     }
 
     pub(super) fn metrics(self, body: Bytes) -> Response<Outgoing> {
@@ -101,6 +115,7 @@ impl Responder<'_> {
         if let Some(value) = self.id_value() {
             self.headers.insert(REQUEST_ID, value);
         }
+        self.cross_origin.put(&mut self.headers);
         // h2 has no such header; hyper says GOAWAY there.
         if (close || self.core.draining.get()) && self.version <= Version::HTTP_11 {
             self.headers.insert(CONNECTION, HeaderValue::from_static("close"));

@@ -15,7 +15,9 @@ use super::HttpShard;
 use super::batch::{self, Answering, Form};
 use super::body::{self, Coding, Outgoing};
 use super::connection::deadlines::Watch;
+use super::cross_origin::CrossOriginHeaders;
 use super::error::Failure;
+use super::framing;
 use super::pages::{self, Page, Wants};
 use super::request_id::RequestId;
 use super::response::Responder;
@@ -40,8 +42,12 @@ pub(super) async fn respond(http: &Rc<HttpShard>, watch: &Rc<Watch>, request: Re
     let (mut head, body) = request.into_parts();
     let id = RequestId::new(&head.headers, || core.scorer.borrow_mut().next_id());
     let trace = trace::given(&head.headers);
-    let (route, target) = target(head.uri.path(), &head.method);
-    let target = target.and_then(|target| check(http, target, &head.headers));
+    let (route, target) = target(http, head.uri.path(), &head.method);
+    let cross_origin = CrossOriginHeaders::of(http.cross_origin(), &head.headers);
+    let is_preflight = cross_origin.is_preflight(&head.method, &head.headers);
+    let target = framing::check(head.version, &head.headers, &body)
+        .and(target)
+        .and_then(|target| check(http, target, &head.headers));
     let stays = core.remote.is_some() && head.headers.get(BACKEND).is_some_and(|value| value == "local");
     let mut headers = std::mem::take(&mut head.headers);
     headers.clear();
@@ -50,6 +56,7 @@ pub(super) async fn respond(http: &Rc<HttpShard>, watch: &Rc<Watch>, request: Re
         headers,
         id: &id,
         version: head.version,
+        cross_origin,
     };
     // From the last byte of the body. A client that sends slowly is not a request that we answer slowly.
     let mut took = Duration::ZERO;
@@ -86,6 +93,8 @@ pub(super) async fn respond(http: &Rc<HttpShard>, watch: &Rc<Watch>, request: Re
             }
             Err(failure) => responder.failed(&failure),
         },
+        Ok(Target::Options(allow)) if is_preflight => responder.preflight(allow),
+        Ok(Target::Options(allow)) => responder.options(allow),
         Ok(Target::Health) => responder.text(StatusCode::OK, "ok\n"),
         Ok(Target::Ready) if core.is_ready() => responder.text(StatusCode::OK, "ready\n"),
         Ok(Target::Ready) => responder.text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
@@ -139,6 +148,8 @@ fn method_name(method: &Method) -> &'static str {
 enum Target {
     Score(Coding),
     Batch(Form, Coding),
+    /// Which methods a path takes.
+    Options(&'static str),
     Health,
     Ready,
     Metrics,
@@ -147,30 +158,42 @@ enum Target {
     Debug(super::debug::Probe),
 }
 
-fn target(path: &str, method: &Method) -> (Route, Result<Target, Failure>) {
-    let read = |target| match *method {
-        Method::GET | Method::HEAD => Ok(target),
-        _ => Err(Failure::MethodNotAllowed { allow: "GET, HEAD" }),
-    };
-    match path {
-        "/score" if *method == Method::POST => (Route::Score, Ok(Target::Score(Coding::Identity))),
-        "/score" => (Route::Score, Err(Failure::MethodNotAllowed { allow: "POST" })),
-        "/score/batch" if *method == Method::POST => (Route::Batch, Ok(Target::Batch(Form::List, Coding::Identity))),
-        "/score/batch" => (Route::Batch, Err(Failure::MethodNotAllowed { allow: "POST" })),
-        "/healthz" => (Route::Healthz, read(Target::Health)),
-        "/readyz" => (Route::Readyz, read(Target::Ready)),
-        "/metrics" => (Route::Metrics, read(Target::Metrics)),
+/// Methods of what is read, of what is scored, and of all paths together.
+const READ: &str = "GET, HEAD, OPTIONS";
+const SCORE: &str = "POST, OPTIONS";
+const ANY: &str = "GET, HEAD, POST, OPTIONS";
+
+fn target(http: &HttpShard, path: &str, method: &Method) -> (Route, Result<Target, Failure>) {
+    let (route, allow, target) = match path {
+        "/score" => (Route::Score, SCORE, Target::Score(Coding::Identity)),
+        "/score/batch" => (Route::Batch, SCORE, Target::Batch(Form::List, Coding::Identity)),
+        "/healthz" => (Route::Healthz, READ, Target::Health),
+        "/readyz" => (Route::Readyz, READ, Target::Ready),
+        "/metrics" => (Route::Metrics, READ, Target::Metrics),
+        "*" if *method == Method::OPTIONS => (Route::Other, ANY, Target::Options(ANY)),
         other => match Page::at(other) {
-            Some(page) => (Route::Pages, read(Target::Page(page, Wants::ANYTHING))),
-            #[cfg(debug_assertions)]
-            None => (
-                Route::Other,
-                super::debug::probe(other).map(Target::Debug).ok_or(Failure::NotFound),
-            ),
-            #[cfg(not(debug_assertions))]
-            None => (Route::Other, Err(Failure::NotFound)),
+            Some(page) if page.is_served(http) => (Route::Pages, READ, Target::Page(page, Wants::ANYTHING)),
+            Some(_) => return (Route::Pages, Err(Failure::NotFound)),
+            None => return (Route::Other, debug_target(other)),
         },
-    }
+    };
+    let target = match *method {
+        Method::POST if allow == SCORE => Ok(target),
+        Method::GET | Method::HEAD if allow == READ => Ok(target),
+        Method::OPTIONS => Ok(Target::Options(allow)),
+        _ => Err(Failure::MethodNotAllowed { allow }),
+    };
+    (route, target)
+}
+
+#[cfg(debug_assertions)]
+fn debug_target(path: &str) -> Result<Target, Failure> {
+    super::debug::probe(path).map(Target::Debug).ok_or(Failure::NotFound)
+}
+
+#[cfg(not(debug_assertions))]
+fn debug_target(_: &str) -> Result<Target, Failure> {
+    Err(Failure::NotFound)
 }
 
 /// What can be refused before the body is read.
@@ -182,9 +205,6 @@ fn check(http: &HttpShard, target: Target, headers: &HeaderMap) -> Result<Target
         });
     }
     if let Target::Page(page, _) = target {
-        if !page.is_served(http) {
-            return Err(Failure::NotFound);
-        }
         return Ok(Target::Page(page, Wants::new(http, page, headers)));
     }
     // Whoever asks how we are is answered however busy we are.

@@ -14,8 +14,9 @@ use uuid::Uuid;
 use super::{ServeError, ShardThread};
 use crate::accept::{self, Acceptor, Place};
 use crate::config::{ADMIN, Records, Scorer, Settings};
-use crate::http::HttpShard;
+use crate::http::cross_origin::CrossOrigin;
 use crate::http::pages::Files;
+use crate::http::{HttpSetup, HttpShard};
 use crate::record::{Schema, frame_bytes_max};
 use crate::remote::{self, Desk};
 use crate::runtime::epoll::Epoll;
@@ -242,9 +243,12 @@ pub(super) fn remote(settings: &Settings, desk: Desk) -> RemoteParts {
     }
 }
 
-/// The files of the pages, unless they are turned off.
-pub(super) fn files(settings: &Settings) -> Option<Arc<Files>> {
-    settings.pages.then(|| Arc::new(Files::new()))
+/// What all shards' HTTP is given: the files of the pages, unless they are turned off, and the origins that may call.
+pub(super) fn http(settings: &Settings) -> HttpSetup {
+    HttpSetup {
+        files: settings.pages.then(|| Arc::new(Files::new())),
+        cross_origin: CrossOrigin::new(&settings.cors_origins).map(Arc::new),
+    }
 }
 
 /// Opens the port to traffic.
@@ -264,7 +268,7 @@ pub(super) fn spawn_shards(
     chosen: Chosen,
     topology: &Topology,
     parts: Vec<Parts>,
-    files: Option<&Arc<Files>>,
+    http: &HttpSetup,
     places: &[Place],
 ) -> Result<(Vec<ShardThread>, Receiver<usize>), ServeError> {
     let (ended, ended_out) = unbounded();
@@ -272,7 +276,7 @@ pub(super) fn spawn_shards(
     for (number, parts) in parts.into_iter().enumerate() {
         let (started, started_out) = bounded(1);
         let pin = topology.pins.as_ref().and_then(|pins| pins.get(number)).copied();
-        let (ended, files) = (ended.clone(), files.cloned());
+        let (ended, http) = (ended.clone(), http.clone());
         let thread = spawn(&format!("shard-{number}"), move || {
             if let Some(Err(error)) = pin.map(topology::pin_current_thread) {
                 tracing::warn!(shard = number, %error, "not pinned");
@@ -281,7 +285,7 @@ pub(super) fn spawn_shards(
             let tell = move || {
                 let _ = running.send(Ok(()));
             };
-            let serve = |core| HttpShard::new(core, files);
+            let serve = |core| HttpShard::new(core, http);
             let result = match chosen {
                 Chosen::Epoll => shard::run::<Epoll, _>(parts, serve, tell),
                 Chosen::Glommio => shard::run::<Glommio, _>(parts, serve, tell),

@@ -53,7 +53,7 @@ impl Route {
 }
 
 /// The statuses we answer with; anything else would be counted in the last place.
-pub const STATUSES: [u16; 13] = [200, 304, 400, 404, 405, 408, 413, 415, 422, 431, 501, 503, 500];
+pub const STATUSES: [u16; 14] = [200, 204, 304, 400, 404, 405, 408, 413, 415, 422, 431, 501, 503, 500];
 
 /// A limit of time that closed a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,6 +8,7 @@ mod batch;
 mod client;
 mod drain;
 mod fairness;
+mod framing;
 mod gzip;
 mod h2;
 mod harness;

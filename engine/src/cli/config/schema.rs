@@ -50,6 +50,15 @@ fn property(key: &Key) -> String {
             property.raw("uniqueItems", "true");
             false
         }
+        Kind::Texts { .. } => {
+            let mut items = Object::default();
+            items.text("type", Some("string"));
+            items.raw("minLength", "1");
+            property.text("type", Some("array"));
+            property.raw("items", &items.finish());
+            property.raw("uniqueItems", "true");
+            false
+        }
         Kind::Count { range, .. } | Kind::Millis { range, .. } => {
             property.text("type", Some("integer"));
             property.raw("minimum", &range.start().to_string());
@@ -65,7 +74,7 @@ fn property(key: &Key) -> String {
     };
     match key.default {
         Some(default) if is_number => property.raw("default", default),
-        Some(default) if matches!(key.kind, Kind::Words { .. }) => {
+        Some(default) if matches!(key.kind, Kind::Words { .. } | Kind::Texts { .. }) => {
             property.raw("default", &array(default.split(',').map(|word| quoted(word.trim()))));
         }
         Some(default) => property.text("default", Some(default)),

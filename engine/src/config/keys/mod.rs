@@ -157,6 +157,7 @@ pub(super) mod tests {
             Kind::Path { .. } => "elsewhere".to_owned(),
             Kind::Word { words, .. } => words().pop().unwrap_or_default().to_owned(),
             Kind::Words { .. } => "none".to_owned(),
+            Kind::Texts { .. } => "https://crm.example".to_owned(),
             Kind::Count { range, .. } | Kind::Millis { range, .. } => (range.end() - 7).to_string(),
             Kind::Number { range, .. } | Kind::Seconds { range, .. } => (range.end() - 7.0).to_string(),
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Key, plain};
 use crate::config::ADMIN;
-use crate::config::forms::check_listen;
+use crate::config::forms::{check_listen, check_origin};
 use crate::config::value::Kind;
 use crate::limits::{SHARDS_MAX, SPIN_US_MAX};
 use crate::runtime;
@@ -73,6 +73,17 @@ pub(super) static KEYS: &[Key] = &[
         },
         Some("on"),
         "Whether / and /docs are there for browsers; what programs read (/openapi.json, /v1/schema, /v1/status) always is",
+    ),
+    plain(
+        "server",
+        "cors_origins",
+        Kind::Texts {
+            form: "origins, as https://crm.example.com, or * for any",
+            check: check_origin,
+            set: |settings, origins| settings.cors_origins = origins,
+        },
+        Some("none"),
+        "Web pages of which other origins may call this server from a browser (CORS)",
     ),
     plain(
         "server",

@@ -71,14 +71,14 @@ impl Page {
 
     /// Whether it is there: files can be turned off.
     pub(super) fn is_served(self, http: &HttpShard) -> bool {
-        http.files.is_some() || !matches!(self, Self::File(_))
+        http.files().is_some() || !matches!(self, Self::File(_))
     }
 
     fn tag(self, http: &HttpShard) -> Option<HeaderValue> {
         let scorer = http.core.scorer.borrow();
         let descriptions = scorer.served().descriptions();
         match self {
-            Self::File(place) => http.files.as_ref().map(|files| files.file(place).tag.clone()),
+            Self::File(place) => http.files().map(|files| files.file(place).tag.clone()),
             Self::Schema => tag(&descriptions.schema.digest),
             Self::OpenApi => tag(&descriptions.openapi.digest),
             Self::Status => None,
@@ -123,7 +123,7 @@ pub(super) fn answer(http: &HttpShard, mut responder: Responder<'_>, page: Page,
         }
         Page::Schema => whole(&core.scorer.borrow().served().descriptions().schema.bytes),
         Page::OpenApi => whole(&core.scorer.borrow().served().descriptions().openapi.bytes),
-        Page::File(place) => match &http.files {
+        Page::File(place) => match http.files() {
             Some(files) => file(headers, files.file(place), (wants.coding, core)),
             None => whole(&Bytes::new()),
         },
