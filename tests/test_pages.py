@@ -1,7 +1,9 @@
 """The pages in a real browser: the documentation's example runs, the figures move, nothing leaves the host."""
 
 import random
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -87,3 +89,50 @@ def test_the_status_page_draws_what_happens(name: str, width: int, dark: bool, s
         assert all("v1/status" in line for line in browser.complaints(driver))
         strangers = [url for url in browser.requested(driver) if not url.startswith((host, "data:", "chrome:"))]
         assert not strangers, strangers
+
+
+class SomePage(BaseHTTPRequestHandler):
+    """A page of another origin than the server's: it is empty, its script comes from the test."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<!doctype html><title>another origin</title>")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+CALL = """
+const [address, path, done] = arguments;
+fetch(address + path, path === "/score"
+    ? {method: "POST", headers: {"content-type": "application/json", "x-request-id": "from-a-page"},
+       body: JSON.stringify({lead_id: "a", features: {f1: 1}})}
+    : {}).then(async answer => done([answer.status, answer.headers.get("x-request-id"), await answer.text()]),
+               error => done([0, null, String(error)]));
+"""
+
+
+@pytest.mark.parametrize(
+    ("origins", "may"),
+    [("none", False), ("{origin}", True), ("https://crm.example,{origin}", True), ("*", True), ("{other}", False)],
+)
+def test_a_page_of_another_origin_calls_where_it_may(origins: str, may: bool, server: Callable[..., Server]) -> None:
+    pages = ThreadingHTTPServer(("127.0.0.1", 0), SomePage)
+    threading.Thread(target=pages.serve_forever, daemon=True).start()
+    port = pages.server_address[1]
+    listed = origins.format(origin=f"http://127.0.0.1:{port}", other=f"http://localhost:{port}")
+    running = server(DEMO, sink="none", settings={"SERVER__CORS_ORIGINS": listed})
+    address = f"http://{running.host}:{running.port}"
+    try:
+        with browser.chromium() as driver:
+            driver.get(f"http://127.0.0.1:{port}/")
+            for path in ["/score", "/v1/schema"]:
+                status, request_id, text = driver.execute_async_script(CALL, address, path)
+                assert (status == 200) == may, (path, status, text)
+                assert request_id is None if not may else request_id, "the page may read the request's id"
+                assert not may or path != "/score" or '"score":' in text
+    finally:
+        pages.shutdown()
+        pages.server_close()
