@@ -56,7 +56,15 @@ pub(super) fn check_origin(text: &str) -> Result<(), String> {
     if rest.ends_with(default_port) {
         return Err(format!(", which browsers send without {default_port}"));
     }
-    let is_right = |uri: &http::Uri| uri.authority().is_some_and(|authority| authority.as_str() == rest);
+    let is_port = |port: http::uri::Port<&str>| port.as_str().parse::<u16>().is_ok();
+    let is_right = |uri: &http::Uri| {
+        let authority = uri.authority().filter(|authority| authority.as_str() == rest);
+        // A port beyond 65535 reads as none; the host is then what stands before the last colon all the same.
+        authority.is_some_and(|authority| match authority.port() {
+            Some(port) => is_port(port),
+            None => authority.host() == rest,
+        })
+    };
     match text.parse::<http::Uri>() {
         Ok(uri) if is_right(&uri) => Ok(()),
         _ => Err(", whose host or port is none".into()),
