@@ -2,6 +2,18 @@
 //!
 //! `SO_REUSEPORT` would hash connections to shards: a few long-lived ones (a load balancer's) end up 6 to 2. The thread
 //! blocks in `poll` and costs nothing while nobody connects; [`Acceptor::stop`] wakes it through an eventfd.
+//!
+//! ```text
+//!  a place is free ───────▶ a shard, for everything
+//!  none, or no descriptor ─▶ waiting ─┬─ a place is free ────────────────────────▶ a shard, for everything
+//!                                     ├─ it says something, and there is one of the places for health checks ─▶ a shard,
+//!                                     │    for one answer of /healthz, /readyz or /metrics; anything else is 503
+//!                                     └─ it says nothing, and others come ───────▶ closed
+//! ```
+//! So whoever only holds connections open keeps nobody from asking how the process is. One descriptor is kept in reserve
+//! for the same: when the process has no other, it is closed, and the connection that it makes room for is a waiting one.
+
+mod waiting;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -12,17 +24,22 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
-use rustix::io::Errno;
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::net::{SocketFlags, accept_with};
 
+use self::waiting::Waiting;
+use crate::limits::HEALTH_CONNECTIONS;
 use crate::shard::mailbox::{Address, Mail};
-use crate::telemetry::Gauges;
+use crate::telemetry::{Admission, Gauges};
 
 /// How long to wait before asking again for what cannot be had: a descriptor, memory, a free place.
 const BACK_OFF: Duration = Duration::from_millis(20);
 
 /// A shortage that lasts is logged this often.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(1);
+
+/// That there are as many connections as there may be, and others wait, this often: it may last for days.
+const FULL_EVERY: Duration = Duration::from_secs(60);
 
 /// One shard, as the acceptor sees it.
 #[derive(Debug, Clone)]
@@ -63,8 +80,11 @@ impl Acceptor {
             places,
             connections_max,
             stop: Arc::clone(&stop),
+            waiting: Waiting::default(),
+            spare: None,
             turn: 0,
             complained: None,
+            complained_full: None,
         };
         let thread = thread::Builder::new()
             .name("acceptor".into())
@@ -87,13 +107,19 @@ struct Loop {
     places: Vec<Place>,
     connections_max: usize,
     stop: Arc<OwnedFd>,
+    waiting: Waiting,
+    /// The descriptor in reserve; none while it is in use.
+    spare: Option<OwnedFd>,
     turn: usize,
     complained: Option<Instant>,
+    complained_full: Option<Instant>,
 }
 
 /// What came of trying to accept.
 enum Tried {
-    Taken,
+    Taken(TcpStream),
+    /// Another try may have another end.
+    Again,
     NobodyThere,
     Shortage(Errno),
 }
@@ -101,62 +127,124 @@ enum Tried {
 impl Loop {
     fn run(mut self) {
         loop {
-            if self.is_full() {
-                if self.stops_within(BACK_OFF) {
-                    break;
-                }
-                continue;
-            }
-            match self.try_one() {
-                Tried::Taken => {}
-                Tried::NobodyThere => {
-                    if self.wait_for_peer() {
-                        break;
-                    }
-                }
-                Tried::Shortage(errno) => {
-                    // The listener stays readable: polling it would spin.
-                    self.complain(errno);
-                    if self.stops_within(BACK_OFF) {
-                        break;
-                    }
-                }
+            let stops = if self.is_full() || !self.has_spare() {
+                self.turn_when_full()
+            } else {
+                self.turn_with_places()
+            };
+            if stops {
+                break;
             }
         }
         // Connections that the kernel has completed would be reset by closing the listener.
-        while !self.is_full() && matches!(self.try_one(), Tried::Taken) {}
+        while !self.is_full() {
+            let socket = match self.waiting.pop() {
+                Some(socket) => socket,
+                None => match self.try_one() {
+                    Tried::Taken(socket) => socket,
+                    Tried::Again => continue,
+                    Tried::NobodyThere | Tried::Shortage(_) => break,
+                },
+            };
+            self.place(socket, Admission::Full);
+        }
+    }
+
+    /// Takes whoever comes; true when it is time to stop.
+    fn turn_with_places(&mut self) -> bool {
+        if let Some(socket) = self.waiting.pop() {
+            return self.place(socket, Admission::Full);
+        }
+        match self.try_one() {
+            Tried::Taken(socket) => self.place(socket, Admission::Full),
+            Tried::Again => false,
+            Tried::NobodyThere => self.stops_after(None, false),
+            Tried::Shortage(errno) => {
+                self.complain(errno);
+                self.accept_with_spare()
+            }
+        }
+    }
+
+    /// Lets those wait who come, and serves health checks; true when it is time to stop.
+    fn turn_when_full(&mut self) -> bool {
+        while self.has_place_for_health()
+            && let Some(socket) = self.waiting.take_ready()
+        {
+            if self.place(socket, Admission::HealthOnly) {
+                return true;
+            }
+        }
+        if !self.waiting.make_room() {
+            // Everybody has said something and waits for a place: the listener stays readable, polling it would spin.
+            return self.stops_within(BACK_OFF);
+        }
+        match self.try_one() {
+            Tried::Taken(socket) => {
+                self.waiting.push(socket);
+                self.complain_full();
+                false
+            }
+            Tried::Again => false,
+            // Nobody tells when a place is free again.
+            Tried::NobodyThere => self.stops_after(Some(BACK_OFF), self.has_place_for_health()),
+            Tried::Shortage(errno) => {
+                self.complain(errno);
+                self.accept_with_spare()
+            }
+        }
+    }
+
+    /// Out of descriptors: the one in reserve takes one more connection, or one that is silent makes room.
+    fn accept_with_spare(&mut self) -> bool {
+        if self.spare.take().is_some()
+            && let Tried::Taken(socket) = self.try_one()
+        {
+            self.waiting.push(socket);
+            return false;
+        }
+        // The listener stays readable: polling it would spin.
+        let has_room = !self.waiting.is_empty() && self.waiting.close_silent();
+        !has_room && self.stops_within(BACK_OFF)
+    }
+
+    /// Whether there is a descriptor in reserve; makes one when there is none.
+    fn has_spare(&mut self) -> bool {
+        if self.spare.is_none() {
+            self.spare = fcntl_dupfd_cloexec(&*self.stop, 0).ok();
+        }
+        self.spare.is_some()
     }
 
     fn is_full(&self) -> bool {
-        self.places
-            .iter()
-            .map(|place| place.gauges.open_connections())
-            .sum::<usize>()
-            >= self.connections_max
+        let open = self.places.iter().map(|place| place.gauges.open_connections());
+        open.sum::<usize>() >= self.connections_max
+    }
+
+    fn has_place_for_health(&self) -> bool {
+        let open = self.places.iter().map(|place| place.gauges.open_health_connections());
+        open.sum::<usize>() < HEALTH_CONNECTIONS
     }
 
     fn try_one(&mut self) -> Tried {
         match accept_with(&self.listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
-            Ok(socket) => {
-                self.place(TcpStream::from(socket));
-                Tried::Taken
-            }
+            Ok(socket) => Tried::Taken(TcpStream::from(socket)),
             Err(Errno::AGAIN) => Tried::NobodyThere,
             // The peer gave up between connecting and being accepted, or the call was interrupted (see accept(2)).
-            Err(Errno::INTR | Errno::CONNABORTED | Errno::PROTO | Errno::PERM) => Tried::Taken,
+            Err(Errno::INTR | Errno::CONNABORTED | Errno::PROTO | Errno::PERM) => Tried::Again,
             // Out of descriptors or memory, or something that asking again at once will not mend.
             Err(errno) => Tried::Shortage(errno),
         }
     }
 
     /// Hands a socket to the shard with the fewest connections; equals take turns. A shard that has ended or is far
-    /// behind is passed over; when all are, the socket waits.
-    fn place(&mut self, socket: TcpStream) {
+    /// behind is passed over; when all are, the socket waits. True when it is time to stop, and the socket is closed.
+    fn place(&mut self, socket: TcpStream, admission: Admission) -> bool {
         // A small answer must not wait for the peer's acknowledgement of the one before.
         if let Err(error) = socket.set_nodelay(true) {
             tracing::debug!(%error, "set TCP_NODELAY");
         }
-        let mut mail = Mail::Socket(socket);
+        let mut mail = Mail::Socket(socket, admission);
         loop {
             let count = self.places.len();
             self.turn = (self.turn + 1) % count;
@@ -164,27 +252,31 @@ impl Loop {
             order.sort_by_key(|&index| self.places[index].gauges.open_connections());
             for index in order {
                 let place = &self.places[index];
-                place.gauges.connections.fetch_add(1, Ordering::Relaxed);
+                place.gauges.count(admission).fetch_add(1, Ordering::Relaxed);
                 match place.address.send(mail) {
-                    Ok(()) => return,
+                    Ok(()) => return false,
                     Err(back) => mail = back,
                 }
-                place.gauges.connections.fetch_sub(1, Ordering::Relaxed);
+                place.gauges.count(admission).fetch_sub(1, Ordering::Relaxed);
             }
             if self.stops_within(BACK_OFF) {
-                return;
+                return true;
             }
         }
     }
 
-    /// Blocks until somebody connects; true when it is time to stop.
-    fn wait_for_peer(&self) -> bool {
-        let mut fds = [
-            PollFd::new(&self.listener, PollFlags::IN),
+    /// Blocks until somebody connects, or says something if that matters, or the time is over; true when it is time to stop.
+    fn stops_after(&self, time: Option<Duration>, wakes_for_waiting: bool) -> bool {
+        let mut fds = vec![
             PollFd::new(&*self.stop, PollFlags::IN),
+            PollFd::new(&self.listener, PollFlags::IN),
         ];
-        let _ = poll(&mut fds, None);
-        !fds[1].revents().is_empty()
+        if wakes_for_waiting {
+            fds.extend(self.waiting.interest());
+        }
+        let time = time.and_then(|time| Timespec::try_from(time).ok());
+        let _ = poll(&mut fds, time.as_ref());
+        !fds[0].revents().is_empty()
     }
 
     fn stops_within(&self, time: Duration) -> bool {
@@ -197,6 +289,16 @@ impl Loop {
         if self.complained.is_none_or(|last| last.elapsed() >= COMPLAIN_EVERY) {
             self.complained = Some(Instant::now());
             tracing::warn!(error = %errno, "connections wait: accepting fails (out of file descriptors? see ulimit -n)");
+        }
+    }
+
+    fn complain_full(&mut self) {
+        if self.complained_full.is_none_or(|last| last.elapsed() >= FULL_EVERY) {
+            self.complained_full = Some(Instant::now());
+            tracing::warn!(
+                connections_max = self.connections_max,
+                "connections wait: as many are open as limits.connections_max or the descriptors allow; health checks are answered"
+            );
         }
     }
 }

@@ -31,6 +31,16 @@ pub const SLICE_LEADS: usize = 64;
 /// Bytes of a batch's body, or of a compressed one inflated, that are read before a shard looks at its other requests.
 pub const SLICE_BYTES: usize = 64 << 10;
 
+/// Connections beyond `connections_max` that are served at once, if they ask how the process is. A load balancer's nodes, a
+/// scraper and an orchestrator ask every few seconds, each with an answer of a millisecond.
+pub const HEALTH_CONNECTIONS: usize = 16;
+
+/// Connections beyond `connections_max` that are accepted and have not asked for anything: the oldest is closed for another.
+pub const WAITING_CONNECTIONS: usize = 64;
+
+/// How long one beyond `connections_max` may take for each step: its head, its body, reading its answer.
+pub const HEALTH_STEP: Duration = Duration::from_secs(1);
+
 /// One step of a shard's timer wheel: limits are seconds, so a tenth of one is exact enough.
 pub const TICK: Duration = Duration::from_millis(100);
 
@@ -71,6 +81,8 @@ pub struct Limits {
     pub drain_idle: Duration,
     /// The whole drain. ECS kills 30 s after SIGTERM.
     pub drain: Duration,
+    /// For a reload to read the configuration and to load the model: a model of a gigabyte takes minutes on a slow disk.
+    pub reload: Duration,
 }
 
 impl Default for Limits {
@@ -93,6 +105,7 @@ impl Default for Limits {
             linger: Duration::from_secs(2),
             drain_idle: Duration::from_millis(500),
             drain: Duration::from_secs(25),
+            reload: Duration::from_secs(300),
         }
     }
 }

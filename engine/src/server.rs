@@ -7,20 +7,20 @@
 //! ```
 
 mod announce;
+mod attempt;
+mod descriptors;
 mod error;
 mod parts;
 mod reload;
+mod signals;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, bounded, unbounded};
+use crossbeam_channel::{Receiver, bounded};
 use quintile_scoring::loaded::Served;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 
 pub use self::error::ServeError;
 pub(crate) use self::reload::Again;
@@ -29,7 +29,7 @@ use self::parts::{
     Registry, ShardTemplate, about, accept_connections, admin, asking, choose, detect, http, listen, load, open_spool,
     place, remote, spawn, spawn_shards,
 };
-use self::reload::Reloads;
+use self::signals::{DrainStep, Lifecycle};
 use crate::accept::{Acceptor, Place};
 use crate::config::Settings;
 use crate::limits::EVENTS_MAX;
@@ -44,63 +44,30 @@ const DELIVER: Duration = Duration::from_secs(20);
 /// How often the side thread is looked after.
 const HEALTH: Duration = Duration::from_secs(1);
 
-/// Serves until SIGTERM or SIGINT, then drains. A second one ends the process at once. SIGHUP has `again` look for
-/// another configuration and model.
+/// Serves until SIGTERM or SIGINT, then drains. A second one ends the process at once, as the first does before anything is
+/// answered. SIGHUP has `again` look for another configuration and model.
 ///
 /// # Errors
 /// What kept it from starting, and records that could not be delivered at the end.
 pub(crate) fn run(settings: &Settings, again: Again) -> Result<(), ServeError> {
     quiet_trials();
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(|source| ServeError::Thread {
-        name: "signals".into(),
-        source,
-    })?;
+    let life = Arc::new(Lifecycle::new(settings.limits.drain));
+    let asked = signals::listen(&life)?;
     announce::process(&again.told);
-    let mut running = start(settings)?;
-    let reloads = running.reloads(settings, again)?;
-    let (stop, asked_to_stop) = unbounded();
-    let is_ready = Arc::clone(&running.ready);
-    spawn("signals", move || {
-        for signal in signals.forever() {
-            match signal {
-                SIGHUP if is_ready.load(Ordering::Relaxed) => reloads.ask(),
-                SIGHUP => tracing::warn!("SIGHUP while draining: nothing is reloaded"),
-                _ => {
-                    // At once: a SIGHUP behind it comes too late.
-                    is_ready.store(false, Ordering::Relaxed);
-                    let _ = stop.send(signal);
-                }
-            }
-        }
-    })?;
-    let fault = running.watch(&asked_to_stop);
-    spawn("impatience", move || {
-        if let Ok(signal) = asked_to_stop.recv() {
-            tracing::error!(
-                signal = name(signal),
-                "asked again: ending at once; what is not delivered stays in the spool"
-            );
-            std::process::exit(1);
-        }
-    })?;
+    let mut running = start_in(settings, &life)?;
+    running.reloads(settings, again, asked.reload.clone())?;
+    let fault = running.watch(&asked.stop);
+    asked.drain_began(running.side.news());
     let delivered = running.drain()?;
     tracing::info!(records = delivered.records, "drained");
     fault.map_or(Ok(()), Err)
-}
-
-fn name(signal: i32) -> &'static str {
-    match signal {
-        SIGTERM => "SIGTERM",
-        SIGINT => "SIGINT",
-        _ => "unknown",
-    }
 }
 
 /// A server that serves.
 #[derive(Debug)]
 pub struct Running {
     address: SocketAddr,
-    ready: Arc<AtomicBool>,
+    life: Arc<Lifecycle>,
     acceptor: Acceptor,
     shards: Vec<ShardThread>,
     side: Side,
@@ -131,6 +98,12 @@ impl ShardThread {
 /// # Errors
 /// The first step that failed. Nothing runs then.
 pub fn start(settings: &Settings) -> Result<Running, ServeError> {
+    start_in(settings, &Arc::new(Lifecycle::new(settings.limits.drain)))
+}
+
+/// As [`start`], in a process that signals reach.
+fn start_in(settings: &Settings, life: &Arc<Lifecycle>) -> Result<Running, ServeError> {
+    let open_files = descriptors::raise();
     let mut served = load(settings)?;
     // Made here, so that no shard has to.
     served.descriptions();
@@ -140,11 +113,11 @@ pub fn start(settings: &Settings) -> Result<Running, ServeError> {
     let (listener, address) = listen(settings)?;
     let (admin, admin_address) = admin(settings)?.unzip();
     announce::records(&settings.records);
-    announce::limits(&settings.limits);
+    announce::limits(&settings.limits, open_files);
+    let connections_max = descriptors::connections(open_files, settings.limits.connections_max, topology.shards);
     let (spool, writers) = open_spool(&settings.records, topology.shards, &mut served)?;
     let registry = spool.as_ref().map(Registry::new);
     let served = Arc::new(served);
-    let ready = Arc::new(AtomicBool::new(false));
     let (events, events_out) = bounded(EVENTS_MAX);
     let (asking, desk) = asking(settings).unzip();
     let template = ShardTemplate {
@@ -152,7 +125,7 @@ pub fn start(settings: &Settings) -> Result<Running, ServeError> {
         served: Arc::clone(&served),
         latest: spool.as_ref().and_then(|spool| spool.found().latest),
         events,
-        ready: Arc::clone(&ready),
+        ready: Arc::clone(&life.ready),
         asking,
         nonce: nonce(),
     };
@@ -172,12 +145,13 @@ pub fn start(settings: &Settings) -> Result<Running, ServeError> {
         remote: desk.map(|desk| remote(settings, desk)),
     })?;
     let (shards, ended) = spawn_shards(chosen, &topology, parts, &http(settings), &places)?;
-    let acceptor = accept_connections(listener, places, settings)?;
-    ready.store(true, Ordering::Relaxed);
+    life.begin_to_serve();
+    let acceptor = accept_connections(listener, places, connections_max)?;
+    life.serves();
     announce::ready(address, admin_address, chosen, &topology, &served);
     Ok(Running {
         address,
-        ready,
+        life: Arc::clone(life),
         acceptor,
         shards,
         side,
@@ -195,16 +169,17 @@ impl Running {
     }
 
     /// Starts the thread that puts another configuration and model into force when it is asked to. To be called once.
-    fn reloads(&mut self, settings: &Settings, again: Again) -> Result<Reloads, ServeError> {
-        Reloads::start(reload::Parts {
+    fn reloads(&mut self, settings: &Settings, again: Again, asked: Receiver<()>) -> Result<(), ServeError> {
+        let parts = reload::Parts {
             settings: settings.clone(),
             again,
             served: self.served.take().expect("asked for once"),
             shards: self.shards.iter().map(ShardThread::place).collect(),
             registry: self.registry.clone(),
             side: self.side.news(),
-            ready: Arc::clone(&self.ready),
-        })
+            life: Arc::clone(&self.life),
+        };
+        reload::start(parts, asked)
     }
 
     /// Waits until somebody asks to stop or something ends by itself; then what.
@@ -212,7 +187,7 @@ impl Running {
         loop {
             crossbeam_channel::select! {
                 recv(asked_to_stop) -> signal => {
-                    tracing::info!(signal = signal.map_or("none", name), "draining");
+                    tracing::info!(signal = signal.map_or("none", signals::name), "draining");
                     return None;
                 }
                 recv(self.ended) -> shard => {
@@ -235,8 +210,10 @@ impl Running {
     /// # Errors
     /// Records that could not be delivered.
     pub fn drain(self) -> Result<Delivered, ServeError> {
-        self.ready.store(false, Ordering::Relaxed);
+        self.life.begin_to_drain();
+        self.life.enter(DrainStep::Port);
         self.acceptor.stop();
+        self.life.enter(DrainStep::Requests);
         for shard in &self.shards {
             let mut mail = Mail::Drain;
             // A full mailbox empties within a moment; a shard that has ended does not need to be told.
@@ -253,6 +230,7 @@ impl Running {
                 tracing::error!(shard = number, "the shard's thread panicked");
             }
         }
+        self.life.enter(DrainStep::Records);
         Ok(self.side.finish(Instant::now() + DELIVER)?)
     }
 }

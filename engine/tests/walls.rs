@@ -14,7 +14,15 @@ const ENGINE: Table = &[
     (
         "cli",
         &[
-            "accept", "config", "record", "runtime", "server", "side", "spool", "topology",
+            "accept",
+            "config",
+            "log_writer",
+            "record",
+            "runtime",
+            "server",
+            "side",
+            "spool",
+            "topology",
         ],
     ),
     (
@@ -24,6 +32,7 @@ const ENGINE: Table = &[
             "config",
             "http",
             "limits",
+            "log_writer",
             "record",
             "remote",
             "runtime",
@@ -34,7 +43,7 @@ const ENGINE: Table = &[
             "topology",
         ],
     ),
-    ("accept", &["shard::mailbox", "telemetry"]),
+    ("accept", &["limits", "shard::mailbox", "telemetry"]),
     (
         "http",
         &[
@@ -53,8 +62,10 @@ const ENGINE: Table = &[
             "clock",
             "config",
             "limits",
+            "log_writer",
             "media_type",
             "profile",
+            "raw_write",
             "record",
             "remote",
             "shard::mailbox",
@@ -83,6 +94,8 @@ const ENGINE: Table = &[
     ("protocol", &[]),
     ("topology", &["limits"]),
     ("clock", &[]),
+    ("log_writer", &["raw_write"]),
+    ("raw_write", &[]),
     ("limits", &[]),
     ("media_type", &[]),
     ("remote", &[]),
@@ -94,10 +107,11 @@ const ENGINE: Table = &[
 const SCORING: Table = &[
     ("rows", &["limits", "loaded", "read", "render", "text"]),
     ("read", &["limits", "loaded", "render"]),
-    ("loaded", &["limits", "read", "render", "text"]),
+    ("loaded", &["limits", "read", "regular_file", "render", "text"]),
     ("render", &["limits", "loaded", "read", "text"]),
     ("text", &["limits"]),
     ("limits", &[]),
+    ("regular_file", &[]),
 ];
 
 /// Crates that what scores must not know: runtimes, HTTP, sockets, clouds, the command line.

@@ -9,6 +9,7 @@
 pub mod limits;
 pub mod loaded;
 pub mod read;
+pub mod regular_file;
 pub mod render;
 pub mod rows;
 pub mod text;

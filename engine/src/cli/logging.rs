@@ -2,18 +2,23 @@
 //!
 //! Both forms say the same: when, how grave, what, and with which values. Nothing that somebody gave us (a path, an id, a
 //! header, an error of another program) reaches a terminal as anything but letters: see [`quintile_scoring::text::harmless`].
+//! Lines are rendered on the thread that logs and written by [`crate::log_writer`], so that nobody waits for the log.
 
 mod line;
 #[cfg(test)]
 mod tests;
 
+use std::cell::RefCell;
+use std::io;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use tracing_subscriber::fmt::Subscriber;
 use tracing_subscriber::{EnvFilter, reload};
 
 use self::line::{Json, Text};
 use crate::config::{LogFormat, Settings};
+use crate::log_writer;
 
 /// What AWS's clients say below a warning is requests, signatures and key ids included: that is for nobody's log, however
 /// much of ours is asked for.
@@ -22,10 +27,50 @@ const QUIET: [&str; 4] = ["aws=warn", "object_store=warn", "hyper=warn", "h2=war
 /// Puts another filter into force.
 static SET_FILTER: OnceLock<Box<dyn Fn(EnvFilter) + Send + Sync>> = OnceLock::new();
 
+/// How long the end of the process waits for lines that are not written yet.
+const FLUSH: Duration = Duration::from_secs(1);
+
+thread_local! {
+    /// Where a line goes that this thread wants to have and not to queue.
+    static CAPTURED: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
+}
+
+/// Takes one rendered line. It never fails.
+struct LogLine;
+
+impl io::Write for LogLine {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        CAPTURED.with_borrow_mut(|captured| match captured {
+            Some(kept) => kept.extend_from_slice(line),
+            None => log_writer::write(line),
+        });
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The line that says how many were dropped, for the thread that writes.
+fn dropped_report(lines: u64) -> Vec<u8> {
+    CAPTURED.set(Some(Vec::new()));
+    tracing::error!(
+        lines,
+        "log lines were dropped: standard error could not be written, or not fast enough"
+    );
+    CAPTURED.take().unwrap_or_default()
+}
+
 /// Starts the process's log.
-pub(crate) fn start(settings: &Settings) {
+///
+/// # Errors
+/// When the thread that writes it cannot be started.
+pub(crate) fn start(settings: &Settings) -> io::Result<()> {
+    log_writer::start(dropped_report)?;
     let lines = Subscriber::builder()
-        .with_writer(std::io::stderr)
+        .with_writer(|| LogLine)
+        .log_internal_errors(false)
         .with_env_filter(filter(&settings.log_level))
         .with_ansi(settings.log == LogFormat::Text && settings.log_colour);
     // A second start, in a test, keeps the first log.
@@ -41,6 +86,12 @@ pub(crate) fn start(settings: &Settings) {
             tracing::subscriber::set_global_default(lines.finish())
         }
     };
+    Ok(())
+}
+
+/// Waits until the lines so far are written, but not for long.
+pub(crate) fn finish() {
+    log_writer::finish(FLUSH);
 }
 
 /// Whether this process has a log.

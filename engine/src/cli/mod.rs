@@ -78,6 +78,7 @@ pub fn main() -> ExitCode {
         };
         run(std::env::args_os(), &mut streams)
     });
+    logging::finish();
     // The hook has printed what to report.
     ExitCode::from(exit.unwrap_or(Exit::Bug) as u8)
 }
@@ -91,7 +92,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>, streams: &mut S
     };
     match cli.command {
         Command::Serve(args) => match Settings::of_process_told(&args.flags) {
-            Ok((settings, told)) => serve(&settings, args.flags, told),
+            Ok((settings, told)) => serve(&settings, args.flags, told, streams),
             Err(error) => report::configuration(&error, streams),
         },
         Command::Score(args) => score::run(&args, streams),
@@ -113,8 +114,10 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>, streams: &mut S
 }
 
 /// From here on there is a log, and everything goes there.
-fn serve(settings: &Settings, flags: Flags, told: Tellings) -> Exit {
-    logging::start(settings);
+fn serve(settings: &Settings, flags: Flags, told: Tellings, streams: &mut Streams<'_>) -> Exit {
+    if let Err(error) = logging::start(settings) {
+        return report::failure(format_args!("start the thread that writes the log: {error}"), streams);
+    }
     let again = Again {
         flags,
         told,

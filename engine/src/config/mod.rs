@@ -381,9 +381,11 @@ impl Settings {
         let variables = std::env::vars_os();
         let read = |path: &Path| {
             let mut bytes = Vec::new();
-            // One byte more than is accepted shows that there is more; a device without end is cut off.
+            // One byte more than is accepted shows that there is more.
             let limit = u64::try_from(file::FILE_BYTES_MAX).unwrap_or(u64::MAX);
-            std::fs::File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+            quintile_scoring::regular_file::open(path)?
+                .take(limit + 1)
+                .read_to_end(&mut bytes)?;
             Ok(bytes)
         };
         Self::load_told(flags, variables, read, io::stderr().is_terminal())

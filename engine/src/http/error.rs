@@ -60,6 +60,8 @@ pub enum Failure {
     Rejected(Rejection),
     /// The shard answers as many requests as it may.
     Overloaded,
+    /// There are as many connections as there may be.
+    TooManyConnections,
     /// The shard reads and answers as many batches as it may.
     TooManyBatches {
         /// Batches accepted.
@@ -97,7 +99,9 @@ impl Failure {
             Self::Rejected(Rejection::NotJson(_)) => (StatusCode::BAD_REQUEST, "not_json"),
             Self::Rejected(Rejection::Invalid) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_request"),
             Self::BatchNotLocal => (StatusCode::NOT_IMPLEMENTED, "batch_not_local"),
-            Self::Overloaded | Self::TooManyBatches { .. } => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+            Self::Overloaded | Self::TooManyConnections | Self::TooManyBatches { .. } => {
+                (StatusCode::SERVICE_UNAVAILABLE, "overloaded")
+            }
             Self::QueueFull => (StatusCode::SERVICE_UNAVAILABLE, "record_queue_full"),
             Self::Remote(_) => (StatusCode::SERVICE_UNAVAILABLE, "scoring_unavailable"),
             Self::Panicked => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
@@ -128,7 +132,11 @@ impl Failure {
     pub fn retry_after(&self) -> Option<&'static str> {
         matches!(
             self,
-            Self::Overloaded | Self::TooManyBatches { .. } | Self::QueueFull | Self::Remote(_)
+            Self::Overloaded
+                | Self::TooManyConnections
+                | Self::TooManyBatches { .. }
+                | Self::QueueFull
+                | Self::Remote(_)
         )
         .then_some("1")
     }
@@ -167,6 +175,9 @@ impl fmt::Display for Failure {
             Self::HeadersTooMany { limit } => write!(f, "a request has at most {limit} headers"),
             Self::Rejected(rejection) => write!(f, "{rejection}"),
             Self::Overloaded => f.write_str("too many requests are under way; try again"),
+            Self::TooManyConnections => {
+                f.write_str("all connections that there may be are open; this one is for health checks: try again")
+            }
             Self::TooManyBatches { limit } => {
                 write!(f, "{limit} batches are under way; try again, or send leads one by one to POST /score")
             }
@@ -205,6 +216,7 @@ mod tests {
             Failure::HeadersTooMany { limit: 1 },
             Failure::Rejected(Rejection::Invalid),
             Failure::Overloaded,
+            Failure::TooManyConnections,
             Failure::TooManyBatches { limit: 1 },
             Failure::BatchNotLocal,
             Failure::QueueFull,

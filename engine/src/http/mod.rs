@@ -37,6 +37,7 @@ use slab::Slab;
 
 use crate::runtime::Backend;
 use crate::shard::{ServeSockets, ShardCore};
+use crate::telemetry::Admission;
 use body::Outgoing;
 use connection::deadlines::Watch;
 use cross_origin::CrossOrigin;
@@ -89,8 +90,8 @@ impl HttpShard {
 }
 
 impl ServeSockets for Rc<HttpShard> {
-    fn open<B: Backend>(&self, socket: TcpStream) {
-        connection::open::<B>(self, socket);
+    fn open<B: Backend>(&self, socket: TcpStream, admission: Admission) {
+        connection::open::<B>(self, socket, admission);
     }
 
     fn drain(&self) {

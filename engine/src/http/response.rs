@@ -32,6 +32,8 @@ pub(super) struct Responder<'a> {
     pub(super) id: &'a RequestId,
     pub(super) version: Version,
     pub(super) cross_origin: CrossOriginHeaders,
+    /// The connection ends with this answer.
+    pub(super) is_last: bool,
 }
 
 impl Responder<'_> {
@@ -117,7 +119,7 @@ impl Responder<'_> {
         }
         self.cross_origin.put(&mut self.headers);
         // h2 has no such header; hyper says GOAWAY there.
-        if (close || self.core.draining.get()) && self.version <= Version::HTTP_11 {
+        if (close || self.is_last || self.core.draining.get()) && self.version <= Version::HTTP_11 {
             self.headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         let mut response = Response::new(body);

@@ -47,6 +47,7 @@ pub(super) async fn respond(http: &Rc<HttpShard>, watch: &Rc<Watch>, request: Re
     let is_preflight = cross_origin.is_preflight(&head.method, &head.headers);
     let target = framing::check(head.version, &head.headers, &body)
         .and(target)
+        .and_then(|target| admit(watch, target))
         .and_then(|target| check(http, target, &head.headers));
     let stays = core.remote.is_some() && head.headers.get(BACKEND).is_some_and(|value| value == "local");
     let mut headers = std::mem::take(&mut head.headers);
@@ -57,6 +58,7 @@ pub(super) async fn respond(http: &Rc<HttpShard>, watch: &Rc<Watch>, request: Re
         id: &id,
         version: head.version,
         cross_origin,
+        is_last: watch.is_health_only(),
     };
     // From the last byte of the body. A client that sends slowly is not a request that we answer slowly.
     let mut took = Duration::ZERO;
@@ -194,6 +196,15 @@ fn debug_target(path: &str) -> Result<Target, Failure> {
 #[cfg(not(debug_assertions))]
 fn debug_target(_: &str) -> Result<Target, Failure> {
     Err(Failure::NotFound)
+}
+
+/// What a connection beyond the limit may ask for: how the process is.
+fn admit(watch: &Watch, target: Target) -> Result<Target, Failure> {
+    let is_health = matches!(target, Target::Health | Target::Ready | Target::Metrics);
+    match watch.is_health_only() && !is_health {
+        true => Err(Failure::TooManyConnections),
+        false => Ok(target),
+    }
 }
 
 /// What can be refused before the body is read.

@@ -91,7 +91,7 @@ pub(super) fn records(records: &Records) {
     );
 }
 
-pub(super) fn limits(limits: &Limits) {
+pub(super) fn limits(limits: &Limits, open_files: Option<u64>) {
     let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     tracing::info!(
         body_bytes_max = limits.body_bytes_max,
@@ -101,6 +101,7 @@ pub(super) fn limits(limits: &Limits) {
         body_ms = millis(limits.body),
         idle_ms = millis(limits.idle),
         drain_ms = millis(limits.drain),
+        open_files_max = open_files,
         "limits"
     );
 }

@@ -255,9 +255,9 @@ pub(super) fn http(settings: &Settings) -> HttpSetup {
 pub(super) fn accept_connections(
     listener: TcpListener,
     places: Vec<Place>,
-    settings: &Settings,
+    connections_max: usize,
 ) -> Result<Acceptor, ServeError> {
-    let started = Acceptor::start(listener, places, settings.limits.connections_max);
+    let started = Acceptor::start(listener, places, connections_max);
     started.map_err(|source| ServeError::Thread {
         name: "acceptor".into(),
         source,

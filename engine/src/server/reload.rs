@@ -1,35 +1,47 @@
 //! Another configuration and another model, put into force while requests are answered.
 //!
 //! ```text
-//!  SIGHUP ─▶ thread "reload" (nice +10): read the configuration ─▶ load, build, golden rows ─▶ number in the spool
-//!                │ any fault: all are logged, and nothing has changed
+//!  SIGHUP ─▶ thread "reload" ─▶ thread "reload-look" (nice +10): read the configuration ─▶ load, build, golden rows ─▶
+//!                │                  number in the spool; any fault: all are logged, and nothing has changed
 //!                ▼
 //!            Mail::Model, Mail::Limits ─▶ every shard, between two requests ─▶ side: metrics
 //! ```
-//! A thread of its own, not side's worker: a model takes seconds to compile, and records are encoded meanwhile. It keeps
-//! the old model until nobody else has it, so that no shard is the one to free it.
+//! Threads of their own, not side's worker: a model takes seconds to compile, and records are encoded meanwhile. `reload`
+//! itself reads no file, so that one that cannot be read (a network mount that hangs) does not stop the next attempt. It
+//! keeps the old model until nobody else has it, so that no shard is the one to free it.
+//!
+//! While an attempt is younger than [`SUPERSEDE`], signals wait for its end; then a signal begins another one beside it.
+//! What attempts find is put into force in the order in which they began, so the last signal wins. An attempt that takes
+//! longer than `limits.reload_ms` is given up: its thread may hang for ever, and there are [`ATTEMPTS_MAX`] at most.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, never, unbounded};
 use quintile_scoring::loaded::Served;
 
-use super::parts::{self, Registry};
+use super::attempt::{self, Attempt, AttemptEnd, AttemptError, AttemptInput, AttemptResult, Found, Look};
+use super::parts::Registry;
+use super::signals::Lifecycle;
 use super::{ServeError, announce, spawn};
 use crate::accept::Place;
 use crate::config::change::{Change, InForce};
 use crate::config::told::Tellings;
-use crate::config::{Fault, Flags, Settings};
+use crate::config::{Fault, Flags, Settings, Source};
 use crate::shard::mailbox::Mail;
 use crate::side::{News, Reload};
 use crate::topology;
 
-/// How often it is looked whether an old model can go.
+/// How often it is looked whether an old model can go, or an attempt has taken too long.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// An attempt that is older than this may hang: the next signal does not wait for it.
+const SUPERSEDE: Duration = Duration::from_secs(2);
+
+/// Attempts under way at once, those that hang included. Each may hold a model.
+const ATTEMPTS_MAX: usize = 4;
 
 /// A shard takes a model within a turn of its loop; one that has ended never does.
 const TAKEN: Duration = Duration::from_secs(5);
@@ -53,37 +65,17 @@ pub(super) struct Parts {
     pub(super) shards: Vec<Place>,
     pub(super) registry: Option<Registry>,
     pub(super) side: News,
-    pub(super) ready: Arc<AtomicBool>,
+    pub(super) life: Arc<Lifecycle>,
 }
 
-/// Asks for reloads. The thread ends with it.
-#[derive(Debug)]
-pub(super) struct Reloads {
-    ask: Sender<()>,
-}
-
-impl Reloads {
-    pub(super) fn start(parts: Parts) -> Result<Self, ServeError> {
-        // One may wait behind the one under way: it will see whatever there is by then.
-        let (ask, asked) = bounded(1);
-        let in_force = InForce::new(&parts.again.told);
-        let thread = Reloader {
-            parts,
-            in_force,
-            retired: Vec::new(),
-        };
-        spawn("reload", move || thread.run(&asked))?;
-        Ok(Self { ask })
-    }
-
-    /// Has the configuration and the model looked at, now or when what is under way is done.
-    pub(super) fn ask(&self) {
-        match self.ask.try_send(()) {
-            Ok(()) => {}
-            Err(TrySendError::Full(())) => tracing::info!("a reload waits already, and will see this too"),
-            Err(TrySendError::Disconnected(())) => tracing::error!("the thread that reloads has ended: restart"),
-        }
-    }
+/// Starts the thread that reloads when it is asked to.
+///
+/// # Errors
+/// When there is no thread to be had.
+pub(super) fn start(parts: Parts, asked: Receiver<()>) -> Result<(), ServeError> {
+    let reloader = Reloader::new(parts, Arc::new(attempt::look));
+    spawn("reload", move || reloader.run(asked))?;
+    Ok(())
 }
 
 /// See the head of this file.
@@ -92,30 +84,56 @@ struct Reloader {
     in_force: InForce,
     /// Models that somebody may still have.
     retired: Vec<Arc<Served>>,
-}
-
-/// What is to take the place of what is in force.
-struct Next {
-    settings: Settings,
-    told: Tellings,
-    changes: Vec<Change>,
-    /// None when the model is as it was.
-    served: Option<Served>,
+    look: Arc<Look>,
+    attempts: Vec<Attempt>,
+    /// Of the last attempt that began, and of the last whose result was taken.
+    begun: u64,
+    taken: u64,
+    /// A signal waits for an attempt of its own.
+    is_asked: bool,
+    done: (Sender<AttemptEnd>, Receiver<AttemptEnd>),
 }
 
 impl Reloader {
-    fn run(mut self, asked: &Receiver<()>) {
+    fn new(parts: Parts, look: Arc<Look>) -> Self {
+        Self {
+            in_force: InForce::new(&parts.again.told),
+            parts,
+            retired: Vec::new(),
+            look,
+            attempts: Vec::new(),
+            begun: 0,
+            taken: 0,
+            is_asked: false,
+            done: unbounded(),
+        }
+    }
+
+    fn run(mut self, mut asked: Receiver<()>) {
         topology::yield_to_shards();
+        let done = self.done.1.clone();
         loop {
-            let next = match self.retired.is_empty() {
-                true => asked.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                false => asked.recv_timeout(LOOK),
+            let pause = match self.retired.is_empty() && self.attempts.is_empty() {
+                true => Duration::from_secs(3600),
+                false => LOOK,
             };
-            match next {
-                Ok(()) => self.reload(),
-                Err(RecvTimeoutError::Timeout) => self.free(),
-                Err(RecvTimeoutError::Disconnected) => return,
+            crossbeam_channel::select! {
+                recv(asked) -> signal => match signal {
+                    Ok(()) => self.ask(),
+                    // Nobody listens to signals any more.
+                    Err(_) => asked = never(),
+                },
+                recv(done) -> ended => {
+                    // This struct has a sender.
+                    if let Ok((number, result)) = ended {
+                        self.end(number, result);
+                    }
+                }
+                default(pause) => {}
             }
+            self.free();
+            self.give_up();
+            self.begin();
         }
     }
 
@@ -124,23 +142,104 @@ impl Reloader {
         self.retired.retain(|old| Arc::strong_count(old) > 1);
     }
 
-    fn reload(&mut self) {
+    fn ask(&mut self) {
+        self.is_asked = true;
+        if let Some(youngest) = self.attempts.last().filter(|youngest| is_young(youngest)) {
+            let since_ms = millis(youngest.began);
+            tracing::info!(
+                since_ms,
+                "a reload is under way: another one follows it, or begins beside it when it hangs"
+            );
+        }
+    }
+
+    /// Attempts that take too long are told, counted, and do not count any more.
+    fn give_up(&mut self) {
+        let limit = self.parts.settings.limits.reload;
+        for attempt in &mut self.attempts {
+            if !attempt.is_given_up && attempt.began.elapsed() > limit {
+                attempt.is_given_up = true;
+                refused(&[Fault {
+                    source: Source::Setting("limits.reload_ms".into()),
+                    message: format!(
+                        "reading the configuration and the model has taken longer than {} ms: given up",
+                        limit.as_millis()
+                    ),
+                    hint: None,
+                }]);
+                self.parts.side.reloaded(Reload::Refused);
+            }
+        }
+    }
+
+    /// Begins an attempt for a signal that waits for one, unless one is under way that may be trusted to end.
+    fn begin(&mut self) {
+        if !self.is_asked || self.attempts.iter().any(is_young) {
+            return;
+        }
+        if self.attempts.len() >= ATTEMPTS_MAX {
+            if self.attempts.iter().all(|attempt| attempt.is_given_up) {
+                self.is_asked = false;
+                self.refuse(format!(
+                    "{ATTEMPTS_MAX} reloads hang, and no more are begun: the configuration or the model cannot be read"
+                ));
+            }
+            return;
+        }
+        self.is_asked = false;
+        self.begun += 1;
         tracing::info!("reloading the configuration and the model");
-        let began = Instant::now();
-        let outcome = match catch_unwind(AssertUnwindSafe(|| self.prepare())) {
-            Ok(Ok(next)) => self.put_into_force(next, began),
-            Ok(Err(faults)) => {
-                for fault in &faults {
-                    fault.log();
-                }
-                tracing::error!(
-                    faults = faults.len(),
-                    "not reloaded: the configuration and the model are as they were"
-                );
+        let input = AttemptInput {
+            settings: self.parts.settings.clone(),
+            flags: self.parts.again.flags.clone(),
+            served: Arc::clone(&self.parts.served),
+            registry: self.parts.registry.clone(),
+        };
+        match Attempt::start(self.begun, input, Arc::clone(&self.look), self.done.0.clone()) {
+            Ok(attempt) => self.attempts.push(attempt),
+            Err(error) => self.refuse(format!("start the thread reload-look: {error}")),
+        }
+    }
+
+    fn refuse(&self, message: String) {
+        refused(&[Fault {
+            source: Source::Setting("server".into()),
+            message,
+            hint: None,
+        }]);
+        self.parts.side.reloaded(Reload::Refused);
+    }
+
+    /// An attempt has ended.
+    fn end(&mut self, number: u64, result: AttemptResult) {
+        let Some(place) = self.attempts.iter().position(|attempt| attempt.number == number) else {
+            return;
+        };
+        let attempt = self.attempts.remove(place);
+        let took_ms = millis(attempt.began);
+        if attempt.is_given_up || number < self.taken {
+            tracing::info!(
+                took_ms,
+                "a reload that was given up or overtaken has ended: what it found is left out"
+            );
+            return;
+        }
+        self.taken = number;
+        let outcome = match result {
+            // As it was is not as it is: another attempt has put another model into force meanwhile.
+            Ok(found) if found.served.is_none() && !Arc::ptr_eq(&attempt.base, &self.parts.served) => {
+                self.is_asked = true;
+                return;
+            }
+            Ok(found) => {
+                drop(attempt.base);
+                self.put_into_force(found, attempt.began)
+            }
+            Err(AttemptError::Faults(faults)) => {
+                refused(&faults);
                 Reload::Refused
             }
-            // The hook has said where.
-            Err(_) => {
+            Err(AttemptError::Panicked) => {
                 tracing::error!(
                     "not reloaded because of a bug of ours: the configuration and the model are as they were"
                 );
@@ -150,38 +249,10 @@ impl Reloader {
         self.parts.side.reloaded(outcome);
     }
 
-    /// Everything that can fail.
-    fn prepare(&self) -> Result<Next, Vec<Fault>> {
-        let Parts {
-            settings,
-            again,
-            served: old,
-            registry,
-            ..
-        } = &self.parts;
-        let (new, told) = Settings::of_process_told(&again.flags).map_err(|error| error.faults)?;
-        let mut settings = settings.clone();
-        settings.adopt(&new);
-        let mut served = parts::load(&settings).map_err(|error| error.faults())?;
-        let is_another = !served.is_same_as(old);
-        if is_another {
-            // Made here, so that no shard has to.
-            served.descriptions();
-        }
-        if let Some(registry) = registry.as_ref().filter(|_| is_another) {
-            registry.enter(&mut served).map_err(|error| error.faults())?;
-        }
-        Ok(Next {
-            settings,
-            changes: self.in_force.changes(&told),
-            told,
-            served: is_another.then_some(served),
-        })
-    }
-
     /// Nothing here fails. A drain that begins meanwhile is no reason to stop: shards take letters to their end.
-    fn put_into_force(&mut self, next: Next, began: Instant) -> Reload {
-        for change in &next.changes {
+    fn put_into_force(&mut self, next: Found, began: Instant) -> Reload {
+        let changes = self.in_force.changes(&next.told);
+        for change in &changes {
             log(change);
         }
         let parts = &mut self.parts;
@@ -190,6 +261,7 @@ impl Reloader {
         }
         if next.settings.limits != parts.settings.limits {
             parts.tell_shards(|| Mail::Limits(Box::new(next.settings.limits)));
+            parts.life.set_drain(next.settings.limits.drain);
         }
         let outcome = match next.served {
             Some(served) => {
@@ -212,11 +284,11 @@ impl Reloader {
         };
         parts.settings = next.settings;
         self.in_force.adopt(&next.told);
-        let restarts = next.changes.iter().filter(|change| change.takes_restart).count();
+        let restarts = changes.iter().filter(|change| change.takes_restart).count();
         tracing::info!(
-            changed = next.changes.len() - restarts,
+            changed = changes.len() - restarts,
             takes_restart = restarts,
-            took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            took_ms = millis(began),
             "reloaded"
         );
         outcome
@@ -238,7 +310,7 @@ impl Parts {
             .zip(&before)
             .any(|(now, before)| now == *before)
         {
-            if !self.ready.load(Ordering::Relaxed) || Instant::now() >= until {
+            if !self.life.ready.load(Ordering::Relaxed) || Instant::now() >= until {
                 return false;
             }
             thread::sleep(Duration::from_millis(1));
@@ -252,7 +324,7 @@ impl Parts {
         for shard in &self.shards {
             let mut mail = letter();
             while let Err(back) = shard.address.send(mail) {
-                if !self.ready.load(Ordering::Relaxed) {
+                if !self.life.ready.load(Ordering::Relaxed) {
                     break;
                 }
                 mail = back;
@@ -260,6 +332,26 @@ impl Parts {
             }
         }
     }
+}
+
+/// Whether it may be trusted to end soon.
+fn is_young(attempt: &Attempt) -> bool {
+    attempt.began.elapsed() < SUPERSEDE
+}
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Logs why nothing has changed.
+fn refused(faults: &[Fault]) {
+    for fault in faults {
+        fault.log();
+    }
+    tracing::error!(
+        faults = faults.len(),
+        "not reloaded: the configuration and the model are as they were"
+    );
 }
 
 fn named(served: &Served) -> String {
@@ -282,41 +374,111 @@ fn log(change: &Change) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
+    use crossbeam_channel::bounded;
+
     use super::*;
-    use crate::shard::mailbox::mailbox;
+    use crate::shard::mailbox::{Mailbox, mailbox};
+
+    /// Longer than anything here takes on a busy machine.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    fn reloader(served: Arc<Served>, look: Arc<Look>) -> (Reloader, Mailbox) {
+        let (address, mailbox) = mailbox();
+        let parts = Parts {
+            settings: Settings::default(),
+            again: Again {
+                flags: Flags::default(),
+                told: Tellings::default(),
+                set_log_level: |_| (),
+            },
+            served,
+            shards: vec![Place {
+                address,
+                gauges: Arc::default(),
+            }],
+            registry: None,
+            side: News::nowhere(),
+            // Nobody is there to take a model, so nobody is waited for.
+            life: Arc::new(Lifecycle::new(Duration::ZERO)),
+        };
+        (Reloader::new(parts, look), mailbox)
+    }
+
+    fn version(number: u32) -> Served {
+        Served::demo_with(&format!("version = \"{number}\""))
+    }
+
+    fn found(served: Option<Served>) -> Found {
+        Found {
+            settings: Settings::default(),
+            told: Tellings::default(),
+            served,
+        }
+    }
+
+    /// Looks that wait until somebody says what each has found.
+    struct Scripted {
+        look: Arc<Look>,
+        /// What each attempt that began is to find, in the order in which they began.
+        answers: Receiver<Sender<Option<Served>>>,
+    }
+
+    impl Scripted {
+        fn new() -> Self {
+            let (begun, answers) = unbounded();
+            let begun = Mutex::new(begun);
+            let look = move |_: &AttemptInput| {
+                let (answer, wanted) = bounded(1);
+                begun
+                    .lock()
+                    .expect("nobody panics with it")
+                    .send(answer)
+                    .expect("the test runs");
+                Ok(found(wanted.recv().expect("the test answers")))
+            };
+            Self {
+                look: Arc::new(look),
+                answers,
+            }
+        }
+
+        fn begun(&self) -> Sender<Option<Served>> {
+            self.answers.recv_timeout(PATIENCE).expect("an attempt begins")
+        }
+    }
+
+    impl Reloader {
+        fn take_next(&mut self) {
+            let (number, result) = self.done.1.recv_timeout(PATIENCE).expect("an attempt ends");
+            self.end(number, result);
+        }
+
+        /// As if so much time had passed since each attempt began.
+        fn age(&mut self, by: Duration) {
+            for attempt in &mut self.attempts {
+                attempt.began = attempt.began.checked_sub(by).expect("the clock began long ago");
+            }
+        }
+
+        fn counts(&self) -> [u64; 3] {
+            self.parts.side.reloads()
+        }
+
+        fn signal(&mut self) {
+            self.ask();
+            self.give_up();
+            self.begin();
+        }
+    }
 
     #[test]
     fn an_old_model_is_freed_here_and_not_before_every_shard_has_let_go() {
-        let (address, mailbox) = mailbox();
-        let served = Arc::new(Served::demo_with("version = \"1\""));
-        let mut reloader = Reloader {
-            in_force: InForce::new(&Tellings::default()),
-            retired: Vec::new(),
-            parts: Parts {
-                settings: Settings::default(),
-                again: Again {
-                    flags: Flags::default(),
-                    told: Tellings::default(),
-                    set_log_level: |_| (),
-                },
-                served: Arc::clone(&served),
-                shards: vec![Place {
-                    address,
-                    gauges: Arc::default(),
-                }],
-                registry: None,
-                side: News::nowhere(),
-                // Nobody is there to take a model, so nobody is waited for.
-                ready: Arc::new(AtomicBool::new(false)),
-            },
-        };
+        let served = Arc::new(version(1));
+        let (mut reloader, mailbox) = reloader(Arc::clone(&served), Scripted::new().look);
         let (old, of_shard) = (Arc::downgrade(&served), served);
-        let next = Next {
-            settings: Settings::default(),
-            told: Tellings::default(),
-            changes: Vec::new(),
-            served: Some(Served::demo_with("version = \"2\"")),
-        };
+        let next = found(Some(version(2)));
         assert_eq!(reloader.put_into_force(next, Instant::now()), Reload::Swapped);
         let Some(Mail::Model(new)) = mailbox.try_next() else {
             panic!("the shard has no letter");
@@ -329,5 +491,95 @@ mod tests {
         assert!(old.upgrade().is_some(), "the shard would have freed it");
         reloader.free();
         assert!(old.upgrade().is_none() && reloader.retired.is_empty());
+    }
+
+    #[test]
+    fn signals_during_a_reload_become_one_that_follows() {
+        let script = Scripted::new();
+        let (mut reloader, _mailbox) = reloader(Arc::new(version(1)), Arc::clone(&script.look));
+        (0..100).for_each(|_| reloader.signal());
+        let first = script.begun();
+        assert_eq!((reloader.attempts.len(), reloader.is_asked), (1, true));
+        first.send(Some(version(2))).expect("it waits");
+        reloader.take_next();
+        reloader.begin();
+        script.begun().send(None).expect("it waits");
+        reloader.take_next();
+        reloader.begin();
+        assert!(reloader.attempts.is_empty() && script.answers.is_empty());
+        assert_eq!(
+            (reloader.counts(), reloader.parts.served.model.version()),
+            ([1, 1, 0], "2")
+        );
+    }
+
+    #[test]
+    fn one_that_hangs_is_overtaken_given_up_and_told() {
+        let script = Scripted::new();
+        let (mut reloader, _mailbox) = reloader(Arc::new(version(1)), Arc::clone(&script.look));
+        reloader.signal();
+        let hangs = script.begun();
+        reloader.age(SUPERSEDE);
+        reloader.signal();
+        script.begun().send(Some(version(3))).expect("it waits");
+        reloader.take_next();
+        assert_eq!(
+            (reloader.counts(), reloader.parts.served.model.version()),
+            ([1, 0, 0], "3")
+        );
+        reloader.age(reloader.parts.settings.limits.reload);
+        reloader.give_up();
+        reloader.give_up();
+        assert_eq!(reloader.counts(), [1, 0, 1], "told once");
+        hangs.send(Some(version(2))).expect("it waits");
+        reloader.take_next();
+        assert_eq!(
+            (reloader.counts(), reloader.parts.served.model.version()),
+            ([1, 0, 1], "3")
+        );
+        assert!(reloader.attempts.is_empty());
+    }
+
+    #[test]
+    fn a_storm_of_signals_over_a_file_system_that_hangs_is_bounded() {
+        let script = Scripted::new();
+        let (mut reloader, _mailbox) = reloader(Arc::new(version(1)), Arc::clone(&script.look));
+        for _ in 0..ATTEMPTS_MAX + 3 {
+            reloader.signal();
+            reloader.age(SUPERSEDE);
+        }
+        assert_eq!((reloader.attempts.len(), reloader.counts()), (ATTEMPTS_MAX, [0, 0, 0]));
+        reloader.age(reloader.parts.settings.limits.reload);
+        reloader.signal();
+        // Each of those that hang, and the one that was not begun.
+        assert_eq!((reloader.attempts.len(), reloader.counts()), (ATTEMPTS_MAX, [0, 0, 5]));
+        // One comes back: the next signal is served again.
+        script.begun().send(None).expect("it waits");
+        reloader.take_next();
+        reloader.signal();
+        assert_eq!(reloader.attempts.len(), ATTEMPTS_MAX);
+    }
+
+    /// The later signal saw the model that is in force, when it began; the earlier one has brought another one since.
+    #[test]
+    fn a_model_that_is_as_it_was_is_looked_at_again_when_it_is_not_any_more() {
+        let script = Scripted::new();
+        let (mut reloader, _mailbox) = reloader(Arc::new(version(1)), Arc::clone(&script.look));
+        reloader.signal();
+        let first = script.begun();
+        reloader.age(SUPERSEDE);
+        reloader.signal();
+        let second = script.begun();
+        first.send(Some(version(2))).expect("it waits");
+        reloader.take_next();
+        second.send(None).expect("it waits");
+        reloader.take_next();
+        reloader.begin();
+        script.begun().send(Some(version(1))).expect("it waits");
+        reloader.take_next();
+        assert_eq!(
+            (reloader.counts(), reloader.parts.served.model.version()),
+            ([2, 0, 0], "1")
+        );
     }
 }

@@ -14,13 +14,13 @@ use quintile_scoring::loaded::Served;
 
 use crate::limits::{Limits, MAILBOX_LETTERS};
 use crate::remote::Answer;
-use crate::telemetry::ShardStats;
+use crate::telemetry::{Admission, ShardStats};
 
 /// What is sent to a shard.
 #[derive(Debug)]
 pub enum Mail {
-    /// A connected, non-blocking socket.
-    Socket(TcpStream),
+    /// A connected, non-blocking socket, and what it may ask for.
+    Socket(TcpStream, Admission),
     /// The model to score with from now on.
     Model(Arc<Served>),
     /// The limits from now on.

@@ -31,7 +31,7 @@ use quintile_scoring::loaded::Served;
 
 use crate::limits::{Limits, TICK};
 use crate::runtime::{Backend, Contained, StartError};
-use crate::telemetry::{Counter, Event, Gauges, ShardStats};
+use crate::telemetry::{Admission, Counter, Event, Gauges, ShardStats};
 use arena::Arena;
 use away::{Asking, Remote};
 use mailbox::{Mail, Mailbox};
@@ -170,8 +170,8 @@ impl ShardCore {
 
 /// What serves the sockets of a shard. A shard hands them over and knows nothing of what is said over them.
 pub trait ServeSockets: 'static {
-    /// Serves a socket until it is closed. The acceptor has already counted it in [`Gauges::connections`].
-    fn open<B: Backend>(&self, socket: TcpStream);
+    /// Serves a socket until it is closed. The acceptor has already counted it in [`Gauges`].
+    fn open<B: Backend>(&self, socket: TcpStream, admission: Admission);
 
     /// The shard drains: connections finish what is in flight. [`ShardCore`] says so already.
     fn drain(&self);
@@ -233,7 +233,8 @@ async fn read_mail<B: Backend, S: ServeSockets>(core: Rc<ShardCore>, sockets: S,
     core.draining.set(true);
     sockets.drain();
     let deadline = Instant::now() + core.limits().drain;
-    while core.gauges.open_connections() > 0 && Instant::now() < deadline {
+    let open = || core.gauges.open_connections() + core.gauges.open_health_connections();
+    while open() > 0 && Instant::now() < deadline {
         B::sleep(DRAIN_STEP).await;
         while let Some(mail) = mailbox.try_next() {
             deliver::<B, S>(&core, &sockets, mail);
@@ -243,7 +244,7 @@ async fn read_mail<B: Backend, S: ServeSockets>(core: Rc<ShardCore>, sockets: S,
 
 fn deliver<B: Backend, S: ServeSockets>(core: &ShardCore, sockets: &S, mail: Mail) {
     match mail {
-        Mail::Socket(socket) => sockets.open::<B>(socket),
+        Mail::Socket(socket, admission) => sockets.open::<B>(socket, admission),
         Mail::Model(served) => {
             core.scorer.borrow_mut().swap(served);
             core.gauges.models.fetch_add(1, Ordering::Release);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crossbeam_channel::Sender;
 use quintile_scoring::loaded::Served;
 
-use super::counts::Counts;
+use super::counts::{Counts, SinkCounts};
 
 /// What came of a reload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,10 +41,23 @@ impl News {
         }
     }
 
+    /// How many reloads came to what, as [`Reload::NAMES`].
+    #[cfg(test)]
+    pub(crate) fn reloads(&self) -> [u64; 3] {
+        self.counts.reloads.each_ref().map(super::counts::Count::get)
+    }
+
     /// The model that is served from now on.
     pub fn serves(&self, served: Arc<Served>) {
         // When side has ended there are no metrics any more.
         let _ = self.models.send(served);
+    }
+
+    /// How many records each sink has not delivered.
+    #[must_use]
+    pub fn pending(&self) -> Vec<(&'static str, u64)> {
+        let of = |sink: &Arc<SinkCounts>| (sink.name, self.counts.pending(sink));
+        self.counts.sinks.iter().map(of).collect()
     }
 
     /// A reload has ended.

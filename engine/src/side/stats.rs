@@ -16,6 +16,7 @@ use super::counts::{Counts, Stop};
 use super::metrics::{BUCKETS_NS, Facts, Gauge, Reading};
 use super::process::Process;
 use super::status::Status;
+use crate::log_writer;
 use crate::shard::mailbox::{Address, Mail};
 use crate::telemetry::{Counter, Gauges, ShardStats};
 
@@ -253,6 +254,7 @@ impl Stats {
             counts: &self.counts,
             shards: &shards,
             process: &self.process,
+            log_dropped: log_writer::dropped(),
         })
     }
 }

@@ -261,11 +261,22 @@ impl Default for ShardStats {
     }
 }
 
+/// What a connection may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// Everything.
+    Full,
+    /// One answer of `/healthz`, `/readyz` or `/metrics`: there are as many connections as there may be.
+    HealthOnly,
+}
+
 /// What others may look at while a shard runs.
 #[derive(Debug, Default)]
 pub struct Gauges {
     /// Open connections, those on their way through the mailbox included. The acceptor adds, the shard takes away.
     pub connections: AtomicUsize,
+    /// The same of those beyond the limit, which may only ask how the process is.
+    pub health_connections: AtomicUsize,
     /// Models taken since the start. The shard adds.
     pub models: AtomicUsize,
 }
@@ -275,5 +286,19 @@ impl Gauges {
     #[must_use]
     pub fn open_connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Open connections that may only ask how the process is.
+    #[must_use]
+    pub fn open_health_connections(&self) -> usize {
+        self.health_connections.load(Ordering::Relaxed)
+    }
+
+    /// The count that a connection of this admission is in.
+    pub(crate) fn count(&self, admission: Admission) -> &AtomicUsize {
+        match admission {
+            Admission::Full => &self.connections,
+            Admission::HealthOnly => &self.health_connections,
+        }
     }
 }

@@ -4,5 +4,5 @@
 mod counters;
 mod event;
 
-pub use counters::{BatchCounts, Counter, Gauges, Phase, Route, STATUSES, ShardStats};
+pub use counters::{Admission, BatchCounts, Counter, Gauges, Phase, Route, STATUSES, ShardStats};
 pub use event::{Event, EventKind, Trace};

@@ -109,6 +109,55 @@ impl Launch {
         }
     }
 
+    /// Sets a variable that is not the configuration's.
+    pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Has standard output go elsewhere.
+    pub(crate) fn stdout(mut self, to: impl Into<Stdio>) -> Self {
+        self.command.stdout(to);
+        self
+    }
+
+    /// Starts with its log going elsewhere, on a port that is free now, and waits until it is ready.
+    pub(crate) fn start_with_log_to(mut self, stderr: impl Into<Stdio>) -> Server {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let port = free.expect("a free port").port();
+        self.command.env("QUINTILE_SERVER__LISTEN", format!("127.0.0.1:{port}"));
+        let child = self.command.stderr(stderr).spawn().expect("the binary starts");
+        let mut server = Server {
+            child,
+            port,
+            folder: self.folder,
+            log: Arc::default(),
+        };
+        let began = Instant::now();
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(server.is_running(), "ended before it was ready");
+            assert!(began.elapsed() < PATIENCE, "not ready in time");
+            thread::sleep(Duration::from_millis(5));
+        }
+        while server.connect().get("/readyz").status != 200 {
+            assert!(began.elapsed() < PATIENCE, "not ready in time");
+            thread::sleep(Duration::from_millis(5));
+        }
+        server
+    }
+
+    /// Starts and does not wait until it is ready.
+    pub(crate) fn spawn(mut self) -> Server {
+        let mut child = self.command.spawn().expect("the binary starts");
+        let log = follow(&mut child);
+        Server {
+            child,
+            port: 0,
+            folder: self.folder,
+            log,
+        }
+    }
+
     /// Starts what must not come up; its exit code and its log.
     pub(crate) fn refused(mut self) -> (Option<i32>, String) {
         let mut child = self.command.spawn().expect("the binary starts");

@@ -5,7 +5,9 @@
 
 mod admin;
 mod batch;
+mod broken_log;
 mod client;
+mod descriptors;
 mod drain;
 mod fairness;
 mod framing;
@@ -21,6 +23,7 @@ mod records;
 mod reload;
 mod runtime;
 mod score;
+mod signals;
 
 /// Makes one test for each backend of each function.
 macro_rules! on_both {

@@ -417,6 +417,35 @@ fn signals_that_come_close_together_do_no_harm(runtime: &str) {
     assert_eq!(records::read(&server.data()).len(), 2);
 }
 
+/// A named pipe where the model was: reading it would wait for ever.
+fn a_pipe_is_refused_and_the_next_model_taken(runtime: &str) {
+    let folder = Folder::new("pipe", runtime);
+    folder.configure("one.ubj", "");
+    let server = folder.launch(runtime).no_sink().start();
+    fs::remove_file(folder.path("one.ubj")).expect("the folder can be written");
+    let mode = rustix::fs::Mode::RWXU;
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        folder.path("one.ubj"),
+        rustix::fs::FileType::Fifo,
+        mode,
+        0,
+    )
+    .expect("a pipe");
+    for _ in 0..3 {
+        reload(&server, "not reloaded");
+    }
+    assert!(
+        server.log().contains("it is a pipe; only a regular file is accepted"),
+        "{}",
+        server.log()
+    );
+    server.await_metric("quintile_reloads_total{result=\"refused\"}", |count| count > 2.5);
+    folder.write("one.ubj", fs::read(folder.path("two.ubj")).expect("it is there"));
+    reload(&server, "another model is served from now on");
+    assert_eq!(server.connect().post("/score", &lead(1)).status, 200);
+}
+
 fn the_embedded_demo_stays(runtime: &str) {
     let server = Launch::new(runtime).no_sink().start();
     reload(&server, "the model is as it was");
@@ -432,5 +461,6 @@ on_both!(
     descriptions_follow_the_model,
     settings_change_or_are_said_to_take_a_restart,
     signals_that_come_close_together_do_no_harm,
+    a_pipe_is_refused_and_the_next_model_taken,
     the_embedded_demo_stays,
 );

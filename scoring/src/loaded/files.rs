@@ -1,6 +1,5 @@
 //! The files of a model: what is read, how much of it at most, and what was probably meant where there is none.
 
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +9,7 @@ use quintile_model::limits::MANIFEST_BYTES_MAX;
 use super::LoadError;
 use crate::loaded::bundle;
 use crate::loaded::describe;
+use crate::regular_file;
 
 /// The manifest's text; none when the model has no manifest.
 pub(super) fn manifest(model_path: &Path, path: &Path) -> Result<Option<String>, LoadError> {
@@ -49,7 +49,7 @@ pub fn manifest_path(model: &Path) -> Option<PathBuf> {
     (place != model).then_some(place)
 }
 
-/// A file's bytes. One more than is accepted shows that there are more: a device without end does not fill the memory.
+/// A file's bytes. One more than is accepted shows that there are more.
 pub(super) fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, LoadError> {
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => absent(path),
@@ -59,7 +59,7 @@ pub(super) fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, LoadError> 
             source,
         },
     };
-    let file = File::open(path).map_err(failed)?;
+    let file = regular_file::open(path).map_err(failed)?;
     let size = file.metadata().map_or(0, |metadata| metadata.len());
     let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
     let mut bytes = Vec::with_capacity(usize::try_from(size.min(limit)).unwrap_or(0));

@@ -1,7 +1,6 @@
 //! `quintile fit-bands`: new edges in a manifest, and nothing else in it changed.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::path::Path;
 
 use quintile_model::Manifest;
@@ -16,7 +15,7 @@ pub(super) fn run(args: &FitArgs, streams: &mut Streams<'_>) -> Exit {
     let Some(place) = args.manifest.clone().or_else(|| loaded::manifest_path(&args.model)) else {
         return report::failure("this model's manifest needs a name: --manifest FILE", streams);
     };
-    let before = match fs::read_to_string(&place) {
+    let before = match quintile_scoring::regular_file::open(&place).and_then(std::io::read_to_string) {
         Ok(text) => text,
         Err(error) => {
             let message = format!(

@@ -167,6 +167,15 @@ pub(super) static KEYS: &[Key] = &[
         "25000",
         "The whole drain; shorter than what follows SIGTERM with SIGKILL",
     ),
+    limit(
+        "reload_ms",
+        Kind::Millis {
+            range: TICK_MS..=HOUR_MS,
+            set: |settings, time| settings.limits.reload = time,
+        },
+        "300000",
+        "For a reload to read the configuration and the model; one that takes longer is given up",
+    ),
 ];
 
 /// Shortens the table: a key of `[limits]`.

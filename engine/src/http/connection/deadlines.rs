@@ -12,9 +12,10 @@ use std::rc::Rc;
 use std::task::Context;
 use std::time::Duration;
 
+use crate::limits::HEALTH_STEP;
 use crate::shard::ShardCore;
 use crate::shard::wheel::Timer;
-use crate::telemetry::Phase;
+use crate::telemetry::{Admission, Phase};
 
 /// Where a connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +35,10 @@ pub struct Watch {
     timer: Timer,
     stage: Cell<Stage>,
     http2: Cell<bool>,
+    admission: Admission,
     in_flight: Cell<u32>,
+    /// A request has come.
+    asked: Cell<bool>,
     /// How often the connection was polled.
     polls: Cell<u64>,
     /// Timers of batches whose answers wait for the peer to take more.
@@ -43,14 +47,16 @@ pub struct Watch {
 
 impl Watch {
     /// Starts the clock of a connection that has said nothing yet.
-    pub(super) fn new(core: Rc<ShardCore>) -> Rc<Self> {
+    pub(super) fn new(core: Rc<ShardCore>, admission: Admission) -> Rc<Self> {
         let timer = core.wheel.borrow_mut().insert();
         let watch = Rc::new(Self {
             core,
             timer,
             stage: Cell::new(Stage::FirstByte),
             http2: Cell::new(false),
+            admission,
             in_flight: Cell::new(0),
+            asked: Cell::new(false),
             polls: Cell::new(0),
             owed: RefCell::default(),
         });
@@ -59,6 +65,12 @@ impl Watch {
     }
 
     fn enter(&self, stage: Stage, limit: Duration) {
+        // Few may have such a connection, so nobody keeps one.
+        let limit = if self.is_health_only() {
+            limit.min(HEALTH_STEP)
+        } else {
+            limit
+        };
         self.stage.set(stage);
         self.core.wheel.borrow_mut().set(self.timer, limit);
     }
@@ -77,6 +89,16 @@ impl Watch {
     pub(super) fn is_http2(&self) {
         self.http2.set(true);
         self.enter_idle();
+    }
+
+    /// Whether it may only ask how the process is.
+    pub(crate) fn is_health_only(&self) -> bool {
+        self.admission == Admission::HealthOnly
+    }
+
+    /// Whether it may ask for one answer only, and has.
+    pub(super) fn has_had_its_request(&self) -> bool {
+        self.is_health_only() && self.asked.get()
     }
 
     /// Another poll of the connection begins.
@@ -101,6 +123,7 @@ impl Watch {
     /// A head is complete and its request is being answered.
     pub(crate) fn request_began(&self) {
         self.in_flight.set(self.in_flight.get() + 1);
+        self.asked.set(true);
         if self.stage.get() != Stage::Write {
             self.stage.set(Stage::Request);
             self.core.wheel.borrow_mut().clear(self.timer);

@@ -21,7 +21,7 @@ use hyper_util::rt::TokioIo;
 use super::HttpShard;
 use crate::runtime::{Backend, Contained};
 use crate::shard::ShardCore;
-use crate::telemetry::{Counter, Event, EventKind, Phase};
+use crate::telemetry::{Admission, Counter, Event, EventKind, Phase};
 use deadlines::Watch;
 use io::{Io, Protocol};
 
@@ -31,15 +31,16 @@ const H2_STREAMS_MAX: u32 = 128;
 /// What one connection's reads may grow to: a large body comes in pieces of this size.
 const READ_BUFFER_BYTES_MAX: usize = 64 << 10;
 
-/// Starts serving a socket. The acceptor has already counted it in [`crate::telemetry::Gauges::connections`].
-pub(super) fn open<B: Backend>(http: &Rc<HttpShard>, socket: TcpStream) {
-    let open = Open(Rc::clone(http));
+/// Starts serving a socket. The acceptor has already counted it in [`crate::telemetry::Gauges`].
+pub(super) fn open<B: Backend>(http: &Rc<HttpShard>, socket: TcpStream, admission: Admission) {
+    let open = Open(Rc::clone(http), admission);
     http.core.stats.borrow_mut().count(Counter::Connections);
     // The reactor cannot watch it: closing is all that is left to do, and dropping does.
     let Ok(stream) = B::adopt(socket) else { return };
     B::spawn_local(async move {
         let http = Rc::clone(&open.0);
-        if Contained::new(serve::<B>(Rc::clone(&http), stream)).await.is_err() {
+        let serving = serve::<B>(Rc::clone(&http), stream, admission);
+        if Contained::new(serving).await.is_err() {
             panicked(&http.core);
         }
         drop(open);
@@ -47,11 +48,11 @@ pub(super) fn open<B: Backend>(http: &Rc<HttpShard>, socket: TcpStream) {
 }
 
 /// Counts a connection out, however it ends.
-struct Open(Rc<HttpShard>);
+struct Open(Rc<HttpShard>, Admission);
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.core.gauges.connections.fetch_sub(1, Ordering::Relaxed);
+        self.0.core.gauges.count(self.1).fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -67,9 +68,9 @@ impl Drop for Listed {
     }
 }
 
-async fn serve<B: Backend>(http: Rc<HttpShard>, stream: B::Stream) {
+async fn serve<B: Backend>(http: Rc<HttpShard>, stream: B::Stream, admission: Admission) {
     let core = Rc::clone(&http.core);
-    let watch = Watch::new(Rc::clone(&core));
+    let watch = Watch::new(Rc::clone(&core), admission);
     let key = http.connections.borrow_mut().insert(Rc::downgrade(&watch));
     let _listed = Listed {
         http: Rc::clone(&http),
@@ -162,7 +163,7 @@ enum Farewell {
     AtOnce,
 }
 
-/// Polls hyper's connection to its end, tells it to finish when the shard drains, and gives up at a limit. hyper's own
+/// Polls hyper's connection to its end, tells it to finish when the shard drains or it has had its one request, and gives up at a limit. hyper's own
 /// errors are the peer's doing: bytes that are not HTTP (answered by hyper) or a connection that broke.
 async fn drive<C: Future>(
     core: &ShardCore,
@@ -176,8 +177,8 @@ async fn drive<C: Future>(
     poll_fn(|cx| {
         watch.polled();
         let expired = watch.poll_expired(cx);
-        let draining = core.draining.get() && !finishing;
-        if draining && (farewell == Farewell::AtOnce || expired.is_some_and(|_| watch.is_quiet())) {
+        let ends = (core.draining.get() || watch.has_had_its_request()) && !finishing;
+        if ends && (farewell == Farewell::AtOnce || expired.is_some_and(|_| watch.is_quiet())) {
             finishing = true;
             watch.closing();
             finish(connection.as_mut());

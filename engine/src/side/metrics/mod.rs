@@ -46,6 +46,8 @@ pub(super) struct Reading<'a> {
     pub(super) counts: &'a Counts,
     pub(super) shards: &'a [Gauge],
     pub(super) process: &'a Process,
+    /// Lines that standard error did not take.
+    pub(super) log_dropped: u64,
 }
 
 /// One shard's numbers.
@@ -108,6 +110,11 @@ impl Facts {
         );
         families.extend(self.infos.iter().chain(&self.model).cloned());
         families.push(reloads(reading.counts));
+        families.push(counter(
+            "quintile_log_dropped_total",
+            "Log lines dropped because standard error could not be written, or not fast enough.",
+            [(vec![], reading.log_dropped)],
+        ));
         families.extend(process(reading.process));
         // What has no sample now has none of its kind: without sinks there is nothing to say of them.
         families.retain(|family| !family.get_metric().is_empty());

@@ -35,6 +35,7 @@ fn render(stats: &ShardStats) -> String {
         counts: &Counts::new(&["parquet"], None),
         shards: &[shard(), shard()],
         process: &Process::look(),
+        log_dropped: 0,
     });
     String::from_utf8(text.to_vec()).unwrap()
 }
@@ -67,6 +68,7 @@ fn everything_is_there_from_the_start() {
         "quintile_panics_total",
         "quintile_shed_total",
         "quintile_events_dropped_total",
+        "quintile_log_dropped_total",
         "quintile_score_duration_seconds_bucket{le=\"0.000001\"}",
         "quintile_score_duration_seconds_bucket{le=\"10\"}",
         "quintile_score_duration_seconds_bucket{le=\"+Inf\"}",

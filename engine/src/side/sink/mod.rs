@@ -164,6 +164,6 @@ pub(super) fn open(kind: SinkKind, records: &Records, aws: &Aws) -> Result<Opene
         SinkKind::Parquet => Opened::Computes(Box::new(parquet::Parquet::open(records)?)),
         SinkKind::S3 => Opened::Computes(Box::new(parquet::Parquet::to_bucket(records, aws)?)),
         SinkKind::Firehose => Opened::Waits(firehose::open(records, aws)?),
-        SinkKind::Stdout => Opened::Waits(Box::new(stdout::Stdout)),
+        SinkKind::Stdout => Opened::Waits(Box::new(stdout::Stdout::open()?)),
     })
 }

@@ -1,15 +1,21 @@
 //! The sink that writes lines of JSON to standard output, for pipes and for looking.
 //!
-//! A reader that stops reading holds up this sink and no other: writing is done by a thread of the runtime's. One that is
-//! gone makes every write fail; its records wait, as those of any sink that fails.
+//! Writing is done by a thread of its own, `stdout`, which may wait for a reader for ever: that holds up this sink and no
+//! other, and nobody waits for the thread at the end. (Those of tokio's own are waited for when a runtime ends.) A reader
+//! that is gone makes every write fail; its records wait, as those of any sink that fails.
 
+use std::io;
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt as _;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use rustix::io::Errno;
+use tokio::sync::mpsc;
 
-use super::Waits;
 use super::ndjson::Lines;
+use super::{SinkError, Waits};
+use crate::raw_write::write_all;
 use crate::side::Left;
 use crate::side::lane::{self, Lane};
 
@@ -20,62 +26,110 @@ const CHUNK_BYTES: usize = 64 << 10;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// See the head of this file.
-pub(super) struct Stdout;
+pub(super) struct Stdout {
+    chunks: Sender<Chunk>,
+    ended: mpsc::UnboundedReceiver<(Chunk, Option<Errno>)>,
+}
+
+/// Lines, and how many of their bytes are written.
+#[derive(Default)]
+struct Chunk {
+    lines: Vec<u8>,
+    written: usize,
+}
+
+impl Stdout {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When there is none to be had.
+    pub(super) fn open() -> Result<Self, SinkError> {
+        Self::to(io::stdout())
+    }
+
+    fn to(output: impl AsFd + Send + 'static) -> Result<Self, SinkError> {
+        // One is on its way at any time.
+        let (chunks, received) = bounded(1);
+        let (done, ended) = mpsc::unbounded_channel();
+        let thread = std::thread::Builder::new().name("stdout".into());
+        let spawned = thread.spawn(move || write_chunks(&output, &received, &done));
+        spawned.map_err(|source| SinkError::Thread { name: "stdout", source })?;
+        Ok(Self { chunks, ended })
+    }
+
+    /// Has a chunk written, and waits until that is done or the deadline has passed; then none.
+    async fn write(&mut self, chunk: Chunk, lane: &Lane) -> Option<(Chunk, Option<Errno>)> {
+        self.chunks.send(chunk).ok()?;
+        loop {
+            tokio::select! {
+                ended = self.ended.recv() => return ended,
+                () = tokio::time::sleep(lane::TICK) => {}
+            }
+            if lane.is_late() {
+                return None;
+            }
+        }
+    }
+
+    async fn deliver(mut self, mut lane: Lane) -> Result<(), Left> {
+        let (mut lines, mut chunk) = (Lines::default(), Chunk::default());
+        loop {
+            chunk.lines.clear();
+            chunk.written = 0;
+            while chunk.lines.len() < CHUNK_BYTES {
+                let Some(item) = lane.peek() else { break };
+                lines.write(&item.record, item.schema, &mut chunk.lines);
+                lane.advance();
+            }
+            if chunk.lines.is_empty() {
+                if lane.is_finished() {
+                    return Ok(());
+                }
+                tokio::time::sleep(lane::TICK).await;
+                if lane.is_late() {
+                    return Err(Left::new(&lane));
+                }
+                continue;
+            }
+            loop {
+                let Some((back, error)) = self.write(chunk, &lane).await else {
+                    lane.failed(&"its reader does not read");
+                    return Err(Left::new(&lane));
+                };
+                chunk = back;
+                let Some(errno) = error else { break };
+                lane.failed(&errno);
+                if lane.is_late() {
+                    return Err(Left::new(&lane));
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+            lane.succeeded();
+            lane.acknowledge(lane.number());
+        }
+    }
+}
 
 impl Waits for Stdout {
     fn run(self: Box<Self>, lane: Lane) -> Pin<Box<dyn Future<Output = Result<(), Left>>>> {
-        Box::pin(write(lane, tokio::io::stdout()))
+        Box::pin(self.deliver(lane))
     }
 }
 
-async fn write(mut lane: Lane, mut out: impl tokio::io::AsyncWrite + Unpin) -> Result<(), Left> {
-    let (mut lines, mut chunk) = (Lines::default(), Vec::with_capacity(2 * CHUNK_BYTES));
-    loop {
-        chunk.clear();
-        while chunk.len() < CHUNK_BYTES {
-            let Some(item) = lane.peek() else { break };
-            lines.write(&item.record, item.schema, &mut chunk);
-            lane.advance();
-        }
-        if chunk.is_empty() {
-            if lane.is_finished() {
-                return Ok(());
+/// Writes one chunk after the other until the sink has ended.
+fn write_chunks(output: &impl AsFd, chunks: &Receiver<Chunk>, done: &mpsc::UnboundedSender<(Chunk, Option<Errno>)>) {
+    for mut chunk in chunks {
+        let error = match write_all(output.as_fd(), &chunk.lines[chunk.written..]) {
+            Ok(()) => None,
+            Err((errno, more)) => {
+                // What was in a pipe is lost with its reader: all of it is written again, and ids tell. A disk that was
+                // full keeps what it has, and goes on in the middle of a line.
+                chunk.written = if errno == Errno::PIPE { 0 } else { chunk.written + more };
+                Some(errno)
             }
-            tokio::time::sleep(lane::TICK).await;
-            if lane.is_late() {
-                return Err(Left::new(&lane));
-            }
-            continue;
-        }
-        // Lines that were written before a failure are written again: ids tell.
-        while let Err(error) = send(&mut out, &chunk, &lane).await {
-            lane.failed(&error);
-            if lane.is_late() {
-                return Err(Left::new(&lane));
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
-        lane.succeeded();
-        lane.acknowledge(lane.number());
-    }
-}
-
-/// Writes and waits until it is written, or the deadline has passed.
-async fn send(out: &mut (impl tokio::io::AsyncWrite + Unpin), chunk: &[u8], lane: &Lane) -> std::io::Result<()> {
-    let mut written = std::pin::pin!(async {
-        out.write_all(chunk).await?;
-        out.flush().await
-    });
-    loop {
-        tokio::select! {
-            result = &mut written => return result,
-            () = tokio::time::sleep(lane::TICK) => {}
-        }
-        if lane.is_late() {
-            return Err(std::io::Error::new(
-                std::io::ErrorKind::TimedOut,
-                "its reader does not read",
-            ));
+        };
+        if done.send((chunk, error)).is_err() {
+            return;
         }
     }
 }

@@ -1,7 +1,6 @@
 //! SageMaker's `model.tar.gz`, read in memory: nothing is unpacked to disk, and a path in it leads nowhere.
 
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -9,6 +8,7 @@ use flate2::read::MultiGzDecoder;
 use quintile_model::limits::{MANIFEST_BYTES_MAX, MODEL_BYTES_MAX};
 
 use super::{Bundle, BundleError, Source};
+use crate::regular_file;
 
 /// Bytes that an archive may inflate to: a model twice over.
 const INFLATED_BYTES_MAX: u64 = 2 * MODEL_BYTES_MAX as u64;
@@ -30,7 +30,7 @@ pub(super) fn open(path: &Path) -> Result<Bundle, BundleError> {
         file: path.to_path_buf(),
         source,
     };
-    let file = File::open(path).map_err(failed)?;
+    let file = regular_file::open(path).map_err(failed)?;
     let mut archive = tar::Archive::new(MultiGzDecoder::new(file).take(INFLATED_BYTES_MAX));
     let mut found = Found::default();
     for entry in archive.entries().map_err(failed)?.take(ENTRIES_MAX) {

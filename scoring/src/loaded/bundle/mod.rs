@@ -18,11 +18,13 @@ mod pbtxt;
 mod triton;
 mod yaml;
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use quintile_model::Manifest;
+
+use crate::regular_file;
 
 /// Bytes of a folder's description. Those of real folders have a few thousand; an example of many rows has more.
 const DESCRIPTION_BYTES_MAX: usize = 4 << 20;
@@ -155,7 +157,7 @@ fn description(file: &Path) -> Result<String, BundleError> {
     };
     let mut bytes = Vec::new();
     let limit = DESCRIPTION_BYTES_MAX as u64 + 1;
-    File::open(file)
+    regular_file::open(file)
         .and_then(|open| open.take(limit).read_to_end(&mut bytes))
         .map_err(failed)?;
     if bytes.len() > DESCRIPTION_BYTES_MAX {

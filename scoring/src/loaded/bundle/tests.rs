@@ -361,7 +361,7 @@ fn a_sagemaker_archive_is_read_where_it_is() {
 fn descriptions_that_never_end_are_cut() {
     let folder = Folder::new("long");
     let path = folder.0.join("MLmodel");
-    let mut file = File::create(&path).unwrap();
+    let mut file = std::fs::File::create(&path).unwrap();
     for _ in 0..=(DESCRIPTION_BYTES_MAX >> 16) {
         file.write_all(&[b' '; 1 << 16]).unwrap();
     }

@@ -1,0 +1,116 @@
+//! One look at the configuration and the model, on a thread of its own: the file system that holds them may not answer.
+//!
+//! Nothing is changed here but the spool's list of models, in which a number may be left unused.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
+
+use crossbeam_channel::Sender;
+use quintile_scoring::loaded::Served;
+
+use super::parts::{self, Registry};
+use crate::config::told::Tellings;
+use crate::config::{Fault, Flags, Settings};
+use crate::topology;
+
+/// What an attempt starts from.
+#[derive(Debug, Clone)]
+pub(super) struct AttemptInput {
+    pub(super) settings: Settings,
+    pub(super) flags: Flags,
+    /// The model in force.
+    pub(super) served: Arc<Served>,
+    pub(super) registry: Option<Registry>,
+}
+
+/// What was found, and may take the place of what is in force.
+pub(super) struct Found {
+    pub(super) settings: Settings,
+    pub(super) told: Tellings,
+    /// None when the model is as it was.
+    pub(super) served: Option<Served>,
+}
+
+/// Why nothing was found.
+pub(super) enum AttemptError {
+    Faults(Vec<Fault>),
+    /// A bug of ours; the panic hook has said where.
+    Panicked,
+}
+
+pub(super) type AttemptResult = Result<Found, AttemptError>;
+
+/// The number of an attempt, and what came of it.
+pub(super) type AttemptEnd = (u64, AttemptResult);
+
+/// How it is looked; another one in tests.
+pub(super) type Look = dyn Fn(&AttemptInput) -> Result<Found, Vec<Fault>> + Send + Sync;
+
+/// An attempt under way.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    /// From 1; a later one has a higher number.
+    pub(super) number: u64,
+    pub(super) began: Instant,
+    /// The model in force at its start.
+    pub(super) base: Arc<Served>,
+    /// It has taken longer than it may, and what it finds does not count any more.
+    pub(super) is_given_up: bool,
+}
+
+impl Attempt {
+    /// Starts one; `done` gets its number and what came of it.
+    ///
+    /// # Errors
+    /// When there is no thread to be had.
+    pub(super) fn start(
+        number: u64,
+        input: AttemptInput,
+        look: Arc<Look>,
+        done: Sender<AttemptEnd>,
+    ) -> io::Result<Self> {
+        let base = Arc::clone(&input.served);
+        let run = move || {
+            topology::yield_to_shards();
+            let found = catch_unwind(AssertUnwindSafe(|| look(&input)));
+            // Before the result is out: whoever has that frees the old model.
+            drop(input);
+            let result = match found {
+                Ok(found) => found.map_err(AttemptError::Faults),
+                Err(_) => Err(AttemptError::Panicked),
+            };
+            let _ = done.send((number, result));
+        };
+        thread::Builder::new().name("reload-look".into()).spawn(run)?;
+        Ok(Self {
+            number,
+            began: Instant::now(),
+            base,
+            is_given_up: false,
+        })
+    }
+}
+
+/// Everything of a reload that can fail.
+pub(super) fn look(input: &AttemptInput) -> Result<Found, Vec<Fault>> {
+    let (new, told) = Settings::of_process_told(&input.flags).map_err(|error| error.faults)?;
+    let mut settings = input.settings.clone();
+    settings.adopt(&new);
+    let mut served = parts::load(&settings).map_err(|error| error.faults())?;
+    let is_another = !served.is_same_as(&input.served);
+    if is_another {
+        // Made here, so that no shard has to.
+        served.descriptions();
+    }
+    if let Some(registry) = input.registry.as_ref().filter(|_| is_another) {
+        registry.enter(&mut served).map_err(|error| error.faults())?;
+    }
+    Ok(Found {
+        settings,
+        told,
+        served: is_another.then_some(served),
+    })
+}
