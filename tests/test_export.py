@@ -49,7 +49,7 @@ def test_what_a_dead_process_has_left_is_exported_as_it_was_answered(server: Sta
     rows = export(spool)
     assert [row["lead_id"] for row in rows] == [answer["lead_id"] for answer in answers]
     for row, answer, lead in zip(rows, answers, sent, strict=True):
-        assert (row["schema_version"], row["source"], row["source_reason"]) == (2, "local", None)
+        assert (row["schema_version"], row["source"], row["source_reason"]) == (3, "local", None)
         assert (row["prediction"], row["score"]) == (answer["probability"], answer["score"])
         assert {name: row[name] for name in NAMES if row[name] is not None} == lead
     assert before == {path.name: path.read_bytes() for path in spool.glob("*.segment")}, "it was changed"

@@ -82,9 +82,9 @@ def test_duplicates_are_gone_in_the_view(folder: Path, monkeypatch: pytest.Monke
 def test_the_page_has_the_columns_that_are_there(folder: Path) -> None:
     schemas = [pq.read_schema(path) for path in (folder / "data" / "scores").rglob("*.parquet")]
     assert all(schema.equals(schemas[0]) for schema in schemas)
-    table = PAGE.split("Schema version 2")[1].split("## Reading")[0]
+    table = PAGE.split("Schema version 3")[1].split("## Reading")[0]
     named = re.findall(r"`(\w+)`", "\n".join(re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)))
-    assert named == schemas[0].names[:13]
+    assert named == schemas[0].names[:18]
     ddl = re.search(r"CREATE EXTERNAL TABLE scores \((.*?)\n\)", PAGE, re.DOTALL)
     assert ddl is not None
     columns = [column.split() for column in ddl.group(1).replace("`", "").replace("\n", " ").split(",")]
@@ -95,5 +95,5 @@ def test_the_page_has_the_columns_that_are_there(folder: Path) -> None:
 def test_files_say_which_schema_they_have(folder: Path) -> None:
     for path in (folder / "data" / "scores").rglob("*.parquet"):
         metadata = pq.read_metadata(path)
-        assert metadata.metadata[b"quintile.schema_version"] == b"2"
+        assert metadata.metadata[b"quintile.schema_version"] == b"3"
         assert metadata.created_by.startswith("quintile ")

@@ -22,7 +22,7 @@ use bytes::BytesMut;
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 use leads::Digits;
-use quintile::record::{Entry, IdSource, Source};
+use quintile::record::{Entry, Extras, IdSource, ProtocolName, Source};
 use quintile::spool::{Options as SpoolOptions, Spool, Writer};
 use quintile_model::kernel::Vectors;
 use quintile_model::kernel::lanes::LaneScratch;
@@ -369,6 +369,7 @@ fn record(bench: &Bench, ids: &mut IdSource, score: Option<u8>, frame: &mut Vec<
         predictions: bench.workspace.predictions(),
         row: bench.workspace.row(),
         source: Source::Local,
+        extras: Extras::of(ProtocolName::Native),
     };
     entry.encode(frame);
 }

@@ -8,6 +8,13 @@ use std::time::Duration;
 /// Bytes of why a lead was not scored by SageMaker, in its record. An answer says up to 300; the sense is in the beginning.
 pub const REASON_BYTES_MAX: usize = 256;
 
+/// Bytes of a score's reasons in its record, as JSON: the forty that weigh most, at a hundred bytes each.
+pub const REASONS_BYTES_MAX: usize = 4 << 10;
+
+/// Bytes of where a lead's features came from in its record, as JSON: a hundred groups of features, each with its source and
+/// age.
+pub const FEATURES_FROM_BYTES_MAX: usize = 8 << 10;
+
 /// Shards of a process. Beyond it record ids (8 bits for the shard) would not be unique.
 pub const SHARDS_MAX: usize = 256;
 

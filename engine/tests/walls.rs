@@ -107,7 +107,11 @@ const ENGINE: Table = &[
 const SCORING: Table = &[
     ("rows", &["limits", "loaded", "read", "render", "text"]),
     ("read", &["limits", "loaded", "render"]),
-    ("loaded", &["limits", "read", "regular_file", "render", "text"]),
+    (
+        "loaded",
+        &["limits", "read", "record_columns", "regular_file", "render", "text"],
+    ),
+    ("record_columns", &[]),
     ("render", &["limits", "loaded", "read", "text"]),
     ("text", &["limits"]),
     ("limits", &[]),

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::BytesMut;
 use quintile::config::{Records, SinkKind};
-use quintile::record::{Entry, IdSource, Schema, Source, frame_bytes_max};
+use quintile::record::{Entry, Extras, IdSource, ProtocolName, Schema, Source, frame_bytes_max};
 use quintile::shard::mailbox::{Mailbox, mailbox};
 use quintile::shard::stats_channel;
 use quintile::side::{self, About, Parts, ShardLink, Side};
@@ -199,6 +199,7 @@ impl Shard {
             predictions: self.workspace.predictions(),
             row: self.workspace.row(),
             source: Source::Local,
+            extras: Extras::of(ProtocolName::Native),
         }
         .encode(&mut self.frame);
     }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::builder::{OsStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::{Arg, ArgMatches, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, ArgMatches, FromArgMatches, Parser, Subcommand, ValueEnum};
 use quintile_model::{KernelChoice, Trees};
 use quintile_scoring::rows::{Format, Output};
 
@@ -14,6 +14,7 @@ use super::config::ConfigCommand;
 use super::health::HealthArgs;
 use super::manifest::{FitArgs, ManifestCommand};
 use super::openapi::OpenApiArgs;
+use super::records::RecordsCommand;
 use super::shell::{CompletionsArgs, EXIT_CODES, ManArgs};
 use super::spool::ExportArgs;
 use super::version::VersionArgs;
@@ -105,7 +106,8 @@ pub(crate) enum Command {
     ///
     /// Every column comes back, in the format it came in, with score, probability and error behind it: what is wrong with a row
     /// stands in its error. --output margin, prediction or score prints those numbers alone, in their shortest exact form, and a
-    /// bad row ends the run, as it does with --strict. An empty cell, nan or null is missing. Columns match by name when the header has all of the model's names, otherwise by position when their number
+    /// bad row ends the run, as it does with --strict. A column of the results whose name the rows have is called
+    /// quintile.NAME. An empty cell, nan or null is missing. Columns match by name when the header has all of the model's names, otherwise by position when their number
     /// fits; so do those of Parquet, where null is missing. A line of NDJSON is {"f1":1,"f2":null} or a request as the server
     /// takes it; a feature that is not there is missing.
     #[command(after_long_help = SCORE_EXAMPLES)]
@@ -132,6 +134,9 @@ pub(crate) enum Command {
     /// The server may be running; nothing is changed.
     #[command(after_long_help = SPOOL_EXAMPLES)]
     Spool(SpoolArgs),
+    /// Say which columns the records of a model have
+    #[command(subcommand)]
+    Records(RecordsCommand),
     /// Write manifests: what a model file does not say about itself
     #[command(subcommand)]
     Manifest(ManifestCommand),
@@ -185,9 +190,15 @@ pub(crate) struct ScoreArgs {
     /// What to print for each row
     #[arg(long, value_parser = output_parser(), default_value = "rows", help_heading = OF_RESULTS)]
     pub(crate) output: Output,
-    /// What the rows are; without it the file's name says so (.ndjson, .jsonl, .parquet), and any other is CSV
+    /// What the rows are; without it their first bytes say so, or the file's name
     #[arg(long, value_parser = rows_parser(), value_name = "FORMAT", help_heading = OF_ROWS)]
     pub(crate) input: Option<Format>,
+    /// What stands between the cells of CSV: a character, or tab; without it the header tells
+    #[arg(long, value_name = "CHARACTER", value_parser = delimiter, help_heading = OF_ROWS)]
+    pub(crate) delimiter: Option<u8>,
+    /// The decimal sign in the numbers of CSV; without it the first rows tell
+    #[arg(long, value_enum, value_name = "SIGN", help_heading = OF_ROWS)]
+    pub(crate) decimal: Option<DecimalSign>,
     /// What to write; without it the name of --out says so, otherwise rows as they came and numbers as CSV
     #[arg(long, value_parser = rows_parser(), value_name = "FORMAT", help_heading = OF_RESULTS)]
     pub(crate) to: Option<Format>,
@@ -209,9 +220,29 @@ pub(crate) struct ScoreArgs {
     /// The code that evaluates the trees
     #[arg(long, value_parser = kernel_parser(), default_value = "auto", help_heading = OF_MODEL)]
     pub(crate) kernel: KernelChoice,
-    /// The rows, with a header line; - is standard input
+    /// The rows: a file, a folder of Parquet parts, or - for standard input
     #[arg(value_name = "ROWS.csv")]
     pub(crate) rows: PathBuf,
+}
+
+/// What stands before the digits behind the point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DecimalSign {
+    /// As in 0.5
+    #[value(name = ".")]
+    Point,
+    /// As in 0,5
+    #[value(name = ",")]
+    Comma,
+}
+
+/// One byte that may stand between cells.
+fn delimiter(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        _ if text == "tab" || text == "\\t" => Ok(b'\t'),
+        [byte] if *byte == b'\t' || (byte.is_ascii_punctuation() && *byte != b'"') || *byte == b' ' => Ok(*byte),
+        _ => Err("it may be one character of ASCII that is neither a letter, a digit nor a quote, or tab".to_owned()),
+    }
 }
 
 /// `inspect`.
@@ -242,7 +273,7 @@ pub(crate) struct TimeArgs {
     /// Rows to time it with; - is standard input
     #[arg(long, value_name = "FILE", help_heading = OF_ROWS)]
     pub(crate) rows: Option<PathBuf>,
-    /// What the rows are; without it the file's name says so (.ndjson, .jsonl, .parquet), and any other is CSV
+    /// What the rows are; without it their first bytes say so, or the file's name
     #[arg(long, value_parser = rows_parser(), value_name = "FORMAT", requires = "rows", help_heading = OF_ROWS)]
     pub(crate) input: Option<Format>,
     /// Rows of a call that takes many, 2 to 65535

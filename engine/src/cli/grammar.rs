@@ -9,7 +9,10 @@ use super::args::Cli;
 
 /// What stands together in the help of the whole program.
 const GROUPS: [(&str, &[&str]); 4] = [
-    ("Serve", &["serve", "check", "config", "healthcheck", "spool"]),
+    (
+        "Serve",
+        &["serve", "check", "config", "healthcheck", "spool", "records"],
+    ),
     ("Score files", &["score"]),
     ("Know a model", &["inspect", "time", "manifest", "fit-bands", "openapi"]),
     ("This program", &["version", "completions", "man", "help"]),

@@ -12,6 +12,7 @@ mod json;
 mod logging;
 mod manifest;
 mod openapi;
+mod records;
 mod report;
 mod score;
 mod shell;
@@ -100,6 +101,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>, streams: &mut S
         Command::Time(args) => time::run(&args, streams),
         Command::OpenApi(args) => openapi::run(&args, streams),
         Command::Spool(args) => spool::run(&args.command, streams),
+        Command::Records(command) => records::run(&command, streams),
         Command::Manifest(command) => manifest::run(&command, streams),
         Command::FitBands(args) => manifest::fit(&args, streams),
         Command::Check(args) => check::run(&args, streams),

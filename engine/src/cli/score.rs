@@ -5,9 +5,9 @@ use std::io::Write;
 
 use quintile_model::Options;
 use quintile_scoring::loaded::Served;
-use quintile_scoring::rows::{self, Format, Job, Output, ScoreError};
+use quintile_scoring::rows::{self, Decimal, Format, Job, Output, ScoreError};
 
-use super::args::ScoreArgs;
+use super::args::{DecimalSign, ScoreArgs};
 use super::{Exit, Streams, report};
 
 /// Loads the model, opens the rows and scores them.
@@ -24,48 +24,49 @@ pub(super) fn run(args: &ScoreArgs, streams: &mut Streams<'_>) -> Exit {
         report::note(text, streams);
     }
     let mut job = Job::new(&served, args.output);
-    job.input = args
-        .input
-        .or_else(|| Format::of_file(&args.rows))
-        .unwrap_or(Format::Csv);
-    // Rows come back in the format they came in; bare numbers are CSV unless something else is asked for.
-    let usual = if args.output == Output::Rows {
-        job.input
-    } else {
-        Format::Csv
-    };
-    job.to = args
-        .to
-        .or_else(|| Format::of_file(args.out.as_deref()?))
-        .unwrap_or(usual);
+    job.delimiter = args.delimiter;
+    job.decimal = args.decimal.map(|sign| match sign {
+        DecimalSign::Comma => Decimal::Comma,
+        DecimalSign::Point => Decimal::Point,
+    });
     job.strict = args.strict;
-    if job.to == Format::Parquet && args.out.is_none() && streams.watched.stdout {
-        let message = "Parquet is nothing for a terminal: name a file by --out, or print with --to csv";
-        return report::failure(message, streams);
-    }
     job.id = args.id.as_deref();
     job.threads = args.threads.map_or(job.threads, usize::from);
     // Where results and progress would meet on one screen, results have it.
     job.progress = streams.watched.stderr && (args.out.is_some() || !streams.watched.stdout);
-    match run_job(&job, args, streams) {
+    match run_job(job, args, streams) {
         Ok(()) => Exit::Success,
         Err(ScoreError::Write(error)) => report::finish(Err(error), streams),
         Err(error) => report::failure(format_args!("{}: {error}", args.rows.display()), streams),
     }
 }
 
-fn run_job(job: &Job<'_>, args: &ScoreArgs, streams: &mut Streams<'_>) -> Result<(), ScoreError> {
-    let input = rows::open(&args.rows, &mut *streams.stdin)?;
-    match &args.out {
-        Some(out) => {
-            if let (Ok(rows), Ok(results)) = (fs::canonicalize(&args.rows), fs::canonicalize(out))
-                && rows == results
-            {
-                return Err(ScoreError::Same(out.display().to_string()));
-            }
-            let open = || Ok(Box::new(File::create(out)?) as Box<dyn Write>);
-            job.run(input, open, &mut *streams.stderr)
+fn run_job(mut job: Job<'_>, args: &ScoreArgs, streams: &mut Streams<'_>) -> Result<(), ScoreError> {
+    job.check()?;
+    let rows = rows::open(&args.rows, args.input, &mut *streams.stdin)?;
+    job.input = rows.format();
+    // Rows come back in the format they came in; bare numbers are CSV unless something else is asked for.
+    let usual = if args.output == Output::Rows {
+        job.input
+    } else {
+        Format::Csv
+    };
+    let named = || Format::of_file(args.out.as_deref()?);
+    job.to = args.to.or_else(named).unwrap_or(usual);
+    let Some(out) = &args.out else {
+        if job.to == Format::Parquet && streams.watched.stdout {
+            return Err(ScoreError::Terminal);
         }
-        None => job.run(input, || Ok(Box::new(&mut *streams.stdout)), &mut *streams.stderr),
+        return job.run(rows, || Ok(Box::new(&mut *streams.stdout)), &mut *streams.stderr);
+    };
+    if let Some(compression) = rows::compression_of(out) {
+        return Err(ScoreError::CompressedOut(compression));
     }
+    if let (Ok(rows), Ok(results)) = (fs::canonicalize(&args.rows), fs::canonicalize(out))
+        && (rows == results || (rows.is_dir() && results.starts_with(&rows)))
+    {
+        return Err(ScoreError::Same(out.display().to_string()));
+    }
+    let open = || Ok(Box::new(File::create(out)?) as Box<dyn Write>);
+    job.run(rows, open, &mut *streams.stderr)
 }

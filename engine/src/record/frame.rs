@@ -7,21 +7,24 @@
 //! 16 record id    16 bytes
 //! 32 time i64     microseconds since 1970      40 latency u64  nanoseconds
 //! 48 lead id bytes u16   50 request id bytes u16   52 margins u32   56 predictions u32   60 features u32
-//! 64 source u8   65 zero   66 reason bytes u16   68 zeros
-//! 72 margins, predictions, row  f64 each; then lead id, request id, reason; then zeros up to a multiple of 8
+//! 64 source u8   65 zero   66 reason bytes u16   68 tail bytes u32
+//! 72 margins, predictions, row  f64 each; then lead id, request id, reason, tail; then zeros up to a multiple of 8
 //! ```
-//! All little-endian. Length and checksum keep their places in every version. Version 1 has nothing of the line that begins at
-//! 64, nor a reason: it is read, and never written. A frame that was not written to its end
-//! has zeros or old bytes behind its length, which the checksum tells; an unwritten place starts with a zero length.
+//! All little-endian. Length and checksum keep their places in every version. The tail is what only some records say
+//! ([`super::Extras`]): a new thing to say is a new tag there and no new version. Version 2 has zeros in the place of the
+//! tail's bytes, and no tail. Version 1 has nothing of the line that begins at 64, nor a reason. Both are read, and never
+//! written. A frame that was not written to its end has zeros or old bytes behind its length, which the checksum tells;
+//! an unwritten place starts with a zero length.
 //! Lengths are multiples of 8 so that frames that follow each other keep the floats aligned.
 
 use quintile_scoring::limits::{LEAD_ID_BYTES_MAX, REQUEST_ID_BYTES_MAX};
 use uuid::Uuid;
 
-use super::Source;
+use super::extras::TAIL_BYTES_MAX;
+use super::{Extras, Source};
 use crate::limits::{REASON_BYTES_MAX, SHARDS_MAX};
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 const HEAD: usize = 72;
 /// Of version 1, and so the part of the head that every version has.
 const HEAD_MIN: usize = 64;
@@ -69,6 +72,8 @@ pub struct Entry<'a> {
     pub row: &'a [f64],
     /// Who scored. A reason is cut to [`REASON_BYTES_MAX`] bytes.
     pub source: Source<'a>,
+    /// What only some records say.
+    pub extras: Extras<'a>,
 }
 
 /// A record read back: every field is checked, the floats are still bytes.
@@ -98,6 +103,8 @@ pub struct Frame<'a> {
     pub row: Floats<'a>,
     /// As in [`Entry`]; none in frames of version 1, which do not say.
     pub source: Option<Source<'a>>,
+    /// As in [`Entry`]; nothing in frames of versions 1 and 2.
+    pub extras: Extras<'a>,
 }
 
 /// Why bytes are no frame.
@@ -132,7 +139,8 @@ pub enum FrameError {
 #[must_use]
 pub fn frame_bytes_max(margin_len: usize, prediction_len: usize, features: usize) -> usize {
     let floats = margin_len + prediction_len + features;
-    HEAD + (floats * 8 + LEAD_ID_BYTES_MAX + REQUEST_ID_BYTES_MAX + REASON_BYTES_MAX).next_multiple_of(ALIGN)
+    let texts = LEAD_ID_BYTES_MAX + REQUEST_ID_BYTES_MAX + REASON_BYTES_MAX + TAIL_BYTES_MAX;
+    HEAD + (floats * 8 + texts).next_multiple_of(ALIGN)
 }
 
 impl Entry<'_> {
@@ -148,7 +156,8 @@ impl Entry<'_> {
         let floats = [self.margins, self.predictions, self.row];
         let float_count: usize = floats.iter().map(|part| part.len()).sum();
         let reason = self.source.reason().map_or("", cut);
-        let texts = self.lead_id.len() + self.request_id.len() + reason.len();
+        let tail_len = self.extras.encoded_len();
+        let texts = self.lead_id.len() + self.request_id.len() + reason.len() + tail_len;
         let length = HEAD + (float_count * 8 + texts).next_multiple_of(ALIGN);
         out.clear();
         out.reserve(length);
@@ -167,7 +176,7 @@ impl Entry<'_> {
         }
         out.extend_from_slice(&[self.source.code(), 0]);
         out.extend_from_slice(&count_u16(reason.len()).to_le_bytes());
-        out.extend_from_slice(&[0; 4]);
+        out.extend_from_slice(&count_u32(tail_len).to_le_bytes());
         debug_assert_eq!(out.len(), HEAD, "the head has a fixed size");
         for part in floats {
             put_floats(out, part);
@@ -175,6 +184,7 @@ impl Entry<'_> {
         out.extend_from_slice(self.lead_id.as_bytes());
         out.extend_from_slice(self.request_id.as_bytes());
         out.extend_from_slice(reason.as_bytes());
+        self.extras.encode(out);
         out.resize(length, 0);
         let checksum = checksum(out);
         out[CRC..CHECKED].copy_from_slice(&checksum.to_le_bytes());
@@ -201,7 +211,7 @@ fn put_floats(out: &mut Vec<u8>, values: &[f64]) {
     clippy::cast_possible_truncation,
     reason = "OUTPUTS_MAX and FEATURES_MAX keep a frame below 1 MiB"
 )]
-fn count_u32(count: usize) -> u32 {
+pub(super) fn count_u32(count: usize) -> u32 {
     debug_assert!(u32::try_from(count).is_ok());
     count as u32
 }
@@ -269,7 +279,7 @@ pub(crate) fn parse(frame: &[u8]) -> Result<Frame<'_>, FrameError> {
     let length = frame.len();
     let (version, size) = match frame[CHECKED] {
         1 => (1, HEAD_MIN),
-        VERSION => (VERSION, HEAD),
+        version @ 2..=VERSION => (version, HEAD),
         other => return Err(FrameError::Version(other)),
     };
     let (head, body) = frame.split_at_checked(size).ok_or(FrameError::Parts(length))?;
@@ -280,15 +290,21 @@ pub(crate) fn parse(frame: &[u8]) -> Result<Frame<'_>, FrameError> {
     let (time_us, latency_ns) = (i64::from_le_bytes(head.take()), u64::from_le_bytes(head.take()));
     let (lead_len, request_len) = (usize::from(head.u16()), usize::from(head.u16()));
     let counts = [head.u32(), head.u32(), head.u32()];
-    let (code, reason_len) = match version {
-        1 => (None, 0),
+    let (code, reason_len, tail_len) = match version {
+        1 => (None, 0, 0),
         _ => {
-            let [code, _] = head.take::<2>();
-            (Some(code), usize::from(head.u16()))
+            let [code, zero] = head.take::<2>();
+            if zero != 0 && version == VERSION {
+                return Err(FrameError::Parts(length));
+            }
+            let (reason_len, tail_len) = (usize::from(head.u16()), head.u32());
+            // A frame of version 2 has zeros there, and whatever else it had would not have been read.
+            (Some(code), reason_len, if version == 2 { 0 } else { tail_len })
         }
     };
-    let parts = Parts { rest: body }.split(counts, [lead_len, request_len, reason_len]);
-    let ([margins, predictions, row], [lead_id, request_id, reason]) = parts.ok_or(FrameError::Parts(length))?;
+    let parts = Parts { rest: body }.split(counts, [lead_len, request_len, reason_len], tail_len);
+    let ([margins, predictions, row], [lead_id, request_id, reason], tail) = parts.ok_or(FrameError::Parts(length))?;
+    let extras = Extras::decode(tail).ok_or(FrameError::Parts(length))?;
     let source = code.map(|code| Source::of(code, reason).ok_or(FrameError::Parts(length)));
     let source = source.transpose()?;
     Ok(Frame {
@@ -304,6 +320,7 @@ pub(crate) fn parse(frame: &[u8]) -> Result<Frame<'_>, FrameError> {
         predictions,
         row,
         source,
+        extras,
     })
 }
 
@@ -330,9 +347,12 @@ struct Parts<'a> {
     rest: &'a [u8],
 }
 
+/// Floats, texts and tail of a frame.
+type Split<'a> = ([Floats<'a>; 3], [&'a str; 3], &'a [u8]);
+
 impl<'a> Parts<'a> {
     /// None unless the parts and less than [`ALIGN`] zeros fill the frame.
-    fn split(mut self, counts: [u32; 3], texts: [usize; 3]) -> Option<([Floats<'a>; 3], [&'a str; 3])> {
+    fn split(mut self, counts: [u32; 3], texts: [usize; 3], tail: u32) -> Option<Split<'a>> {
         let mut floats = [Floats { bytes: &[] }; 3];
         for (part, count) in floats.iter_mut().zip(counts) {
             part.bytes = self.take((count as usize).checked_mul(8)?)?;
@@ -341,8 +361,9 @@ impl<'a> Parts<'a> {
         for (word, length) in words.iter_mut().zip(texts) {
             *word = std::str::from_utf8(self.take(length)?).ok()?;
         }
+        let tail = self.take(tail as usize)?;
         let padded = self.rest.len() < ALIGN && self.rest.iter().all(|&byte| byte == 0);
-        padded.then_some((floats, words))
+        padded.then_some((floats, words, tail))
     }
 
     fn take(&mut self, count: usize) -> Option<&'a [u8]> {

@@ -1,18 +1,25 @@
-//! Records of answered scores as bytes.
+//! Records of answered scores as bytes, and as the columns in which they are read.
 //!
 //! ```text
-//!  shard: Entry ──encode──▶ framed bytes ──▶ spool ──▶ side: parse ──▶ sinks
+//!  shard: Entry ──encode──▶ framed bytes ──▶ spool ──▶ side: parse ──▶ columns ──▶ sinks
 //! ```
 //! A shard writes a record before it answers, so nothing here that a shard calls allocates, locks or enters the kernel.
-//! The framed bytes are self-contained but for the names of their model's features, which a [`Schema`] has.
+//! The framed bytes are self-contained but for what is the same in all records of a model, which a [`Schema`] has.
 
+mod categories;
+mod columns;
+mod extras;
 mod frame;
 mod id;
 mod schema;
 mod source;
 
+pub use categories::{CategoryLabels, CategoryValue};
+pub use columns::{Cell, Column, Columns, Content};
+pub use extras::{Extras, ProtocolName, Role};
 pub use frame::{Entry, Floats, Frame, FrameError, decode, frame_bytes_max};
 pub(crate) use frame::{FRAME_BYTES_MIN, check, may_begin, parse};
 pub use id::IdSource;
-pub use schema::Schema;
+pub use quintile_scoring::record_columns::{BESIDE, ColumnType, FIXED, Field, SCHEMA_VERSION, renamed_features};
+pub use schema::{CategoryNames, Schema};
 pub use source::Source;

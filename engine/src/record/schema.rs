@@ -5,6 +5,9 @@ use quintile_scoring::loaded::Served;
 use super::Frame;
 
 /// The names and counts behind the numbers of a record.
+///
+/// Kept beside the records. What builds of earlier releases have not written is optional: their records have codes where
+/// this one has names.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Schema {
     /// What records name it by: [`Frame::model`].
@@ -13,12 +16,27 @@ pub struct Schema {
     pub model: String,
     /// The model's version.
     pub version: String,
+    /// SHA-256 of the model's file, in hexadecimal digits. None when no file was loaded, and before schema version 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
     /// Margins of a record.
     pub margins: usize,
     /// Predictions of a record.
     pub predictions: usize,
     /// Features by column.
     pub features: Vec<String>,
+    /// The features whose categories have names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub categories: Vec<CategoryNames>,
+}
+
+/// The names of a feature's categories.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct CategoryNames {
+    /// The feature's place in [`Schema::features`].
+    pub column: usize,
+    /// The names in the order of their codes.
+    pub names: Vec<String>,
 }
 
 impl Schema {
@@ -26,13 +44,20 @@ impl Schema {
     #[must_use]
     pub fn of(served: &Served) -> Self {
         let model = &served.model;
+        let schema = model.schema();
+        let names_of = |column| {
+            let names = schema.categories(column)?.names().to_vec();
+            Some(CategoryNames { column, names })
+        };
         Self {
             number: served.generation,
             model: model.name().into(),
             version: model.version().into(),
+            sha256: served.model_sha256.clone(),
             margins: model.margin_len(),
             predictions: model.prediction_len(),
-            features: model.schema().names().map(String::from).collect(),
+            features: schema.names().map(String::from).collect(),
+            categories: (0..schema.len()).filter_map(names_of).collect(),
         }
     }
 
@@ -41,5 +66,21 @@ impl Schema {
     pub fn fits(&self, record: &Frame<'_>) -> bool {
         [record.margins.len(), record.predictions.len(), record.row.len()]
             == [self.margins, self.predictions, self.features.len()]
+    }
+
+    /// What can be said of a record whose model is not known: how many numbers it has. Features are named `column_0`,
+    /// `column_1`, …
+    #[must_use]
+    pub fn numbered(record: &Frame<'_>) -> Self {
+        Self {
+            number: record.model,
+            model: String::new(),
+            version: String::new(),
+            sha256: None,
+            margins: record.margins.len(),
+            predictions: record.predictions.len(),
+            features: (0..record.row.len()).map(|column| format!("column_{column}")).collect(),
+            categories: Vec::new(),
+        }
     }
 }

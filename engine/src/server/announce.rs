@@ -8,8 +8,12 @@ use quintile_scoring::loaded::Served;
 use crate::config::told::Tellings;
 use crate::config::{Records, SinkKind, WhenFull};
 use crate::limits::Limits;
+use crate::record;
 use crate::runtime::Chosen;
 use crate::topology::Topology;
+
+/// Renamed features that are named one by one; all of them stand in `/v1/schema`.
+const RENAMED_NAMED_MAX: usize = 8;
 
 /// What runs, and which settings somebody has set.
 pub(super) fn process(told: &Tellings) {
@@ -67,6 +71,25 @@ pub(super) fn model(served: &Served) {
     for note in model.notes() {
         tracing::warn!(model = model.name(), "{note}");
     }
+    renamed_features(served);
+}
+
+/// Which features have a column of another name in records.
+fn renamed_features(served: &Served) {
+    let renamed: Vec<String> = record::renamed_features(served.model.schema().names())
+        .map(|(feature, column)| format!("{feature:?} is {column:?}"))
+        .collect();
+    if renamed.is_empty() {
+        return;
+    }
+    let first = renamed.iter().take(RENAMED_NAMED_MAX).map(String::as_str);
+    tracing::warn!(
+        model = served.model.name(),
+        count = renamed.len(),
+        features = first.collect::<Vec<_>>().join(", "),
+        "features have other names in records, for a column or another feature has theirs, without regard to case; \
+         /v1/schema has all of them (record_column)"
+    );
 }
 
 pub(super) fn records(records: &Records) {

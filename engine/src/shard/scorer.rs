@@ -18,7 +18,7 @@ use self::slice::Bench;
 use super::arena::Arena;
 use crate::config::WhenFull;
 use crate::protocol::Protocol;
-use crate::record::{Entry, IdSource, Source, frame_bytes_max};
+use crate::record::{Entry, Extras, IdSource, ProtocolName, Source, frame_bytes_max};
 use crate::remote::Miss;
 use crate::spool;
 
@@ -218,6 +218,7 @@ impl Scorer {
             predictions: &predictions,
             row: &away.row,
             source: miss.as_deref().map_or(Source::SageMaker, Source::Fallback),
+            extras: Extras::of(ProtocolName::Native),
         };
         if self.records.keeps() {
             entry.encode(&mut self.frame);
@@ -291,6 +292,7 @@ impl Scorer {
             predictions: self.workspace.predictions(),
             row: self.workspace.row(),
             source: Source::Local,
+            extras: Extras::of(ProtocolName::Native),
         };
         entry.encode(&mut self.frame);
         self.records.append(&self.frame).is_ok()

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use quintile_model::Options;
 use quintile_scoring::loaded::Served;
 
-use crate::record::{Entry, Frame, IdSource, Source, decode};
+use crate::record::{Entry, Extras, Frame, IdSource, Source, decode};
 
 /// Says something that is seen although the test passes: the harness keeps what `eprintln!` writes.
 pub(crate) fn say(line: &str) {
@@ -122,6 +122,7 @@ impl Recorder {
             predictions: &predictions,
             row: &row,
             source: Source::Local,
+            extras: Extras::default(),
         }
         .encode(&mut self.bytes);
         &self.bytes

@@ -1,7 +1,7 @@
 //! Files as a process may leave them.
 
 use super::*;
-use crate::record::{Entry, IdSource, Source};
+use crate::record::{Entry, Extras, IdSource, Source};
 use crate::side::testing::TestDir;
 use crate::spool::protocol::{Memory as _, append, seal};
 
@@ -23,6 +23,7 @@ fn entry(ids: &mut IdSource, number: u32) -> Vec<u8> {
         predictions: &[0.5],
         row: &[f64::from(number); 4],
         source: Source::Local,
+        extras: Extras::default(),
     }
     .encode(&mut bytes);
     bytes

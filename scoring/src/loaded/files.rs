@@ -8,7 +8,6 @@ use quintile_model::limits::MANIFEST_BYTES_MAX;
 
 use super::LoadError;
 use crate::loaded::bundle;
-use crate::loaded::describe;
 use crate::regular_file;
 
 /// The manifest's text; none when the model has no manifest.
@@ -103,12 +102,24 @@ fn folder(path: &Path) -> LoadError {
 }
 
 /// What a model is called that has no manifest: its file's name, and the first digits of its content's SHA-256.
-pub(super) fn identity(path: &Path, bytes: &[u8]) -> Identity {
+pub(super) fn identity(path: &Path, sha256: &str) -> Identity {
     let name = path
         .file_stem()
         .map_or_else(|| "model".into(), |stem| stem.to_string_lossy().into_owned());
-    let version = format!("sha256-{}", &describe::digest(bytes)[..12]);
+    let version = format!("sha256-{}", &sha256[..12]);
     Identity { name, version }
+}
+
+/// The SHA-256 of some bytes, in hexadecimal digits.
+pub(super) fn sha256(bytes: &[u8]) -> String {
+    use sha2::Digest as _;
+    use std::fmt::Write as _;
+    let mut digits = String::with_capacity(64);
+    for byte in sha2::Sha256::digest(bytes) {
+        // Writing to a String cannot fail.
+        let _ = write!(digits, "{byte:02x}");
+    }
+    digits
 }
 
 /// One SHA-256 over several texts.

@@ -20,7 +20,7 @@ use quintile_model::{Ensemble, Manifest, Model, Options, load};
 pub use self::error::LoadError;
 pub use self::files::manifest_path;
 
-use self::files::{digest, identity, manifest, read, text_of};
+use self::files::{digest, identity, manifest, read, sha256, text_of};
 use columns::Columns;
 use describe::Descriptions;
 
@@ -48,6 +48,8 @@ pub struct Served {
     pub folder: Option<&'static str>,
     /// Why the model cannot be evaluated here, if it cannot: then only its manifest's features and bands are known.
     pub outline_only: Option<String>,
+    /// SHA-256 of the model's file, in hexadecimal digits; none for an outline.
+    pub model_sha256: Option<String>,
     /// SHA-256 of the model's bytes, of all that is said of it, and of how it was to be built.
     content: [u8; 32],
 }
@@ -168,7 +170,7 @@ impl Served {
             path: manifest_path.clone(),
             source,
         })?;
-        let model = Model::outline(manifest, identity(&manifest_path, text.as_bytes()));
+        let model = Model::outline(manifest, identity(&manifest_path, &sha256(text.as_bytes())));
         let model = model.map_err(|source| LoadError::Build {
             path: manifest_path,
             source,
@@ -195,14 +197,19 @@ impl Served {
             None => Manifest::empty(),
         };
         let manifest = manifest.over(says);
-        let identity = identity(path, bytes);
-        let content = digest([bytes, format!("{identity:?} {options:?} {manifest:?}").as_bytes()]);
+        let sha256 = sha256(bytes);
+        let identity = identity(path, &sha256);
+        let told = format!("{identity:?} {options:?} {manifest:?}");
+        let content = digest([sha256.as_bytes(), told.as_bytes()]);
         let model = Model::build(ensemble, manifest, identity, options)
             .map_err(|source| LoadError::Build { path: at(), source })?;
         let golden_rows = model
             .check_golden()
             .map_err(|source| LoadError::Golden { path: at(), source })?;
-        Ok(Self::of(model, golden_rows, generation, content, None))
+        Ok(Self {
+            model_sha256: Some(sha256),
+            ..Self::of(model, golden_rows, generation, content, None)
+        })
     }
 
     fn of(model: Model, golden_rows: usize, generation: u32, content: [u8; 32], outline_only: Option<String>) -> Self {
@@ -230,6 +237,7 @@ impl Served {
             example,
             folder: None,
             outline_only,
+            model_sha256: None,
             content,
         }
     }

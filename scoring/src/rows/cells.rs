@@ -88,6 +88,11 @@ pub(super) fn bytes(line: &mut Vec<u8>, bytes: &[u8]) {
     if !bytes.iter().any(|byte| b"\",\n\r".contains(byte)) {
         return line.extend_from_slice(bytes);
     }
+    quoted(line, bytes);
+}
+
+/// The same in quotes.
+pub(super) fn quoted(line: &mut Vec<u8>, bytes: &[u8]) {
     line.push(b'"');
     for &byte in bytes {
         if byte == b'"' {

@@ -1,10 +1,10 @@
 //! Every row of a file on the calling thread, for commands that learn from rows.
 
-use std::fs::File;
+use std::io;
 use std::path::Path;
 
 use super::source::{Memory, Source};
-use super::{Format, Input, Job, Output, ScoreError};
+use super::{Format, Job, Output, ScoreError, open};
 use crate::loaded::Served;
 
 /// A file of rows.
@@ -23,9 +23,10 @@ impl Rows<'_> {
     /// As [`Job::run`].
     pub fn each(&self, served: &Served, mut take: impl FnMut(&[f64])) -> Result<(), ScoreError> {
         let mut job = Job::new(served, Output::Margin);
-        job.input = self.input.or_else(|| Format::of_file(self.path)).unwrap_or(Format::Csv);
-        let file = File::open(self.path).map_err(ScoreError::Read)?;
-        let mut source = Source::open(&job, Input::File(file))?;
+        let mut no_stdin = io::empty();
+        let rows = open(self.path, self.input, &mut no_stdin)?;
+        job.input = rows.format();
+        let mut source = Source::open(&job, rows)?;
         let mut memory = Memory::default();
         let mut fault = None;
         while let Some(chunk) = source.next()? {

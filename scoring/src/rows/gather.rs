@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::source::{Memory, Source};
-use super::{Format, Input, Job, Output, ScoreError, open};
+use super::{Format, Job, Output, ScoreError, open};
 use crate::loaded::Served;
 
 /// Rows of a file, one after the other, with a value for each column.
@@ -28,9 +28,9 @@ pub fn gather(
     stdin: &mut dyn std::io::Read,
 ) -> Result<Gathered, ScoreError> {
     let mut job = Job::new(served, Output::Margin);
-    job.input = format.or_else(|| Format::of_file(path)).unwrap_or(Format::Csv);
-    let input: Input<'_> = open(path, stdin)?;
-    let mut source = Source::open(&job, input)?;
+    let rows = open(path, format, stdin)?;
+    job.input = rows.format();
+    let mut source = Source::open(&job, rows)?;
     let schema = served.model.schema();
     let values_max = schema.len().saturating_mul(rows_max);
     let mut gathered = Gathered {

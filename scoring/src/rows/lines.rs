@@ -1,10 +1,13 @@
-//! NDJSON: lines are split on the calling thread and read by the workers, with the server's own reader.
+//! NDJSON: lines are split on the calling thread and read by the workers, with the server's own reader. The elements of a
+//! JSON array ([`super::array`]) are lines too.
 
+use std::collections::HashSet;
 use std::io::{self, BufRead as _, BufReader, Read};
 
-use super::ScoreError;
+use super::array::ArrayReader;
 use super::rows::RECORD_BYTES_MAX;
 use super::source::{CHUNK_BYTES, CHUNK_ROWS, Outcome, Row};
+use super::{ScoreError, members};
 use crate::loaded::Served;
 use crate::read::{Rejection, Workspace};
 use crate::render;
@@ -12,11 +15,17 @@ use crate::render;
 /// A text of JSON objects.
 pub(super) struct Lines<R> {
     text: BufReader<R>,
+    /// For a text that is one array.
+    array: Option<ArrayReader>,
+    /// Whether blank lines are nothing; else only those behind the last row are.
+    skips_blank: bool,
     /// Rows and lines that were read.
     row: u64,
     line: u64,
     /// The first of the blank lines since the last row.
     blank: Option<u64>,
+    /// What was read already.
+    first: Option<Chunk>,
     /// What comes after the last chunk.
     fault: Option<ScoreError>,
 }
@@ -29,17 +38,36 @@ pub(super) struct Chunk {
 }
 
 impl<R: Read> Lines<R> {
-    pub(super) fn new(stream: R) -> Self {
-        Self {
+    /// Reads the first rows.
+    pub(super) fn open(stream: R, is_array: bool, skips_blank: bool) -> Self {
+        let mut lines = Self {
             text: BufReader::with_capacity(64 << 10, stream),
+            array: is_array.then(ArrayReader::default),
+            skips_blank,
             row: 0,
             line: 0,
             blank: None,
+            first: None,
             fault: None,
+        };
+        match lines.next() {
+            Ok(first) => lines.first = first,
+            Err(fault) => lines.fault = Some(fault),
         }
+        lines
+    }
+
+    /// The names of the members of the first rows.
+    pub(super) fn members(&self) -> HashSet<String> {
+        let first = self.first.iter();
+        let texts = first.flat_map(|chunk| (0..chunk.rows.len()).map(move |row| chunk.text(row)));
+        texts.flat_map(members::names).collect()
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Chunk>, ScoreError> {
+        if let Some(first) = self.first.take() {
+            return Ok(Some(first));
+        }
         if let Some(fault) = self.fault.take() {
             return Err(fault);
         }
@@ -63,6 +91,14 @@ impl<R: Read> Lines<R> {
 
     /// Adds a line to the chunk; false at the end of the text.
     fn push(&mut self, chunk: &mut Chunk) -> Result<bool, ScoreError> {
+        if let Some(array) = &mut self.array {
+            let Some(line) = array.next(&mut self.text, &mut chunk.text)? else {
+                return Ok(false);
+            };
+            self.row += 1;
+            chunk.rows.push((Row { row: self.row, line }, chunk.text.len()));
+            return Ok(true);
+        }
         let start = chunk.text.len();
         self.line += 1;
         let is_whole = self.read_line(&mut chunk.text)?;
@@ -75,7 +111,7 @@ impl<R: Read> Lines<R> {
             return Ok(true);
         }
         // A row that disappears shifts every answer after it.
-        if let Some(line) = self.blank {
+        if let Some(line) = self.blank.filter(|_| !self.skips_blank) {
             return Err(ScoreError::BlankObject { line });
         }
         self.row += 1;
@@ -142,6 +178,11 @@ impl Chunk {
                 return;
             }
         }
+    }
+
+    pub(super) fn place(&self, row: usize) -> Row {
+        let last = || self.rows.last().map_or(Row { row: 0, line: 0 }, |&(at, _)| at);
+        self.rows.get(row).map_or_else(last, |&(at, _)| at)
     }
 
     /// A line as it stands in the file, without its end.

@@ -8,36 +8,50 @@
 //! The calling thread alone touches files and streams. A chunk is a few hundred kilobytes, and only so many are under way
 //! at once. A fault in row n takes back none of the n − 1 before it and lets none after it out.
 
+mod array;
 mod batches;
 mod cells;
+mod column_names;
+mod dialect;
 mod each;
 mod echo;
+mod encoding;
 mod error;
+mod folder;
 mod gather;
 mod header;
 mod lines;
+mod members;
+mod numbers;
+mod opening;
+mod parquet_file;
+mod parquet_parts;
 mod progress;
 mod results;
 mod rows;
+mod signatures;
 mod sink;
 mod source;
 mod table;
 #[cfg(test)]
 mod tests;
+mod values;
 mod workers;
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use crate::loaded::Served;
 use crate::text::clip;
 pub use cells::csv_cell;
+pub use dialect::Decimal;
 pub use each::Rows;
 pub use error::ScoreError;
 pub use gather::{Gathered, gather};
 pub use header::HeaderError;
+pub use opening::{Opened, Stated};
 use progress::Progress;
 use results::Style;
 use sink::Sink;
@@ -58,17 +72,39 @@ pub enum Format {
 }
 
 impl Format {
-    /// What the name of a file says of it.
+    /// What the name of a file says of it, whatever it is compressed with.
     #[must_use]
     pub fn of_file(file: &Path) -> Option<Self> {
-        let suffix = file.extension()?.to_str()?.to_ascii_lowercase();
+        let stem = match compression_of(file) {
+            Some(_) => Path::new(file.file_stem()?),
+            None => file,
+        };
+        let suffix = stem.extension()?.to_str()?.to_ascii_lowercase();
         match suffix.as_str() {
-            "csv" => Some(Self::Csv),
+            "csv" | "tsv" | "tab" => Some(Self::Csv),
             "ndjson" | "jsonl" => Some(Self::Ndjson),
             "parquet" => Some(Self::Parquet),
             _ => None,
         }
     }
+
+    /// As it is called.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Csv => "CSV",
+            Self::Ndjson => "NDJSON",
+            Self::Parquet => "Parquet",
+        }
+    }
+}
+
+/// The compression that a file's name tells.
+#[must_use]
+pub fn compression_of(file: &Path) -> Option<&'static str> {
+    let suffix = file.extension()?.to_str()?.to_ascii_lowercase();
+    ["gz", "zst", "bz2", "xz", "zip", "lz4"]
+        .into_iter()
+        .find(|known| *known == suffix)
 }
 
 /// What is written for each row.
@@ -90,6 +126,8 @@ pub enum Input<'i> {
     Stream(Box<dyn Read + 'i>),
     /// A file.
     File(File),
+    /// A folder of Parquet parts.
+    Folder(PathBuf),
 }
 
 impl std::fmt::Debug for Input<'_> {
@@ -97,6 +135,7 @@ impl std::fmt::Debug for Input<'_> {
         f.write_str(match self {
             Self::Stream(_) => "Stream",
             Self::File(_) => "File",
+            Self::Folder(_) => "Folder",
         })
     }
 }
@@ -108,8 +147,12 @@ pub struct Job<'s> {
     pub served: &'s Served,
     /// What is written for each row.
     pub output: Output,
-    /// What the rows are.
+    /// What the rows are, once they are open.
     pub input: Format,
+    /// What stands between the cells of CSV; none where the header tells.
+    pub delimiter: Option<u8>,
+    /// The decimal sign of numbers in CSV; none where the first rows tell.
+    pub decimal: Option<Decimal>,
     /// What the results are.
     pub to: Format,
     /// A column of the rows that comes first in the results.
@@ -128,21 +171,30 @@ pub fn score_rows(served: &Served, rows: &[u8], format: Format) -> (Vec<u8>, Res
     job.threads = 0;
     job.input = format;
     let mut results = Vec::new();
-    let input = Input::Stream(Box::new(rows));
-    let outcome = job.run(input, || Ok(Box::new(&mut results)), io::sink());
+    let stated = Stated {
+        flag: Some(job.input),
+        name: None,
+    };
+    let outcome = Opened::new(Input::Stream(Box::new(rows)), stated)
+        .and_then(|rows| job.run(rows, || Ok(Box::new(&mut results)), io::sink()));
     (results, outcome.map_err(|error| error.to_string()))
 }
 
-/// Rows from a file, or from standard input for `-`.
+/// Rows from a file or a folder, or from standard input for `-`. `flag` says what they are; without it their first bytes do, then
+/// the file's name.
 ///
 /// # Errors
-/// A file that cannot be opened.
-pub fn open<'i>(rows: &Path, stdin: &'i mut dyn Read) -> Result<Input<'i>, ScoreError> {
-    Ok(if rows == Path::new("-") {
+/// A file that cannot be opened, or is none of rows.
+pub fn open<'i>(rows: &Path, flag: Option<Format>, stdin: &'i mut dyn Read) -> Result<Opened<'i>, ScoreError> {
+    let input = if rows == Path::new("-") {
         Input::Stream(Box::new(stdin))
+    } else if rows.is_dir() {
+        Input::Folder(rows.to_owned())
     } else {
         Input::File(File::open(rows).map_err(ScoreError::Read)?)
-    })
+    };
+    let name = Format::of_file(rows);
+    Opened::new(input, Stated { flag, name })
 }
 
 impl<'s> Job<'s> {
@@ -153,6 +205,8 @@ impl<'s> Job<'s> {
             served,
             output,
             input: Format::Csv,
+            delimiter: None,
+            decimal: None,
             to: Format::Csv,
             id: None,
             threads: thread::available_parallelism().map_or(1, usize::from),
@@ -161,16 +215,11 @@ impl<'s> Job<'s> {
         }
     }
 
-    /// Scores all rows. The results are opened when the header fits; notes go to `notes`.
+    /// Whether the model can answer what is asked.
     ///
     /// # Errors
-    /// Rows that cannot be read or do not fit the model, and results that cannot be written.
-    pub fn run<'w>(
-        &self,
-        input: Input<'_>,
-        results: impl FnOnce() -> io::Result<Box<dyn Write + 'w>>,
-        mut notes: impl Write,
-    ) -> Result<(), ScoreError> {
+    /// A model that gives no scores.
+    pub fn check(&self) -> Result<(), ScoreError> {
         let model = &self.served.model;
         if self.output == Output::Score && model.bands().is_none() {
             return Err(ScoreError::NoBands {
@@ -178,19 +227,36 @@ impl<'s> Job<'s> {
                 predictions: model.prediction_len(),
             });
         }
-        let mut source = Source::open(self, input)?;
+        Ok(())
+    }
+
+    /// Scores all rows. The results are opened when the header fits; notes go to `notes`.
+    ///
+    /// # Errors
+    /// Rows that cannot be read or do not fit the model, and results that cannot be written.
+    pub fn run<'w>(
+        &self,
+        rows: Opened<'_>,
+        results: impl FnOnce() -> io::Result<Box<dyn Write + 'w>>,
+        mut notes: impl Write,
+    ) -> Result<(), ScoreError> {
+        self.check()?;
+        let mut source = Source::open(self, rows)?;
         for text in source.said() {
             // Standard error may be gone; the results are what counts.
             let _ = writeln!(notes, "quintile: note: {text}");
         }
-        let style = Style::new(self, &source);
+        let style = Style::new(self, &source)?;
+        for text in &style.said {
+            let _ = writeln!(notes, "quintile: note: {text}");
+        }
         if self.output == Output::Rows && self.input == Format::Ndjson && self.to != Format::Ndjson {
             let _ = writeln!(
                 notes,
                 "quintile: note: lines of JSON have no columns to keep; --id names one, --to ndjson keeps all"
             );
         }
-        let mut sink = Sink::new(results().map_err(ScoreError::Write)?, &style)?;
+        let mut sink = Sink::open(&style, results)?;
         let mut progress = self.progress.then(|| Progress::new(&mut notes));
         let scored = workers::run(self, &mut source, &style, &mut sink, &mut progress);
         if let Some(progress) = progress {
@@ -204,7 +270,8 @@ impl<'s> Job<'s> {
             let (bad, rows) = (tally.bad, tally.rows);
             let _ = writeln!(
                 notes,
-                "quintile: note: {bad} of {rows} rows have no score, their column \"error\" says why; the first: {}",
+                "quintile: note: {bad} of {rows} rows have no score, their column \"{}\" says why; the first: {}",
+                style.error_name(),
                 clip(&first, FIRST_BYTES_MAX)
             );
         }

@@ -1,23 +1,33 @@
 //! Results as workers write them down: lines of CSV or NDJSON, or the columns of Parquet.
 
+use std::collections::HashSet;
+
 use arrow_array::ArrayRef;
 
+use super::dialect::Decimal;
 use super::echo::Echo;
 use super::source::{Chunk, Source};
-use super::{Format, Job, Output, ScoreError, cells};
+use super::{Format, Job, Output, ScoreError, cells, column_names, values};
 use crate::render;
+use crate::text::excerpt;
 
 /// How results look.
 pub(super) struct Style {
     pub(super) to: Format,
     pub(super) output: Output,
     pub(super) id: Option<String>,
-    /// The columns behind the id or the input's own: `margin`, or `margin_0`, `margin_1`, ….
+    /// The columns behind the id or the input's own: `margin`, or `margin_0`, `margin_1`, …, under names that occur once.
     pub(super) names: Vec<String>,
-    /// The input's columns that come back, by number and name. None but for [`Output::Rows`].
-    pub(super) kept: Vec<(usize, String)>,
+    /// The input's columns that come back. None but for [`Output::Rows`].
+    kept: Vec<String>,
     /// Their types in Parquet.
     pub(super) fields: Vec<arrow_schema::Field>,
+    /// What stands between cells of CSV.
+    pub(super) separator: u8,
+    /// The decimal sign of numbers in CSV.
+    pub(super) decimal: u8,
+    /// What is worth knowing about the columns.
+    pub(super) said: Vec<String>,
     /// Whether a bad row is a row of the results.
     pub(super) keeps_faults: bool,
     /// Which predictions are given back.
@@ -49,43 +59,110 @@ pub(super) struct Answer<'a> {
 }
 
 impl Style {
-    pub(super) fn new(job: &Job<'_>, source: &Source<'_>) -> Self {
+    /// Names the columns, and refuses those that the results cannot hold.
+    pub(super) fn new(job: &Job<'_>, source: &Source<'_>) -> Result<Self, ScoreError> {
         let model = &job.served.model;
-        let names = cells::names(job.output, model);
-        let is_ours = |name: &str| job.served.columns.column(name).is_none() && names.iter().any(|ours| ours == name);
-        let mut kept = Vec::new();
-        let mut fields = Vec::new();
+        let own = cells::names(job.output, model);
+        let (mut kept, mut fields) = (Vec::new(), Vec::new());
         if job.output == Output::Rows {
-            // What is ours is written anew: a file may be scored twice.
-            let cells = source.cells().map_or(&[][..], |cells| &cells.names);
-            kept.extend(cells.iter().cloned().enumerate().filter(|(_, name)| !is_ours(name)));
+            kept = source.cells().map_or_else(Vec::new, |cells| cells.names.clone());
             fields = source.fields();
-            fields.retain(|field| !is_ours(field.name()));
         }
-        Self {
+        if job.to != Format::Csv
+            && let Some(name) = column_names::twice(kept.iter().map(String::as_str))
+        {
+            return Err(ScoreError::NameTwice {
+                name: excerpt(name),
+                to: job.to.name(),
+            });
+        }
+        let unwritable = |field: &&arrow_schema::Field| !values::is_writable(field.data_type());
+        if job.to != Format::Parquet
+            && let Some(field) = fields.iter().find(unwritable)
+        {
+            return Err(ScoreError::NoText {
+                name: excerpt(field.name()),
+                holds: excerpt(&field.data_type().to_string()),
+                to: job.to.name(),
+            });
+        }
+        // Where everything comes back, so does the id.
+        let is_whole = job.output == Output::Rows && (source.cells().is_some() || job.to == Format::Ndjson);
+        let id = job.id.filter(|_| !is_whole).map(str::to_owned);
+        let members = match (job.output, job.to) {
+            (Output::Rows, Format::Ndjson) => source.members(),
+            _ => HashSet::new(),
+        };
+        let mut theirs: HashSet<&str> = kept.iter().chain(&id).map(String::as_str).collect();
+        theirs.extend(members.iter().map(String::as_str));
+        if job.output == Output::Rows && source.cells().is_none() {
+            theirs.extend(model.schema().names());
+        }
+        let names = column_names::unique(&own, &theirs);
+        let renamed = own.iter().zip(&names).filter(|(own, name)| own != name);
+        let said =
+            renamed.map(|(own, name)| format!("the rows have a column \"{own}\"; that of the results is \"{name}\""));
+        // Rows of CSV come back as they are written.
+        let dialect = source
+            .dialect()
+            .filter(|_| job.output == Output::Rows && job.to == Format::Csv);
+        let dialect = dialect.unwrap_or_default();
+        Ok(Self {
+            said: said.collect(),
             to: job.to,
             output: job.output,
-            id: job.id.filter(|_| kept.is_empty()).map(str::to_owned),
+            id,
             names,
             kept,
             fields,
+            separator: dialect.separator,
+            decimal: if dialect.decimal == Decimal::Comma { b',' } else { b'.' },
             keeps_faults: job.output == Output::Rows && !job.strict,
             predictions: match model.probability_output() {
                 Some(output) => output..output + 1,
                 None => 0..model.prediction_len(),
             },
-        }
+        })
+    }
+
+    /// The name of the column that says what is wrong with a row.
+    pub(super) fn error_name(&self) -> &str {
+        self.names.last().map_or("error", String::as_str)
     }
 
     pub(super) fn csv_header(&self) -> Vec<u8> {
         let mut line = Vec::new();
-        for name in self.id.iter().chain(self.kept.iter().map(|(_, name)| name)) {
-            cells::text(&mut line, name);
-            line.push(b',');
+        for name in self.id.iter().chain(&self.kept).chain(&self.names) {
+            self.cell(&mut line, name.as_bytes());
+            line.push(self.separator);
         }
-        line.extend_from_slice(self.names.join(",").as_bytes());
+        line.pop();
         line.push(b'\n');
         line
+    }
+
+    /// Numbers of CSV, with separators between them.
+    fn numbers_text(&self, line: &mut Vec<u8>, numbers: &[f64]) {
+        for (index, &number) in numbers.iter().enumerate() {
+            if index > 0 {
+                line.push(self.separator);
+            }
+            let start = line.len();
+            cells::numbers(line, &[number]);
+            if self.decimal != b'.'
+                && let Some(point) = line[start..].iter().position(|&byte| byte == b'.')
+            {
+                line[start + point] = self.decimal;
+            }
+        }
+    }
+
+    /// A cell of CSV, in quotes where it needs them.
+    pub(super) fn cell(&self, line: &mut Vec<u8>, cell: &[u8]) {
+        match self.separator != b',' && cell.contains(&self.separator) {
+            true => cells::quoted(line, cell),
+            false => cells::bytes(line, cell),
+        }
     }
 
     /// The numbers of a row that are asked for.
@@ -100,48 +177,62 @@ impl Style {
 }
 
 impl Results {
-    pub(super) fn new(style: &Style, chunk: &Chunk) -> Self {
+    pub(super) fn new(style: &Style, chunk: &Chunk) -> Result<Self, ScoreError> {
         let kept = match (style.output, style.to) {
-            (Output::Rows, Format::Parquet) => Echo::columns(style, chunk),
+            (Output::Rows, Format::Parquet) => Echo::columns(chunk)?,
             _ => Vec::new(),
         };
-        Self {
+        Ok(Self {
             kept,
             ..Self::default()
-        }
+        })
     }
 
     pub(super) fn rows(&self) -> u64 {
         self.rows
     }
 
-    /// Adds a row: `at` is where it stands in the input.
-    pub(super) fn push(&mut self, style: &Style, at: (&Chunk, usize), id: Option<&str>, answer: &Answer<'_>) {
-        self.rows += 1;
+    /// Adds a row: `at` is where it stands in the input. A row that cannot be written is left out.
+    pub(super) fn push(
+        &mut self,
+        style: &Style,
+        at: (&Chunk, usize),
+        id: Option<&str>,
+        answer: &Answer<'_>,
+    ) -> Result<(), ScoreError> {
+        let start = self.text.len();
+        let pushed = self.try_push(style, at, id, answer);
+        match pushed {
+            Ok(()) => self.rows += 1,
+            Err(_) => self.text.truncate(start),
+        }
+        match pushed {
+            Err(error @ ScoreError::MemberTwice { .. }) if style.keeps_faults => self.push_fault(style, at, &error),
+            pushed => pushed,
+        }
+    }
+
+    fn try_push(
+        &mut self,
+        style: &Style,
+        at: (&Chunk, usize),
+        id: Option<&str>,
+        answer: &Answer<'_>,
+    ) -> Result<(), ScoreError> {
         let numbers = style.numbers(answer);
         match (style.to, style.output) {
             (Format::Csv, Output::Rows) => {
-                self.lead_csv(style, at, id);
+                self.lead_csv(style, at, id)?;
                 self.text.extend(answer.band.map(|band| b'0' + band));
-                self.text.push(b',');
-                cells::numbers(&mut self.text, numbers);
-                self.text.extend_from_slice(b",\n");
+                self.text.push(style.separator);
+                style.numbers_text(&mut self.text, numbers);
+                self.text.push(style.separator);
+                self.text.push(b'\n');
             }
             (Format::Ndjson, Output::Rows) => {
-                self.lead_object(style, at, id);
-                let line = &mut self.text;
-                line.extend_from_slice(b"\"score\":");
-                match answer.band {
-                    Some(band) => line.push(b'0' + band),
-                    None => line.extend_from_slice(b"null"),
-                }
-                for (name, &number) in style.names.iter().skip(1).zip(numbers) {
-                    line.push(b',');
-                    render::string(line, name);
-                    line.push(b':');
-                    render::number(line, number);
-                }
-                line.extend_from_slice(b",\"error\":null}\n");
+                self.lead_object(style, id);
+                Echo::object(&mut self.text, style, at)?;
+                self.end_object(style, answer.band, numbers);
             }
             (Format::Csv, _) => self.push_csv(style, id, answer.band, numbers),
             (Format::Ndjson, _) => self.push_object(style, id, answer.band, numbers),
@@ -158,32 +249,71 @@ impl Results {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// The members behind those of the input, for a row that has a score.
+    fn end_object(&mut self, style: &Style, band: Option<u8>, numbers: &[f64]) {
+        let line = &mut self.text;
+        let mut names = style.names.iter();
+        if let Some(name) = names.next() {
+            render::string(line, name);
+            line.push(b':');
+        }
+        match band {
+            Some(band) => line.push(b'0' + band),
+            None => line.extend_from_slice(b"null"),
+        }
+        for (name, &number) in names.zip(numbers) {
+            line.push(b',');
+            render::string(line, name);
+            line.push(b':');
+            render::number(line, number);
+        }
+        line.push(b',');
+        render::string(line, style.error_name());
+        line.extend_from_slice(b":null}\n");
     }
 
     /// Adds a row that has no score.
-    pub(super) fn push_fault(&mut self, style: &Style, at: (&Chunk, usize), error: &ScoreError) {
-        self.rows += 1;
-        self.bad += 1;
+    pub(super) fn push_fault(
+        &mut self,
+        style: &Style,
+        at: (&Chunk, usize),
+        error: &ScoreError,
+    ) -> Result<(), ScoreError> {
+        let start = self.text.len();
         let error = error.to_string();
         let says = without_place(&error);
+        if let Err(error) = self.try_push_fault(style, at, says) {
+            self.text.truncate(start);
+            return Err(error);
+        }
+        self.rows += 1;
+        self.bad += 1;
+        self.first = self.first.take().or(Some(error));
+        Ok(())
+    }
+
+    fn try_push_fault(&mut self, style: &Style, at: (&Chunk, usize), says: &str) -> Result<(), ScoreError> {
         // Behind the score and before the error.
         let numbers = style.names.len().saturating_sub(2);
         match style.to {
             Format::Csv => {
-                self.lead_csv(style, at, None);
-                self.text.extend(std::iter::repeat_n(b',', numbers + 1));
-                cells::text(&mut self.text, says);
+                self.lead_csv(style, at, None)?;
+                self.text.extend(std::iter::repeat_n(style.separator, numbers + 1));
+                style.cell(&mut self.text, says.as_bytes());
                 self.text.push(b'\n');
             }
             Format::Ndjson => {
-                self.lead_object(style, at, None);
-                self.text.extend_from_slice(b"\"score\":null");
-                for name in style.names.iter().skip(1).take(numbers) {
-                    self.text.push(b',');
+                self.lead_object(style, None);
+                Echo::faulty_object(&mut self.text, style, at)?;
+                for name in style.names.iter().take(numbers + 1) {
                     render::string(&mut self.text, name);
-                    self.text.extend_from_slice(b":null");
+                    self.text.extend_from_slice(b":null,");
                 }
-                self.text.extend_from_slice(b",\"error\":");
+                render::string(&mut self.text, style.error_name());
+                self.text.push(b':');
                 render::string(&mut self.text, says);
                 self.text.extend_from_slice(b"}\n");
             }
@@ -196,19 +326,22 @@ impl Results {
                 self.errors.push(Some(says.to_owned()));
             }
         }
-        self.first = self.first.take().or(Some(error));
+        Ok(())
     }
 
     /// The input's own columns, or the id.
-    fn lead_csv(&mut self, style: &Style, at: (&Chunk, usize), id: Option<&str>) {
+    fn lead_csv(&mut self, style: &Style, at: (&Chunk, usize), id: Option<&str>) -> Result<(), ScoreError> {
         if style.id.is_some() {
-            cells::text(&mut self.text, id.unwrap_or_default());
-            self.text.push(b',');
+            style.cell(&mut self.text, id.unwrap_or_default().as_bytes());
+            self.text.push(style.separator);
         }
-        Echo::csv(&mut self.text, style, at);
+        match style.kept.is_empty() {
+            true => Ok(()),
+            false => Echo::csv(&mut self.text, style, at),
+        }
     }
 
-    fn lead_object(&mut self, style: &Style, at: (&Chunk, usize), id: Option<&str>) {
+    fn lead_object(&mut self, style: &Style, id: Option<&str>) {
         self.text.push(b'{');
         if let Some(name) = &style.id {
             render::string(&mut self.text, name);
@@ -219,19 +352,18 @@ impl Results {
             }
             self.text.push(b',');
         }
-        Echo::object(&mut self.text, style, at);
     }
 
     fn push_csv(&mut self, style: &Style, id: Option<&str>, band: Option<u8>, numbers: &[f64]) {
         let line = &mut self.text;
         if style.id.is_some() {
-            cells::text(line, id.unwrap_or_default());
-            line.push(b',');
+            style.cell(line, id.unwrap_or_default().as_bytes());
+            line.push(style.separator);
         }
         match style.output {
             // A model with bands gives one for every row.
             Output::Score => line.extend(band.map(|band| b'0' + band)),
-            _ => cells::numbers(line, numbers),
+            _ => style.numbers_text(line, numbers),
         }
         line.push(b'\n');
     }
@@ -253,7 +385,7 @@ impl Results {
         }
         match style.output {
             Output::Score => {
-                key(line, "score");
+                key(line, style.names.first().map_or("score", String::as_str));
                 line.extend(band.map(|band| b'0' + band));
             }
             _ => {

@@ -1,8 +1,8 @@
 //! CSV records with the number and line of each, and without the ways in which a CSV reader loses rows in silence.
 //!
 //! The `csv` crate skips blank lines, takes what follows an unclosed quote for one cell up to the file's end, and counts
-//! lines behind by one where they end in CR LF. Here blank lines and unclosed quotes are errors, because a row that
-//! disappears shifts every answer after it, and lines are those an editor shows. Records end with LF only; a CR before it
+//! lines behind by one where they end in CR LF. Here unclosed quotes are errors, and so are blank lines where answers are numbers
+//! alone, because a row that disappears shifts every answer after it; lines are those an editor shows. Records end with LF only; a CR before it
 //! is left in the last cell, where it is white space.
 
 use std::io::{self, Read};
@@ -19,14 +19,19 @@ pub(super) const RECORD_BYTES_MAX: usize = 68 << 20;
 pub(super) struct Rows<R> {
     reader: Reader<Watched<R>>,
     row: u64,
+    /// The line that the text begins on.
+    first_line: u64,
     /// The line after the last record.
     line: u64,
     /// The first blank line since the last record.
     blank: Option<u64>,
+    /// Whether blank lines are nothing; else only those behind the last record are.
+    pub(super) skips_blank: bool,
 }
 
 impl<R: Read> Rows<R> {
-    pub(super) fn new(rows: R) -> Self {
+    /// Records whose cells stand between separators, the first on a line of this number.
+    pub(super) fn new(rows: R, separator: u8, line: u64) -> Self {
         let watched = Watched {
             rows,
             since_record: 0,
@@ -38,18 +43,21 @@ impl<R: Read> Rows<R> {
         builder
             .has_headers(false)
             .flexible(true)
+            .delimiter(separator)
             .terminator(Terminator::Any(b'\n'))
             .buffer_capacity(64 << 10);
         Self {
             reader: builder.from_reader(watched),
             row: 0,
-            line: 1,
+            first_line: line,
+            line,
             blank: None,
+            skips_blank: false,
         }
     }
 
-    /// The cells of the header line, which must be called first. Blank lines above it are skipped.
-    pub(super) fn header(&mut self) -> Result<Vec<String>, ScoreError> {
+    /// The cells of the header line, which must be called first, and whether they are UTF-8. Blank lines above it are skipped.
+    pub(super) fn header(&mut self) -> Result<(Vec<String>, bool), ScoreError> {
         let mut record = ByteRecord::new();
         if self.record(&mut record)?.is_none() {
             return Err(HeaderError::Absent.into());
@@ -60,7 +68,8 @@ impl<R: Read> Rows<R> {
             // The reader drops a byte order mark unless it is read in pieces.
             names[0] = bare.to_owned();
         }
-        Ok(names)
+        let is_utf8 = std::str::from_utf8(record.as_slice()).is_ok();
+        Ok((names, is_utf8))
     }
 
     /// The next row, or none at the end.
@@ -68,7 +77,7 @@ impl<R: Read> Rows<R> {
         self.blank = None;
         let at = self.record(record)?;
         match self.blank {
-            Some(line) if at.is_some() => Err(ScoreError::Blank { line }),
+            Some(line) if at.is_some() && !self.skips_blank => Err(ScoreError::Blank { line }),
             _ => Ok(at),
         }
     }
@@ -90,7 +99,7 @@ impl<R: Read> Rows<R> {
                 Err(error) => return Err(ScoreError::Read(io::Error::from(error))),
             }
             let ended = self.reader.get_ref().ended;
-            let next_line = self.reader.position().line() + u64::from(ended);
+            let next_line = self.reader.position().line() + u64::from(ended) + (self.first_line - 1);
             let within = record
                 .as_slice()
                 .iter()

@@ -7,7 +7,7 @@ use ::parquet::arrow::ArrowWriter;
 use ::parquet::basic::{Compression, ZstdLevel};
 use ::parquet::errors::ParquetError;
 use ::parquet::file::properties::WriterProperties;
-use arrow_array::{ArrayRef, Float64Array, Int8Array, RecordBatch, StringArray};
+use arrow_array::{Array as _, ArrayRef, Float64Array, Int8Array, RecordBatch, StringArray};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 
 use super::results::{Results, Style};
@@ -32,17 +32,16 @@ struct Columns {
 }
 
 impl<W: Write> Sink<W> {
-    /// Writes the header, where there is one.
-    pub(super) fn new(out: W, style: &Style) -> Result<Self, ScoreError> {
-        let mut out = BufWriter::with_capacity(WRITE_BYTES, out);
+    /// Opens the results, when it is known that they can hold the columns, and writes the header, where there is one.
+    pub(super) fn open(style: &Style, results: impl FnOnce() -> io::Result<W>) -> Result<Self, ScoreError> {
         let columns = match style.to {
-            Format::Csv => {
-                out.write_all(&style.csv_header()).map_err(ScoreError::Write)?;
-                None
-            }
-            Format::Ndjson => None,
+            Format::Csv | Format::Ndjson => None,
             Format::Parquet => Some(Columns::new(style).map_err(|error| ScoreError::Write(io::Error::other(error)))?),
         };
+        let mut out = BufWriter::with_capacity(WRITE_BYTES, results().map_err(ScoreError::Write)?);
+        if style.to == Format::Csv {
+            out.write_all(&style.csv_header()).map_err(ScoreError::Write)?;
+        }
         Ok(Self { out, columns })
     }
 
@@ -102,7 +101,10 @@ impl Columns {
     }
 
     fn batch(&self, results: Results) -> Result<RecordBatch, ArrowError> {
-        let mut columns: Vec<ArrayRef> = results.kept;
+        // A fault in the middle of a chunk ends it there.
+        let rows = usize::try_from(results.rows()).unwrap_or(usize::MAX);
+        let kept = results.kept.iter().map(|array| array.slice(0, rows.min(array.len())));
+        let mut columns: Vec<ArrayRef> = kept.collect();
         if !results.ids.is_empty() {
             columns.push(Arc::new(StringArray::from(results.ids)));
         }

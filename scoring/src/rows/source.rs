@@ -1,11 +1,14 @@
 //! Rows from a file or stream, a chunk at a time.
 
-use std::io::Read;
+use std::collections::HashSet;
 
 use arrow_schema::{DataType, Field};
 
+use super::dialect::Dialect;
 use super::header::Cells;
-use super::{Format, Input, Job, ScoreError, batches, lines, table};
+use super::opening::{Opened, Text};
+use super::parquet_parts::OpenTable;
+use super::{Job, Output, ScoreError, batches, lines, table};
 use crate::loaded::Served;
 use crate::read::Workspace;
 
@@ -70,6 +73,15 @@ impl Chunk {
         }
     }
 
+    /// Where a row of the chunk is. Rows of Parquet have no line.
+    pub(super) fn place(&self, row: usize) -> Row {
+        match self {
+            Self::Cells(chunk) => chunk.place(row),
+            Self::Lines(chunk) => chunk.place(row),
+            Self::Batch(chunk) => chunk.place(row),
+        }
+    }
+
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Cells(chunk) => chunk.bytes(),
@@ -81,23 +93,28 @@ impl Chunk {
 
 /// Whatever the rows are in.
 pub(super) enum Source<'i> {
-    Cells(table::Table<Box<dyn Read + 'i>>),
-    Lines(lines::Lines<Box<dyn Read + 'i>>),
+    Cells(table::Table<Text<'i>>),
+    Lines(lines::Lines<Text<'i>>),
     Batches(batches::Batches),
 }
 
 impl<'i> Source<'i> {
     /// Reads the header, where there is one.
-    pub(super) fn open(job: &Job<'_>, input: Input<'i>) -> Result<Self, ScoreError> {
-        let stream = match (input, job.input) {
-            (Input::File(file), Format::Parquet) => return Ok(Self::Batches(batches::Batches::open(file, job)?)),
-            (Input::Stream(_), Format::Parquet) => return Err(ScoreError::Stream),
-            (Input::Stream(stream), _) => stream,
-            (Input::File(file), _) => Box::new(file),
-        };
-        match job.input {
-            Format::Ndjson => Ok(Self::Lines(lines::Lines::new(stream))),
-            Format::Csv | Format::Parquet => Ok(Self::Cells(table::Table::open(stream, job)?)),
+    pub(super) fn open(job: &Job<'_>, rows: Opened<'i>) -> Result<Self, ScoreError> {
+        let skips_blank = job.output == Output::Rows;
+        Ok(match rows {
+            Opened::Csv(text) => Self::Cells(table::Table::open(text, job)?),
+            Opened::Json { text, is_array } => Self::Lines(lines::Lines::open(text, is_array, skips_blank)),
+            Opened::Parquet(file) => Self::Batches(batches::Batches::new(OpenTable::open(file, job)?)),
+            Opened::Folder(folder) => Self::Batches(batches::Batches::new(OpenTable::open_folder(&folder, job)?)),
+        })
+    }
+
+    /// How the cells of CSV are written.
+    pub(super) fn dialect(&self) -> Option<Dialect> {
+        match self {
+            Self::Cells(table) => Some(table.dialect()),
+            Self::Lines(_) | Self::Batches(_) => None,
         }
     }
 
@@ -115,10 +132,18 @@ impl<'i> Source<'i> {
         }
     }
 
+    /// The names that the first lines of JSON have.
+    pub(super) fn members(&self) -> HashSet<String> {
+        match self {
+            Self::Lines(lines) => lines.members(),
+            Self::Cells(_) | Self::Batches(_) => HashSet::new(),
+        }
+    }
+
     /// The columns as Parquet has them: those of CSV are text.
     pub(super) fn fields(&self) -> Vec<Field> {
         match self {
-            Self::Batches(batches) => batches.fields().map(|(_, field)| field.as_ref().clone()).collect(),
+            Self::Batches(batches) => batches.fields().to_vec(),
             Self::Cells(table) => {
                 let names = table.cells().names.iter();
                 names.map(|name| Field::new(name, DataType::Utf8, true)).collect()

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use quintile_model::Schema;
 
+use super::dialect::{self, Dialect};
+use super::encoding::Peeked;
 use super::header::Cells;
 use super::rows::Rows;
 use super::source::{CHUNK_BYTES, CHUNK_ROWS, Outcome, Row};
-use super::{Job, ScoreError, cells};
+use super::{Job, Output, ScoreError, cells};
 use crate::read::categories::Accepted;
 use crate::render;
 use crate::text::excerpt;
@@ -17,6 +19,7 @@ use crate::text::excerpt;
 pub(super) struct Table<R> {
     rows: Rows<R>,
     cells: Arc<Cells>,
+    dialect: Dialect,
     record: csv::ByteRecord,
     /// What comes after the last chunk.
     fault: Option<ScoreError>,
@@ -25,6 +28,7 @@ pub(super) struct Table<R> {
 /// Records, unquoted, one after the other.
 pub(super) struct Chunk {
     cells: Arc<Cells>,
+    dialect: Dialect,
     text: Vec<u8>,
     /// Where each cell ends in the text.
     ends: Vec<usize>,
@@ -32,21 +36,57 @@ pub(super) struct Chunk {
     rows: Vec<(Row, usize)>,
 }
 
-impl<R: Read> Table<R> {
-    pub(super) fn open(stream: R, job: &Job<'_>) -> Result<Self, ScoreError> {
-        let mut rows = Rows::new(stream);
-        let names = rows.header()?;
-        let cells = Cells::new(names, job.served.model.schema(), job.id)?;
+impl<R: Read> Table<Peeked<R>> {
+    /// Finds out how cells are written, and reads the header.
+    pub(super) fn open(mut stream: Peeked<R>, job: &Job<'_>) -> Result<Self, ScoreError> {
+        let schema = job.served.model.schema();
+        let (mut stated, mut line) = (job.delimiter, 1);
+        if let Some((separator, bytes)) = dialect::stated_line(stream.head()) {
+            stated = stated.or(Some(separator));
+            stream.skip(bytes);
+            line = 2;
+        }
+        let head = stream.head().to_vec();
+        let separator = stated.unwrap_or_else(|| dialect::separator(&head, schema));
+        let mut rows = Rows::new(stream, separator, line);
+        let (names, is_utf8) = rows.header()?;
+        if !is_utf8 && job.output == Output::Rows {
+            return Err(ScoreError::HeaderNotUtf8);
+        }
+        let cells = Cells::new(names, schema, job.id);
+        let mut cells = cells.map_err(|error| {
+            if is_utf8 {
+                error.into()
+            } else {
+                ScoreError::HeaderNotUtf8
+            }
+        })?;
+        // A blank line of one column may be a row whose value is missing.
+        rows.skips_blank = job.output == Output::Rows && cells.names.len() > 1;
+        let decimal = match job.decimal {
+            Some(decimal) => decimal,
+            None => dialect::decimal(&head, separator, &cells, schema)?,
+        };
+        let dialect = Dialect { separator, decimal };
+        cells.said.extend(dialect.said());
         Ok(Self {
+            dialect,
             rows,
             cells: Arc::new(cells),
             record: csv::ByteRecord::new(),
             fault: None,
         })
     }
+}
 
+impl<R: Read> Table<R> {
     pub(super) fn cells(&self) -> &Cells {
         &self.cells
+    }
+
+    /// How its cells are written.
+    pub(super) fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Chunk>, ScoreError> {
@@ -55,6 +95,7 @@ impl<R: Read> Table<R> {
         }
         let mut chunk = Chunk {
             cells: Arc::clone(&self.cells),
+            dialect: self.dialect,
             text: Vec::new(),
             ends: Vec::new(),
             rows: Vec::new(),
@@ -110,6 +151,17 @@ impl Chunk {
         self.rows.len()
     }
 
+    pub(super) fn place(&self, row: usize) -> Row {
+        let last = || self.rows.last().map_or(Row { row: 0, line: 0 }, |&(at, _)| at);
+        self.rows.get(row).map_or_else(last, |&(at, _)| at)
+    }
+
+    /// The number of a cell, if it is one.
+    pub(super) fn number(&self, text: &[u8]) -> Option<f64> {
+        let mut buffer = Vec::new();
+        cells::value(self.dialect.number(text, &mut buffer).ok()?)
+    }
+
     /// What the cells are.
     pub(super) fn header(&self) -> &Cells {
         &self.cells
@@ -162,6 +214,20 @@ impl Chunk {
             };
             let name = || excerpt(names.get(index).map_or("", String::as_str));
             let text = || excerpt(&String::from_utf8_lossy(cell.trim_ascii()));
+            let mut buffer = Vec::new();
+            let cell = match schema.categories(column) {
+                Some(_) => cell,
+                None => self
+                    .dialect
+                    .number(cell, &mut buffer)
+                    .map_err(|says| ScoreError::Decimal {
+                        row: number,
+                        line,
+                        name: name(),
+                        text: text(),
+                        says,
+                    })?,
+            };
             *value = match schema.categories(column) {
                 Some(categories) => match cells::category(cell, categories) {
                     cells::Cell::Value(value) => value,

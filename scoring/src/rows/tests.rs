@@ -8,10 +8,12 @@ use quintile_model::{KernelChoice, Options, Trees};
 use super::*;
 
 mod categories;
+mod dialects;
 mod formats;
 mod headers;
 mod odd;
 mod parquet;
+mod result_names;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -60,6 +62,15 @@ impl Read for Endless {
     }
 }
 
+/// Rows of the format that a job has.
+fn opened<'i>(job: &Job<'_>, input: Input<'i>) -> Result<Opened<'i>, ScoreError> {
+    let stated = Stated {
+        flag: Some(job.input),
+        name: None,
+    };
+    Opened::new(input, stated)
+}
+
 /// CSV to CSV on two threads.
 fn score(
     served: &Served,
@@ -70,7 +81,11 @@ fn score(
 ) -> Result<(), ScoreError> {
     let mut job = Job::new(served, output);
     job.threads = 2;
-    job.run(Input::Stream(Box::new(rows)), || Ok(Box::new(results)), notes)
+    job.run(
+        opened(&job, Input::Stream(Box::new(rows)))?,
+        || Ok(Box::new(results)),
+        notes,
+    )
 }
 
 /// Results, notes and the outcome.
@@ -303,7 +318,7 @@ fn what_the_manifest_demands_is_demanded_of_rows() {
 fn refusal_of_lines(model: &Served, lines: &str) -> String {
     let mut job = Job::new(model, Output::Margin);
     job.input = Format::Ndjson;
-    let rows = Input::Stream(Box::new(lines.as_bytes()));
+    let rows = opened(&job, Input::Stream(Box::new(lines.as_bytes()))).unwrap();
     let outcome = job.run(rows, || Ok(Box::new(io::sink())), io::sink());
     outcome.expect_err(lines).to_string()
 }

@@ -180,7 +180,15 @@ impl<'j> Worker<'j> {
 
     fn work(&mut self, chunk: &Chunk) -> Done {
         let (served, style, scratch) = (self.job.served, self.style, &mut self.scratch);
-        let mut results = Results::new(style, chunk);
+        let mut results = match Results::new(style, chunk) {
+            Ok(results) => results,
+            Err(fault) => {
+                return Done {
+                    results: Results::default(),
+                    fault: Some(fault),
+                };
+            }
+        };
         let mut fault = None;
         chunk.read(served, self.job.id, &mut self.memory, |index, outcome| {
             match outcome {
@@ -191,9 +199,11 @@ impl<'j> Worker<'j> {
                         margins: scratch.margins(),
                         predictions: scratch.predictions(),
                     };
-                    results.push(style, (chunk, index), id, &answer);
+                    fault = results.push(style, (chunk, index), id, &answer).err();
                 }
-                Err(error) if style.keeps_faults => results.push_fault(style, (chunk, index), &error),
+                Err(error) if style.keeps_faults => {
+                    fault = results.push_fault(style, (chunk, index), &error).err();
+                }
                 Err(error) => fault = Some(error),
             }
             fault.is_none()

@@ -107,7 +107,7 @@ fn export(args: &ExportArgs, out: impl Write) -> Result<Exported, ExportError> {
             None => {
                 exported.nameless += 1;
                 nameless = nameless.take().filter(|schema| is_for(schema, seen.record));
-                nameless.get_or_insert_with(|| Arc::new(numbered(seen.record)))
+                nameless.get_or_insert_with(|| Arc::new(Schema::numbered(seen.record)))
             }
         };
         line.clear();
@@ -137,18 +137,6 @@ fn microseconds(time: SystemTime) -> i64 {
 
 fn is_for(schema: &Schema, record: &Frame<'_>) -> bool {
     schema.number == record.model && schema.fits(record)
-}
-
-/// What can be said of a record whose model is not known: how many numbers it has.
-fn numbered(record: &Frame<'_>) -> Schema {
-    Schema {
-        number: record.model,
-        model: String::new(),
-        version: String::new(),
-        margins: record.margins.len(),
-        predictions: record.predictions.len(),
-        features: (0..record.row.len()).map(|column| format!("column_{column}")).collect(),
-    }
 }
 
 /// What an operator must know beside the records. Only damage is a failure.

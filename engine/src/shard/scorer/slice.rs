@@ -16,7 +16,7 @@ use quintile_scoring::render;
 use super::{Scorer, nanoseconds, now_us};
 use crate::config::WhenFull;
 use crate::limits::{SLICE, SLICE_LEADS};
-use crate::record::{Entry, Source};
+use crate::record::{Entry, Extras, ProtocolName, Source};
 use crate::telemetry::BatchCounts;
 
 /// What a lead is taken to cost before any was scored. Too high costs a few short slices, too low one long one.
@@ -190,6 +190,7 @@ impl Scorer {
                 shard: *shard,
                 score,
                 source: Source::Local,
+                extras: Extras::of(ProtocolName::Native),
                 latency_ns: nanoseconds(began, Instant::now()),
                 lead_id,
                 request_id: batch.request_id,

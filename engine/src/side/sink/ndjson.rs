@@ -1,115 +1,251 @@
-//! A record as one line of JSON: what `stdout` and `firehose` send and `quintile spool export` prints, with the names of the Parquet columns.
+//! A record as one line of JSON: what `stdout` and `firehose` send and `quintile spool export` prints. The keys are the names
+//! of the Parquet columns; which there are says [`crate::record::Columns`].
 
 use std::sync::Arc;
 
 use quintile_scoring::render;
 
-use super::parquet::feature_columns;
-use crate::record::{Floats, Frame, Schema, Source};
+use crate::record::{
+    CategoryLabels, CategoryValue, Cell, ColumnType, Columns, Content, Field, Floats, Frame, SCHEMA_VERSION, Schema,
+};
 use crate::side::calendar::civil;
-
-/// Every line begins with the version of its columns, which is that of the Parquet files.
-const SCHEMA: &[u8] = b"{\"schema_version\":2";
 
 /// Writes records of one model after the other. What lines of a model have in common is rendered once.
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
     schema: Option<Arc<Schema>>,
-    /// `,"model":"…","model_version":"…","margin":`
-    model: Vec<u8>,
-    /// `,"name":` of each feature.
-    keys: Vec<Vec<u8>>,
+    keys: Vec<Key>,
+    /// A number that no category's name belongs to, as text.
+    unnamed: String,
+}
+
+/// A key of every line, with what is the same in all of them.
+#[derive(Debug)]
+struct Key {
+    /// `,"name":`, and the value behind it where that is the model's.
+    text: Vec<u8>,
+    value: Value,
+}
+
+/// What stands behind a key.
+#[derive(Debug)]
+enum Value {
+    /// The same in every line.
+    Constant,
+    Field(Field),
+    /// Margins or predictions of a model with several outputs.
+    List(Field),
+    Feature,
+    Category(CategoryLabels),
 }
 
 impl Lines {
-    /// Appends a record and a newline.
+    /// Appends a record and a newline. One that is not of the model that it names has numbers in the place of names, for no
+    /// value is left out, and none comes under a wrong name.
     pub(crate) fn write(&mut self, record: &Frame<'_>, schema: &Arc<Schema>, out: &mut Vec<u8>) {
-        if self.schema.as_ref().is_none_or(|known| !Arc::ptr_eq(known, schema)) {
-            self.fit(schema);
+        if !schema.fits(record) {
+            return Self::default().write(record, &Arc::new(Schema::numbered(record)), out);
         }
-        self.line(record, out);
+        let known = self.schema.take().filter(|known| Arc::ptr_eq(known, schema));
+        let schema = known.unwrap_or_else(|| {
+            self.keys = keys(schema);
+            Arc::clone(schema)
+        });
+        self.line(record, &schema, out);
+        self.schema = Some(schema);
     }
 
-    fn fit(&mut self, schema: &Arc<Schema>) {
-        self.model.clear();
-        self.model.extend_from_slice(b",\"model\":");
-        render::string(&mut self.model, &schema.model);
-        self.model.extend_from_slice(b",\"model_version\":");
-        render::string(&mut self.model, &schema.version);
-        let key = |name: String| {
-            let mut key = vec![b','];
-            render::string(&mut key, &name);
-            key.push(b':');
-            key
-        };
-        self.keys = feature_columns(schema).into_iter().map(key).collect();
-        self.schema = Some(Arc::clone(schema));
-    }
-
-    fn line(&self, record: &Frame<'_>, out: &mut Vec<u8>) {
-        let mut id = uuid::Uuid::encode_buffer();
-        out.extend_from_slice(SCHEMA);
-        out.extend_from_slice(b",\"record_id\":\"");
-        out.extend_from_slice(record.record_id.hyphenated().encode_lower(&mut id).as_bytes());
-        out.extend_from_slice(b"\",\"time\":\"");
-        civil(record.time_us).write_rfc3339(out);
-        out.extend_from_slice(b"\",\"lead_id\":");
-        render::string(out, record.lead_id);
-        out.extend_from_slice(b",\"request_id\":");
-        render::string(out, record.request_id);
-        out.extend_from_slice(&self.model);
-        out.extend_from_slice(b",\"margin\":");
-        numbers(out, record.margins);
-        out.extend_from_slice(b",\"prediction\":");
-        numbers(out, record.predictions);
-        out.extend_from_slice(b",\"score\":");
-        match record.score {
-            Some(score) => integer(out, u64::from(score)),
-            None => out.extend_from_slice(b"null"),
-        }
-        out.extend_from_slice(b",\"latency_us\":");
-        render::number(out, microseconds(record.latency_ns));
-        out.extend_from_slice(b",\"shard\":");
-        integer(out, u64::from(record.shard));
-        out.extend_from_slice(b",\"source\":");
-        text_or_null(out, record.source.map(Source::name));
-        out.extend_from_slice(b",\"source_reason\":");
-        text_or_null(out, record.source.and_then(Source::reason));
-        for (key, value) in self.keys.iter().zip(record.row.iter()) {
-            out.extend_from_slice(key);
-            render::number(out, value);
+    fn line(&mut self, record: &Frame<'_>, schema: &Schema, out: &mut Vec<u8>) {
+        let mut row = record.row.iter();
+        let Self { keys, unnamed, .. } = self;
+        for key in keys.iter() {
+            out.extend_from_slice(&key.text);
+            match &key.value {
+                Value::Constant => {}
+                Value::Field(field) => cell(out, Cell::of(*field, record, schema)),
+                Value::List(field) => match Cell::of(*field, record, schema) {
+                    Cell::Doubles(values) => list(out, values),
+                    other => cell(out, other),
+                },
+                Value::Feature => number(out, row.next().unwrap_or(f64::NAN)),
+                Value::Category(labels) => category(out, labels, row.next().unwrap_or(f64::NAN), unnamed),
+            }
         }
         out.extend_from_slice(b"}\n");
     }
 }
 
-fn text_or_null(out: &mut Vec<u8>, text: Option<&str>) {
-    match text {
-        Some(text) => render::string(out, text),
-        None => out.extend_from_slice(b"null"),
+/// The keys of a model's lines. The first begins the object with the version of the columns.
+fn keys(schema: &Schema) -> Vec<Key> {
+    let mut keys = vec![Key {
+        text: format!("{{\"schema_version\":{SCHEMA_VERSION}").into_bytes(),
+        value: Value::Constant,
+    }];
+    for column in Columns::of(schema).iter() {
+        let mut text = vec![b','];
+        render::string(&mut text, &column.name);
+        text.push(b':');
+        let value = match &column.content {
+            Content::Field(Field::Model) => {
+                render::string(&mut text, &schema.model);
+                Value::Constant
+            }
+            Content::Field(Field::ModelVersion) => {
+                render::string(&mut text, &schema.version);
+                Value::Constant
+            }
+            Content::Field(field) if column.column_type == ColumnType::DoubleList => Value::List(*field),
+            Content::Field(field) => Value::Field(*field),
+            Content::Feature(_) => Value::Feature,
+            Content::Category(_, labels) => Value::Category(labels.clone()),
+        };
+        keys.push(Key { text, value });
+    }
+    keys
+}
+
+fn cell(out: &mut Vec<u8>, cell: Cell<'_>) {
+    match cell {
+        Cell::Null => out.extend_from_slice(b"null"),
+        Cell::Text(text) => render::string(out, text),
+        Cell::Id(id) => {
+            let mut text = uuid::Uuid::encode_buffer();
+            out.push(b'"');
+            out.extend_from_slice(id.hyphenated().encode_lower(&mut text).as_bytes());
+            out.push(b'"');
+        }
+        Cell::Time(time_us) => {
+            out.push(b'"');
+            civil(time_us).write_rfc3339(out);
+            out.push(b'"');
+        }
+        Cell::Double(value) => number(out, value),
+        Cell::Whole(value) => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
+        Cell::Doubles(values) => values.iter().for_each(|value| number(out, value)),
     }
 }
 
-fn integer(out: &mut Vec<u8>, number: u64) {
-    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+/// JSON has no infinity. It is the text that Protocol Buffers, Java and Python read as one; a null would be another value.
+fn number(out: &mut Vec<u8>, value: f64) {
+    if value.is_infinite() {
+        let text: &[u8] = if value > 0.0 { b"\"Infinity\"" } else { b"\"-Infinity\"" };
+        return out.extend_from_slice(text);
+    }
+    render::number(out, value);
 }
 
-/// A number of a model with one output, a list of one with several.
-fn numbers(out: &mut Vec<u8>, values: Floats<'_>) {
-    if values.len() == 1 {
-        return values.iter().for_each(|value| render::number(out, value));
-    }
+fn list(out: &mut Vec<u8>, values: Floats<'_>) {
+    out.push(b'[');
     for (index, value) in values.iter().enumerate() {
-        out.push(if index == 0 { b'[' } else { b',' });
-        render::number(out, value);
+        if index > 0 {
+            out.push(b',');
+        }
+        number(out, value);
     }
-    out.extend_from_slice(if values.is_empty() { b"[]" } else { b"]" });
+    out.push(b']');
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a request takes less than the 104 days that are exact"
-)]
-fn microseconds(nanoseconds: u64) -> f64 {
-    nanoseconds as f64 / 1e3
+fn category(out: &mut Vec<u8>, labels: &CategoryLabels, value: f64, unnamed: &mut String) {
+    match labels.value(value) {
+        CategoryValue::Missing => out.extend_from_slice(b"null"),
+        CategoryValue::Named(code) => render::string(out, &labels.names()[code]),
+        CategoryValue::Unnamed(value) => {
+            labels.unnamed(value, unnamed);
+            render::string(out, unnamed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value as Json, json};
+
+    use super::*;
+    use crate::record::{CategoryNames, Entry, Extras, FIXED, IdSource, ProtocolName, Role, Source, decode};
+
+    fn schema() -> Schema {
+        Schema {
+            number: 1,
+            model: "the \"model\"".into(),
+            version: "2".into(),
+            sha256: Some("ab".repeat(32)),
+            margins: 1,
+            predictions: 2,
+            features: ["Score", "channel", "x"].map(String::from).to_vec(),
+            categories: vec![CategoryNames {
+                column: 1,
+                names: vec!["ad".into(), "a \"word\"".into()],
+            }],
+        }
+    }
+
+    fn line(schema: Schema, row: &[f64]) -> Json {
+        let mut bytes = Vec::new();
+        let extras = Extras::of(ProtocolName::Native).with_role(Role::Champion);
+        Entry {
+            record_id: IdSource::new(0, 0).next(1),
+            time_us: 1_764_000_000_123_456,
+            model: 1,
+            shard: 3,
+            score: None,
+            latency_ns: 1_500,
+            lead_id: "lead",
+            request_id: "request",
+            margins: &[f64::NAN],
+            predictions: &[0.25, f64::NEG_INFINITY],
+            row,
+            source: Source::Local,
+            extras: extras.with_reasons("[\"x\"]").unwrap(),
+        }
+        .encode(&mut bytes);
+        let mut out = Vec::new();
+        let record = decode(&bytes).unwrap().0;
+        Lines::default().write(&record, &Arc::new(schema), &mut out);
+        assert!(out.starts_with(b"{\"schema_version\":3,\"record_id\":\"") && out.ends_with(b"}\n"));
+        serde_json::from_slice(&out).unwrap()
+    }
+
+    #[test]
+    fn a_line_has_the_version_and_the_columns_of_the_list() {
+        let line = line(schema(), &[f64::INFINITY, 1.0, f64::NAN]);
+        let keys: Vec<&str> = line.as_object().unwrap().keys().map(String::as_str).collect();
+        let columns = FIXED.iter().map(|column| column.name);
+        let expected = ["schema_version"].into_iter().chain(columns);
+        let expected: Vec<&str> = expected.chain(["feature.Score", "channel", "x"]).collect();
+        assert_eq!(keys, expected);
+        for (key, value) in [
+            ("time", json!("2025-11-24T16:00:00.123456Z")),
+            ("model", json!("the \"model\"")),
+            ("margin", json!(null)),
+            ("prediction", json!([0.25, "-Infinity"])),
+            ("score", json!(null)),
+            ("latency_us", json!(1.5)),
+            ("shard", json!(3)),
+            ("source", json!("local")),
+            ("source_reason", json!(null)),
+            ("role", json!("champion")),
+            ("protocol", json!("native")),
+            ("model_sha256", json!("ab".repeat(32))),
+            ("reasons", json!("[\"x\"]")),
+            ("features_from", json!(null)),
+            ("feature.Score", json!("Infinity")),
+            ("channel", json!("a \"word\"")),
+            ("x", json!(null)),
+        ] {
+            assert_eq!(line[key], value, "{key}");
+        }
+        assert_eq!(super::tests::line(schema(), &[0.0, 2.0, 0.0])["channel"], json!("#2"));
+        assert_eq!(
+            super::tests::line(schema(), &[0.0, f64::NAN, 0.0])["channel"],
+            json!(null)
+        );
+    }
+
+    #[test]
+    fn a_record_of_another_model_keeps_its_numbers_under_no_wrong_name() {
+        let line = line(schema(), &[7.0, 1.0, 2.0, 3.0]);
+        assert_eq!((&line["model"], &line["channel"]), (&json!(""), &Json::Null));
+        let values = ["column_0", "column_1", "column_2", "column_3"].map(|name| line[name].as_f64());
+        assert_eq!(values, [7.0, 1.0, 2.0, 3.0].map(Some));
+    }
 }

@@ -12,7 +12,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::record::{Entry, IdSource, Schema, Source};
+use crate::record::{Entry, Extras, IdSource, Schema, Source};
 use crate::side::testing::{TestDir, say};
 
 const SINKS: [&str; 2] = ["parquet", "firehose"];
@@ -33,9 +33,11 @@ fn schema() -> Schema {
         number: 0,
         model: "m".into(),
         version: "1".into(),
+        sha256: None,
         margins: 1,
         predictions: 1,
         features: vec!["a".into()],
+        categories: Vec::new(),
     }
 }
 
@@ -65,6 +67,7 @@ fn record(ids: &mut IdSource, model: u32, number: u64, padding: usize) -> Vec<u8
         predictions: &[0.0],
         row: &vec![1.0; 1 + padding],
         source: Source::Local,
+        extras: Extras::default(),
     }
     .encode(&mut bytes);
     bytes

@@ -4,10 +4,13 @@ use quintile_model::{Model, Unseen};
 use serde_json::{Value, json};
 
 use super::number;
+use crate::record_columns::{SCHEMA_VERSION, feature_columns};
 
 /// The whole document.
 pub(super) fn document(model: &Model) -> Value {
-    let features: Vec<Value> = (0..model.schema().len()).map(|column| feature(model, column)).collect();
+    let columns = feature_columns(model.schema().names());
+    let features = columns.iter().enumerate();
+    let features: Vec<Value> = features.map(|(column, name)| feature(model, column, name)).collect();
     json!({
         "model": {
             "name": model.name(),
@@ -22,6 +25,7 @@ pub(super) fn document(model: &Model) -> Value {
         "kernel": model.kernel().to_string(),
         "features": features,
         "bands": bands(model),
+        "record_schema_version": SCHEMA_VERSION,
         "outputs": {
             "field": field(model),
             "predictions": model.prediction_len(),
@@ -39,7 +43,8 @@ pub(super) fn field(model: &Model) -> &'static str {
     }
 }
 
-fn feature(model: &Model, column: usize) -> Value {
+/// `record_column` is its column in records: its own name, unless that was taken.
+fn feature(model: &Model, column: usize, record_column: &str) -> Value {
     let schema = model.schema();
     let rule = schema.rule(column);
     let has_range = rule.least.is_finite() || rule.greatest.is_finite();
@@ -59,6 +64,7 @@ fn feature(model: &Model, column: usize) -> Value {
         "required": rule.required,
         "categories": categories.map(quintile_model::Categories::names),
         "unseen_categories": unseen,
+        "record_column": record_column,
     })
 }
 

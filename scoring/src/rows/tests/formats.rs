@@ -5,7 +5,8 @@ use super::*;
 /// What a job says of a text: results, outcome.
 pub(super) fn outcome(job: &Job<'_>, text: &[u8]) -> (Vec<u8>, Result<(), ScoreError>) {
     let mut results = Vec::new();
-    let outcome = job.run(Input::Stream(Box::new(text)), || Ok(Box::new(&mut results)), io::sink());
+    let outcome = opened(job, Input::Stream(Box::new(text)))
+        .and_then(|rows| job.run(rows, || Ok(Box::new(&mut results)), io::sink()));
     (results, outcome)
 }
 
@@ -252,8 +253,8 @@ fn rows_wait_for_their_results() {
         rows: 0,
         most: &most,
     };
-    job.run(Input::Stream(Box::new(rows)), || Ok(Box::new(results)), io::sink())
-        .unwrap();
+    let rows = opened(&job, Input::Stream(Box::new(rows))).unwrap();
+    job.run(rows, || Ok(Box::new(results)), io::sink()).unwrap();
     assert_eq!(read.get(), 8 << 20);
     // Four chunks under way, the one that is read, and the buffers on both sides.
     assert!(most.get() < 1 << 20, "{}", most.get());

@@ -19,8 +19,8 @@ fn a_single_column_may_be_missing_where_it_is_quoted() {
         "f\n\"\"\n1\nnan\n\"\"",
         "f\n\"\"\n1\nnan\n  \n\n",
     ] {
-        let mut rows = Rows::new(text.as_bytes());
-        assert_eq!(rows.header().unwrap(), ["f"]);
+        let mut rows = Rows::new(text.as_bytes(), b',', 1);
+        assert_eq!(rows.header().unwrap().0, ["f"]);
         let (mut record, mut values) = (csv::ByteRecord::new(), Vec::new());
         while let Some(at) = rows.next(&mut record).unwrap() {
             values.push((at.line, cells::value(&record[0]).map(f64::is_nan)));
@@ -31,7 +31,7 @@ fn a_single_column_may_be_missing_where_it_is_quoted() {
             "{text:?}"
         );
     }
-    let mut rows = Rows::new(&b"f\r\n1\r\n\r\n2\r\n"[..]);
+    let mut rows = Rows::new(&b"f\r\n1\r\n\r\n2\r\n"[..], b',', 1);
     let mut record = csv::ByteRecord::new();
     assert!(rows.header().is_ok() && rows.next(&mut record).is_ok());
     assert!(matches!(rows.next(&mut record), Err(ScoreError::Blank { line: 3 })));
@@ -72,7 +72,7 @@ fn every_short_text_is_read_without_a_panic_and_no_row_is_lost() {
         for text in &texts {
             let bytes = format!("a\n{text}");
             let lines = |reader: &mut dyn Read| {
-                let mut rows = Rows::new(reader);
+                let mut rows = Rows::new(reader, b',', 1);
                 rows.header().unwrap();
                 let (mut record, mut lines) = (csv::ByteRecord::new(), Vec::new());
                 loop {

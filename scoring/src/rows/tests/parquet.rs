@@ -38,7 +38,8 @@ fn file(columns: Vec<(&str, ArrayRef)>) -> File {
 
 fn outcome(job: &Job<'_>, file: File) -> (Vec<u8>, Result<(), String>) {
     let mut results = Vec::new();
-    let outcome = job.run(Input::File(file), || Ok(Box::new(&mut results)), io::sink());
+    let outcome =
+        opened(job, Input::File(file)).and_then(|rows| job.run(rows, || Ok(Box::new(&mut results)), io::sink()));
     (results, outcome.map_err(|error| error.to_string()))
 }
 
@@ -221,9 +222,7 @@ fn categories_come_as_text_or_codes() {
 fn what_is_no_file_of_parquet_is_refused() {
     let served = demo();
     let stream = Input::Stream(Box::new(&b"PAR1"[..]));
-    let error = of(&served)
-        .run(stream, || Ok(Box::new(io::sink())), io::sink())
-        .unwrap_err();
+    let error = opened(&of(&served), stream).err().unwrap();
     assert_eq!(
         error.to_string(),
         "Parquet is read from its end, so the rows must be a file"

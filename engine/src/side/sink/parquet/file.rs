@@ -117,7 +117,7 @@ impl Open {
     /// Takes a record. No file is touched.
     pub(super) fn push(&mut self, record: &Frame<'_>) {
         debug_assert_eq!(self.stage, Stage::Filling, "a file that has ended takes no records");
-        self.rows.push(record);
+        self.rows.push(&self.layout, record);
         self.records += 1;
         if self.rows.is_full(&self.layout) {
             self.encode();

@@ -22,7 +22,6 @@ use self::file::Open;
 use self::folder::Folder;
 pub(super) use self::folder::Shared;
 use self::layout::Layout;
-pub(super) use self::layout::feature_columns;
 use super::s3::Uploads;
 use super::{Computes, Delivery, SinkError};
 use crate::config::{Aws, Records};

@@ -6,11 +6,11 @@ use std::path::Path;
 use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int8Type, TimestampMicrosecondType, UInt16Type};
+use arrow_array::types::{Float64Type, Int8Type, Int32Type, TimestampMicrosecondType, UInt16Type};
 use quintile_scoring::loaded::Served;
 
 use super::*;
-use crate::record::{Entry, Frame, Schema, Source, decode};
+use crate::record::{Entry, Extras, FIXED, Frame, ProtocolName, Role, Schema, Source, decode};
 use crate::side::testing::{Recorder, TestDir, logistic, say, softprob};
 
 /// 2025-11-24 16:00:00 UTC.
@@ -102,13 +102,17 @@ fn every_value_comes_back() {
         predictions: &[0.1 + 0.2],
         row: &[f64::NAN, -0.0, f64::MIN_POSITIVE / 4.0, f64::INFINITY],
         source: Source::Fallback("no answer within the deadline"),
+        extras: Extras::of(ProtocolName::Native),
     };
+    let extras = Extras::of(ProtocolName::V2).with_role(Role::Shadow);
+    let extras = extras.with_reasons("[]").unwrap();
     let second = Entry {
         score: None,
         lead_id: "",
         margins: &[f64::NAN],
         row: &[1.0, 2.0, 3.0, f64::from_bits(0x7FF0_0000_0000_0001)],
         source: Source::SageMaker,
+        extras: extras.with_features_from("{}").unwrap(),
         ..first
     };
     for entry in [first, second] {
@@ -129,26 +133,28 @@ fn every_value_comes_back() {
     let schema = batch.schema();
     let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
     let fixed = "record_id time lead_id request_id model model_version margin prediction score latency_us shard \
-                 source source_reason";
-    assert_eq!(names[..13].join(" "), fixed);
-    assert_eq!(names[13..], ["a", "feature.lead_id", "Größe 🦀", "x.y"]);
+                 source source_reason role protocol model_sha256 reasons features_from";
+    let (first_names, features) = names.split_at(FIXED.len());
+    assert_eq!(first_names.join(" "), fixed);
+    assert_eq!(features, ["a", "feature.lead_id", "Größe 🦀", "x.y"]);
     assert_eq!(texts(&batch, "record_id"), [id.to_string(), id.to_string()]);
     assert_eq!(texts(&batch, "lead_id"), ["Bärbel 🦀", ""]);
     assert_eq!(texts(&batch, "request_id"), ["request-1", "request-1"]);
     assert_eq!(texts(&batch, "model"), ["logistic", "logistic"]);
     assert_eq!(texts(&batch, "source"), ["local", "sagemaker"]);
-    let reasons: Vec<_> = batch
-        .column_by_name("source_reason")
-        .unwrap()
-        .as_string::<i32>()
-        .iter()
-        .collect();
-    assert_eq!(reasons, [Some("no answer within the deadline"), None]);
+    let column = |name| -> Vec<Option<&str>> {
+        let column = batch.column_by_name(name).unwrap().as_string::<i32>();
+        column.iter().collect()
+    };
+    assert_eq!(column("source_reason"), [Some("no answer within the deadline"), None]);
+    assert_eq!(column("role"), [None, Some("shadow")]);
+    assert_eq!(column("protocol"), [Some("native"), Some("v2")]);
+    assert_eq!(column("reasons"), [None, Some("[]")]);
+    assert_eq!(column("features_from"), [None, Some("{}")]);
+    assert_eq!(column("model_sha256"), [model.model_sha256.as_deref(); 2]);
+    assert_eq!(column("model_sha256")[0].map(str::len), Some(64));
     assert_eq!(texts(&batch, "model_version")[0], model.model.version());
-    assert_eq!(
-        floats(&batch, "margin"),
-        [Some((-0.0_f64).to_bits()), Some(f64::NAN.to_bits())]
-    );
+    assert_eq!(floats(&batch, "margin"), [Some((-0.0_f64).to_bits()), None]);
     assert_eq!(floats(&batch, "prediction")[0], Some((0.1_f64 + 0.2).to_bits()));
     assert_eq!(floats(&batch, "latency_us")[0], Some(1.234_f64.to_bits()));
     assert_eq!(floats(&batch, "a"), [None, Some(1.0_f64.to_bits())]);
@@ -167,6 +173,58 @@ fn every_value_comes_back() {
         .unwrap()
         .as_primitive::<TimestampMicrosecondType>();
     assert_eq!((times.value(0), times.timezone()), (NOW_US + 123_456, Some("UTC")));
+}
+
+#[test]
+fn categories_are_their_names_and_other_numbers_are_not_lost() {
+    let dir = TestDir::new("categories");
+    let mut sink = sink(&dir, 1000);
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures/category-names.ubj");
+    let model = Arc::new(Served::load(Some(&fixture), quintile_model::Options::default(), 0).unwrap());
+    let take = |sink: &mut Numbered, first_id: u128, values: &[f64]| {
+        for (number, &value) in values.iter().enumerate() {
+            let mut bytes = Vec::new();
+            Entry {
+                record_id: uuid::Uuid::from_u128(first_id + number as u128),
+                time_us: NOW_US,
+                model: 0,
+                shard: 0,
+                score: None,
+                latency_ns: 0,
+                lead_id: "",
+                request_id: "",
+                margins: &[0.5],
+                predictions: &[0.5],
+                row: &[value, value, f64::NAN],
+                source: Source::Local,
+                extras: Extras::default(),
+            }
+            .encode(&mut bytes);
+            sink.take(&decode(&bytes).unwrap().0, &model, Instant::now()).unwrap();
+        }
+        sink.flush().unwrap();
+    };
+    let categories = |path: &Path, name| -> Vec<Option<String>> {
+        let batch = read(path);
+        let column = batch.column_by_name(name).unwrap().as_dictionary::<Int32Type>();
+        let column = column.downcast_dict::<arrow_array::StringArray>().unwrap();
+        column.into_iter().map(|name| name.map(str::to_owned)).collect()
+    };
+    let text = |texts: &[&str]| texts.iter().map(|&text| Some(text.to_owned())).collect::<Vec<_>>();
+    take(&mut sink, 10, &[1.0, 0.0, f64::NAN, 8.0]);
+    let first = dir.files().remove(0);
+    let names = categories(&first, "where");
+    assert_eq!((names[2].is_none(), names.len()), (true, 4));
+    assert_eq!(
+        [&names[..2], &names[3..]].concat(),
+        text(&["a", "Zurich", "comma, too"])
+    );
+    assert_eq!(categories(&first, "code"), [None, None, None, None]);
+    assert_eq!(floats(&read(&first), "number")[3], Some(8.0_f64.to_bits()));
+    take(&mut sink, 20, &[9.0, 1.5, 9.0, 7.0]);
+    let second = dir.files().into_iter().find(|path| *path != first);
+    let names = categories(&second.unwrap(), "where");
+    assert_eq!(names, text(&["#9", "#1.5", "#9", "10"]));
 }
 
 #[test]

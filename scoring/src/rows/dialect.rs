@@ -1,0 +1,284 @@
+//! What stands between the cells of a CSV, and between the digits of its numbers.
+//!
+//! The header tells the first: the separator under which it has the model's names. A decimal comma is taken only where
+//! commas do not separate cells, and only when the first rows prove it: `0,5` does, `1,500` may be a thousand and a half. Where
+//! nothing proves it, a number with a comma is an error that asks for `--decimal`, because a wrong score is worse.
+
+use quintile_model::Schema;
+
+use super::ScoreError;
+use super::header::Cells;
+use crate::text::excerpt;
+
+/// Separators that are looked for, the usual one first.
+const SEPARATORS: [u8; 4] = [b',', b';', b'\t', b'|'];
+
+/// How the cells of a CSV are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Dialect {
+    /// What stands between cells.
+    pub(super) separator: u8,
+    pub(super) decimal: Decimal,
+}
+
+/// The decimal sign of numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decimal {
+    /// `0.5`.
+    Point,
+    /// `0,5`.
+    Comma,
+    /// Nothing tells yet: a number with a comma may be either.
+    Unknown,
+}
+
+impl Default for Dialect {
+    fn default() -> Self {
+        Self {
+            separator: b',',
+            decimal: Decimal::Point,
+        }
+    }
+}
+
+impl Dialect {
+    /// In words, where it is not the usual one.
+    pub(super) fn said(&self) -> Option<String> {
+        let name = separator_name(self.separator);
+        match (self.separator, self.decimal) {
+            (b',', Decimal::Point | Decimal::Unknown) => None,
+            (_, Decimal::Comma) => Some(format!(
+                "cells are separated by {name}, and numbers have decimal commas"
+            )),
+            _ => Some(format!("cells are separated by {name}")),
+        }
+    }
+
+    /// A number's cell with a decimal point, or why it may be misread.
+    pub(super) fn number<'c>(self, cell: &'c [u8], buffer: &'c mut Vec<u8>) -> Result<&'c [u8], &'static str> {
+        match self.decimal {
+            Decimal::Point => Ok(cell),
+            Decimal::Comma if cell.contains(&b'.') && NumberShape::of(cell) != NumberShape::Other => Err(
+                "has a point, but numbers of these rows have decimal commas: write no thousands separators, or state --decimal .",
+            ),
+            Decimal::Comma => {
+                let Some(comma) = cell.iter().position(|&byte| byte == b',') else {
+                    return Ok(cell);
+                };
+                buffer.clear();
+                buffer.extend_from_slice(cell);
+                buffer[comma] = b'.';
+                Ok(buffer)
+            }
+            Decimal::Unknown => match NumberShape::of(cell) {
+                NumberShape::Comma | NumberShape::CommaOrThousands => {
+                    Err("has a comma, and the first rows do not tell what it means: state --decimal , or write a point")
+                }
+                _ => Ok(cell),
+            },
+        }
+    }
+}
+
+/// `;` in words.
+fn separator_name(separator: u8) -> String {
+    match separator {
+        b',' => "commas".to_owned(),
+        b';' => "semicolons".to_owned(),
+        b'\t' => "tabs".to_owned(),
+        other => format!("{:?}", char::from(other)),
+    }
+}
+
+/// The separator that Excel states in a line above the header (`sep=;`), and the bytes of that line.
+pub(super) fn stated_line(head: &[u8]) -> Option<(u8, usize)> {
+    let end = head.iter().position(|&byte| byte == b'\n')?;
+    let line = head[..end].strip_suffix(b"\r").unwrap_or(&head[..end]);
+    let line = line
+        .strip_prefix(b"\"")
+        .and_then(|line| line.strip_suffix(b"\""))
+        .unwrap_or(line);
+    match line {
+        [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', separator] => Some((*separator, end + 1)),
+        _ => None,
+    }
+}
+
+/// The separator of a text that begins so: the first under which the header has the model's names, or most of them.
+pub(super) fn separator(head: &[u8], schema: &Schema) -> u8 {
+    let known = SEPARATORS.map(|separator| {
+        let header = records(head, separator).next().unwrap_or_default();
+        let is_name =
+            |cell: &&Vec<u8>| std::str::from_utf8(cell).is_ok_and(|name| schema.column(name.trim()).is_some());
+        (separator, header.iter().filter(is_name).count(), header.len())
+    });
+    let is_split = known[0].2 > 1;
+    let best = known.into_iter().rev().max_by_key(|&(separator, names, cells)| {
+        // Without a name of the model, commas count if there are any.
+        let cells = if is_split && separator != b',' { 0 } else { cells };
+        (names, cells)
+    });
+    best.map_or(b',', |(separator, ..)| separator)
+}
+
+/// The decimal sign that the first rows prove.
+pub(super) fn decimal(head: &[u8], separator: u8, cells: &Cells, schema: &Schema) -> Result<Decimal, ScoreError> {
+    if separator == b',' {
+        return Ok(Decimal::Point);
+    }
+    let is_number = |cell: usize| {
+        let column = cells.places.get(cell).copied().flatten();
+        column.is_some_and(|column| schema.categories(column).is_none())
+    };
+    let (mut comma, mut point) = (None, None);
+    for record in records(head, separator).skip(1) {
+        for (_, cell) in record.into_iter().enumerate().filter(|(cell, _)| is_number(*cell)) {
+            match NumberShape::of(&cell) {
+                NumberShape::Comma => comma = comma.or(Some(cell)),
+                NumberShape::Point => point = point.or(Some(cell)),
+                _ => {}
+            }
+        }
+    }
+    match (comma, point) {
+        (Some(comma), Some(point)) => Err(ScoreError::MixedDecimals {
+            comma: excerpt(&String::from_utf8_lossy(&comma)),
+            point: excerpt(&String::from_utf8_lossy(&point)),
+        }),
+        (Some(_), None) => Ok(Decimal::Comma),
+        (None, Some(_)) => Ok(Decimal::Point),
+        (None, None) => Ok(Decimal::Unknown),
+    }
+}
+
+/// The whole records of a text's beginning.
+fn records(head: &[u8], separator: u8) -> impl Iterator<Item = Vec<Vec<u8>>> {
+    // The last line may be cut off; a header alone is one.
+    let whole = match head.iter().rposition(|&byte| byte == b'\n') {
+        Some(end) => &head[..=end],
+        None => head,
+    };
+    let mut builder = csv::ReaderBuilder::new();
+    builder.has_headers(false).flexible(true).delimiter(separator);
+    let records = builder.from_reader(whole).into_byte_records().map_while(Result::ok);
+    records
+        .map(|record| record.iter().map(<[u8]>::to_vec).collect())
+        .collect::<Vec<_>>()
+        .into_iter()
+}
+
+/// How a number is written, as far as commas and points tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum NumberShape {
+    /// `0,5`: nothing but a decimal comma.
+    Comma,
+    /// `1,500`.
+    CommaOrThousands,
+    /// `0.5`.
+    Point,
+    /// `1.500`.
+    PointOrThousands,
+    /// Neither sign, or no number.
+    Other,
+}
+
+impl NumberShape {
+    fn of(cell: &[u8]) -> Self {
+        let cell = cell.trim_ascii();
+        let digits = cell.strip_prefix(b"-").or(cell.strip_prefix(b"+")).unwrap_or(cell);
+        let Some(at) = digits.iter().position(|byte| b",.".contains(byte)) else {
+            return Self::Other;
+        };
+        let (whole, rest) = (&digits[..at], &digits[at + 1..]);
+        let (part, exponent) = match rest.iter().position(|byte| b"eE".contains(byte)) {
+            Some(at) => (&rest[..at], Some(&rest[at + 1..])),
+            None => (rest, None),
+        };
+        let are_digits = |text: &[u8]| text.iter().all(u8::is_ascii_digit);
+        let is_number = are_digits(whole)
+            && are_digits(part)
+            && whole.len() + part.len() > 0
+            && exponent.is_none_or(|exponent| {
+                let digits = exponent
+                    .strip_prefix(b"-")
+                    .or(exponent.strip_prefix(b"+"))
+                    .unwrap_or(exponent);
+                !digits.is_empty() && are_digits(digits)
+            });
+        if !is_number {
+            return Self::Other;
+        }
+        let may_be_thousands =
+            exponent.is_none() && part.len() == 3 && (1..=3).contains(&whole.len()) && !whole.starts_with(b"0");
+        match (digits[at], may_be_thousands) {
+            (b',', true) => Self::CommaOrThousands,
+            (b',', false) => Self::Comma,
+            (_, true) => Self::PointOrThousands,
+            (_, false) => Self::Point,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_proves_its_sign_or_does_not() {
+        for (cell, shape) in [
+            ("0,5", NumberShape::Comma),
+            (" -12,25 ", NumberShape::Comma),
+            ("1234,500", NumberShape::Comma),
+            ("0,125", NumberShape::Comma),
+            ("1,5e-3", NumberShape::Comma),
+            (",5", NumberShape::Comma),
+            ("1,500", NumberShape::CommaOrThousands),
+            ("-999,000", NumberShape::CommaOrThousands),
+            ("0.5", NumberShape::Point),
+            ("1.500", NumberShape::PointOrThousands),
+            ("1.234,5", NumberShape::Other),
+            ("1,234,567", NumberShape::Other),
+            ("15", NumberShape::Other),
+            ("", NumberShape::Other),
+            (",", NumberShape::Other),
+            ("a,b", NumberShape::Other),
+            ("1,5e", NumberShape::Other),
+        ] {
+            assert_eq!(NumberShape::of(cell.as_bytes()), shape, "{cell:?}");
+        }
+    }
+
+    #[test]
+    fn excel_states_the_separator_in_a_line() {
+        assert_eq!(stated_line(b"sep=;\r\na;b\r\n"), Some((b';', 7)));
+        assert_eq!(stated_line(b"\"sep=\t\"\na\tb\n"), Some((b'\t', 8)));
+        assert_eq!(stated_line(b"sep;a\n"), None);
+        assert_eq!(stated_line(b"sep="), None);
+    }
+
+    #[test]
+    fn a_cell_is_never_misread() {
+        let read = |decimal, cell: &str| {
+            let dialect = Dialect {
+                separator: b';',
+                decimal,
+            };
+            let mut buffer = Vec::new();
+            let read = dialect.number(cell.as_bytes(), &mut buffer);
+            read.map(|cell| String::from_utf8(cell.to_vec()).unwrap()).ok()
+        };
+        for (decimal, cell, expected) in [
+            (Decimal::Comma, "1,500", Some("1.500")),
+            (Decimal::Comma, "-0,5", Some("-0.5")),
+            (Decimal::Comma, "15", Some("15")),
+            (Decimal::Comma, "1.500", None),
+            (Decimal::Comma, "0.5", None),
+            (Decimal::Unknown, "0,5", None),
+            (Decimal::Unknown, "1,500", None),
+            (Decimal::Unknown, "1.500", Some("1.500")),
+            (Decimal::Point, "0,5", Some("0,5")),
+        ] {
+            assert_eq!(read(decimal, cell).as_deref(), expected, "{decimal:?} {cell}");
+        }
+    }
+}

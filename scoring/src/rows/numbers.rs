@@ -1,0 +1,101 @@
+//! Columns of Parquet as numbers of the model's rows: every type that is a number, read without a detour.
+
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::{
+    Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type, DecimalType, Float16Type, Float32Type, Float64Type,
+    Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+};
+use arrow_array::{Array, ArrayRef, ArrowPrimitiveType};
+use arrow_schema::DataType;
+use quintile_model::Schema;
+
+use super::{cells, values};
+
+/// Whether a feature's values may be of this type.
+pub(super) fn is_value(data_type: &DataType, has_names: bool) -> bool {
+    use DataType::{
+        Binary, BinaryView, Boolean, Decimal32, Decimal64, Decimal128, Decimal256, FixedSizeBinary, LargeBinary,
+        LargeUtf8, Null, Utf8, Utf8View,
+    };
+    match data_type {
+        Boolean | Null | Decimal32(..) | Decimal64(..) | Decimal128(..) | Decimal256(..) => true,
+        Utf8 | LargeUtf8 | Utf8View | Binary | LargeBinary | BinaryView | FixedSizeBinary(_) => has_names,
+        other => other.is_integer() || other.is_floating(),
+    }
+}
+
+/// The value of a text that may be anything, as a cell of CSV.
+pub(super) fn untyped(schema: &Schema, column: usize, text: &str) -> Option<f64> {
+    match schema.categories(column) {
+        Some(categories) => match cells::category(text.as_bytes(), categories) {
+            cells::Cell::Value(value) => Some(value),
+            cells::Cell::Unknown => None,
+        },
+        None => cells::number(text.as_bytes(), schema.rule(column)),
+    }
+}
+
+/// An id in words, none for null.
+pub(super) fn id_text(array: &ArrayRef, row: usize) -> Option<String> {
+    let mut text = Vec::new();
+    if array.is_null(row) || values::text(&mut text, array, row).is_err() {
+        return None;
+    }
+    String::from_utf8(text).ok()
+}
+
+/// Numbers of any kind; a null stays what it was.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "an integer becomes the nearest double, ties to even, as its text would"
+)]
+pub(super) fn fill<'v>(values: impl Iterator<Item = &'v mut f64>, array: &ArrayRef) {
+    match array.data_type() {
+        DataType::Float64 => put::<Float64Type>(values, array, |value| value),
+        DataType::Float32 => put::<Float32Type>(values, array, f64::from),
+        DataType::Float16 => put::<Float16Type>(values, array, |value| value.to_f64()),
+        DataType::Int8 => put::<Int8Type>(values, array, f64::from),
+        DataType::Int16 => put::<Int16Type>(values, array, f64::from),
+        DataType::Int32 => put::<Int32Type>(values, array, f64::from),
+        DataType::Int64 => put::<Int64Type>(values, array, |value| value as f64),
+        DataType::UInt8 => put::<UInt8Type>(values, array, f64::from),
+        DataType::UInt16 => put::<UInt16Type>(values, array, f64::from),
+        DataType::UInt32 => put::<UInt32Type>(values, array, f64::from),
+        DataType::UInt64 => put::<UInt64Type>(values, array, |value| value as f64),
+        DataType::Decimal32(..) => decimals::<Decimal32Type>(values, array),
+        DataType::Decimal64(..) => decimals::<Decimal64Type>(values, array),
+        DataType::Decimal128(..) => decimals::<Decimal128Type>(values, array),
+        DataType::Decimal256(..) => decimals::<Decimal256Type>(values, array),
+        DataType::Boolean => {
+            for (value, cell) in values.zip(array.as_boolean().iter()) {
+                *value = cell.map_or(*value, f64::from);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn put<'v, T: ArrowPrimitiveType>(
+    values: impl Iterator<Item = &'v mut f64>,
+    array: &ArrayRef,
+    number: impl Fn(T::Native) -> f64,
+) {
+    let Some(array) = array.as_primitive_opt::<T>() else {
+        return;
+    };
+    for (value, cell) in values.zip(array.iter()) {
+        *value = cell.map_or(*value, &number);
+    }
+}
+
+/// The double nearest to each decimal: that of its text, because a quotient of doubles may be its neighbour.
+fn decimals<'v, T: DecimalType>(values: impl Iterator<Item = &'v mut f64>, array: &ArrayRef) {
+    let array = array.as_primitive::<T>();
+    for (index, value) in values
+        .take(array.len())
+        .enumerate()
+        .filter(|(index, _)| array.is_valid(*index))
+    {
+        *value = array.value_as_string(index).parse().unwrap_or(f64::NAN);
+    }
+}
