@@ -75,9 +75,7 @@ def main() -> None:
             time.sleep(0.05)
         cpu = side_seconds(running) - cpu
         stand_in.terminate()
-        print(
-            f"{RECORDS} records in {cpu:.2f} s of the side thread's CPU: {RECORDS / cpu:.0f} a second"
-        )
+        print(f"{RECORDS} records in {cpu:.2f} s of the side thread's CPU: {RECORDS / cpu:.0f} a second")
         print(f"largest resident size of the server: {peak_mib(running):.0f} MiB")
         running.kill()
 

@@ -3,10 +3,10 @@
     QUINTILE_BIN=target/release/quintile BENCH_BIN=target/release/quintile-bench PYTHONPATH=tests \\
         target/venv/bin/python bench/remote.py [PAIRS [SECONDS [RATE]]]
 
-One shard and its side thread on CPU 0; the load, fifty clients that wait half a second each, and the endpoint that keeps
-them waiting on CPU 1. First pairs at a fixed rate of local leads, with the fifty and without, in turn, and the interval
-of the differences. Then local leads as fast as they go, and the `wake` of the `server-timing` of each remote answer: from
-side sending it to the shard's task reading it.
+One shard and its side thread on CPU 0; the load, fifty clients that wait half a second each, and the endpoint that
+keeps them waiting on CPU 1. First pairs at a fixed rate of local leads, with the fifty and without, in turn, and the
+interval of the differences. Then local leads as fast as they go, and the `wake` of the `server-timing` of each remote
+answer: from side sending it to the shard's task reading it.
 """
 
 import asyncio
@@ -66,9 +66,7 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         while True:
             await read_message(reader)
             await asyncio.sleep(DELAY_S)
-            writer.write(
-                b"HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\nContent-Length: 3\r\n\r\n0.5"
-            )
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\nContent-Length: 3\r\n\r\n0.5")
     except (asyncio.IncompleteReadError, ConnectionError):
         pass
     finally:
@@ -90,17 +88,15 @@ class Waiting:
     async def _client(self) -> None:
         reader, writer = await asyncio.open_connection(self._running.host, self._running.port)
         body = b'{"lead_id":"remote","features":{"f1":1}}'
-        head = f"POST /score HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        head = (
+            f"POST /score HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        )
         while not self._stop:
             writer.write(head.encode() + body)
             headers, content = await read_message(reader)
             assert json.loads(content)["source"] == "sagemaker", content
             timing = headers["server-timing"]
-            self.wakes += [
-                float(part.partition("dur=")[2])
-                for part in timing.split(", ")
-                if part.startswith("wake")
-            ]
+            self.wakes += [float(part.partition("dur=")[2]) for part in timing.split(", ") if part.startswith("wake")]
         writer.close()
 
     def end(self) -> list[float]:
@@ -160,8 +156,8 @@ def measure(endpoint: Endpoint, runtime: str) -> None:
         load(running, "--connections", "64")
         wakes = waiting.end()
         print(
-            f"{runtime}: wake on a shard that is saturated: p50 {quantile(wakes, 0.5):.3f} ms, p99 {quantile(wakes, 0.99):.3f} "
-            f"ms, longest {max(wakes):.3f} ms of {len(wakes)}"
+            f"{runtime}: wake on a shard that is saturated: p50 {quantile(wakes, 0.5):.3f} ms, "
+            f"p99 {quantile(wakes, 0.99):.3f} ms, longest {max(wakes):.3f} ms of {len(wakes)}"
         )
 
 
