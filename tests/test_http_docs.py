@@ -38,11 +38,15 @@ def section(title: str) -> str:
     return DOCS.split(f"# {title}\n", 1)[1].split("\n#", 1)[0]
 
 
+def examples() -> list[tuple[str, str]]:
+    """Commands of the page and what it says that they are answered."""
+    return re.findall(r"```\n((?:curl|printf)[^`]+)```\n```json\n([^`]+)```", DOCS)
+
+
 def test_every_example_is_answered_as_it_says(server: Callable[..., Server]) -> None:
     running = server(ROOT / "engine" / "demo" / "demo.ubj")
-    examples = re.findall(r"```\n((?:curl|printf)[^`]+)```\n```json\n([^`]+)```", DOCS)
-    assert len(examples) == 3
-    for command, told in examples:
+    assert len(examples()) == 3
+    for command, told in examples():
         command = command.replace("localhost:8080", f"{running.host}:{running.port}")
         done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
         assert values(done.stdout) == values(told), command
