@@ -11,6 +11,7 @@ from serving import Server
 NOTES = pytest.StashKey[list[str]]()
 PARITY = Path(__file__).resolve().parents[2] / "shared" / "parity"
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+CASES = Path(__file__).resolve().parents[2] / "shared" / "cases"
 
 Note = Callable[[str], None]
 
@@ -41,7 +42,7 @@ def server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     notes = config.stash[NOTES]
-    for folder in (PARITY, DATA):
+    for folder in (PARITY, DATA, CASES):
         if not folder.is_dir():
             notes.append(f"NOT CHECKED: {folder} is absent; every test that needs it was skipped")
     if notes:
