@@ -53,13 +53,23 @@ const TESTS: [&str; 8] = [
 
 /// Sets up and runs `cargo test --package quintile-model` with these arguments, or the tests of kernels.
 pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> ExitCode {
-    match set_up(workspace).and_then(|()| test(workspace, arguments)) {
+    match set_up_and_test(workspace, arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Sets up and runs the tests of kernels.
+pub(crate) fn test_kernels(workspace: &Workspace) -> Result<(), StepError> {
+    set_up_and_test(workspace, &[])
+}
+
+fn set_up_and_test(workspace: &Workspace, arguments: &[&str]) -> Result<(), StepError> {
+    set_up(workspace)?;
+    test(workspace, arguments)
 }
 
 fn set_up(workspace: &Workspace) -> Result<(), StepError> {

@@ -30,6 +30,20 @@ pub(crate) fn run(workspace: &Workspace, target: &str, seconds: &str) -> ExitCod
     }
 }
 
+/// Builds, and fuzzes each target for so many seconds.
+pub(crate) fn all(workspace: &Workspace, seconds: &str) -> Result<(), StepError> {
+    build(workspace)?;
+    let seeds = workspace.root().join("fuzz/seeds");
+    let list = fs::read_dir(&seeds).and_then(|entries| {
+        entries
+            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+            .collect::<Result<Vec<_>, _>>()
+    });
+    let mut targets = list.map_err(|source| StepError::File { path: seeds, source })?;
+    targets.sort_unstable();
+    targets.iter().try_for_each(|target| fuzz(workspace, target, seconds))
+}
+
 fn build(workspace: &Workspace) -> Result<(), StepError> {
     let mut cargo = workspace.cargo();
     // With a target named, build scripts and macros are not instrumented.

@@ -1,11 +1,13 @@
 //! `cargo xtask`: the project's own tasks. Plain std, so that it builds in a second on an empty machine.
 //!
-//! `main` reads the command line; `suite` says which steps a test run has and in which order; `step` runs them and
-//! tells how long each took; `python`, `promtool` and `chromium` set up what does not come with Rust.
+//! `main` reads the command line; `suite` says which steps a test run has and in which order; `groups` is the table of
+//! Python tests; `step` runs steps and tells how long each took; `python`, `promtool` and `chromium` set up what does not
+//! come with Rust.
 
 mod arm;
 mod chromium;
 mod fuzz;
+mod groups;
 mod promtool;
 mod python;
 mod step;
@@ -14,35 +16,64 @@ mod workspace;
 
 use std::process::ExitCode;
 
-use suite::Extent;
 use workspace::Workspace;
 
 const USAGE: &str = "\
-usage: cargo xtask test [--quick]
+usage: cargo xtask test [--quick | --all | --group NAME ...]
        cargo xtask fuzz TARGET SECONDS
        cargo xtask arm [ARGUMENTS...]
 
-  test           set up what the tests need, then run every check; stops at the first that fails
-  test --quick   without the release build and the Python tests
-  fuzz           run a fuzz target, a folder of fuzz/seeds, under libFuzzer; needs a C++ compiler
-  arm            run the model's tests for 64-bit Arm under emulation, with these arguments of `cargo test` or those of the
-                 kernels; downloads 300 MB of Debian's packages into the target folder, and installs nothing";
+  test                 set up what the tests need, then run what belongs to every run; stops at the first that fails,
+                       tells how long each step took and what was not run
+  test --quick         without the release build and the Python tests
+  test --all           what is too heavy for every run as well
+  test --group NAME    one group of the Python tests, or one of the heavy tasks; may be given several times
+  fuzz                 run a fuzz target, a folder of fuzz/seeds, under libFuzzer; needs a C++ compiler
+  arm                  run the model's tests for 64-bit Arm under emulation, with these arguments of `cargo test` or
+                       those of the kernels; downloads 300 MB of Debian's packages into the target folder, and installs
+                       nothing
+
+groups:
+";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
-        ["test"] => suite::run(&Workspace::from_environment(), Extent::Full),
-        ["test", "--quick"] => suite::run(&Workspace::from_environment(), Extent::Quick),
+        ["test"] => suite::every_run(&Workspace::from_environment()),
+        ["test", "--quick"] => suite::quick(&Workspace::from_environment()),
+        ["test", "--all"] => suite::all(&Workspace::from_environment()),
+        ["test", ref flags @ ..] => match group_names(flags) {
+            Some(names) => groups(&names),
+            None => usage(),
+        },
         ["fuzz", target, seconds] => fuzz::run(&Workspace::from_environment(), target, seconds),
         ["arm", ref arguments @ ..] => arm::run(&Workspace::from_environment(), arguments),
         ["help" | "--help" | "-h"] => {
-            eprintln!("{USAGE}");
+            usage();
             ExitCode::SUCCESS
         }
-        _ => {
-            eprintln!("{USAGE}");
-            ExitCode::from(2)
-        }
+        _ => usage(),
     }
+}
+
+fn groups(names: &[&str]) -> ExitCode {
+    suite::groups(&Workspace::from_environment(), names).unwrap_or_else(|error| {
+        eprintln!("{error}");
+        ExitCode::from(2)
+    })
+}
+
+/// The names in `--group NAME --group NAME`.
+fn group_names<'a>(flags: &[&'a str]) -> Option<Vec<&'a str>> {
+    let pairs = flags.chunks(2).map(|pair| match *pair {
+        ["--group", name] => Some(name),
+        _ => None,
+    });
+    pairs.collect()
+}
+
+fn usage() -> ExitCode {
+    eprintln!("{USAGE}{}", suite::list());
+    ExitCode::from(2)
 }

@@ -1,4 +1,4 @@
-//! Runs steps one after the other, stops at the first failure, and prints how long each took.
+//! Runs steps one after the other, stops at the first failure, and prints how long each took and what was not run.
 
 use std::fmt;
 use std::io;
@@ -8,10 +8,50 @@ use std::time::{Duration, Instant};
 
 use crate::workspace::Workspace;
 
+/// A group that has not started by then is not run: the machines of hosted runs are taken away after 90 minutes.
+const GROUPS_START_UNTIL: Duration = Duration::from_secs(70 * 60);
+
+type Run = dyn Fn(&Workspace) -> Result<Outcome, StepError>;
+
 /// One line of the summary: a name and what to do. `Ok` may carry a warning that the summary repeats.
 pub(crate) struct Step {
-    pub(crate) name: &'static str,
-    pub(crate) run: fn(&Workspace) -> Result<Outcome, StepError>,
+    name: String,
+    run: Box<Run>,
+    is_group: bool,
+}
+
+impl Step {
+    pub(crate) fn new(
+        name: impl Into<String>,
+        run: impl Fn(&Workspace) -> Result<Outcome, StepError> + 'static,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            run: Box::new(run),
+            is_group: false,
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// One that the run can do without when it is late.
+    pub(crate) fn group(
+        name: impl Into<String>,
+        run: impl Fn(&Workspace) -> Result<Outcome, StepError> + 'static,
+    ) -> Self {
+        Self {
+            is_group: true,
+            ..Self::new(name, run)
+        }
+    }
+}
+
+/// What is not part of a run, and how to run it.
+pub(crate) struct LeftOut {
+    pub(crate) name: String,
+    pub(crate) how: String,
 }
 
 /// How a step that did not fail went.
@@ -43,32 +83,38 @@ impl fmt::Display for StepError {
     }
 }
 
-struct Timed {
-    name: &'static str,
+struct Timed<'a> {
+    name: &'a str,
     took: Duration,
-    result: Result<Outcome, StepError>,
+    /// `None` of a group for which it was too late.
+    result: Option<Result<Outcome, StepError>>,
 }
 
 /// Runs the steps in order; the exit code is a failure when one of them failed.
-pub(crate) fn run_all(workspace: &Workspace, steps: &[Step]) -> ExitCode {
-    let done = run_until_failure(workspace, steps);
-    print_summary(&done, steps);
-    if done.iter().any(|step| step.result.is_err()) {
+pub(crate) fn run_all(workspace: &Workspace, steps: &[Step], left_out: &[LeftOut]) -> ExitCode {
+    let done = run_until_failure(workspace, steps, GROUPS_START_UNTIL);
+    print_summary(&done, &steps[done.len()..], left_out);
+    if done.iter().any(|step| matches!(step.result, Some(Err(_)))) {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
     }
 }
 
-fn run_until_failure(workspace: &Workspace, steps: &[Step]) -> Vec<Timed> {
+fn run_until_failure<'a>(workspace: &Workspace, steps: &'a [Step], groups_start_until: Duration) -> Vec<Timed<'a>> {
+    let began = Instant::now();
     let mut done = Vec::with_capacity(steps.len());
     for (index, step) in steps.iter().enumerate() {
         eprintln!("\n[{}/{}] {}", index + 1, steps.len(), step.name);
         let started = Instant::now();
-        let result = (step.run)(workspace);
-        let failed = result.is_err();
+        let is_late = step.is_group && began.elapsed() >= groups_start_until;
+        if is_late {
+            eprintln!("NOT RUN: it is too late to start a group");
+        }
+        let result = (!is_late).then(|| (step.run)(workspace));
+        let failed = matches!(result, Some(Err(_)));
         done.push(Timed {
-            name: step.name,
+            name: &step.name,
             took: started.elapsed(),
             result,
         });
@@ -109,19 +155,23 @@ fn shown(command: &Command) -> String {
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
-fn print_summary(done: &[Timed], steps: &[Step]) {
+fn print_summary(done: &[Timed<'_>], rest: &[Step], left_out: &[LeftOut]) {
     eprintln!("\nsummary");
     for step in done {
         let seconds = step.took.as_secs_f64();
         match &step.result {
-            Ok(Outcome::Passed) => eprintln!("  ok       {seconds:7.1} s  {}", step.name),
-            Ok(Outcome::Noted(what)) => eprintln!("  ok       {seconds:7.1} s  {}: {what}", step.name),
-            Ok(Outcome::Incomplete(why)) => eprintln!("  PARTIAL  {seconds:7.1} s  {}: {why}", step.name),
-            Err(error) => eprintln!("  FAILED   {seconds:7.1} s  {}: {error}", step.name),
+            Some(Ok(Outcome::Passed)) => eprintln!("  ok       {seconds:7.1} s  {}", step.name),
+            Some(Ok(Outcome::Noted(what))) => eprintln!("  ok       {seconds:7.1} s  {}: {what}", step.name),
+            Some(Ok(Outcome::Incomplete(why))) => eprintln!("  PARTIAL  {seconds:7.1} s  {}: {why}", step.name),
+            Some(Err(error)) => eprintln!("  FAILED   {seconds:7.1} s  {}: {error}", step.name),
+            None => eprintln!("  NOT RUN             {}: too late to start a group", step.name),
         }
     }
-    for step in &steps[done.len()..] {
-        eprintln!("  not run             {}", step.name);
+    for step in rest {
+        eprintln!("  NOT RUN             {}: a step before it failed", step.name);
+    }
+    for LeftOut { name, how } in left_out {
+        eprintln!("  NOT RUN             {name}: {how}");
     }
     let total: Duration = done.iter().map(|step| step.took).sum();
     eprintln!("  total    {:7.1} s", total.as_secs_f64());
@@ -131,39 +181,48 @@ fn print_summary(done: &[Timed], steps: &[Step]) {
 mod tests {
     use super::*;
 
-    const PASSES: Step = Step {
-        name: "passes",
-        run: |workspace| call(workspace, "true"),
-    };
-    const FAILS: Step = Step {
-        name: "fails",
-        run: |workspace| call(workspace, "false"),
-    };
-    const ABSENT: Step = Step {
-        name: "absent",
-        run: |workspace| call(workspace, "quintile-no-such-program"),
-    };
+    fn passes() -> Step {
+        Step::new("passes", |workspace| call(workspace, "true"))
+    }
+
+    fn fails() -> Step {
+        Step::new("fails", |workspace| call(workspace, "false"))
+    }
 
     fn call(workspace: &Workspace, program: &str) -> Result<Outcome, StepError> {
         run(&mut workspace.command(program)).map(|()| Outcome::Passed)
     }
 
-    fn errors(steps: &[Step]) -> Vec<Option<String>> {
-        let done = run_until_failure(&Workspace::from_environment(), steps);
+    /// What became of each step: `None` where it was too late, else the error if there was one.
+    fn results(steps: &[Step], groups_start_until: Duration) -> Vec<Option<Option<String>>> {
+        let done = run_until_failure(&Workspace::from_environment(), steps, groups_start_until);
         done.into_iter()
-            .map(|step| step.result.err().map(|error| error.to_string()))
+            .map(|step| step.result.map(|result| result.err().map(|error| error.to_string())))
             .collect()
     }
 
     #[test]
     fn stops_at_the_first_failure() {
         let failed = Some("`false` ended with exit status: 1".to_owned());
-        assert_eq!(errors(&[PASSES, FAILS, PASSES]), [None, failed]);
+        let steps = [passes(), fails(), passes()];
+        assert_eq!(results(&steps, Duration::MAX), [Some(None), Some(failed)]);
+    }
+
+    #[test]
+    fn a_late_group_is_passed_over_and_what_is_no_group_is_not() {
+        let steps = [Step::group("late", |_| panic!("it was started")), passes()];
+        assert_eq!(results(&steps, Duration::ZERO), [None, Some(None)]);
+        let in_time = [Step::group("in time", |workspace| call(workspace, "true"))];
+        assert_eq!(results(&in_time, Duration::MAX), [Some(None)]);
     }
 
     #[test]
     fn an_absent_program_is_named() {
-        let error = errors(&[ABSENT]).remove(0).expect("there is no such program");
+        let absent = [Step::new("absent", |workspace| {
+            call(workspace, "quintile-no-such-program")
+        })];
+        let error = results(&absent, Duration::MAX).remove(0).flatten();
+        let error = error.expect("there is no such program");
         assert!(
             error.starts_with("could not start `quintile-no-such-program`"),
             "{error}"

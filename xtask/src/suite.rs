@@ -1,78 +1,131 @@
-//! The test run: which steps, in which order. Cheap checks come first, so that a slip is told in seconds.
+//! The test run: which steps, in which order. Cheap checks come first, so that a slip is told in seconds; the groups of
+//! Python tests come last, each after what it needs.
 
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
-use crate::step::{self, Outcome, Step, StepError};
+use crate::groups::{GROUPS, Group, HEAVY, Heavy};
+use crate::step::{self, LeftOut, Outcome, Step, StepError};
 use crate::workspace::Workspace;
-use crate::{chromium, promtool, python};
+use crate::{promtool, python};
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Extent {
-    Full,
-    /// What needs neither Python nor an optimised build.
-    Quick,
+/// Pins ruff beside the packages of the tests.
+const RUFF_REQUIREMENTS: &str = "tests/requirements.txt";
+
+/// Everything that belongs to every run.
+pub(crate) fn every_run(workspace: &Workspace) -> ExitCode {
+    let mut steps = cheap();
+    steps.extend(rust());
+    add_groups(&mut steps, &GROUPS.each_ref());
+    step::run_all(workspace, &steps, &heavy_left_out())
 }
 
-const FORMAT: Step = Step {
-    name: "formatting",
-    run: format,
-};
-const CLIPPY: Step = Step {
-    name: "clippy",
-    run: clippy,
-};
-const VENV: Step = Step {
-    name: "Python environment",
-    run: python::set_up,
-};
-const RUFF: Step = Step {
-    name: "Python lints",
-    run: ruff,
-};
-const PROMTOOL: Step = Step {
-    name: "promtool",
-    run: promtool::set_up,
-};
-const CHROMIUM: Step = Step {
-    name: "Chromium",
-    run: chromium::set_up,
-};
-const RELEASE: Step = Step {
-    name: "release build",
-    run: build_release,
-};
-const RUST_TESTS: Step = Step {
-    name: "Rust tests",
-    run: rust_tests,
-};
-const KERNELS: Step = Step {
-    name: "kernels",
-    run: kernels,
-};
-const PYTHON_TESTS: Step = Step {
-    name: "Python tests",
-    run: python_tests,
-};
+/// What is too heavy for every run as well.
+pub(crate) fn all(workspace: &Workspace) -> ExitCode {
+    let mut steps = cheap();
+    steps.extend(rust());
+    add_groups(&mut steps, &GROUPS.each_ref());
+    steps.extend(HEAVY.iter().map(heavy));
+    step::run_all(workspace, &steps, &[])
+}
 
-pub(crate) fn run(workspace: &Workspace, extent: Extent) -> ExitCode {
-    match extent {
-        Extent::Full => step::run_all(
-            workspace,
-            &[
-                FORMAT,
-                CLIPPY,
-                VENV,
-                RUFF,
-                PROMTOOL,
-                CHROMIUM,
-                RELEASE,
-                RUST_TESTS,
-                KERNELS,
-                PYTHON_TESTS,
-            ],
-        ),
-        Extent::Quick => step::run_all(workspace, &[FORMAT, CLIPPY, PROMTOOL, RUST_TESTS, KERNELS]),
+/// What needs neither Python nor an optimised build.
+pub(crate) fn quick(workspace: &Workspace) -> ExitCode {
+    let mut steps = vec![Step::new("formatting", format), Step::new("clippy", clippy)];
+    steps.push(Step::new("promtool", promtool::set_up));
+    steps.extend(rust());
+    let left_out = GROUPS.iter().map(|group| LeftOut {
+        name: format!("group {}", group.name),
+        how: format!("{} (without --quick)", group.about),
+    });
+    let left_out: Vec<_> = left_out.chain(heavy_left_out()).collect();
+    step::run_all(workspace, &steps, &left_out)
+}
+
+/// These groups, and what they need.
+///
+/// # Errors
+/// A name that no group has, worded for the user.
+pub(crate) fn groups(workspace: &Workspace, names: &[&str]) -> Result<ExitCode, String> {
+    let (mut light, mut steps) = (Vec::new(), Vec::new());
+    for &name in names {
+        if let Some(group) = GROUPS.iter().find(|group| group.name == name) {
+            light.push(group);
+        } else if let Some(found) = HEAVY.iter().find(|heavy| heavy.name == name) {
+            steps.push(heavy(found));
+        } else {
+            return Err(format!("there is no group `{name}`; the groups are\n{}", list()));
+        }
     }
+    let mut all = Vec::new();
+    if !light.is_empty() {
+        add_groups(&mut all, &light);
+    }
+    all.append(&mut steps);
+    Ok(step::run_all(workspace, &all, &[]))
+}
+
+/// A line for each group.
+pub(crate) fn list() -> String {
+    let light = GROUPS
+        .iter()
+        .map(|group| format!("  {:10} {}", group.name, group.about));
+    let heavy = HEAVY
+        .iter()
+        .map(|heavy| format!("  {:10} with --all: {}", heavy.name, heavy.about));
+    light.chain(heavy).collect::<Vec<_>>().join("\n")
+}
+
+fn cheap() -> Vec<Step> {
+    vec![
+        Step::new("formatting", format),
+        Step::new("clippy", clippy),
+        environment(RUFF_REQUIREMENTS),
+        Step::new("Python lints", ruff),
+        Step::new("promtool", promtool::set_up),
+    ]
+}
+
+fn rust() -> Vec<Step> {
+    vec![Step::new("Rust tests", rust_tests), Step::new("kernels", kernels)]
+}
+
+/// The release build, environments and programs once each, then the groups.
+fn add_groups(steps: &mut Vec<Step>, groups: &[&'static Group]) {
+    let mut add = |step: Step| {
+        if !steps.iter().any(|present| present.name() == step.name()) {
+            steps.push(step);
+        }
+    };
+    add(Step::new("release build", build_release));
+    for &group in groups {
+        add(environment(group.requirements));
+        for &(name, run) in group.needs {
+            add(Step::new(name, run));
+        }
+        add(Step::group(format!("group {}", group.name), move |workspace| {
+            python_tests(workspace, group)
+        }));
+    }
+}
+
+fn environment(requirements: &'static str) -> Step {
+    Step::new(format!("environment of {requirements}"), move |workspace| {
+        python::set_up(workspace, requirements)
+    })
+}
+
+fn heavy(heavy: &'static Heavy) -> Step {
+    Step::new(format!("heavy {}", heavy.name), heavy.run)
+}
+
+fn heavy_left_out() -> Vec<LeftOut> {
+    let how = |heavy: &Heavy| format!("{}; `cargo xtask test --all` or `--group {}`", heavy.about, heavy.name);
+    let left_out = HEAVY.iter().map(|heavy| LeftOut {
+        name: format!("heavy {}", heavy.name),
+        how: how(heavy),
+    });
+    left_out.collect()
 }
 
 fn format(workspace: &Workspace) -> Result<Outcome, StepError> {
@@ -95,11 +148,11 @@ fn clippy(workspace: &Workspace) -> Result<Outcome, StepError> {
 }
 
 fn ruff(workspace: &Workspace) -> Result<Outcome, StepError> {
-    const FOLDERS: [&str; 5] = ["tests", "engine/demo", "perf", "bench/peers", "bench/batch"];
+    const FOLDERS: [&str; 6] = ["tests", "engine/demo", "perf", "bench", "docs", "model/tests/fixtures"];
     for check in [&["check"][..], &["format", "--check"]] {
         step::run(
             workspace
-                .command(workspace.venv().join("bin/ruff"))
+                .command(workspace.environment(RUFF_REQUIREMENTS).join("bin/ruff"))
                 .args(check)
                 .arg("--no-cache")
                 .args(FOLDERS),
@@ -146,12 +199,20 @@ fn kernels(workspace: &Workspace) -> Result<Outcome, StepError> {
     })
 }
 
-fn python_tests(workspace: &Workspace) -> Result<Outcome, StepError> {
-    let mut pytest = workspace.command(workspace.venv_python());
+fn python_tests(workspace: &Workspace, group: &Group) -> Result<Outcome, StepError> {
+    let began = Instant::now();
+    let mut pytest = workspace.command(workspace.environment(group.requirements).join("bin/python"));
     pytest
-        .args(["-m", "pytest", "tests"])
+        .args(["-m", "pytest", "--durations=5"])
+        .args(group.arguments())
         .env("QUINTILE_BIN", workspace.release_binary());
-    step::run(&mut pytest).map(|()| Outcome::Passed)
+    step::run(&mut pytest)?;
+    let is_long = began.elapsed() > Duration::from_secs(60 * group.minutes);
+    Ok(if is_long {
+        Outcome::Noted(format!("took longer than the {} minutes that it should", group.minutes))
+    } else {
+        Outcome::Passed
+    })
 }
 
 fn cargo(workspace: &Workspace, arguments: &[&str]) -> Result<Outcome, StepError> {

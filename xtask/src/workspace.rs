@@ -47,16 +47,18 @@ impl Workspace {
         self.target.join("arm")
     }
 
-    pub(crate) fn requirements(&self) -> PathBuf {
-        self.root.join("tests/requirements.txt")
+    /// Where the packages of a requirements file lie: `tests/requirements-x.txt` has `venv-x`.
+    pub(crate) fn environment(&self, requirements: &str) -> PathBuf {
+        let file = Path::new(requirements)
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy();
+        self.target.join(file.replacen("requirements", "venv", 1))
     }
 
-    pub(crate) fn venv(&self) -> PathBuf {
-        self.target.join("venv")
-    }
-
-    pub(crate) fn venv_python(&self) -> PathBuf {
-        self.venv().join("bin/python")
+    /// What uv has downloaded.
+    pub(crate) fn uv_cache(&self) -> PathBuf {
+        self.target.join("uv")
     }
 
     /// Unpacked programs that the machine does not have; on the search path of every command that we run.

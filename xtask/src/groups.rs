@@ -1,0 +1,175 @@
+//! The groups of Python tests, and what is too heavy for every run: two tables.
+//!
+//! A group is what `cargo xtask test --group NAME` runs: some files of `tests/`, in the environment that its requirements
+//! pin. Groups with the same requirements share an environment; a foreign program whose packages conflict with those of
+//! the others gets a file of its own. To add a group, add a row and list its files. A file that no row lists runs in
+//! [`REST`].
+
+use crate::step::{Outcome, StepError};
+use crate::workspace::Workspace;
+use crate::{arm, chromium, fuzz, promtool};
+
+type Run = fn(&Workspace) -> Result<Outcome, StepError>;
+
+/// Some of the Python tests, run together.
+pub(crate) struct Group {
+    pub(crate) name: &'static str,
+    /// What a reader of the list should know.
+    pub(crate) about: &'static str,
+    /// Pins every package, those that others depend on too; from the root of the checkout.
+    pub(crate) requirements: &'static str,
+    /// Files of `tests/`.
+    pub(crate) files: &'static [&'static str],
+    /// Programs that are set up first, each under the name of its step.
+    pub(crate) needs: &'static [(&'static str, Run)],
+    /// What it takes at most, with packages downloaded and the program built. Longer is told, and fails nothing.
+    pub(crate) minutes: u64,
+}
+
+const REQUIREMENTS: &str = "tests/requirements.txt";
+const PROMTOOL: (&str, Run) = ("promtool", promtool::set_up);
+const CHROMIUM: (&str, Run) = ("Chromium", chromium::set_up);
+
+/// Every group, in the order in which a run of all has them.
+pub(crate) const GROUPS: [Group; 6] = [
+    Group {
+        name: "cases",
+        about: "situations from real use, from ../shared/cases",
+        requirements: REQUIREMENTS,
+        files: &["test_cases.py"],
+        needs: &[],
+        minutes: 3,
+    },
+    Group {
+        name: "faults",
+        about: "kill -9, and the faults of ../shared/cases/faults",
+        requirements: REQUIREMENTS,
+        files: &["test_fault_reproductions.py", "test_kill.py"],
+        needs: &[],
+        minutes: 3,
+    },
+    Group {
+        name: "libraries",
+        about: "bit-exactness against XGBoost, LightGBM, scikit-learn, CatBoost and ONNX",
+        requirements: REQUIREMENTS,
+        files: &[
+            "test_bank.py",
+            "test_bool_categories.py",
+            "test_categories.py",
+            "test_exact.py",
+            "test_export.py",
+            "test_folders.py",
+            "test_outputs.py",
+            "test_parity.py",
+            "test_perf.py",
+            "test_random_exports.py",
+            "test_random_lightgbm.py",
+            "test_random_models.py",
+        ],
+        needs: &[],
+        minutes: 8,
+    },
+    Group {
+        name: "aws",
+        about: "Firehose, S3, SageMaker and credentials, against moto and stand-ins on loopback",
+        requirements: REQUIREMENTS,
+        files: &[
+            "test_credentials.py",
+            "test_firehose.py",
+            "test_s3.py",
+            "test_sagemaker.py",
+            "test_stand_in.py",
+        ],
+        needs: &[],
+        minutes: 5,
+    },
+    Group {
+        name: "browser",
+        about: "our pages in Chromium",
+        requirements: REQUIREMENTS,
+        files: &["test_pages.py"],
+        needs: &[CHROMIUM],
+        minutes: 3,
+    },
+    REST,
+];
+
+/// Every file that no other group lists.
+pub(crate) const REST: Group = Group {
+    name: "server",
+    about: "the command line, the server and its documents",
+    requirements: REQUIREMENTS,
+    files: &[],
+    needs: &[PROMTOOL],
+    minutes: 8,
+};
+
+/// What runs with `--all` only, or when it is named.
+pub(crate) struct Heavy {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) run: Run,
+}
+
+pub(crate) const HEAVY: [Heavy; 2] = [
+    Heavy {
+        name: "arm",
+        about: "the model's tests for 64-bit Arm under emulation (half an hour, 300 MB of Debian's packages)",
+        run: |workspace| arm::test_kernels(workspace).map(|()| Outcome::Passed),
+    },
+    Heavy {
+        name: "fuzz",
+        about: "every fuzz target for a minute",
+        run: |workspace| fuzz::all(workspace, "60").map(|()| Outcome::Passed),
+    },
+];
+
+impl Group {
+    /// What pytest is given: the group's files, or all but those of other groups.
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        if self.name != REST.name {
+            return self.files.iter().map(|file| format!("tests/{file}")).collect();
+        }
+        let others = GROUPS.iter().flat_map(|group| group.files);
+        let ignored = others.map(|file| format!("--ignore=tests/{file}"));
+        std::iter::once("tests".to_owned()).chain(ignored).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn each_file_is_there_and_in_one_group() {
+        let tests = Workspace::from_environment().root().join("tests");
+        let mut seen = HashSet::new();
+        for group in &GROUPS {
+            for file in group.files {
+                assert!(tests.join(file).is_file(), "{}: tests/{file} is absent", group.name);
+                assert!(seen.insert(file), "tests/{file} is in two groups");
+            }
+            assert_eq!(group.files.is_empty(), group.name == REST.name, "{}", group.name);
+        }
+    }
+
+    #[test]
+    fn names_are_told_apart() {
+        let names = GROUPS
+            .iter()
+            .map(|group| group.name)
+            .chain(HEAVY.iter().map(|heavy| heavy.name));
+        let mut seen = HashSet::new();
+        assert!(names.into_iter().all(|name| seen.insert(name)));
+    }
+
+    #[test]
+    fn requirements_are_there() {
+        let root = Workspace::from_environment().root().to_path_buf();
+        for group in &GROUPS {
+            assert!(root.join(group.requirements).is_file(), "{}", group.requirements);
+        }
+    }
+}
