@@ -1,4 +1,5 @@
-//! Tells the program which commit and target it was built from; without git it says `unknown`.
+//! Tells the program which commit and target it was built from; without git it says `unknown`. Has the debug information of
+//! an optimised build compressed.
 
 use std::process::Command;
 
@@ -23,6 +24,12 @@ fn main() {
         "cargo::rustc-env=BUILD_FRAME_POINTERS={}",
         if keeps { "yes" } else { "no" }
     );
+    #[expect(clippy::disallowed_methods, reason = "as above")]
+    let is_optimised = std::env::var("PROFILE").is_ok_and(|profile| profile == "release");
+    if is_optimised {
+        // What resolves names for flame graphs reads it as it is: the backtrace crate, perf, gdb.
+        println!("cargo::rustc-link-arg-bins=-Wl,--compress-debug-sections=zlib");
+    }
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=../.git/HEAD");
     println!("cargo::rerun-if-changed=../.git/logs/HEAD");

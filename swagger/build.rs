@@ -20,6 +20,9 @@ const FILES: [(&str, &str); 2] = [("BUNDLE", "swagger-ui-bundle.js"), ("STYLE", 
 /// Bytes of a file's text at most: three times what they are.
 const FILE_BYTES_MAX: u64 = 6 << 20;
 
+/// Of 11: the last two steps take 13 of 15 seconds of a build and save a tenth of the bytes.
+const QUALITY: u32 = 9;
+
 /// The window that covers a whole file, as a power of two.
 const WINDOW: u32 = 22;
 
@@ -84,7 +87,7 @@ fn read(archive: &ZipSliceArchive<&[u8]>, file: &str) -> Result<Vec<u8>, Box<dyn
 }
 
 fn brotli(text: &[u8]) -> io::Result<Vec<u8>> {
-    let mut encoder = brotli::CompressorWriter::new(Vec::new(), 1 << 16, 11, WINDOW);
+    let mut encoder = brotli::CompressorWriter::new(Vec::new(), 1 << 16, QUALITY, WINDOW);
     encoder.write_all(text)?;
     encoder.flush()?;
     Ok(encoder.into_inner())
