@@ -109,7 +109,8 @@ def test_times_come_back_as_the_instants_they_are(unit: str, zone: str | None, m
     again = tmp_path / "again.parquet"
     done = command.run("score", "--model", model, rows, "--out", again)
     assert done.returncode == 0, done.stderr
-    assert pq.read_table(again)["created"].equals(pq.read_table(rows)["created"])
+    instants = [pq.read_table(file)["created"].cast(pa.timestamp("ns", zone and "UTC")) for file in (again, rows)]
+    assert instants[0].equals(instants[1])
 
 
 def texts(model: Path, rows: Path, to: str, column: str, zone: str | None) -> list[str]:
@@ -197,7 +198,8 @@ def test_a_folder_of_parts_is_one_table(partitions: list[str], model: Path, tmp_
     country = pa.array(["DE", None, "a/b =%"] * (ROWS // 3) + ["DE"] * (ROWS % 3))
     data = table(country=country, city=pa.array([f"c{row % 2}" for row in range(ROWS)]), number=pa.array(range(ROWS)))
     folder, out = tmp_path / "rows", tmp_path / "out.parquet"
-    pq.write_to_dataset(data, folder, partition_cols=partitions or None, max_rows_per_file=50, max_rows_per_group=50)
+    for start in range(0, ROWS, 50):
+        pq.write_to_dataset(data.slice(start, 50), folder, partition_cols=partitions or None)
     (folder / "_SUCCESS").touch()
     (folder / ".part.parquet.crc").write_bytes(b"crc\0")
     (folder / "_temporary").mkdir()
