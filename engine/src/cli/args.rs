@@ -14,6 +14,7 @@ use super::config::ConfigCommand;
 use super::health::HealthArgs;
 use super::manifest::{FitArgs, ManifestCommand};
 use super::openapi::OpenApiArgs;
+use super::print::PrintArgs;
 use super::records::RecordsCommand;
 use super::shell::{CompletionsArgs, EXIT_CODES, ManArgs};
 use super::spool::ExportArgs;
@@ -61,7 +62,7 @@ const SPOOL_EXAMPLES: &str = "Examples:
 /// Headings of the help: what options are about.
 const OF_MODEL: &str = "Model";
 const OF_ROWS: &str = "Rows";
-const OF_RESULTS: &str = "Results";
+pub(super) const OF_RESULTS: &str = "Results";
 const OF_TIMING: &str = "Timing";
 
 /// Version, commit and target: what a report of a fault needs.
@@ -317,54 +318,6 @@ pub(crate) enum SpoolCommand {
     /// exit code is 1 then.
     #[command(after_long_help = super::spool::EXPORT_EXAMPLES)]
     Export(ExportArgs),
-}
-
-/// How a command prints its result: one option for all commands that have one. `ROWS` says whether it knows CSV, which
-/// takes a result that is a list.
-#[derive(Debug, Clone, Copy, clap::Args)]
-pub(crate) struct PrintArgs<const ROWS: bool> {
-    /// How to print the result
-    #[arg(long, value_name = "FORMAT", value_parser = print_parser(ROWS), default_value = "table", help_heading = OF_RESULTS)]
-    format: PrintFormat,
-    /// The same as --format json
-    #[arg(long, conflicts_with = "format", help_heading = OF_RESULTS)]
-    json: bool,
-}
-
-impl<const ROWS: bool> PrintArgs<ROWS> {
-    /// What was asked for.
-    pub(crate) fn format(&self) -> PrintFormat {
-        if self.json { PrintFormat::Json } else { self.format }
-    }
-}
-
-/// How a command prints its result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum PrintFormat {
-    /// For people
-    Table,
-    /// One JSON object, with everything
-    Json,
-    /// The rows of the result alone: a header line, then a line a row
-    Csv,
-}
-
-const PRINT_FORMATS: [(&str, PrintFormat); 3] = [
-    ("table", PrintFormat::Table),
-    ("json", PrintFormat::Json),
-    ("csv", PrintFormat::Csv),
-];
-
-fn print_parser(rows: bool) -> impl TypedValueParser<Value = PrintFormat> {
-    let known = PRINT_FORMATS
-        .into_iter()
-        .filter(move |(_, format)| rows || *format != PrintFormat::Csv);
-    PossibleValuesParser::new(known.map(|(name, _)| name)).map(|word| {
-        PRINT_FORMATS
-            .into_iter()
-            .find(|(name, _)| *name == word)
-            .map_or(PrintFormat::Table, |(_, format)| format)
-    })
 }
 
 /// How rows and results are written down.

@@ -11,8 +11,9 @@ use std::path::Path;
 use quintile_scoring::loaded::Served;
 use quintile_scoring::text::harmless;
 
-use super::args::{PrintArgs, PrintFormat, ServeArgs};
+use super::args::ServeArgs;
 use super::json::{Object, array};
+use super::print::{PrintArgs, PrintFormat};
 use super::{Exit, Streams, report};
 use crate::config::{ADMIN, Fault, Settings, Source};
 use crate::topology::Topology;

@@ -7,8 +7,9 @@ use quintile_model::{FeatureKind, Model, Options, Precision, Unseen};
 use quintile_scoring::loaded::Served;
 use quintile_scoring::text::harmless;
 
-use super::args::{InspectArgs, PrintFormat};
+use super::args::InspectArgs;
 use super::json::{Object, array, quoted};
+use super::print::PrintFormat;
 use super::{Exit, Streams, report};
 
 /// Features that are listed without `--all`.
@@ -137,12 +138,18 @@ pub(super) fn text(file: &str, served: &Served, all: bool) -> String {
     for (index, text) in model.explain().lines().enumerate() {
         line(if index == 0 { "plan" } else { "" }, text.to_owned());
     }
-    let schema = model.schema();
     let gain = match statistics.gain {
         Some(_) => "gain is the share of what all splits gained in training",
         None => "the file does not say what the splits gained in training",
     };
-    line("features", format!("{}; {gain}", schema.len()));
+    line("features", format!("{}; {gain}", model.schema().len()));
+    table(&mut out, model, all);
+    out
+}
+
+/// The features: what each is, and what the trees make of it.
+fn table(out: &mut String, model: &Model, all: bool) {
+    let (schema, statistics) = (model.schema(), model.statistics());
     let shown = if all {
         schema.len()
     } else {
@@ -180,7 +187,6 @@ pub(super) fn text(file: &str, served: &Served, all: bool) -> String {
     if shown < schema.len() {
         let _ = writeln!(out, "       and {} more (--all lists them)", schema.len() - shown);
     }
-    out
 }
 
 /// One JSON object, for scripts.

@@ -12,6 +12,7 @@ mod json;
 mod logging;
 mod manifest;
 mod openapi;
+mod print;
 mod records;
 mod report;
 mod score;

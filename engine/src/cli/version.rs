@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use quintile_model::{KernelChoice, Options};
 use quintile_scoring::loaded::Served;
 
-use super::args::{PrintArgs, PrintFormat};
 use super::json::{Object, array};
+use super::print::{PrintArgs, PrintFormat};
 use super::{Exit, Streams, report};
 use crate::runtime::{self, Choice};
 use crate::topology::{CpuSettings, Topology};

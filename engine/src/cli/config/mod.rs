@@ -4,8 +4,9 @@ mod schema;
 
 use std::fmt::Write as _;
 
-use super::args::{PrintArgs, PrintFormat, ServeArgs};
+use super::args::ServeArgs;
 use super::json::{Object, array};
+use super::print::{PrintArgs, PrintFormat};
 use super::{Exit, Streams, report};
 use crate::config::Settings;
 use crate::config::told::Effective;

@@ -9,8 +9,9 @@ use std::path::Path;
 use quintile_scoring::text::clip;
 
 pub(crate) use self::export::{EXPORT_EXAMPLES, ExportArgs};
-use super::args::{PrintFormat, SpoolCommand};
+use super::args::SpoolCommand;
 use super::json::{Object, array};
+use super::print::PrintFormat;
 use super::{Exit, Streams, report};
 use crate::spool::{Inspected, inspect};
 

@@ -17,7 +17,8 @@ use quintile_model::{BuildError, KernelChoice, Model, Options, Scratch};
 use quintile_scoring::loaded::{LoadError, Served};
 use quintile_scoring::rows::gather;
 
-use super::args::{PrintFormat, TimeArgs};
+use super::args::TimeArgs;
+use super::print::PrintFormat;
 use super::{Exit, Streams, report};
 use crate::topology::affinity;
 

@@ -38,10 +38,11 @@ pub(super) fn tree(tree: &Cursor<'_>, group: u32, outputs: usize, weight: Option
     if !has_vectors {
         check_statistics(tree, count)?;
     }
-    let gains = match tree.optional("loss_changes")? {
-        Some(field) => field.floats()?.into_owned(),
-        None => Vec::new(),
-    };
+    let gains = tree.optional("loss_changes")?;
+    let gains = gains
+        .map(|field| field.floats().map(std::borrow::Cow::into_owned))
+        .transpose()?;
+    let gains = gains.unwrap_or_default();
     let ints = |key| {
         let field = tree.field(key)?;
         let ints = field.ints()?;
