@@ -7,6 +7,7 @@
 //!                                      └─ POST /score/batch ─▶ batch::open ─▶ Answering: Scorer::slice, again and again
 //! ```
 
+mod admit;
 pub mod batch;
 pub mod body;
 pub mod connection;

@@ -1,4 +1,4 @@
-//! Which request gets which answer: one match.
+//! Which request gets which answer: [`admit`](super::admit) says what is asked for, one match answers it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -6,28 +6,26 @@ use std::time::{Duration, Instant};
 
 use arrayvec::ArrayString;
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
+use http::{HeaderName, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use quintile_scoring::read::Timings;
 
 use super::HttpShard;
+use super::admit::{Target, admit};
 use super::batch::{self, Answering, Form};
 use super::body::{self, Coding, Outgoing};
 use super::connection::deadlines::Watch;
 use super::cross_origin::CrossOriginHeaders;
 use super::error::Failure;
-use super::framing;
-use super::pages::{self, Page, Wants};
+use super::pages;
 use super::request_id::RequestId;
 use super::response::Responder;
 use super::trace;
-use crate::media_type::is_json;
 use crate::protocol::Native;
 use crate::shard::ShardCore;
 use crate::shard::away::Remote;
 use crate::shard::scorer::Outcome;
-use crate::telemetry::{Counter, Event, EventKind, Route};
+use crate::telemetry::{Counter, Event, EventKind};
 
 /// A request that takes longer from its last byte to its answer is logged. Unit: microseconds.
 const SLOW_US: u32 = 250_000;
@@ -42,13 +40,9 @@ pub(super) async fn respond(http: &Rc<HttpShard>, watch: &Rc<Watch>, request: Re
     let (mut head, body) = request.into_parts();
     let id = RequestId::new(&head.headers, || core.scorer.borrow_mut().next_id());
     let trace = trace::given(&head.headers);
-    let (route, target) = target(http, head.uri.path(), &head.method);
+    let (route, target) = admit(http, watch, &head, &body);
     let cross_origin = CrossOriginHeaders::of(http.cross_origin(), &head.headers);
     let is_preflight = cross_origin.is_preflight(&head.method, &head.headers);
-    let target = framing::check(head.version, &head.headers, &body)
-        .and(target)
-        .and_then(|target| admit(watch, target))
-        .and_then(|target| check(http, target, &head.headers));
     let stays = core.remote.is_some() && head.headers.get(BACKEND).is_some_and(|value| value == "local");
     let mut headers = std::mem::take(&mut head.headers);
     headers.clear();
@@ -60,39 +54,18 @@ pub(super) async fn respond(http: &Rc<HttpShard>, watch: &Rc<Watch>, request: Re
         cross_origin,
         is_last: watch.is_health_only(),
     };
-    // From the last byte of the body. A client that sends slowly is not a request that we answer slowly.
     let mut took = Duration::ZERO;
     let response = match target {
         Err(failure) => responder.failed(&failure),
+        // In a box, so that single requests do not carry its state.
         Ok(Target::Batch(form, coding)) => {
-            // In a box, so that single requests do not carry its state.
-            let opened = Box::pin(open_batch(core, watch, body, (form, coding), (stays, id.as_str())));
-            match opened.await {
+            match Box::pin(open_batch(core, watch, body, (form, coding), (stays, id.as_str()))).await {
                 Ok(answering) => responder.batch(form, answering),
                 Err(failure) => responder.failed(&failure),
             }
         }
-        Ok(Target::Score(coding)) => match body::collect(core, body, coding).await {
-            Ok(body) => {
-                let began = Instant::now();
-                let scored = match &core.remote {
-                    // In a box, so that requests that are scored here do not carry its state.
-                    Some(remote) if remote.takes(core.scorer.borrow().served(), stays) => {
-                        Box::pin(score_away(core, remote, &body, id.as_str())).await
-                    }
-                    _ => contained(core, || score(core, &body, id.as_str(), began)),
-                };
-                match scored {
-                    Ok((answer, timings)) => {
-                        took = Duration::from_nanos(timings.total_ns);
-                        responder.scored(answer, &timings)
-                    }
-                    Err(failure) => {
-                        took = began.elapsed();
-                        responder.failed(&failure)
-                    }
-                }
-            }
+        Ok(Target::Score(coding)) => match score_body(core, body, coding, (stays, id.as_str()), &mut took).await {
+            Ok((answer, timings)) => responder.scored(answer, &timings),
             Err(failure) => responder.failed(&failure),
         },
         Ok(Target::Options(allow)) if is_preflight => responder.preflight(allow),
@@ -100,17 +73,11 @@ pub(super) async fn respond(http: &Rc<HttpShard>, watch: &Rc<Watch>, request: Re
         Ok(Target::Health) => responder.text(StatusCode::OK, "ok\n"),
         Ok(Target::Ready) if core.is_ready() => responder.text(StatusCode::OK, "ready\n"),
         Ok(Target::Ready) => responder.text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
-        Ok(Target::Metrics) => {
-            let text = core.metrics_text.borrow().clone();
-            responder.metrics(text)
-        }
+        Ok(Target::Metrics) => responder.metrics(core.metrics_text()),
         Ok(Target::Page(page, wants)) => pages::answer(http, responder, page, wants),
         #[cfg(debug_assertions)]
-        Ok(Target::Debug(probe)) => match body::collect(core, body, Coding::Identity).await {
-            Ok(_) => match contained(core, || probe.run()) {
-                Ok(text) => responder.text(StatusCode::OK, text),
-                Err(failure) => responder.failed(&failure),
-            },
+        Ok(Target::Debug(probe)) => match run_probe(core, body, &probe).await {
+            Ok(text) => responder.text(StatusCode::OK, text),
             Err(failure) => responder.failed(&failure),
         },
     };
@@ -118,13 +85,9 @@ pub(super) async fn respond(http: &Rc<HttpShard>, watch: &Rc<Watch>, request: Re
     let status = response.status().as_u16();
     core.stats.borrow_mut().answered(route, status);
     let total_us = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
-    if (status < 400 && total_us > SLOW_US) || status >= 500 {
+    if let Some(kind) = worth_a_line(status, total_us) {
         core.tell(Event {
-            kind: if status >= 500 {
-                EventKind::Failed
-            } else {
-                EventKind::Slow
-            },
+            kind,
             shard: core.number,
             method: method_name(&head.method),
             route,
@@ -137,6 +100,15 @@ pub(super) async fn respond(http: &Rc<HttpShard>, watch: &Rc<Watch>, request: Re
     response
 }
 
+/// Which answers are logged.
+fn worth_a_line(status: u16, total_us: u32) -> Option<EventKind> {
+    match status {
+        500.. => Some(EventKind::Failed),
+        ..400 if total_us > SLOW_US => Some(EventKind::Slow),
+        _ => None,
+    }
+}
+
 /// The methods that HTTP has; any other is the client's own word.
 fn method_name(method: &Method) -> &'static str {
     const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"];
@@ -146,111 +118,35 @@ fn method_name(method: &Method) -> &'static str {
         .unwrap_or("_OTHER")
 }
 
-/// What a request asks for.
-enum Target {
-    Score(Coding),
-    Batch(Form, Coding),
-    /// Which methods a path takes.
-    Options(&'static str),
-    Health,
-    Ready,
-    Metrics,
-    Page(Page, Wants),
-    #[cfg(debug_assertions)]
-    Debug(super::debug::Probe),
-}
-
-/// Methods of what is read, of what is scored, and of all paths together.
-const READ: &str = "GET, HEAD, OPTIONS";
-const SCORE: &str = "POST, OPTIONS";
-const ANY: &str = "GET, HEAD, POST, OPTIONS";
-
-fn target(http: &HttpShard, path: &str, method: &Method) -> (Route, Result<Target, Failure>) {
-    let (route, allow, target) = match path {
-        "/score" => (Route::Score, SCORE, Target::Score(Coding::Identity)),
-        "/score/batch" => (Route::Batch, SCORE, Target::Batch(Form::List, Coding::Identity)),
-        "/healthz" => (Route::Healthz, READ, Target::Health),
-        "/readyz" => (Route::Readyz, READ, Target::Ready),
-        "/metrics" => (Route::Metrics, READ, Target::Metrics),
-        "*" if *method == Method::OPTIONS => (Route::Other, ANY, Target::Options(ANY)),
-        other => match Page::at(other) {
-            Some(page) if page.is_served(http) => (Route::Pages, READ, Target::Page(page, Wants::ANYTHING)),
-            Some(_) => return (Route::Pages, Err(Failure::NotFound)),
-            None => return (Route::Other, debug_target(other)),
-        },
+/// Reads a lead and scores it, here or elsewhere. `took` is set to how long that was from the last byte of the body; a client
+/// that sends slowly is not a request that we answer slowly.
+async fn score_body(
+    core: &Rc<ShardCore>,
+    body: Incoming,
+    coding: Coding,
+    (stays, request_id): (bool, &str),
+    took: &mut Duration,
+) -> Result<(Bytes, Timings), Failure> {
+    let body = body::collect(core, body, coding).await?;
+    let began = Instant::now();
+    let scored = match &core.remote {
+        // In a box, so that requests that are scored here do not carry its state.
+        Some(remote) if remote.takes(core.scorer.borrow().served(), stays) => {
+            Box::pin(score_away(core, remote, &body, request_id)).await
+        }
+        _ => contained(core, || score(core, &body, request_id, began)),
     };
-    let target = match *method {
-        Method::POST if allow == SCORE => Ok(target),
-        Method::GET | Method::HEAD if allow == READ => Ok(target),
-        Method::OPTIONS => Ok(Target::Options(allow)),
-        _ => Err(Failure::MethodNotAllowed { allow }),
+    *took = match &scored {
+        Ok((_, timings)) => Duration::from_nanos(timings.total_ns),
+        Err(_) => began.elapsed(),
     };
-    (route, target)
+    scored
 }
 
 #[cfg(debug_assertions)]
-fn debug_target(path: &str) -> Result<Target, Failure> {
-    super::debug::probe(path).map(Target::Debug).ok_or(Failure::NotFound)
-}
-
-#[cfg(not(debug_assertions))]
-fn debug_target(_: &str) -> Result<Target, Failure> {
-    Err(Failure::NotFound)
-}
-
-/// What a connection beyond the limit may ask for: how the process is.
-fn admit(watch: &Watch, target: Target) -> Result<Target, Failure> {
-    let is_health = matches!(target, Target::Health | Target::Ready | Target::Metrics);
-    match watch.is_health_only() && !is_health {
-        true => Err(Failure::TooManyConnections),
-        false => Ok(target),
-    }
-}
-
-/// What can be refused before the body is read.
-fn check(http: &HttpShard, target: Target, headers: &HeaderMap) -> Result<Target, Failure> {
-    let core = &http.core;
-    if headers.len() > core.limits().headers_max {
-        return Err(Failure::HeadersTooMany {
-            limit: core.limits().headers_max,
-        });
-    }
-    if let Target::Page(page, _) = target {
-        return Ok(Target::Page(page, Wants::new(http, page, headers)));
-    }
-    // Whoever asks how we are is answered however busy we are.
-    if !matches!(target, Target::Score(_) | Target::Batch(..)) {
-        return Ok(target);
-    }
-    if core.in_flight.get() > core.limits().in_flight_max {
-        return Err(Failure::Overloaded);
-    }
-    let kind = headers.get(CONTENT_TYPE);
-    if matches!(target, Target::Batch(..)) {
-        let form = Form::of(kind).ok_or(Failure::BatchMediaType)?;
-        return Ok(Target::Batch(form, coding(headers)?));
-    }
-    if kind.is_some_and(|kind| !is_json(kind.as_bytes())) {
-        return Err(Failure::MediaType);
-    }
-    Ok(Target::Score(coding(headers)?))
-}
-
-/// How the body is compressed.
-fn coding(headers: &HeaderMap) -> Result<Coding, Failure> {
-    let mut coding = Coding::Identity;
-    for encoding in headers.get_all(CONTENT_ENCODING) {
-        let encoding = encoding.as_bytes();
-        let is_gzip = [&b"gzip"[..], b"x-gzip"]
-            .iter()
-            .any(|name| encoding.eq_ignore_ascii_case(name));
-        match coding {
-            Coding::Identity if is_gzip => coding = Coding::Gzip,
-            _ if encoding.eq_ignore_ascii_case(b"identity") => {}
-            _ => return Err(Failure::ContentEncoding),
-        }
-    }
-    Ok(coding)
+async fn run_probe(core: &Rc<ShardCore>, body: Incoming, probe: &super::debug::Probe) -> Result<&'static str, Failure> {
+    body::collect(core, body, Coding::Identity).await?;
+    contained(core, || probe.run())
 }
 
 fn score(core: &ShardCore, body: &[u8], request_id: &str, began: Instant) -> Result<(Bytes, Timings), Failure> {

@@ -95,7 +95,7 @@ pub struct ShardCore {
     pub(crate) remote: Option<Remote>,
     pub(crate) stats: RefCell<Box<ShardStats>>,
     pub(crate) bodies: RefCell<Vec<Vec<u8>>>,
-    pub(crate) metrics_text: RefCell<Bytes>,
+    metrics_text: RefCell<Bytes>,
     pub(crate) status_text: RefCell<Bytes>,
     pub(crate) draining: Cell<bool>,
     pub(crate) in_flight: Cell<usize>,
@@ -151,6 +151,11 @@ impl ShardCore {
     #[inline]
     pub(crate) fn limits(&self) -> Limits {
         self.limits.get()
+    }
+
+    /// What `/metrics` says, as side has rendered it last.
+    pub(crate) fn metrics_text(&self) -> Bytes {
+        self.metrics_text.borrow().clone()
     }
 
     /// Hands a log event to side, or counts it when side is behind.

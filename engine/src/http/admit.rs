@@ -1,0 +1,211 @@
+//! Which requests are taken: one order of checks, and a row of policy for each path.
+//!
+//! ```text
+//! count ─▶ id ─▶ trace ─▶ framing ─▶ path, method ─▶ connection ─▶ headers ─▶ load ─▶ media type, coding ─▶ body
+//! └─── routes::respond ────┘    └──────────────────────────── here ─────────────────────────────────┘
+//! ```
+//! The first check that fails is the answer. What a path demands is said in its [`Policy`] and nowhere else.
+
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderMap, Method};
+use hyper::body::Incoming;
+
+use super::batch::Form;
+use super::body::Coding;
+use super::connection::deadlines::Watch;
+use super::error::Failure;
+use super::pages::{Page, Wants};
+use super::{HttpShard, framing};
+use crate::media_type::is_json;
+use crate::shard::ShardCore;
+use crate::telemetry::Route;
+
+/// What a request asks for.
+pub(super) enum Target {
+    Score(Coding),
+    Batch(Form, Coding),
+    /// Which methods a path takes.
+    Options(&'static str),
+    Health,
+    Ready,
+    Metrics,
+    Page(Page, Wants),
+    #[cfg(debug_assertions)]
+    Debug(super::debug::Probe),
+}
+
+/// What is demanded of the requests for a path, before their bodies are read.
+struct Policy {
+    /// Its name in the metrics.
+    route: Route,
+    /// Its methods, as the header `allow` has them.
+    allow: &'static str,
+    /// Whether it is turned away when the shard has too much to do. Whoever asks how we are is answered however busy we are.
+    sheds: bool,
+    /// Whether it is answered on a connection beyond the limit, which may only ask how the process is.
+    is_health: bool,
+    /// What its bodies are.
+    body: BodyKind,
+}
+
+#[derive(Clone, Copy)]
+enum BodyKind {
+    /// There is none that is read.
+    None,
+    /// JSON of one lead.
+    Lead,
+    /// A list or lines of leads.
+    Batch,
+}
+
+/// Methods of what is read, of what is scored, and of all paths together.
+const READ: &str = "GET, HEAD, OPTIONS";
+const SCORE: &str = "POST, OPTIONS";
+const ANY: &str = "GET, HEAD, POST, OPTIONS";
+
+const fn scoring(route: Route, body: BodyKind) -> Policy {
+    Policy {
+        route,
+        allow: SCORE,
+        sheds: true,
+        is_health: false,
+        body,
+    }
+}
+
+const fn reading(route: Route, is_health: bool) -> Policy {
+    Policy {
+        route,
+        allow: READ,
+        sheds: false,
+        is_health,
+        body: BodyKind::None,
+    }
+}
+
+static SCORE_POLICY: Policy = scoring(Route::Score, BodyKind::Lead);
+static BATCH_POLICY: Policy = scoring(Route::Batch, BodyKind::Batch);
+static HEALTH_POLICY: Policy = reading(Route::Healthz, true);
+static READY_POLICY: Policy = reading(Route::Readyz, true);
+static METRICS_POLICY: Policy = reading(Route::Metrics, true);
+static PAGES_POLICY: Policy = reading(Route::Pages, false);
+static OTHER_POLICY: Policy = reading(Route::Other, false);
+
+/// What a request asks for, or why it is not taken; and its name in the metrics.
+pub(super) fn admit(
+    http: &HttpShard,
+    watch: &Watch,
+    head: &Parts,
+    body: &Incoming,
+) -> (Route, Result<Target, Failure>) {
+    let (policy, target) = find(http, head.uri.path(), &head.method);
+    (policy.route, check(http, watch, policy, target, head, body))
+}
+
+/// The checks, in their order.
+#[inline]
+fn check(
+    http: &HttpShard,
+    watch: &Watch,
+    policy: &Policy,
+    target: Result<Target, Failure>,
+    head: &Parts,
+    body: &Incoming,
+) -> Result<Target, Failure> {
+    framing::check(head.version, &head.headers, body)?;
+    let target = target?;
+    if watch.is_health_only() && !policy.is_health {
+        return Err(Failure::TooManyConnections);
+    }
+    check_header_count(&http.core, &head.headers)?;
+    if matches!(target, Target::Options(_)) {
+        return Ok(target);
+    }
+    check_load(&http.core, policy)?;
+    check_media(http, policy, target, &head.headers)
+}
+
+/// The one match of paths.
+fn find(http: &HttpShard, path: &str, method: &Method) -> (&'static Policy, Result<Target, Failure>) {
+    let (policy, target) = match path {
+        "/score" => (&SCORE_POLICY, Target::Score(Coding::Identity)),
+        "/score/batch" => (&BATCH_POLICY, Target::Batch(Form::List, Coding::Identity)),
+        "/healthz" => (&HEALTH_POLICY, Target::Health),
+        "/readyz" => (&READY_POLICY, Target::Ready),
+        "/metrics" => (&METRICS_POLICY, Target::Metrics),
+        "*" if *method == Method::OPTIONS => (&OTHER_POLICY, Target::Options(ANY)),
+        other => match Page::at(other) {
+            Some(page) if page.is_served(http) => (&PAGES_POLICY, Target::Page(page, Wants::ANYTHING)),
+            Some(_) => return (&PAGES_POLICY, Err(Failure::NotFound)),
+            None => return (&OTHER_POLICY, debug_target(other)),
+        },
+    };
+    let allow = policy.allow;
+    let target = match *method {
+        Method::POST if allow == SCORE => Ok(target),
+        Method::GET | Method::HEAD if allow == READ => Ok(target),
+        Method::OPTIONS => Ok(Target::Options(allow)),
+        _ => Err(Failure::MethodNotAllowed { allow }),
+    };
+    (policy, target)
+}
+
+#[cfg(debug_assertions)]
+fn debug_target(path: &str) -> Result<Target, Failure> {
+    super::debug::probe(path).map(Target::Debug).ok_or(Failure::NotFound)
+}
+
+#[cfg(not(debug_assertions))]
+fn debug_target(_: &str) -> Result<Target, Failure> {
+    Err(Failure::NotFound)
+}
+
+fn check_header_count(core: &ShardCore, headers: &HeaderMap) -> Result<(), Failure> {
+    let limit = core.limits().headers_max;
+    if headers.len() > limit {
+        return Err(Failure::HeadersTooMany { limit });
+    }
+    Ok(())
+}
+
+fn check_load(core: &ShardCore, policy: &Policy) -> Result<(), Failure> {
+    if policy.sheds && core.in_flight.get() > core.limits().in_flight_max {
+        return Err(Failure::Overloaded);
+    }
+    Ok(())
+}
+
+/// What the headers say of the body, and of what a page's client has.
+fn check_media(http: &HttpShard, policy: &Policy, target: Target, headers: &HeaderMap) -> Result<Target, Failure> {
+    let kind = headers.get(CONTENT_TYPE);
+    match policy.body {
+        BodyKind::Lead if kind.is_some_and(|kind| !is_json(kind.as_bytes())) => Err(Failure::MediaType),
+        BodyKind::Lead => Ok(Target::Score(coding(headers)?)),
+        BodyKind::Batch => {
+            let form = Form::of(kind).ok_or(Failure::BatchMediaType)?;
+            Ok(Target::Batch(form, coding(headers)?))
+        }
+        BodyKind::None => Ok(match target {
+            Target::Page(page, _) => Target::Page(page, Wants::new(http, page, headers)),
+            other => other,
+        }),
+    }
+}
+
+/// How the body is compressed.
+fn coding(headers: &HeaderMap) -> Result<Coding, Failure> {
+    let mut coding = Coding::Identity;
+    for encoding in headers.get_all(CONTENT_ENCODING) {
+        let encoding = encoding.as_bytes();
+        let is_gzip = [&b"gzip"[..], b"x-gzip"]
+            .iter()
+            .any(|name| encoding.eq_ignore_ascii_case(name));
+        match coding {
+            Coding::Identity if is_gzip => coding = Coding::Gzip,
+            _ if encoding.eq_ignore_ascii_case(b"identity") => {}
+            _ => return Err(Failure::ContentEncoding),
+        }
+    }
+    Ok(coding)
+}
