@@ -38,6 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut constants = String::new();
     for (constant, file) in FILES {
         let text = read(&archive, file)?;
+        fs::write(folder.join(file), &text)?;
         fs::write(folder.join(format!("{file}.br")), brotli(&text)?)?;
         fs::write(folder.join(format!("{file}.gz")), gzip(&text)?)?;
         let digest = sha2::Sha256::digest(&text);
@@ -49,8 +50,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             "/// `{file}`\npub const {constant}: Asset = Asset {{\n\
              brotli: include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{file}.br\")),\n\
              gzip: include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{file}.gz\")),\n\
-             bytes: {},\ndigest: \"{digest}\",\n}};",
-            text.len()
+             text: include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{file}\")),\n\
+             digest: \"{digest}\",\n}};"
         )?;
     }
     fs::write(folder.join("assets.rs"), constants)?;

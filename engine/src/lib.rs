@@ -16,6 +16,8 @@
 //! `docs/architecture.md` has the code map and who may not know whom.
 
 pub mod accept;
+mod allocator;
+pub mod budget;
 pub mod cli;
 mod clock;
 pub mod config;

@@ -35,6 +35,16 @@ pub const SLICE: Duration = Duration::from_micros(100);
 /// Leads that are scored together at most: as many rows as the widest kernel takes.
 pub const SLICE_LEADS: usize = 64;
 
+/// A lead of more bytes is read in slices: one that is not plain costs up to 10 ns a byte.
+pub const LONG_LEAD_BYTES: usize = 16 << 10;
+
+/// A long lead of at most so many bytes is tried the short way first, which leaves it at the first thing that is not plain
+/// and takes about 1 ns a byte.
+pub const LONG_PLAIN_BYTES_MAX: usize = 256 << 10;
+
+/// Bytes of a long lead that are read before a shard looks at its other requests.
+pub const LONG_LEAD_SLICE_BYTES: usize = 8 << 10;
+
 /// Bytes of a batch's body, or of a compressed one inflated, that are read before a shard looks at its other requests.
 pub const SLICE_BYTES: usize = 64 << 10;
 
@@ -47,6 +57,15 @@ pub const WAITING_CONNECTIONS: usize = 64;
 
 /// How long one beyond `connections_max` may take for each step: its head, its body, reading its answer.
 pub const HEALTH_STEP: Duration = Duration::from_secs(1);
+
+/// Bytes of a request's body that any request may have while memory is scarce.
+pub const SMALL_BODY_BYTES: usize = 16 << 10;
+
+/// What a request whose body keeps us waiting holds beside the body: its head and its task. Unit: bytes.
+pub const WAITING_REQUEST_BYTES: usize = 8 << 10;
+
+/// What an open connection holds while it is idle, measured: its task and hyper's buffers. Unit: bytes.
+pub const CONNECTION_BYTES: usize = 20 << 10;
 
 /// One step of a shard's timer wheel: limits are seconds, so a tenth of one is exact enough.
 pub const TICK: Duration = Duration::from_millis(100);

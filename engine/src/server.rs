@@ -26,11 +26,12 @@ pub use self::error::ServeError;
 pub(crate) use self::reload::Again;
 
 use self::parts::{
-    Registry, ShardTemplate, about, accept_connections, admin, asking, choose, detect, http, listen, load, open_spool,
-    place, remote, spawn, spawn_shards,
+    Registry, ShardTemplate, about, accept_connections, admin, asking, budget, choose, connections_fitting, detect,
+    http, listen, load, open_spool, place, remote, spawn, spawn_shards,
 };
 use self::signals::{DrainStep, Lifecycle};
 use crate::accept::{Acceptor, Place};
+use crate::allocator;
 use crate::config::Settings;
 use crate::limits::EVENTS_MAX;
 use crate::runtime;
@@ -103,6 +104,7 @@ pub fn start(settings: &Settings) -> Result<Running, ServeError> {
 
 /// As [`start`], in a process that signals reach.
 fn start_in(settings: &Settings, life: &Arc<Lifecycle>) -> Result<Running, ServeError> {
+    allocator::configure();
     let open_files = descriptors::raise();
     let mut served = load(settings)?;
     // Made here, so that no shard has to.
@@ -119,6 +121,7 @@ fn start_in(settings: &Settings, life: &Arc<Lifecycle>) -> Result<Running, Serve
     let registry = spool.as_ref().map(Registry::new);
     let served = Arc::new(served);
     let (events, events_out) = bounded(EVENTS_MAX);
+    let budget = budget(settings, &topology);
     let (asking, desk) = asking(settings).unzip();
     let template = ShardTemplate {
         settings,
@@ -128,6 +131,7 @@ fn start_in(settings: &Settings, life: &Arc<Lifecycle>) -> Result<Running, Serve
         ready: Arc::clone(&life.ready),
         asking,
         nonce: nonce(),
+        budget: Arc::clone(&budget),
     };
     let numbered = writers.into_iter().enumerate();
     let (parts, links): (Vec<_>, Vec<_>) = numbered.map(|(number, writer)| template.build(number, writer)).unzip();
@@ -142,11 +146,12 @@ fn start_in(settings: &Settings, life: &Arc<Lifecycle>) -> Result<Running, Serve
         aws: settings.aws.clone(),
         pace: side::Pace::of(topology.cpus),
         admin,
+        budget: Arc::clone(&budget),
         remote: desk.map(|desk| remote(settings, desk)),
     })?;
     let (shards, ended) = spawn_shards(chosen, &topology, parts, &http(settings), &places)?;
     life.begin_to_serve();
-    let acceptor = accept_connections(listener, places, connections_max)?;
+    let acceptor = accept_connections(listener, places, connections_fitting(connections_max, &budget))?;
     life.serves();
     announce::ready(address, admin_address, chosen, &topology, &served);
     Ok(Running {

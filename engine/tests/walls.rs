@@ -29,6 +29,8 @@ const ENGINE: Table = &[
         "server",
         &[
             "accept",
+            "allocator",
+            "budget",
             "config",
             "http",
             "limits",
@@ -47,6 +49,7 @@ const ENGINE: Table = &[
     (
         "http",
         &[
+            "budget",
             "limits",
             "media_type",
             "protocol",
@@ -59,6 +62,8 @@ const ENGINE: Table = &[
     (
         "side",
         &[
+            "allocator",
+            "budget",
             "clock",
             "config",
             "limits",
@@ -77,6 +82,7 @@ const ENGINE: Table = &[
     (
         "shard",
         &[
+            "budget",
             "config",
             "limits",
             "protocol",
@@ -87,12 +93,14 @@ const ENGINE: Table = &[
             "telemetry",
         ],
     ),
-    ("config", &["limits", "runtime", "topology"]),
+    ("config", &["budget", "limits", "runtime", "topology"]),
     ("spool", &["record"]),
     ("record", &["limits"]),
     ("profile", &["clock"]),
     ("protocol", &[]),
     ("topology", &["limits"]),
+    ("allocator", &[]),
+    ("budget", &[]),
     ("clock", &[]),
     ("log_writer", &["raw_write"]),
     ("raw_write", &[]),

@@ -77,6 +77,7 @@ impl Bench {
         let side = side::start(Parts {
             pace: side::Pace::FULL,
             admin: None,
+            budget: quintile::budget::Budget::new(1 << 20),
             shards: vec![link],
             records,
             spool,

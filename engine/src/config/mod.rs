@@ -69,6 +69,8 @@ pub struct Settings {
     pub aws: Aws,
     /// Limits.
     pub limits: Limits,
+    /// Bytes that clients can make the process hold; without it a part of the memory limit.
+    pub memory_bytes: Option<usize>,
     /// How log lines look.
     pub log: LogFormat,
     /// A `tracing` filter, as `info` or `quintile=debug`.
@@ -242,6 +244,7 @@ impl Default for Settings {
             scoring: Scoring::default(),
             aws: Aws::default(),
             limits: Limits::default(),
+            memory_bytes: None,
             log: LogFormat::Text,
             log_level: "info".into(),
             log_colour: false,

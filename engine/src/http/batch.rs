@@ -25,13 +25,14 @@ use quintile_scoring::read::Rejection;
 use quintile_scoring::read::batch::{Cut, Envelope, Lines, Misshapen, Piece, Pieces};
 use quintile_scoring::render;
 
-use super::body::{Coding, Intake};
+use super::body::{Coding, Intake, Piece as BodyPiece};
 use super::connection::deadlines::{Owed, Watch};
 use super::error::Failure;
 use super::routes::contained;
+use crate::budget::{Charge, Purpose, Size};
 use crate::media_type::{JSON, is_json, is_lines, lines};
 use crate::shard::ShardCore;
-use crate::shard::scorer::slice::{Batch, Layout};
+use crate::shard::scorer::slice::{Batch, Layout, LongPiece};
 use crate::shard::turns::Turn;
 use crate::telemetry::BatchCounts;
 
@@ -86,7 +87,8 @@ pub(super) async fn open(
                 Some(piece) => lines.add(piece),
                 None => lines.end(),
             }
-            Source::Lines(Box::new((intake, lines)))
+            let charge = Charge::new(&core.budget, Purpose::Batches);
+            Source::Lines(Box::new((intake, lines, charge)))
         }
     };
     Ok(Answering {
@@ -99,6 +101,7 @@ pub(super) async fn open(
         part_bytes: 0,
         has_begun: false,
         has_ended: false,
+        long: None,
         owed: Owed::new(Rc::clone(watch)),
         seat,
     })
@@ -106,13 +109,15 @@ pub(super) async fn open(
 
 /// Reads a list to its end. A body that is wrong in its shape is read to its end too, unless it is too large: then its
 /// connection can go on.
-async fn read_list(core: &Rc<ShardCore>, body: Incoming, coding: Coding) -> Result<Cut, Failure> {
+async fn read_list(core: &Rc<ShardCore>, body: Incoming, coding: Coding) -> Result<(Cut, Charge), Failure> {
     let limits = core.limits();
     let mut intake = Intake::new(core, body, coding, limits.batch_bytes_max, limits.batch)?;
     let mut envelope = Envelope::new(limits.body_bytes_max, limits.batch_leads_max);
+    let mut charge = Charge::new(&core.budget, Purpose::Batches);
     let mut fault = None;
     while let Some(piece) = intake.next().await? {
         if fault.is_none() {
+            charge.set(envelope.bytes() + piece.len(), Size::Large)?;
             fault = envelope.add(&piece).err();
         }
         match fault {
@@ -143,7 +148,7 @@ async fn read_list(core: &Rc<ShardCore>, body: Incoming, coding: Coding) -> Resu
         }
         .map_err(Failure::Rejected)
     })?;
-    Ok(envelope.cut())
+    Ok((envelope.cut(), charge))
 }
 
 /// A place among the batches of a shard, and a request under way until the answer's last byte.
@@ -179,8 +184,8 @@ impl Drop for Seat {
 
 /// Where the leads come from.
 enum Source {
-    List(Box<Cut>),
-    Lines(Box<(Intake, Lines)>),
+    List(Box<(Cut, Charge)>),
+    Lines(Box<(Intake, Lines, Charge)>),
 }
 
 impl Source {
@@ -189,11 +194,12 @@ impl Source {
         let Self::Lines(parts) = self else {
             return Poll::Ready(Ok(()));
         };
-        let (intake, lines) = &mut **parts;
+        let (intake, lines, charge) = &mut **parts;
         while lines.wants_more() {
             // A line that has only begun is kept by its reader.
             let is_whole = lines.next().is_none();
             debug_assert!(is_whole, "a reader that wants more has no line");
+            charge.set(lines.kept_bytes(), Size::Large)?;
             match ready!(intake.poll_next(cx))? {
                 Some(piece) => lines.add(piece),
                 None => lines.end(),
@@ -213,7 +219,7 @@ impl Source {
 impl Pieces for Source {
     fn next(&mut self) -> Option<Piece<'_>> {
         match self {
-            Self::List(cut) => cut.next(),
+            Self::List(list) => list.0.next(),
             Self::Lines(parts) => parts.1.next(),
         }
     }
@@ -237,6 +243,8 @@ pub struct Answering {
     part_bytes: usize,
     has_begun: bool,
     has_ended: bool,
+    /// A lead that takes longer than a slice to read.
+    long: Option<Box<LongPiece>>,
     owed: Owed,
     /// Given back last.
     seat: Seat,
@@ -246,7 +254,12 @@ impl Answering {
     fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Aborted>>> {
         self.owed.end();
         while !self.has_ended {
-            let part = match ready!(self.source.poll_ready(cx)) {
+            let ready = match self.long {
+                // What is begun does not wait for what follows.
+                Some(_) => Ok(()),
+                None => ready!(self.source.poll_ready(cx)),
+            };
+            let part = match ready {
                 Ok(()) => {
                     ready!(self.turn.poll(cx));
                     match contained(&self.seat.core.clone(), || Ok(self.part())) {
@@ -283,12 +296,21 @@ impl Answering {
             layout,
             has_begun: self.tally != BatchCounts::default(),
             lead_bytes_max: core.limits().body_bytes_max,
+            budget: &core.budget,
         };
-        let tally = core.scorer.borrow_mut().slice(&batch, &mut self.source, &mut out);
+        let mut scorer = core.scorer.borrow_mut();
+        let tally = scorer.slice(&batch, &mut self.source, &mut self.long, &mut out);
+        drop(scorer);
         core.stats.borrow_mut().batch(&tally);
         self.tally.add(&tally);
+        if self.long.is_some() {
+            return out;
+        }
+        if let Source::List(list) = &mut self.source {
+            list.1.lower(list.0.bytes());
+        }
         match &self.source {
-            Source::List(cut) if cut.is_empty() => {
+            Source::List(list) if list.0.is_empty() => {
                 let total_ns = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
                 let counts = (self.tally.scored(), self.tally.failed);
                 render::batch_end(&mut out, &self.served, counts, &self.request_id, total_ns);
@@ -328,11 +350,13 @@ fn break_off(out: &mut Vec<u8>, line: u64, failure: &Failure) {
 }
 
 impl Body for Answering {
-    type Data = Bytes;
+    type Data = BodyPiece;
     type Error = Aborted;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
-        self.poll_part(cx).map(|part| part.map(|part| part.map(Frame::data)))
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<BodyPiece>, Aborted>>> {
+        let part = ready!(self.poll_part(cx));
+        let piece = |bytes: Bytes| BodyPiece::counted(bytes, &self.seat.watch);
+        Poll::Ready(part.map(|part| part.map(|bytes| Frame::data(piece(bytes)))))
     }
 }
 

@@ -12,49 +12,134 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::batch::{Aborted, Answering};
+use super::connection::deadlines::{Unsent, Watch};
 use super::error::Failure;
 use super::inflate::{Inflater, Refused};
-use super::pages::Inflating;
-use crate::limits::SLICE_BYTES;
+use crate::budget::{Charge, Purpose, Size};
+use crate::limits::{SLICE_BYTES, SMALL_BODY_BYTES, WAITING_REQUEST_BYTES};
 use crate::shard::ShardCore;
 use crate::shard::turns::Turn;
 use crate::shard::wheel::Timer;
 use crate::telemetry::Phase;
 
 /// Buffers for bodies in parts that a shard keeps. Beyond it they are given back to the allocator.
-const POOLED_MAX: usize = 64;
+const POOLED_MAX: usize = 16;
 
 /// A buffer that grew beyond this is not kept: one large body must not occupy memory for ever. Unit: bytes.
-const POOLED_BYTES_MAX: usize = 256 << 10;
+const POOLED_BYTES_MAX: usize = 64 << 10;
 
-/// The body of an answer: whole, in one piece, of known length.
+/// What a body that is being inflated holds: the library's state and what it hands on at once. Unit: bytes.
+const INFLATER_BYTES: usize = 96 << 10;
+
+/// What one step of inflating costs however little it brings, in bytes of plain text: a body may consist of empty members,
+/// each of which takes a new state.
+const INFLATE_STEP_BYTES: usize = 2 << 10;
+
+/// Bytes of an answer that are handed on at once. They are shared and not copied, but a stream that is not written from
+/// several places copies them into its buffer.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// The body of an answer: whole, of known length.
 #[derive(Debug)]
-pub struct Whole(Bytes);
+pub struct Whole {
+    bytes: Bytes,
+    /// Whether others hold the same bytes for as long as the process or the model lives.
+    is_shared: bool,
+    unsent: Option<Unsent>,
+}
 
 impl Whole {
+    /// Bytes of this answer, or of few.
     pub(super) fn new(bytes: Bytes) -> Self {
-        Self(bytes)
+        Self {
+            bytes,
+            is_shared: false,
+            unsent: None,
+        }
+    }
+
+    /// Bytes that are there whether somebody reads them or not.
+    pub(super) fn shared(bytes: Bytes) -> Self {
+        Self {
+            is_shared: true,
+            ..Self::new(bytes)
+        }
+    }
+
+    /// Counts it as held by a connection until it is written.
+    pub(super) fn count(&mut self, watch: &Rc<Watch>) {
+        let bytes = if self.is_shared { 0 } else { self.bytes.len() };
+        self.unsent = Some(Unsent::new(watch, bytes));
     }
 }
 
 impl Body for Whole {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = std::convert::Infallible;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, std::convert::Infallible>>> {
-        let bytes = std::mem::take(&mut self.0);
-        Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+    ) -> Poll<Option<Result<Frame<Piece>, std::convert::Infallible>>> {
+        let piece = if self.bytes.len() <= PIECE_BYTES {
+            Piece {
+                bytes: std::mem::take(&mut self.bytes),
+                unsent: self.unsent.take(),
+            }
+        } else {
+            Piece::from(self.bytes.split_to(PIECE_BYTES))
+        };
+        Poll::Ready((!piece.bytes.is_empty()).then(|| Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_empty()
+        self.bytes.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.0.len() as u64)
+        SizeHint::with_exact(self.bytes.len() as u64)
+    }
+}
+
+/// Bytes of an answer on their way. hyper and h2 drop it when it is written.
+#[derive(Debug)]
+pub struct Piece {
+    bytes: Bytes,
+    /// What its connection holds for it.
+    unsent: Option<Unsent>,
+}
+
+impl Piece {
+    /// Bytes that a connection holds until they are written.
+    pub(super) fn counted(bytes: Bytes, watch: &Rc<Watch>) -> Self {
+        let unsent = Some(Unsent::new(watch, bytes.len()));
+        Self { bytes, unsent }
+    }
+}
+
+impl From<Bytes> for Piece {
+    fn from(bytes: Bytes) -> Self {
+        Self { bytes, unsent: None }
+    }
+}
+
+impl Buf for Piece {
+    #[inline]
+    fn remaining(&self) -> usize {
+        self.bytes.len()
+    }
+
+    #[inline]
+    fn chunk(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    #[inline]
+    fn advance(&mut self, bytes: usize) {
+        self.bytes.advance(bytes);
+        if self.bytes.is_empty() {
+            self.unsent = None;
+        }
     }
 }
 
@@ -64,25 +149,19 @@ pub enum Outgoing {
     Whole(Whole),
     /// One that is made as it is taken.
     Batch(Box<Answering>),
-    /// A compressed file of ours, for a client that takes no compression: a piece of it a turn.
-    Inflating(Box<Inflating>),
 }
 
 impl Body for Outgoing {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = Aborted;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Piece>, Aborted>>> {
         match self.get_mut() {
             Self::Whole(whole) => {
                 let frame = ready!(Pin::new(whole).poll_frame(cx));
                 Poll::Ready(frame.map(|frame| frame.map_err(|never| match never {})))
             }
             Self::Batch(answering) => Pin::new(&mut **answering).poll_frame(cx),
-            Self::Inflating(inflating) => {
-                let piece = ready!(inflating.poll_piece(cx));
-                Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
-            }
         }
     }
 
@@ -94,7 +173,6 @@ impl Body for Outgoing {
         match self {
             Self::Whole(whole) => whole.size_hint(),
             Self::Batch(_) => SizeHint::default(),
-            Self::Inflating(inflating) => SizeHint::with_exact(inflating.left() as u64),
         }
     }
 }
@@ -148,14 +226,8 @@ async fn collect_inflated(core: &Rc<ShardCore>, body: Incoming) -> Result<Collec
 
 async fn collect_plain(core: &Rc<ShardCore>, mut body: Incoming) -> Result<Collected, Failure> {
     let limit = core.limits().body_bytes_max;
-    if body.size_hint().lower() > limit as u64 {
-        return Err(Failure::BodyTooLarge { limit });
-    }
-    let mut deadline = Deadline {
-        core: &**core,
-        limit: core.limits().body,
-        timer: None,
-    };
+    check_length(core, &body, limit)?;
+    let mut deadline = Deadline::new(&**core, core.limits().body);
     let mut first: Option<Bytes> = None;
     let mut gathered: Option<Gathered> = None;
     while let Some(frame) = deadline.frame(&mut body).await? {
@@ -182,14 +254,41 @@ async fn collect_plain(core: &Rc<ShardCore>, mut body: Incoming) -> Result<Colle
     })
 }
 
+/// What the length that a body says it has decides. Nothing is charged for bytes that have not come.
+fn check_length(core: &ShardCore, body: &Incoming, limit: usize) -> Result<(), Failure> {
+    let length = body.size_hint().lower();
+    if length <= SMALL_BODY_BYTES as u64 {
+        return Ok(());
+    }
+    match usize::try_from(length) {
+        Ok(bytes) if bytes <= limit && core.budget.has_room(bytes, Size::Large) => Ok(()),
+        Ok(bytes) if bytes <= limit => {
+            core.budget.refuse();
+            Err(Failure::OutOfMemory)
+        }
+        _ => Err(Failure::BodyTooLarge { limit }),
+    }
+}
+
 /// The limit of one body's time. The timer is made when the body first keeps us waiting, which most never do.
 struct Deadline<C: Deref<Target = ShardCore>> {
     core: C,
     limit: Duration,
     timer: Option<Timer>,
+    /// What the request holds while it waits.
+    charge: Option<Charge>,
 }
 
 impl<C: Deref<Target = ShardCore>> Deadline<C> {
+    fn new(core: C, limit: Duration) -> Self {
+        Self {
+            core,
+            limit,
+            timer: None,
+            charge: None,
+        }
+    }
+
     async fn frame(&mut self, body: &mut Incoming) -> Result<Option<Frame<Bytes>>, Failure> {
         poll_fn(|cx| self.poll_frame(body, cx)).await
     }
@@ -199,22 +298,30 @@ impl<C: Deref<Target = ShardCore>> Deadline<C> {
             Poll::Ready(None) => Poll::Ready(Ok(None)),
             Poll::Ready(Some(Ok(frame))) => Poll::Ready(Ok(Some(frame))),
             Poll::Ready(Some(Err(_))) => Poll::Ready(Err(Failure::BodyBroken)),
-            Poll::Pending if self.poll_passed(cx) => {
-                self.core.stats.borrow_mut().timeouts[Phase::Body as usize] += 1;
-                Poll::Ready(Err(Failure::BodyTimeout))
-            }
-            Poll::Pending => Poll::Pending,
+            Poll::Pending => match self.poll_passed(cx) {
+                Err(failure) => Poll::Ready(Err(failure)),
+                Ok(true) => {
+                    self.core.stats.borrow_mut().timeouts[Phase::Body as usize] += 1;
+                    Poll::Ready(Err(Failure::BodyTimeout))
+                }
+                Ok(false) => Poll::Pending,
+            },
         }
     }
 
-    fn poll_passed(&mut self, cx: &Context<'_>) -> bool {
+    fn poll_passed(&mut self, cx: &Context<'_>) -> Result<bool, Failure> {
+        if self.charge.is_none() {
+            let mut charge = Charge::new(&self.core.budget, Purpose::Bodies);
+            charge.set(WAITING_REQUEST_BYTES, Size::Small)?;
+            self.charge = Some(charge);
+        }
         let mut wheel = self.core.wheel.borrow_mut();
         let timer = *self.timer.get_or_insert_with(|| {
             let timer = wheel.insert();
             wheel.set(timer, self.limit);
             timer
         });
-        wheel.poll_fired(timer, cx)
+        Ok(wheel.poll_fired(timer, cx))
     }
 }
 
@@ -235,6 +342,8 @@ pub(super) struct Intake {
     /// As they come over the wire.
     bytes: usize,
     inflater: Option<Box<Inflater>>,
+    /// For the inflater.
+    _charge: Charge,
     /// What came last and is not inflated yet.
     compressed: Bytes,
     turn: Turn,
@@ -250,19 +359,18 @@ impl Intake {
         limit: usize,
         time: Duration,
     ) -> Result<Self, Failure> {
-        if incoming.size_hint().lower() > limit as u64 {
-            return Err(Failure::BodyTooLarge { limit });
+        check_length(core, &incoming, limit)?;
+        let mut charge = Charge::new(&core.budget, Purpose::Bodies);
+        if coding == Coding::Gzip {
+            charge.set(INFLATER_BYTES, Size::Small)?;
         }
         Ok(Self {
             incoming,
-            deadline: Deadline {
-                core: Rc::clone(core),
-                limit: time,
-                timer: None,
-            },
+            deadline: Deadline::new(Rc::clone(core), time),
             limit,
             bytes: 0,
             inflater: (coding == Coding::Gzip).then(|| Box::new(Inflater::new(limit))),
+            _charge: charge,
             compressed: Bytes::new(),
             turn: Turn::new(Rc::clone(core)),
             bytes_since_turn: 0,
@@ -321,7 +429,7 @@ impl Intake {
             .map_err(|refused| failure(refused, self.limit))?;
         self.compressed.advance(used);
         // Inflating a byte costs about twice what reading one does.
-        self.bytes_since_turn += used + 2 * inflater.ready();
+        self.bytes_since_turn += used + 2 * inflater.ready() + INFLATE_STEP_BYTES;
         Ok(inflater.take().into())
     }
 
@@ -342,24 +450,45 @@ fn failure(refused: Refused, limit: usize) -> Failure {
     }
 }
 
-/// A buffer of the shard's pool, given back when dropped.
+/// A buffer of the shard's pool, given back when dropped. All that it has room for is charged.
 pub(super) struct Gathered {
     core: Rc<ShardCore>,
     buffer: Vec<u8>,
+    charge: Charge,
 }
 
 impl Gathered {
     fn new(core: Rc<ShardCore>) -> Self {
         let buffer = core.bodies.borrow_mut().pop().unwrap_or_default();
-        Self { core, buffer }
+        let charge = Charge::new(&core.budget, Purpose::Bodies);
+        Self { core, buffer, charge }
     }
 
     fn append(&mut self, data: &Bytes, limit: usize) -> Result<(), Failure> {
         if data.remaining() > limit - self.buffer.len() {
             return Err(Failure::BodyTooLarge { limit });
         }
+        self.make_room(self.buffer.len() + data.len(), limit)?;
         self.buffer.extend_from_slice(data);
         Ok(())
+    }
+
+    /// Room for a body of so many bytes.
+    fn make_room(&mut self, bytes: usize, limit: usize) -> Result<(), Failure> {
+        let capacity = match self.buffer.capacity() {
+            enough if enough >= bytes => enough,
+            less => bytes.max(2 * less).min(limit.max(bytes)),
+        };
+        if capacity > self.charge.bytes() {
+            let size = if bytes <= SMALL_BODY_BYTES {
+                Size::Small
+            } else {
+                Size::Large
+            };
+            self.charge.set(capacity, size)?;
+        }
+        let more = capacity - self.buffer.len();
+        self.buffer.try_reserve_exact(more).map_err(|_| Failure::OutOfMemory)
     }
 }
 

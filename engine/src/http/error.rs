@@ -6,6 +6,7 @@ use http::StatusCode;
 use quintile_scoring::read::Rejection;
 use quintile_scoring::read::batch::Unscored;
 
+use crate::budget::BudgetError;
 use crate::remote::Miss;
 
 /// What went wrong. Building one allocates nothing; rendering may.
@@ -62,6 +63,8 @@ pub enum Failure {
     Overloaded,
     /// There are as many connections as there may be.
     TooManyConnections,
+    /// The process holds as many bytes for requests as it may.
+    OutOfMemory,
     /// The shard reads and answers as many batches as it may.
     TooManyBatches {
         /// Batches accepted.
@@ -99,7 +102,7 @@ impl Failure {
             Self::Rejected(Rejection::NotJson(_)) => (StatusCode::BAD_REQUEST, "not_json"),
             Self::Rejected(Rejection::Invalid) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_request"),
             Self::BatchNotLocal => (StatusCode::NOT_IMPLEMENTED, "batch_not_local"),
-            Self::Overloaded | Self::TooManyConnections | Self::TooManyBatches { .. } => {
+            Self::Overloaded | Self::TooManyConnections | Self::OutOfMemory | Self::TooManyBatches { .. } => {
                 (StatusCode::SERVICE_UNAVAILABLE, "overloaded")
             }
             Self::QueueFull => (StatusCode::SERVICE_UNAVAILABLE, "record_queue_full"),
@@ -123,6 +126,7 @@ impl Failure {
                 | Self::BodyTimeout
                 | Self::BodyBroken
                 | Self::HeadersTooMany { .. }
+                | Self::OutOfMemory
                 | Self::Panicked
         )
     }
@@ -134,11 +138,18 @@ impl Failure {
             self,
             Self::Overloaded
                 | Self::TooManyConnections
+                | Self::OutOfMemory
                 | Self::TooManyBatches { .. }
                 | Self::QueueFull
                 | Self::Remote(_)
         )
         .then_some("1")
+    }
+}
+
+impl From<BudgetError> for Failure {
+    fn from(_: BudgetError) -> Self {
+        Self::OutOfMemory
     }
 }
 
@@ -178,6 +189,7 @@ impl fmt::Display for Failure {
             Self::TooManyConnections => {
                 f.write_str("all connections that there may be are open; this one is for health checks: try again")
             }
+            Self::OutOfMemory => f.write_str("the memory for requests is in use; try again"),
             Self::TooManyBatches { limit } => {
                 write!(f, "{limit} batches are under way; try again, or send leads one by one to POST /score")
             }
@@ -217,6 +229,7 @@ mod tests {
             Failure::Rejected(Rejection::Invalid),
             Failure::Overloaded,
             Failure::TooManyConnections,
+            Failure::OutOfMemory,
             Failure::TooManyBatches { limit: 1 },
             Failure::BatchNotLocal,
             Failure::QueueFull,

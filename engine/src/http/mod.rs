@@ -19,6 +19,7 @@ pub mod error;
 mod fixed;
 mod framing;
 mod inflate;
+mod long_lead;
 pub mod pages;
 mod request_id;
 pub(crate) mod response;

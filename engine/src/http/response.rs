@@ -13,6 +13,7 @@ use quintile_scoring::render;
 
 use super::batch::{Answering, Form};
 use super::body::{Outgoing, Whole};
+use super::connection::deadlines::Watch;
 use super::cross_origin::CrossOriginHeaders;
 use super::error::Failure;
 use super::request_id::{HEADER as REQUEST_ID, RequestId};
@@ -28,6 +29,7 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 /// Writes the answer to one request.
 pub(super) struct Responder<'a> {
     pub(super) core: &'a Rc<ShardCore>,
+    pub(super) watch: &'a Rc<Watch>,
     pub(super) headers: HeaderMap,
     pub(super) id: &'a RequestId,
     pub(super) version: Version,
@@ -121,6 +123,13 @@ impl Responder<'_> {
         // h2 has no such header; hyper says GOAWAY there.
         if (close || self.is_last || self.core.draining.get()) && self.version <= Version::HTTP_11 {
             self.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        let mut body = body;
+        // Its streams share a socket: that one of them is not read shows nowhere else.
+        if self.version == Version::HTTP_2
+            && let Outgoing::Whole(whole) = &mut body
+        {
+            whole.count(self.watch);
         }
         let mut response = Response::new(body);
         *response.status_mut() = status;

@@ -17,6 +17,7 @@ use super::body::{self, Coding, Outgoing};
 use super::connection::deadlines::Watch;
 use super::cross_origin::CrossOriginHeaders;
 use super::error::Failure;
+use super::long_lead;
 use super::pages;
 use super::request_id::RequestId;
 use super::response::Responder;
@@ -46,8 +47,11 @@ pub(super) async fn respond(http: &Rc<HttpShard>, watch: &Rc<Watch>, request: Re
     let stays = core.remote.is_some() && head.headers.get(BACKEND).is_some_and(|value| value == "local");
     let mut headers = std::mem::take(&mut head.headers);
     headers.clear();
+    // It may be long, and the body may be long in coming.
+    drop(std::mem::take(&mut head.uri));
     let responder = Responder {
         core,
+        watch,
         headers,
         id: &id,
         version: head.version,
@@ -129,12 +133,19 @@ async fn score_body(
 ) -> Result<(Bytes, Timings), Failure> {
     let body = body::collect(core, body, coding).await?;
     let began = Instant::now();
-    let scored = match &core.remote {
+    let lead = if long_lead::is_long(&body) {
+        // In a box, so that other leads do not carry its state.
+        Box::pin(long_lead::read(core, &body)).await.map(|()| Lead::Read)
+    } else {
+        Ok(Lead::Unread(&body))
+    };
+    let scored = match (lead, &core.remote) {
+        (Err(failure), _) => Err(failure),
         // In a box, so that requests that are scored here do not carry its state.
-        Some(remote) if remote.takes(core.scorer.borrow().served(), stays) => {
-            Box::pin(score_away(core, remote, &body, request_id)).await
+        (Ok(lead), Some(remote)) if remote.takes(core.scorer.borrow().served(), stays) => {
+            Box::pin(score_away(core, remote, lead, request_id)).await
         }
-        _ => contained(core, || score(core, &body, request_id, began)),
+        (Ok(lead), _) => contained(core, || score(core, lead, request_id, began)),
     };
     *took = match &scored {
         Ok((_, timings)) => Duration::from_nanos(timings.total_ns),
@@ -149,9 +160,23 @@ async fn run_probe(core: &Rc<ShardCore>, body: Incoming, probe: &super::debug::P
     contained(core, || probe.run())
 }
 
-fn score(core: &ShardCore, body: &[u8], request_id: &str, began: Instant) -> Result<(Bytes, Timings), Failure> {
+/// A lead that is to be scored.
+#[derive(Clone, Copy)]
+enum Lead<'a> {
+    /// Its text.
+    Unread(&'a [u8]),
+    /// It is in the shard's workspace.
+    Read,
+}
+
+fn score(core: &ShardCore, lead: Lead<'_>, request_id: &str, began: Instant) -> Result<(Bytes, Timings), Failure> {
     let mut scorer = core.scorer.borrow_mut();
-    match scorer.score::<Native>(body, request_id, began, &mut core.arena.borrow_mut()) {
+    let arena = &mut core.arena.borrow_mut();
+    let outcome = match lead {
+        Lead::Unread(body) => scorer.score::<Native>(body, request_id, began, arena),
+        Lead::Read => scorer.score_read::<Native>(request_id, began, arena),
+    };
+    match outcome {
         Outcome::Scored { answer, score, timings } => {
             core.stats.borrow_mut().scored(score, timings.total_ns);
             Ok((answer, timings))
@@ -183,11 +208,12 @@ async fn open_batch(
 async fn score_away(
     core: &ShardCore,
     remote: &Remote,
-    body: &[u8],
+    lead: Lead<'_>,
     request_id: &str,
 ) -> Result<(Bytes, Timings), Failure> {
-    let away = contained(core, || {
-        core.scorer.borrow_mut().read::<Native>(body).map_err(Failure::Rejected)
+    let away = contained(core, || match lead {
+        Lead::Unread(body) => core.scorer.borrow_mut().read::<Native>(body).map_err(Failure::Rejected),
+        Lead::Read => Ok(core.scorer.borrow().away(Instant::now())),
     })?;
     let told = remote.ask(core, &away.served, &away.row, away.began).await;
     if let Err(miss) = &told

@@ -13,10 +13,12 @@ use uuid::Uuid;
 
 use super::{ServeError, ShardThread};
 use crate::accept::{self, Acceptor, Place};
+use crate::budget::{self, Budget};
 use crate::config::{ADMIN, Records, Scorer, Settings};
 use crate::http::cross_origin::CrossOrigin;
 use crate::http::pages::Files;
 use crate::http::{HttpSetup, HttpShard};
+use crate::limits::CONNECTION_BYTES;
 use crate::record::{Schema, frame_bytes_max};
 use crate::remote::{self, Desk};
 use crate::runtime::epoll::Epoll;
@@ -30,6 +32,9 @@ use crate::side::{About, RemoteParts, ShardLink};
 use crate::spool::{self, Schemas, Spool, Writer};
 use crate::telemetry::{Event, Gauges};
 use crate::topology::{self, Topology};
+
+/// The memory limit that is assumed where nothing states one.
+const UNKNOWN_MEMORY_BYTES: u64 = 512 << 20;
 
 /// A shard that does not start within this time will not.
 const START: Duration = Duration::from_secs(10);
@@ -135,6 +140,43 @@ pub(super) fn open_spool(
     Ok((Some(spool), writers))
 }
 
+/// What requests may hold: what the operator says, or a part of the memory limit. To be called when the model is loaded
+/// and before shards start.
+pub(super) fn budget(settings: &Settings, topology: &Topology) -> Arc<Budget> {
+    let memory = topology.inputs.memory.as_ref();
+    let bytes = match (settings.memory_bytes, memory) {
+        (Some(bytes), _) => bytes,
+        (None, Some(limit)) => budget::share(limit.bytes, topology::memory::resident_bytes()),
+        // Neither a cgroup nor the machine says: enough for ordinary traffic.
+        (None, None) => budget::share(UNKNOWN_MEMORY_BYTES, 0),
+    };
+    tracing::info!(
+        bytes,
+        from = if settings.memory_bytes.is_some() {
+            "limits.memory_bytes"
+        } else {
+            "a third of what the memory limit leaves"
+        },
+        limit_bytes = memory.map(|limit| limit.bytes),
+        limit = memory.map(|limit| limit.source.as_str()),
+        "memory budget"
+    );
+    Budget::new(bytes)
+}
+
+/// Open connections: as many as are allowed, and as half of the budget has room for.
+pub(super) fn connections_fitting(allowed: usize, budget: &Budget) -> usize {
+    let fitting = (budget.bytes() / 2 / CONNECTION_BYTES).max(1);
+    if fitting < allowed {
+        tracing::warn!(
+            connections_max = fitting,
+            allowed,
+            "fewer connections than limits.connections_max: the memory budget has no room for more"
+        );
+    }
+    allowed.min(fitting)
+}
+
 /// Where a model is written down before its first record.
 #[derive(Debug, Clone)]
 pub(super) struct Registry {
@@ -181,6 +223,7 @@ pub(super) struct ShardTemplate<'a> {
     pub(super) events: Sender<Event>,
     pub(super) ready: Arc<AtomicBool>,
     pub(super) asking: Option<Asking>,
+    pub(super) budget: Arc<Budget>,
     pub(super) nonce: u64,
 }
 
@@ -210,6 +253,7 @@ impl ShardTemplate<'_> {
             ready: Arc::clone(&self.ready),
             asking: self.asking.clone(),
             limits: self.settings.limits,
+            budget: Arc::clone(&self.budget),
             spin: self.settings.spin,
             nonce: self.nonce,
         };

@@ -33,22 +33,23 @@ impl Arena {
             write(&mut own);
             return own.freeze();
         }
-        let block = self.block(bytes_max);
+        let Some(block) = self.block(bytes_max) else {
+            // All are held by clients that read slowly. Memory of its own is held by this answer alone; of another block each
+            // answer would hold all.
+            let mut own = BytesMut::with_capacity(bytes_max);
+            write(&mut own);
+            return own.freeze();
+        };
         write(block);
         block.split().freeze()
     }
 
-    fn block(&mut self, bytes: usize) -> &mut BytesMut {
+    fn block(&mut self, bytes: usize) -> Option<&mut BytesMut> {
         if self.blocks[self.current].capacity() < bytes {
-            let next = (0..BLOCKS).map(|step| (self.current + step) % BLOCKS);
-            let free = next.into_iter().find(|&index| self.blocks[index].try_reclaim(bytes));
-            self.current = free.unwrap_or_else(|| {
-                // All are held by clients that read slowly: the memory goes when they have.
-                self.blocks[self.current] = BytesMut::with_capacity(BLOCK_BYTES);
-                self.current
-            });
+            let mut next = (0..BLOCKS).map(|step| (self.current + step) % BLOCKS);
+            self.current = next.find(|&index| self.blocks[index].try_reclaim(bytes))?;
         }
-        &mut self.blocks[self.current]
+        Some(&mut self.blocks[self.current])
     }
 }
 

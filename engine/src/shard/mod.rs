@@ -29,6 +29,7 @@ use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use quintile_scoring::loaded::Served;
 
+use crate::budget::Budget;
 use crate::limits::{Limits, TICK};
 use crate::runtime::{Backend, Contained, StartError};
 use crate::telemetry::{Admission, Counter, Event, Gauges, ShardStats};
@@ -72,6 +73,8 @@ pub struct Parts {
     pub asking: Option<Asking>,
     /// Limits.
     pub limits: Limits,
+    /// What requests may hold, for all shards.
+    pub budget: Arc<Budget>,
     /// How long it keeps looking at its sockets before it sleeps.
     pub spin: Duration,
     /// What makes this process's record ids its own.
@@ -89,6 +92,7 @@ pub fn stats_channel() -> (Sender<Box<ShardStats>>, Receiver<Box<ShardStats>>) {
 pub struct ShardCore {
     pub(crate) number: u16,
     limits: Cell<Limits>,
+    pub(crate) budget: Arc<Budget>,
     pub(crate) wheel: RefCell<Wheel>,
     pub(crate) arena: RefCell<Arena>,
     pub(crate) scorer: RefCell<Scorer>,
@@ -121,6 +125,7 @@ impl ShardCore {
         let core = Self {
             number: parts.number,
             limits: Cell::new(parts.limits),
+            budget: parts.budget,
             wheel: RefCell::new(Wheel::new(TIMERS)),
             arena: RefCell::default(),
             scorer: RefCell::new(scorer),

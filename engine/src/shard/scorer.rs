@@ -10,13 +10,14 @@ use bytes::{Bytes, BytesMut};
 use quintile_model::Precision;
 use quintile_scoring::limits::LEAD_ID_BYTES_MAX;
 use quintile_scoring::loaded::Served;
-use quintile_scoring::read::{Rejection, Timings, Workspace};
+use quintile_scoring::read::{Rejection, SlicedRead, Timings, Workspace};
 use quintile_scoring::render;
 use uuid::Uuid;
 
 use self::slice::Bench;
 use super::arena::Arena;
 use crate::config::WhenFull;
+use crate::limits::LONG_LEAD_SLICE_BYTES;
 use crate::protocol::Protocol;
 use crate::record::{Entry, Extras, IdSource, ProtocolName, Source, frame_bytes_max};
 use crate::remote::Miss;
@@ -137,6 +138,11 @@ impl Scorer {
         if let Err(rejection) = P::read(&mut self.workspace, &self.served, body) {
             return Outcome::Rejected(rejection);
         }
+        self.score_read::<P>(request_id, start, arena)
+    }
+
+    /// As [`Self::score`] of the lead that was read last.
+    pub(crate) fn score_read<P: Protocol>(&mut self, request_id: &str, start: Instant, arena: &mut Arena) -> Outcome {
         let parsed = Instant::now();
         let score = self.workspace.score(&self.served);
         let scored = Instant::now();
@@ -173,13 +179,38 @@ impl Scorer {
     pub(crate) fn read<P: Protocol>(&mut self, body: &[u8]) -> Result<Away, Rejection> {
         let began = Instant::now();
         P::read(&mut self.workspace, &self.served, body)?;
-        Ok(Away {
+        Ok(self.away(began))
+    }
+
+    /// The lead that was read last, for somebody else.
+    pub(crate) fn away(&self, began: Instant) -> Away {
+        Away {
             served: Arc::clone(&self.served),
             lead_id: ArrayString::from(self.workspace.lead_id()).unwrap_or_default(),
             row: self.workspace.row().into(),
             began,
             read: Instant::now(),
-        })
+        }
+    }
+
+    /// Reads on in a long lead that was begun under `served`, for a slice; none while there is more to read, and also when
+    /// another model has come meanwhile: then `read` begins again.
+    pub(crate) fn read_slice(
+        &mut self,
+        served: &mut Arc<Served>,
+        read: &mut SlicedRead,
+        body: &[u8],
+    ) -> Option<Result<(), Rejection>> {
+        if !Arc::ptr_eq(served, &self.served) {
+            *served = Arc::clone(&self.served);
+            *read = SlicedRead::new(served, body);
+        }
+        self.workspace.read_slice(served, read, body, LONG_LEAD_SLICE_BYTES)
+    }
+
+    /// Reads a plain lead; false for one that has to be read in slices.
+    pub(crate) fn read_plain(&mut self, body: &[u8]) -> bool {
+        self.workspace.read_plain(&self.served, body)
     }
 
     /// Records and renders the answer to a lead that was away: with the predictions that came back, or with our own and

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::remote_counts::RemoteCounts;
+use crate::budget::Budget;
 use crate::spool::{Gauges, Spool};
 
 /// What became of the records. Read for metrics and at the end.
@@ -16,6 +17,8 @@ pub(super) struct Counts {
     pub(super) recovered: u64,
     /// Of remote scoring, if there is any.
     pub(super) remote: Option<RemoteCounts>,
+    /// What requests hold and may hold.
+    pub(super) budget: Option<Arc<Budget>>,
     /// Reloads by what came of them, as [`super::news::Reload::NAMES`].
     pub(super) reloads: [Count; 3],
     /// One for each sink.
@@ -32,6 +35,7 @@ impl Counts {
             reloads: Default::default(),
             sinks: sinks.iter().map(counts).collect(),
             remote: None,
+            budget: None,
         }
     }
 

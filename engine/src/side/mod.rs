@@ -27,6 +27,7 @@ mod sagemaker;
 mod sink;
 mod stats;
 mod status;
+mod trim;
 mod worker;
 
 #[cfg(test)]
@@ -54,6 +55,7 @@ use self::lane::Lane;
 use self::remote_counts::RemoteCounts;
 use self::sink::Opened;
 use self::worker::Post;
+use crate::budget::Budget;
 use crate::config;
 use crate::remote::Desk;
 use crate::shard::mailbox::Address;
@@ -84,6 +86,8 @@ pub struct Parts {
     pub pace: Pace,
     /// Where operators ask.
     pub admin: Option<TcpListener>,
+    /// What requests hold and may hold.
+    pub budget: Arc<Budget>,
     /// Somebody else who scores.
     pub remote: Option<RemoteParts>,
 }
@@ -202,6 +206,7 @@ fn counts(sinks: &[(&'static str, Opened)], parts: &Parts, asks: bool) -> Arc<Co
     let names: Vec<&'static str> = sinks.iter().map(|(name, _)| *name).collect();
     let mut counts = Counts::new(&names, parts.spool.as_ref());
     counts.remote = asks.then(RemoteCounts::default);
+    counts.budget = Some(Arc::clone(&parts.budget));
     Arc::new(counts)
 }
 

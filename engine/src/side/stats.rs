@@ -16,6 +16,7 @@ use super::counts::{Counts, Stop};
 use super::metrics::{BUCKETS_NS, Facts, Gauge, Reading};
 use super::process::Process;
 use super::status::Status;
+use super::trim::Trim;
 use crate::log_writer;
 use crate::shard::mailbox::{Address, Mail};
 use crate::telemetry::{Counter, Gauges, ShardStats};
@@ -126,6 +127,7 @@ pub(super) struct Stats {
     totals: ShardStats,
     latency: Latency,
     process: Process,
+    trim: Trim,
     ticks: u32,
     /// Records dropped that the log knows of, and when it was told.
     dropped_told: u64,
@@ -149,6 +151,7 @@ impl Stats {
             totals: ShardStats::new(),
             latency: Latency::new(),
             process: Process::look(),
+            trim: Trim::default(),
             ticks: 0,
             dropped_told: 0,
             dropped_logged: None,
@@ -171,6 +174,10 @@ impl Stats {
             self.ticks = (self.ticks + 1) % PROCESS_TICKS;
             if self.ticks == 0 {
                 self.process = Process::look();
+            }
+            let used = self.counts.budget.as_ref().map_or(0, |budget| budget.used());
+            if self.trim.is_due(used) {
+                crate::allocator::trim();
             }
             self.publish();
         }

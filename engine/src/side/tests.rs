@@ -91,6 +91,7 @@ fn parts(
         aws: config::Aws::default(),
         pace: Pace::FULL,
         admin: None,
+        budget: Budget::new(1 << 20),
         remote: None,
     };
     (parts, ends, sender)

@@ -37,13 +37,30 @@ pub struct Found {
     pub warnings: Vec<String>,
 }
 
+/// Which form of cgroups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Version {
+pub(super) enum Version {
     V1,
     V2,
 }
 
-/// A mounted hierarchy that may limit CPU time.
+/// What a hierarchy of version 1 limits; one of version 2 limits both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Controller {
+    Cpu,
+    Memory,
+}
+
+impl Controller {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
+        }
+    }
+}
+
+/// A mounted hierarchy that has a controller.
 #[derive(Debug)]
 struct Mount {
     version: Version,
@@ -56,30 +73,39 @@ struct Mount {
 /// Looks for quotas; `root` is `/` but in tests.
 #[must_use]
 pub fn quota(root: &Path) -> Found {
+    let mut warnings = Vec::new();
+    let groups = groups(root, Controller::Cpu, &mut warnings);
     let mut reader = Reader {
         root,
-        found: Found::default(),
+        found: Found { least: None, warnings },
     };
-    let member = reader
-        .read("/proc/self/cgroup", MOUNTINFO_BYTES_MAX)
-        .unwrap_or_default();
-    let mounts = reader
-        .read("/proc/self/mountinfo", MOUNTINFO_BYTES_MAX)
-        .unwrap_or_default();
-    let mounts: Vec<Mount> = mounts.lines().filter_map(mount).collect();
-    for (version, path) in member.lines().filter_map(membership) {
-        for folder in folders(&mounts, version, path) {
-            match version {
-                Version::V1 => reader.v1(&folder),
-                Version::V2 => reader.v2(&folder),
-            }
+    for (version, folder) in groups {
+        match version {
+            Version::V1 => reader.v1(&folder),
+            Version::V2 => reader.v2(&folder),
         }
     }
     reader.found
 }
 
-/// `HIERARCHY:CONTROLLERS:PATH`, if that hierarchy may limit CPU time.
-fn membership(line: &str) -> Option<(Version, &str)> {
+/// The folders of the cgroups that hold this process and have a controller, with all their visible ancestors.
+pub(super) fn groups(root: &Path, controller: Controller, warnings: &mut Vec<String>) -> Vec<(Version, String)> {
+    let mut whole = |path| read_some(root, path, MOUNTINFO_BYTES_MAX, warnings).unwrap_or_default();
+    let (member, mounts) = (whole("/proc/self/cgroup"), whole("/proc/self/mountinfo"));
+    let mounts: Vec<Mount> = mounts.lines().filter_map(|line| mount(line, controller)).collect();
+    let of_line = |line| {
+        let (version, path) = membership(line, controller)?;
+        Some(
+            folders(&mounts, version, path)
+                .into_iter()
+                .map(move |folder| (version, folder)),
+        )
+    };
+    member.lines().filter_map(of_line).flatten().collect()
+}
+
+/// `HIERARCHY:CONTROLLERS:PATH`, if that hierarchy may have the controller.
+fn membership(line: &str, controller: Controller) -> Option<(Version, &str)> {
     let mut parts = line.splitn(3, ':');
     let (id, controllers, path) = (parts.next()?, parts.next()?, parts.next()?);
     if id == "0" && controllers.is_empty() {
@@ -87,17 +113,17 @@ fn membership(line: &str) -> Option<(Version, &str)> {
     }
     controllers
         .split(',')
-        .any(|name| name == "cpu")
+        .any(|name| name == controller.name())
         .then_some((Version::V1, path))
 }
 
 /// `ID PARENT MAJOR:MINOR TOP POINT OPTIONS [TAGS…] - TYPE SOURCE SUPER_OPTIONS`.
-fn mount(line: &str) -> Option<Mount> {
+fn mount(line: &str, controller: Controller) -> Option<Mount> {
     let (place, kind) = line.split_once(" - ")?;
     let mut kind = kind.split(' ');
     let version = match (kind.next()?, kind.nth(1)) {
         ("cgroup2", _) => Version::V2,
-        ("cgroup", Some(options)) if options.split(',').any(|option| option == "cpu") => Version::V1,
+        ("cgroup", Some(options)) if options.split(',').any(|option| option == controller.name()) => Version::V1,
         _ => return None,
     };
     let mut place = place.split(' ').skip(3);
@@ -214,18 +240,27 @@ impl Reader<'_> {
         }
     }
 
-    /// A file's text; none when it does not exist, and a warning when that is not why.
     fn read(&mut self, path: &str, bytes_max: u64) -> Option<String> {
-        let place: PathBuf = self.root.join(path.trim_start_matches('/'));
-        let mut bytes = Vec::new();
-        let result = std::fs::File::open(place).and_then(|file| file.take(bytes_max).read_to_end(&mut bytes));
-        match result {
-            Ok(_) => Some(String::from_utf8_lossy(&bytes).into_owned()),
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => None,
-            Err(error) => {
-                self.found.warnings.push(format!("{path} cannot be read: {error}"));
-                None
-            }
+        read_some(self.root, path, bytes_max, &mut self.found.warnings)
+    }
+}
+
+/// The text of a file with a number or some lines.
+pub(super) fn read(root: &Path, path: &str, warnings: &mut Vec<String>) -> Option<String> {
+    read_some(root, path, QUOTA_BYTES_MAX, warnings)
+}
+
+/// The start of a file's text; none when it does not exist, and a warning when that is not why.
+fn read_some(root: &Path, path: &str, bytes_max: u64, warnings: &mut Vec<String>) -> Option<String> {
+    let place: PathBuf = root.join(path.trim_start_matches('/'));
+    let mut bytes = Vec::new();
+    let result = std::fs::File::open(place).and_then(|file| file.take(bytes_max).read_to_end(&mut bytes));
+    match result {
+        Ok(_) => Some(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => None,
+        Err(error) => {
+            warnings.push(format!("{path} cannot be read: {error}"));
+            None
         }
     }
 }

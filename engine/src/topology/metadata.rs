@@ -1,8 +1,8 @@
-//! The CPU limit of the ECS task this process runs in.
+//! The limits of the ECS task this process runs in.
 //!
 //! Inside a task the container's own cgroup usually reads as unlimited, because ECS sets the limit on a cgroup above it
 //! that cannot be seen. The task metadata endpoint (version 4) tells it: `GET $ECS_CONTAINER_METADATA_URI_V4/task`
-//! answers JSON whose `Limits.CPU` is in vCPUs. Containers have a `Limits.CPU` of their own, in CPU *shares*: a weight
+//! answers JSON whose `Limits.CPU` is in vCPUs and whose `Limits.Memory` is in MiB. Containers have a `Limits.CPU` of their own, in CPU *shares*: a weight
 //! against neighbours and no limit, so it is not looked at.
 //!
 //! One bounded, blocking request before any thread starts. Plain HTTP to an address, never a name, so nothing is resolved.
@@ -18,6 +18,18 @@ const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 /// vCPUs of a task. Fargate has at most 16, the largest EC2 machines below 1,000.
 const TASK_CPUS_MAX: f64 = 4096.0;
+
+/// MiB of a task. The largest EC2 machines have 32 TiB.
+const TASK_MEMORY_MIB_MAX: u64 = 1 << 26;
+
+/// What a task may use.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct TaskLimits {
+    /// vCPUs; none when they are not limited, as on EC2.
+    pub cpus: Option<f64>,
+    /// Bytes of memory; none when they are not limited.
+    pub memory_bytes: Option<u64>,
+}
 
 /// Why the metadata could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -53,19 +65,19 @@ pub enum MetadataError {
     },
 }
 
-/// Asks for the task's limit in vCPUs; none when the task has none, as on EC2. All of it ends within `timeout`.
+/// Asks for the task's limits. All of it ends within `timeout`.
 ///
 /// # Errors
 /// When the endpoint cannot be asked, or not be understood.
-pub fn task_cpus(uri: &str, timeout: Duration) -> Result<Option<f64>, MetadataError> {
+pub fn task_limits(uri: &str, timeout: Duration) -> Result<TaskLimits, MetadataError> {
     parse_task(&mut fetch(uri, timeout)?)
 }
 
-/// The task's limit from its document. The document is overwritten while it is read.
+/// The task's limits from its document. The document is overwritten while it is read.
 ///
 /// # Errors
-/// When it is no JSON object, or its limit is no sensible number.
-pub fn parse_task(document: &mut [u8]) -> Result<Option<f64>, MetadataError> {
+/// When it is no JSON object, or a limit is no sensible number.
+pub fn parse_task(document: &mut [u8]) -> Result<TaskLimits, MetadataError> {
     let broken = |reason| Err(MetadataError::Document { reason });
     // A tape is flat: however deeply a document nests, reading it takes no stack.
     let Ok(tape) = simd_json::to_tape(document) else {
@@ -76,19 +88,28 @@ pub fn parse_task(document: &mut [u8]) -> Result<Option<f64>, MetadataError> {
         return broken("it is no object");
     };
     let Some(limits) = object.get("Limits").filter(|limits| !limits.is_null()) else {
-        return Ok(None);
+        return Ok(TaskLimits::default());
     };
     let Some(limits) = limits.as_object() else {
         return broken("its Limits are no object");
     };
-    let Some(cpu) = limits.get("CPU").filter(|cpu| !cpu.is_null()) else {
-        return Ok(None);
+    let cpus = match limits.get("CPU").filter(|cpu| !cpu.is_null()) {
+        None => None,
+        Some(cpu) => match cpu.cast_f64() {
+            Some(0.0) => None,
+            Some(cpus) if cpus > 0.0 && cpus <= TASK_CPUS_MAX => Some(cpus),
+            _ => return broken("Limits.CPU is no number of vCPUs"),
+        },
     };
-    match cpu.cast_f64() {
-        Some(0.0) => Ok(None),
-        Some(cpus) if cpus > 0.0 && cpus <= TASK_CPUS_MAX => Ok(Some(cpus)),
-        _ => broken("Limits.CPU is no number of vCPUs"),
-    }
+    let memory_bytes = match limits.get("Memory").filter(|memory| !memory.is_null()) {
+        None => None,
+        Some(memory) => match memory.as_u64() {
+            Some(0) => None,
+            Some(mebibytes) if mebibytes <= TASK_MEMORY_MIB_MAX => Some(mebibytes << 20),
+            _ => return broken("Limits.Memory is no number of MiB"),
+        },
+    };
+    Ok(TaskLimits { cpus, memory_bytes })
 }
 
 /// Splits `http://ADDRESS[:PORT]/PATH` into address, authority and path.

@@ -11,7 +11,7 @@ const FARGATE: &str = include_str!("../../tests/topology/fargate-task.json");
 const EC2: &str = include_str!("../../tests/topology/ec2-task.json");
 
 fn parse(document: &str) -> Result<Option<f64>, MetadataError> {
-    parse_task(&mut document.as_bytes().to_vec())
+    parse_task(&mut document.as_bytes().to_vec()).map(|limits| limits.cpus)
 }
 
 #[test]
@@ -29,6 +29,10 @@ fn the_task_has_the_limit_and_its_containers_have_shares() {
     assert_eq!(parse(EC2).unwrap(), None);
     assert_eq!(parse(r#"{"Limits": {"Memory": 512}}"#).unwrap(), None);
     assert_eq!(parse(r#"{"Limits": null}"#).unwrap(), None);
+    let memory = |document: &str| parse_task(&mut document.as_bytes().to_vec()).map(|limits| limits.memory_bytes);
+    assert_eq!(memory(FARGATE).unwrap(), Some(512 << 20));
+    assert_eq!(memory(EC2).unwrap(), None);
+    assert!(memory(r#"{"Limits": {"Memory": "512"}}"#).is_err());
 }
 
 #[test]
@@ -129,9 +133,9 @@ fn serve(pieces: Vec<Vec<u8>>, pause: Duration) -> (String, JoinHandle<String>) 
 
 fn ask(answer: &[u8]) -> Result<Option<f64>, MetadataError> {
     let (uri, thread) = serve(vec![answer.to_vec()], Duration::ZERO);
-    let result = task_cpus(&uri, SECOND);
+    let result = task_limits(&uri, SECOND);
     thread.join().unwrap();
-    result
+    result.map(|limits| limits.cpus)
 }
 
 #[test]
@@ -140,7 +144,7 @@ fn asks_as_http_wants_it() {
         vec![format!("HTTP/1.1 200 OK\r\n\r\n{FARGATE}").into_bytes()],
         Duration::ZERO,
     );
-    assert_eq!(task_cpus(&uri, SECOND).unwrap(), Some(0.25));
+    assert_eq!(task_limits(&uri, SECOND).unwrap().cpus, Some(0.25));
     let host = uri.strip_prefix("http://").unwrap().strip_suffix("/v4/x").unwrap();
     let expected = format!(
         "GET /v4/x/task HTTP/1.1\nHost: {host}\nUser-Agent: quintile\nAccept: application/json\nConnection: close"
@@ -164,7 +168,11 @@ fn bodies_end_by_length_by_chunks_or_by_closing() {
         assert_eq!(ask(answer.as_bytes()).unwrap(), Some(0.25), "{answer}");
         let pieces = answer.as_bytes().chunks(97).map(<[u8]>::to_vec).collect();
         let (uri, thread) = serve(pieces, Duration::from_millis(1));
-        assert_eq!(task_cpus(&uri, 5 * SECOND).unwrap(), Some(0.25), "in pieces: {answer}");
+        assert_eq!(
+            task_limits(&uri, 5 * SECOND).unwrap().cpus,
+            Some(0.25),
+            "in pieces: {answer}"
+        );
         thread.join().unwrap();
     }
 }
@@ -222,7 +230,7 @@ fn a_slow_endpoint_costs_no_more_than_the_timeout() {
     let pieces = std::iter::repeat_n(b"H".to_vec(), 40).collect();
     let (uri, thread) = serve(pieces, Duration::from_millis(25));
     let start = Instant::now();
-    let error = task_cpus(&uri, Duration::from_millis(200)).unwrap_err();
+    let error = task_limits(&uri, Duration::from_millis(200)).unwrap_err();
     assert!(start.elapsed() < Duration::from_millis(800), "{:?}", start.elapsed());
     assert!(
         matches!(
@@ -236,10 +244,10 @@ fn a_slow_endpoint_costs_no_more_than_the_timeout() {
     );
     thread.join().unwrap();
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let error = task_cpus(&format!("http://{closed}/v4/x"), SECOND).unwrap_err();
+    let error = task_limits(&format!("http://{closed}/v4/x"), SECOND).unwrap_err();
     assert!(matches!(error, MetadataError::Io { step: "connect", .. }), "{error}");
     assert!(matches!(
-        task_cpus("https://127.0.0.1/", SECOND),
+        task_limits("https://127.0.0.1/", SECOND),
         Err(MetadataError::Uri)
     ));
 }

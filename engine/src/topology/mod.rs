@@ -12,6 +12,7 @@
 
 pub mod affinity;
 pub mod cgroup;
+pub mod memory;
 pub mod metadata;
 
 use std::fmt;
@@ -19,6 +20,8 @@ use std::path::Path;
 
 pub use affinity::{Cpu, pin_current_thread, yield_to_shards};
 pub use cgroup::Quota;
+pub use memory::MemoryLimit;
+use metadata::TaskLimits;
 
 use crate::limits::SHARDS_MAX;
 
@@ -49,6 +52,8 @@ pub struct Inputs {
     pub cpus: Option<f64>,
     /// How many shards the operator wants.
     pub shards: Option<usize>,
+    /// The least memory limit; none when nothing states one.
+    pub memory: Option<MemoryLimit>,
     /// What could not be read, a sentence each. It counts as no limit.
     pub warnings: Vec<String>,
 }
@@ -80,18 +85,20 @@ impl Topology {
         });
         let mut found = cgroup::quota(root);
         warnings.append(&mut found.warnings);
-        let task_cpus = settings.metadata_uri.and_then(|uri| {
-            metadata::task_cpus(uri, METADATA_TIMEOUT).unwrap_or_else(|error| {
+        let task = settings.metadata_uri.map_or_else(TaskLimits::default, |uri| {
+            metadata::task_limits(uri, METADATA_TIMEOUT).unwrap_or_else(|error| {
                 warnings.push(format!("ECS task metadata at {uri:?}: {error}"));
-                None
+                TaskLimits::default()
             })
         });
+        let memory = memory::limit(root, task.memory_bytes, &mut warnings);
         decide(Inputs {
             affinity,
             quota: found.least,
-            task_cpus,
+            task_cpus: task.cpus,
             cpus: settings.cpus,
             shards: settings.shards,
+            memory,
             warnings,
         })
     }

@@ -206,3 +206,34 @@ fn metadata_that_cannot_be_had_is_a_warning_and_no_limit() {
         "{warnings:?}"
     );
 }
+
+#[test]
+fn memory_limits() {
+    const V2: &str = "== /proc/self/cgroup\n0::/a/b\n== /proc/self/mountinfo\n\
+                      1 0 0:29 / /sys/fs/cgroup ro - cgroup2 cgroup rw\n";
+    const V1: &str = "== /proc/self/cgroup\n4:memory:/docker/x\n3:cpu:/y\n== /proc/self/mountinfo\n\
+                      1 0 0:35 /docker/x /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n";
+    const MEMINFO: &str = "== /proc/meminfo\nMemTotal:        1048576 kB\n";
+    let leaf_and_parent =
+        format!("{V2}== /sys/fs/cgroup/a/b/memory.max\nmax\n== /sys/fs/cgroup/a/memory.max\n536870912\n{MEMINFO}");
+    let unlimited_v1 = format!("{V1}== /sys/fs/cgroup/memory/memory.limit_in_bytes\n9223372036854771712\n{MEMINFO}");
+    let v1 = format!("{V1}== /sys/fs/cgroup/memory/memory.limit_in_bytes\n134217728\n{MEMINFO}");
+    let broken = format!("{V2}== /sys/fs/cgroup/a/b/memory.max\nlots\n{MEMINFO}");
+    let machine = (1 << 30, "memory of the machine");
+    #[rustfmt::skip]
+    let cases = [
+        (leaf_and_parent.as_str(), None, Some((512 << 20, "/sys/fs/cgroup/a/memory.max")), 0),
+        (&leaf_and_parent, Some(256 << 20), Some((256 << 20, "ECS task limit")), 0),
+        (&unlimited_v1, None, Some(machine), 0),
+        (&v1, None, Some((128 << 20, "/sys/fs/cgroup/memory/memory.limit_in_bytes")), 0),
+        (&broken, None, Some(machine), 1),
+        ("", None, None, 0),
+    ];
+    for (tree, task, expected, warned) in cases {
+        let root = Unpacked::new(tree);
+        let mut warnings = Vec::new();
+        let found = memory::limit(&root.0, task, &mut warnings);
+        let found = found.as_ref().map(|limit| (limit.bytes, limit.source.as_str()));
+        assert_eq!((found, warnings.len()), (expected, warned), "{tree}");
+    }
+}

@@ -16,6 +16,7 @@ mod h2;
 mod harness;
 mod limits;
 mod log;
+mod memory;
 mod metrics;
 mod pages;
 mod panics;

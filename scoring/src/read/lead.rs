@@ -67,18 +67,26 @@ impl Lead {
     /// Reads a document from its top. What was read before is gone.
     pub(super) fn take(&mut self, served: &Served, document: &Document<'_>) {
         self.reset();
-        let Some(Node::Object { count, .. }) = document.nodes.first() else {
+        let mut seen = (false, false);
+        if !self.take_members(served, document, &mut seen) {
             return self.wrong_type(Place::Body, document, 0);
+        }
+        self.require_members(seen);
+    }
+
+    /// Reads members of a lead, and remembers in `seen` whether id and features were among them. False for no object.
+    pub(super) fn take_members(&mut self, served: &Served, document: &Document<'_>, seen: &mut (bool, bool)) -> bool {
+        let Some(Node::Object { count, .. }) = document.nodes.first() else {
+            return false;
         };
-        let (mut id_seen, mut features_seen) = (false, false);
         for (key, value) in entries(document.nodes, 1, *count) {
             match key {
                 "lead_id" => {
-                    self.once(&mut id_seen, Place::LeadId);
+                    self.once(&mut seen.0, Place::LeadId);
                     self.take_id(document, value);
                 }
                 "features" => {
-                    self.once(&mut features_seen, Place::Features);
+                    self.begin_features(seen);
                     self.take_features(served, document, value);
                 }
                 _ => self.faults.push(|| Fault {
@@ -87,6 +95,16 @@ impl Lead {
                 }),
             }
         }
+        true
+    }
+
+    /// The features begin.
+    pub(super) fn begin_features(&mut self, seen: &mut (bool, bool)) {
+        self.once(&mut seen.1, Place::Features);
+    }
+
+    /// Faults for id and features that the body does not name.
+    pub(super) fn require_members(&mut self, (id_seen, features_seen): (bool, bool)) {
         for (seen, place) in [(id_seen, Place::LeadId), (features_seen, Place::Features)] {
             if !seen {
                 self.fault(place, Kind::Missing);
@@ -127,25 +145,38 @@ impl Lead {
     }
 
     fn take_features(&mut self, served: &Served, document: &Document<'_>, value: usize) {
-        let Some(Node::Object { count, .. }) = document.nodes.get(value) else {
+        if !self.take_feature_members(served, document, value, &mut 0) {
             return self.wrong_type(Place::Features, document, value);
+        }
+        self.require(served);
+    }
+
+    /// Reads members of the features; `guess` is the column that is expected next. False for no object.
+    pub(super) fn take_feature_members(
+        &mut self,
+        served: &Served,
+        document: &Document<'_>,
+        value: usize,
+        guess: &mut usize,
+    ) -> bool {
+        let Some(Node::Object { count, .. }) = document.nodes.get(value) else {
+            return false;
         };
-        let mut guess = 0;
         for (name, value) in entries(document.nodes, value + 1, *count) {
-            let Some(column) = served.columns.column_near(name, guess) else {
+            let Some(column) = served.columns.column_near(name, *guess) else {
                 self.faults.push(|| Fault {
                     place: Place::UnknownFeature(Echo::new(name)),
                     kind: Kind::Unknown,
                 });
                 continue;
             };
-            guess = column + 1;
+            *guess = column + 1;
             if !self.see(column) {
                 self.fault(Place::Feature(column), Kind::Duplicate);
             }
             self.take_value(served, document, value, column);
         }
-        self.require(served);
+        true
     }
 
     /// Faults for required features that the body does not name.

@@ -20,6 +20,7 @@ mod lead;
 mod parser;
 mod plain;
 pub mod scan;
+mod sliced;
 
 use quintile_model::Scratch;
 
@@ -30,6 +31,7 @@ use lead::Lead;
 pub use lead::range_end;
 use parser::Parser;
 pub use scan::{JsonFault, JsonReason};
+pub use sliced::SlicedRead;
 
 /// One shard's memory for one model, and what its last request was.
 #[derive(Debug)]
@@ -114,6 +116,31 @@ impl Workspace {
         } else {
             Err(Rejection::Invalid)
         }
+    }
+
+    /// As [`Self::read`] of a plain body: false for one that has to be read in another way.
+    pub fn read_plain(&mut self, served: &Served, body: &[u8]) -> bool {
+        if !self.lead.fits(served) {
+            self.fit(served);
+        }
+        plain::read(&mut self.lead, served, body)
+    }
+
+    /// As [`Self::read`] of a long body, a slice at a time: none while there is more to read. At the end row, id and faults
+    /// are those of the body.
+    pub fn read_slice(
+        &mut self,
+        served: &Served,
+        read: &mut SlicedRead,
+        body: &[u8],
+        bytes: usize,
+    ) -> Option<Result<(), Rejection>> {
+        if !self.lead.fits(served) {
+            self.fit(served);
+        }
+        let result = read.step(&mut self.parser, served, body, bytes)?;
+        read.swap(&mut self.lead);
+        Some(result)
     }
 
     /// Reads a line of a file, see `Lead::take_line`; answers the id under `key`.

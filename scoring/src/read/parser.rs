@@ -39,6 +39,14 @@ struct Patched<'a> {
 }
 
 impl Document<'_> {
+    /// The text, if all there is is a string.
+    pub(super) fn string(&self) -> Option<&str> {
+        match self.nodes.first() {
+            Some(Node::String(text)) => Some(text),
+            _ => None,
+        }
+    }
+
     /// Whether a string of the tape is in truth a number that no double can hold: the body has no quote there.
     pub(super) fn is_huge_number(&self, text: &str) -> bool {
         self.patched.as_ref().is_some_and(|patched| {

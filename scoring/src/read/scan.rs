@@ -109,31 +109,32 @@ impl fmt::Display for JsonReason {
 /// The first fault.
 pub fn scan(body: &[u8], huge: impl FnMut(Range<usize>)) -> Result<(), JsonFault> {
     let Err(error) = std::str::from_utf8(body) else {
-        return Scanner { body, at: 0 }.document(huge);
+        return Scanner::resume(body, 0, 0..0).document(huge);
     };
     let offset = error.valid_up_to();
-    let bad = JsonFault {
-        offset,
-        reason: JsonReason::Utf8,
-    };
-    let before = Scanner {
-        body: &body[..offset],
-        at: 0,
-    };
-    match before.document(huge) {
+    let before = Scanner::resume(&body[..offset], 0, 0..0).document(huge);
+    Err(before_bad_utf8(before, offset))
+}
+
+/// The first fault of a body that is no UTF-8 from `offset` on, of which the part before was read.
+pub(super) fn before_bad_utf8(before: Result<(), JsonFault>, offset: usize) -> JsonFault {
+    match before {
         // Whatever only comes from stopping here is no fault of its own.
         Err(fault)
             if fault.offset < offset && !matches!(fault.reason, JsonReason::Unterminated | JsonReason::Empty) =>
         {
-            Err(fault)
+            fault
         }
-        _ => Err(bad),
+        _ => JsonFault {
+            offset,
+            reason: JsonReason::Utf8,
+        },
     }
 }
 
 /// The containers that are open, a bit each: set for an object.
-#[derive(Default)]
-struct Nesting {
+#[derive(Debug, Default)]
+pub(super) struct Nesting {
     depth: usize,
     objects: u32,
 }
@@ -141,6 +142,10 @@ struct Nesting {
 const _: () = assert!(BODY_NESTING_MAX <= 32, "the scanner keeps a bit for each level");
 
 impl Nesting {
+    pub(super) fn depth(&self) -> usize {
+        self.depth
+    }
+
     fn push(&mut self, object: bool) -> bool {
         self.depth += 1;
         self.objects = self.objects << 1 | u32::from(object);
@@ -157,13 +162,39 @@ impl Nesting {
     }
 }
 
-struct Scanner<'a> {
+/// Reads JSON token by token. It may stop between any two values and be resumed.
+pub(super) struct Scanner<'a> {
     body: &'a [u8],
     at: usize,
+    /// The key that was read last, with its quotes.
+    key: Range<usize>,
 }
 
-impl Scanner<'_> {
-    fn document(mut self, mut huge: impl FnMut(Range<usize>)) -> Result<(), JsonFault> {
+impl<'a> Scanner<'a> {
+    /// Reads on at a place, behind a key.
+    pub(super) fn resume(body: &'a [u8], at: usize, key: Range<usize>) -> Self {
+        Self { body, at, key }
+    }
+
+    /// What [`Self::resume`] takes.
+    pub(super) fn position(&self) -> (usize, Range<usize>) {
+        (self.at, self.last_key())
+    }
+
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    pub(super) fn last_key(&self) -> Range<usize> {
+        self.key.clone()
+    }
+
+    pub(super) fn text(&self, range: Range<usize>) -> &'a [u8] {
+        &self.body[range]
+    }
+
+    /// What comes before the first value.
+    pub(super) fn begin(&mut self) -> Result<(), JsonFault> {
         if self.body.starts_with(b"\xEF\xBB\xBF") {
             return self.fail(JsonReason::ByteOrderMark);
         }
@@ -171,6 +202,11 @@ impl Scanner<'_> {
         if self.peek().is_none() {
             return fault(0, JsonReason::Empty);
         }
+        Ok(())
+    }
+
+    fn document(mut self, mut huge: impl FnMut(Range<usize>)) -> Result<(), JsonFault> {
+        self.begin()?;
         let mut nesting = Nesting::default();
         loop {
             let opened = self.value(&mut nesting, &mut huge)?;
@@ -184,7 +220,11 @@ impl Scanner<'_> {
     }
 
     /// Reads a scalar or an empty container, or enters one: then it stands before the first value and returns true.
-    fn value(&mut self, nesting: &mut Nesting, huge: &mut impl FnMut(Range<usize>)) -> Result<bool, JsonFault> {
+    pub(super) fn value(
+        &mut self,
+        nesting: &mut Nesting,
+        huge: &mut impl FnMut(Range<usize>),
+    ) -> Result<bool, JsonFault> {
         self.whitespace();
         match self.peek() {
             Some(open @ (b'{' | b'[')) => {
@@ -214,7 +254,7 @@ impl Scanner<'_> {
     }
 
     /// After a value: closes what ends here, up to the next value (false) or the end of the body (true).
-    fn close(&mut self, nesting: &mut Nesting) -> Result<bool, JsonFault> {
+    pub(super) fn close(&mut self, nesting: &mut Nesting) -> Result<bool, JsonFault> {
         while nesting.depth > 0 {
             self.whitespace();
             let object = nesting.in_object();
@@ -246,7 +286,9 @@ impl Scanner<'_> {
         if self.peek() != Some(b'"') {
             return self.expected(expected);
         }
+        let start = self.at;
         self.string()?;
+        self.key = start..self.at;
         self.whitespace();
         if self.peek() != Some(b':') {
             return self.expected(Expected::Colon);
@@ -386,13 +428,13 @@ impl Scanner<'_> {
         fault(self.at, reason)
     }
 
-    fn whitespace(&mut self) {
+    pub(super) fn whitespace(&mut self) {
         while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
             self.at += 1;
         }
     }
 
-    fn peek(&self) -> Option<u8> {
+    pub(super) fn peek(&self) -> Option<u8> {
         self.body.get(self.at).copied()
     }
 }

@@ -1,6 +1,7 @@
 //! `[limits]`: what one client may take.
 
-use super::{HOUR_MS, KIB, Key, MIB, TICK_MS};
+use super::{HOUR_MS, KIB, Key, MIB, TICK_MS, plain};
+use crate::budget::BUDGET_BYTES_MIN;
 use crate::config::value::Kind;
 
 pub(super) static KEYS: &[Key] = &[
@@ -75,6 +76,18 @@ pub(super) static KEYS: &[Key] = &[
         },
         "10000",
         "Open connections of the process",
+    ),
+    plain(
+        "limits",
+        "memory_bytes",
+        Kind::Count {
+            range: BUDGET_BYTES_MIN..=1 << 40,
+            unit: "bytes",
+            set: |settings, bytes| settings.memory_bytes = Some(bytes),
+        },
+        None,
+        "Bytes of bodies, batches, waiting answers and connections of the process; without it a third of what the memory \
+         limit leaves after the start",
     ),
     limit(
         "in_flight_max",

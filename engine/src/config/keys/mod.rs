@@ -50,7 +50,7 @@ impl Key {
     pub(crate) fn is_reloaded(&self) -> bool {
         match self.section {
             "model" => true,
-            "limits" => !matches!(self.name, "body_bytes_max" | "connections_max"),
+            "limits" => !matches!(self.name, "body_bytes_max" | "connections_max" | "memory_bytes"),
             "log" => self.name == "level",
             _ => false,
         }

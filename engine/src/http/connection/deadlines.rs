@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  accept → FirstByte → Head → (request: no limit of the connection's) → Idle → Head → …
-//!                                   any of them, when the peer does not read: Write; when closing: Linger
+//!          any of them, when the peer does not read: Write, or Unsent where only windows say so; when closing: Linger
 //! ```
 //! `io` reports reads, writes and flushes, `connection` reports requests. The body's limit is not here: it belongs to
 //! a request (an h2 connection has many at once) and is kept by `http::body`.
@@ -12,6 +12,8 @@ use std::rc::Rc;
 use std::task::Context;
 use std::time::Duration;
 
+use super::READ_BUFFER_BYTES_MAX;
+use crate::budget::{BudgetError, Charge, Purpose, Size};
 use crate::limits::HEALTH_STEP;
 use crate::shard::ShardCore;
 use crate::shard::wheel::Timer;
@@ -25,8 +27,19 @@ enum Stage {
     Request,
     Idle,
     Write,
+    /// The socket takes what is written, and the peer's windows do not.
+    Unsent,
     Linger,
 }
+
+/// Bytes of answers that an h2 connection may have unsent at no charge of their own.
+pub(super) const UNSENT_BYTES_FREE: usize = 64 << 10;
+
+/// What an unsent answer holds beside its body: its head, its stream, its task. Unit: bytes.
+const UNSENT_ANSWER_BYTES: usize = 8 << 10;
+
+/// What a connection holds whose peer does not read: hyper's buffer and a piece of an answer. Unit: bytes.
+const BLOCKED_BYTES: usize = 64 << 10;
 
 /// One connection's phase and deadline.
 #[derive(Debug)]
@@ -43,12 +56,23 @@ pub struct Watch {
     polls: Cell<u64>,
     /// Timers of batches whose answers wait for the peer to take more.
     owed: RefCell<Vec<Timer>>,
+    /// Bytes of answers that are handed on and not written yet, where streams share the connection.
+    unsent: Cell<usize>,
+    /// Whether some of them were written since the limit of the others began.
+    has_progressed: Cell<bool>,
+    /// For buffers of a peer that sends much, and of one that does not read.
+    reads: RefCell<Charge>,
+    answers: RefCell<Charge>,
+    /// There was no memory for what the peer does not read: the connection ends.
+    is_over: Cell<bool>,
 }
 
 impl Watch {
     /// Starts the clock of a connection that has said nothing yet.
     pub(super) fn new(core: Rc<ShardCore>, admission: Admission) -> Rc<Self> {
         let timer = core.wheel.borrow_mut().insert();
+        let charge = |purpose| RefCell::new(Charge::new(&core.budget, purpose));
+        let (reads, answers) = (charge(Purpose::Connections), charge(Purpose::Answers));
         let watch = Rc::new(Self {
             core,
             timer,
@@ -59,6 +83,11 @@ impl Watch {
             asked: Cell::new(false),
             polls: Cell::new(0),
             owed: RefCell::default(),
+            unsent: Cell::new(0),
+            has_progressed: Cell::new(false),
+            reads,
+            answers,
+            is_over: Cell::new(false),
         });
         watch.enter(Stage::FirstByte, watch.core.limits().first_byte);
         watch
@@ -124,7 +153,7 @@ impl Watch {
     pub(crate) fn request_began(&self) {
         self.in_flight.set(self.in_flight.get() + 1);
         self.asked.set(true);
-        if self.stage.get() != Stage::Write {
+        if !matches!(self.stage.get(), Stage::Write | Stage::Unsent) {
             self.stage.set(Stage::Request);
             self.core.wheel.borrow_mut().clear(self.timer);
         }
@@ -139,12 +168,40 @@ impl Watch {
     pub(super) fn write_blocked(&self) {
         if !matches!(self.stage.get(), Stage::Write | Stage::Linger) {
             self.enter(Stage::Write, self.core.limits().write);
+            if !self.http2.get() {
+                self.charge_answers(BLOCKED_BYTES);
+            }
+        }
+    }
+
+    /// The peer sends much at once, and the buffer for that stays for as long as the connection does.
+    pub(super) fn read_much(&self) -> Result<(), BudgetError> {
+        if self.http2.get() {
+            // Its window is charged already.
+            return Ok(());
+        }
+        self.reads.borrow_mut().set(READ_BUFFER_BYTES_MAX, Size::Small)
+    }
+
+    fn charge_answers(&self, bytes: usize) {
+        if self.answers.borrow_mut().set(bytes, Size::Small).is_err() {
+            self.is_over.set(true);
+            self.core.wheel.borrow_mut().wake(self.timer);
         }
     }
 
     /// Everything written so far has left.
     pub(super) fn flushed(&self) {
-        if matches!(self.stage.get(), Stage::Request | Stage::Write) {
+        if matches!(self.stage.get(), Stage::Request | Stage::Write | Stage::Unsent) {
+            if self.unsent.get() > 0 {
+                if self.stage.get() != Stage::Unsent {
+                    self.enter_unsent();
+                }
+                return;
+            }
+            if !self.http2.get() && self.stage.get() == Stage::Write {
+                self.answers.borrow_mut().lower(0);
+            }
             if self.in_flight.get() == 0 {
                 self.enter_idle();
             } else {
@@ -184,6 +241,9 @@ impl Watch {
 
     /// The phase whose limit has passed, if one has; otherwise the task is woken when it does.
     pub(super) fn poll_expired(&self, cx: &mut Context<'_>) -> Option<Phase> {
+        if self.is_over.get() {
+            return Some(Phase::Write);
+        }
         let mut wheel = self.core.wheel.borrow_mut();
         if self.owed.borrow().iter().any(|&timer| wheel.poll_fired(timer, cx)) {
             return Some(Phase::Write);
@@ -196,7 +256,80 @@ impl Watch {
             Stage::Head => Some(Phase::Head),
             Stage::Idle => Some(Phase::Idle),
             Stage::Write => Some(Phase::Write),
+            Stage::Unsent if self.unsent.get() > 0 && !self.has_progressed.get() => Some(Phase::Write),
+            Stage::Unsent => {
+                drop(wheel);
+                self.reconsider_unsent(cx);
+                None
+            }
             Stage::Request | Stage::Linger => None,
+        }
+    }
+}
+
+impl Watch {
+    /// The limit of what is unsent has passed, and the peer has taken something: it has as long for the next. Or all was
+    /// written or given up, and nothing was flushed since.
+    fn reconsider_unsent(&self, cx: &Context<'_>) {
+        if self.unsent.get() > 0 {
+            self.enter_unsent();
+        } else if self.in_flight.get() == 0 {
+            self.enter_idle();
+        } else {
+            self.stage.set(Stage::Request);
+            self.core.wheel.borrow_mut().clear(self.timer);
+        }
+        // So that the connection is woken when the new limit passes.
+        let _ = self.core.wheel.borrow_mut().poll_fired(self.timer, cx);
+    }
+
+    fn enter_unsent(&self) {
+        self.has_progressed.set(false);
+        self.enter(Stage::Unsent, self.core.limits().write);
+    }
+
+    fn unsent(&self, bytes: usize) {
+        self.has_progressed
+            .set(self.has_progressed.get() || bytes < self.unsent.get());
+        self.unsent.set(bytes);
+        let charged = self.answers.borrow().bytes();
+        if bytes > UNSENT_BYTES_FREE + charged {
+            self.charge_answers(bytes.next_multiple_of(UNSENT_BYTES_FREE));
+        } else if bytes <= UNSENT_BYTES_FREE && charged > 0 {
+            self.answers.borrow_mut().lower(0);
+        }
+    }
+}
+
+/// An answer that is handed on and not written yet, on a connection whose streams share a socket.
+#[derive(Debug)]
+pub(crate) struct Unsent {
+    watch: Rc<Watch>,
+    bytes: usize,
+}
+
+impl Unsent {
+    /// Counts it; `bytes` are those of its body.
+    pub(crate) fn new(watch: &Rc<Watch>, bytes: usize) -> Self {
+        let bytes = if watch.http2.get() {
+            bytes + UNSENT_ANSWER_BYTES
+        } else {
+            0
+        };
+        if bytes > 0 {
+            watch.unsent(watch.unsent.get() + bytes);
+        }
+        Self {
+            watch: Rc::clone(watch),
+            bytes,
+        }
+    }
+}
+
+impl Drop for Unsent {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.watch.unsent(self.watch.unsent.get() - self.bytes);
         }
     }
 }

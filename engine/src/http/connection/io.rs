@@ -19,6 +19,9 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How much a lingering close reads and throws away before it gives up on the peer. Unit: bytes.
 const LINGER_BYTES_MAX: usize = 1 << 20;
 
+/// A read of so many bytes makes hyper's buffer grow. Unit: bytes.
+const LARGE_READ_BYTES: usize = 4 << 10;
+
 /// Which protocol the first bytes speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Protocol {
@@ -104,8 +107,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Io<S> {
         }
         let before = buf.filled().len();
         ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
-        if buf.filled().len() > before {
+        let bytes = buf.filled().len() - before;
+        if bytes > 0 {
             this.watch.read();
+        }
+        if bytes >= LARGE_READ_BYTES {
+            this.watch.read_much().map_err(|_| io::ErrorKind::OutOfMemory)?;
         }
         Poll::Ready(Ok(()))
     }

@@ -19,21 +19,41 @@ use hyper::server::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
 
 use super::HttpShard;
+use crate::budget::{Charge, Purpose, Size};
+use crate::limits::CONNECTION_BYTES;
 use crate::runtime::{Backend, Contained};
 use crate::shard::ShardCore;
 use crate::telemetry::{Admission, Counter, Event, EventKind, Phase};
-use deadlines::Watch;
+use deadlines::{UNSENT_BYTES_FREE, Watch};
 use io::{Io, Protocol};
 
 /// Streams of one h2 connection that are answered at once; more wait, as the protocol has it.
 const H2_STREAMS_MAX: u32 = 128;
 
 /// What one connection's reads may grow to: a large body comes in pieces of this size.
-const READ_BUFFER_BYTES_MAX: usize = 64 << 10;
+const READ_BUFFER_BYTES_MAX: usize = 32 << 10;
+
+/// What the peer of one h2 stream may send before its body is read.
+const H2_STREAM_WINDOW_BYTES: u32 = 64 << 10;
+
+/// The same of one h2 connection. It is twice that of a stream, so that one which is not read does not stop the others.
+const H2_CONNECTION_WINDOW_BYTES: u32 = 2 * H2_STREAM_WINDOW_BYTES;
+
+/// Bytes of an answer that h2 takes before they can be sent.
+const H2_SEND_BUFFER_BYTES_MAX: usize = 64 << 10;
+
+/// What an h2 connection can hold beside an idle one: its window and the frames under way. Unit: bytes.
+const H2_CONNECTION_BYTES: usize = H2_CONNECTION_WINDOW_BYTES as usize + (32 << 10) + UNSENT_BYTES_FREE;
+
+/// Streams that are reset for faults of the peer and remembered.
+const H2_RESET_STREAMS_MAX: usize = 64;
 
 /// Starts serving a socket. The acceptor has already counted it in [`crate::telemetry::Gauges`].
 pub(super) fn open<B: Backend>(http: &Rc<HttpShard>, socket: TcpStream, admission: Admission) {
-    let open = Open(Rc::clone(http), admission);
+    let mut charge = Charge::new(&http.core.budget, Purpose::Connections);
+    // The acceptor takes only as many as the budget has room for.
+    charge.add(CONNECTION_BYTES);
+    let open = Open(Rc::clone(http), admission, charge);
     http.core.stats.borrow_mut().count(Counter::Connections);
     // The reactor cannot watch it: closing is all that is left to do, and dropping does.
     let Ok(stream) = B::adopt(socket) else { return };
@@ -48,7 +68,11 @@ pub(super) fn open<B: Backend>(http: &Rc<HttpShard>, socket: TcpStream, admissio
 }
 
 /// Counts a connection out, however it ends.
-struct Open(Rc<HttpShard>, Admission);
+struct Open(
+    Rc<HttpShard>,
+    Admission,
+    #[expect(dead_code, reason = "given back when dropped")] Charge,
+);
 
 impl Drop for Open {
     fn drop(&mut self) {
@@ -106,8 +130,16 @@ async fn serve<B: Backend>(http: Rc<HttpShard>, stream: B::Stream, admission: Ad
         }
         Protocol::Http2 => {
             watch.is_http2();
+            let mut charge = Charge::new(&core.budget, Purpose::Connections);
+            if charge.set(H2_CONNECTION_BYTES, Size::Large).is_err() {
+                return;
+            }
             let connection = http2::Builder::new(Spawner::<B>::new(Rc::clone(&core)))
                 .max_concurrent_streams(H2_STREAMS_MAX)
+                .initial_stream_window_size(H2_STREAM_WINDOW_BYTES)
+                .initial_connection_window_size(H2_CONNECTION_WINDOW_BYTES)
+                .max_send_buf_size(H2_SEND_BUFFER_BYTES_MAX)
+                .max_local_error_reset_streams(H2_RESET_STREAMS_MAX)
                 .max_header_list_size(u32::try_from(core.limits().head_bytes_max).unwrap_or(u32::MAX))
                 .serve_connection(io, service);
             drive(

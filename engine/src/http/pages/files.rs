@@ -1,17 +1,13 @@
 //! The files of the pages: texts of ours, and Swagger UI.
 
-use std::rc::Rc;
-
 use bytes::Bytes;
 use http::HeaderValue;
 use quintile_scoring::loaded::describe::digest;
 use quintile_swagger::{Asset, BUNDLE, STYLE};
 
 use super::coding::Coding;
-use super::inflating::Inflating;
 use super::tag;
 use crate::http::body::{Outgoing, Whole};
-use crate::shard::ShardCore;
 
 /// Where a file is and what it is.
 struct Entry {
@@ -137,16 +133,13 @@ impl File {
     }
 
     /// Its bytes in the form that is wanted, and what the form is called.
-    pub(super) fn form(&self, coding: Coding, core: &Rc<ShardCore>) -> (Outgoing, Option<&'static str>) {
-        let whole = |bytes| Outgoing::Whole(Whole::new(bytes));
+    pub(super) fn form(&self, coding: Coding) -> (Outgoing, Option<&'static str>) {
+        let whole = |bytes| Outgoing::Whole(Whole::shared(bytes));
         match (&self.text, coding) {
             (Text::Plain(text), _) => (whole(text.clone()), None),
             (Text::Packed(asset), Coding::Brotli) => (whole(Bytes::from_static(asset.brotli)), Some("br")),
             (Text::Packed(asset), Coding::Gzip) => (whole(Bytes::from_static(asset.gzip)), Some("gzip")),
-            (Text::Packed(asset), Coding::Identity) => {
-                let inflating = Inflating::new(core, asset.gzip, asset.bytes);
-                (Outgoing::Inflating(Box::new(inflating)), None)
-            }
+            (Text::Packed(asset), Coding::Identity) => (whole(Bytes::from_static(asset.text)), None),
         }
     }
 }

@@ -6,9 +6,6 @@
 
 mod coding;
 mod files;
-mod inflating;
-
-use std::rc::Rc;
 
 use bytes::Bytes;
 use http::header::{
@@ -21,10 +18,8 @@ use super::HttpShard;
 use super::body::{Outgoing, Whole};
 use super::response::Responder;
 use crate::media_type::JSON;
-use crate::shard::ShardCore;
 use coding::Coding;
 pub use files::Files;
-pub use inflating::Inflating;
 
 /// Scripts, styles and requests of this server only. Swagger UI's style has pictures in it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
@@ -115,16 +110,16 @@ pub(super) fn answer(http: &HttpShard, mut responder: Responder<'_>, page: Page,
     if let Some(tag) = page.tag(http) {
         headers.insert(ETAG, tag);
     }
-    let whole = |bytes: &Bytes| (JSON, Outgoing::Whole(Whole::new(bytes.clone())));
+    let whole = |bytes: &Bytes| (JSON, Outgoing::Whole(Whole::shared(bytes.clone())));
     let (kind, body) = match page {
         Page::Status => {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-            whole(&core.status_text.borrow())
+            (JSON, Outgoing::Whole(Whole::new(core.status_text.borrow().clone())))
         }
         Page::Schema => whole(&core.scorer.borrow().served().descriptions().schema.bytes),
         Page::OpenApi => whole(&core.scorer.borrow().served().descriptions().openapi.bytes),
         Page::File(place) => match http.files() {
-            Some(files) => file(headers, files.file(place), (wants.coding, core)),
+            Some(files) => file(headers, files.file(place), wants.coding),
             None => whole(&Bytes::new()),
         },
     };
@@ -139,11 +134,7 @@ pub(super) fn answer(http: &HttpShard, mut responder: Responder<'_>, page: Page,
     responder.send(StatusCode::OK, body, false)
 }
 
-fn file(
-    headers: &mut HeaderMap,
-    file: &files::File,
-    (coding, core): (Coding, &Rc<ShardCore>),
-) -> (HeaderValue, Outgoing) {
+fn file(headers: &mut HeaderMap, file: &files::File, coding: Coding) -> (HeaderValue, Outgoing) {
     if file.lasting {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static(LASTING));
     }
@@ -151,7 +142,7 @@ fn file(
         headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     }
-    let (body, encoding) = file.form(coding, core);
+    let (body, encoding) = file.form(coding);
     if file.is_packed() {
         headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
     }

@@ -4,18 +4,20 @@
 //! scored in what is left of it; how many that are is learnt from the slices before. What a record says is what it would
 //! say of a lead that came alone, but for its latency: that of a lead in a batch is the time since its slice began.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrayvec::ArrayString;
 use quintile_scoring::limits::LEAD_ID_BYTES_MAX;
 use quintile_scoring::loaded::Served;
 use quintile_scoring::read::batch::{Piece, Pieces, Place, Unscored};
-use quintile_scoring::read::{Faults, Rejection};
+use quintile_scoring::read::{Faults, Rejection, SlicedRead};
 use quintile_scoring::render;
 
 use super::{Scorer, nanoseconds, now_us};
+use crate::budget::{Budget, Charge, Purpose};
 use crate::config::WhenFull;
-use crate::limits::{SLICE, SLICE_LEADS};
+use crate::limits::{LONG_LEAD_BYTES, LONG_LEAD_SLICE_BYTES, LONG_PLAIN_BYTES_MAX, SLICE, SLICE_LEADS};
 use crate::record::{Entry, Extras, ProtocolName, Source};
 use crate::telemetry::BatchCounts;
 
@@ -44,6 +46,17 @@ pub(crate) struct Batch<'a> {
     pub(crate) has_begun: bool,
     /// Bytes of one lead, for whoever is told that it has more.
     pub(crate) lead_bytes_max: usize,
+    /// For leads that are kept from slice to slice.
+    pub(crate) budget: &'a Arc<Budget>,
+}
+
+/// A lead that takes longer than a slice to read.
+#[derive(Debug)]
+pub(crate) struct LongPiece {
+    read: SlicedRead,
+    text: Vec<u8>,
+    place: Place,
+    _charge: Charge,
 }
 
 /// Memory of a shard's slices. Empty until the first batch comes.
@@ -104,13 +117,36 @@ impl Bench {
 
 impl Scorer {
     /// Scores the next leads and appends their results to `out`. No lead at all means that there is none now.
-    pub(crate) fn slice(&mut self, batch: &Batch<'_>, pieces: &mut impl Pieces, out: &mut Vec<u8>) -> BatchCounts {
+    /// `long` is the lead that was begun and takes more than a slice to read; while there is one, no other is looked at.
+    pub(crate) fn slice(
+        &mut self,
+        batch: &Batch<'_>,
+        pieces: &mut impl Pieces,
+        long: &mut Option<Box<LongPiece>>,
+        out: &mut Vec<u8>,
+    ) -> BatchCounts {
         let began = Instant::now();
         self.bench.clear();
         let leads_max = self.bench.leads_max(batch.served.model.schema().len());
         while self.bench.order.len() < leads_max {
-            let Some(piece) = pieces.next() else { break };
-            self.take(batch, piece);
+            let (place, read) = match long {
+                Some(piece) => match self.read_on(batch, piece) {
+                    Some(read) => (piece.place, read),
+                    None => break,
+                },
+                None => {
+                    let Some(piece) = pieces.next() else { break };
+                    match self.begin(batch, piece) {
+                        Ok(read) => (piece.place, read),
+                        Err(begun) => {
+                            *long = Some(begun);
+                            continue;
+                        }
+                    }
+                }
+            };
+            *long = None;
+            self.take(batch, place, read);
             if began.elapsed() >= SLICE {
                 break;
             }
@@ -124,16 +160,43 @@ impl Scorer {
         tally
     }
 
-    /// Reads one lead.
-    fn take(&mut self, batch: &Batch<'_>, piece: Piece<'_>) {
+    /// Reads one lead, or begins one that takes longer than a slice.
+    fn begin(&mut self, batch: &Batch<'_>, piece: Piece<'_>) -> Result<Result<(), Unscored>, Box<LongPiece>> {
+        let served = batch.served;
+        let Some(text) = piece.text else {
+            return Ok(Err(Unscored::TooLarge {
+                limit: batch.lead_bytes_max,
+            }));
+        };
+        if text.len() <= LONG_LEAD_BYTES {
+            return Ok(self.workspace.read(served, text).map_err(Unscored::Rejected));
+        }
+        if text.len() <= LONG_PLAIN_BYTES_MAX && self.workspace.read_plain(served, text) {
+            return Ok(Ok(()));
+        }
+        let mut charge = Charge::new(batch.budget, Purpose::Batches);
+        charge.add(text.len());
+        Err(Box::new(LongPiece {
+            read: SlicedRead::new(served, text),
+            text: text.to_vec(),
+            place: piece.place,
+            _charge: charge,
+        }))
+    }
+
+    /// Reads on in a lead that was begun; none while there is more.
+    fn read_on(&mut self, batch: &Batch<'_>, piece: &mut LongPiece) -> Option<Result<(), Unscored>> {
+        let LongPiece { read, text, .. } = piece;
+        let slice = self
+            .workspace
+            .read_slice(batch.served, read, text, LONG_LEAD_SLICE_BYTES);
+        slice.map(|outcome| outcome.map_err(Unscored::Rejected))
+    }
+
+    /// Takes what came of reading a lead.
+    fn take(&mut self, batch: &Batch<'_>, place: Place, read: Result<(), Unscored>) {
         let served = batch.served;
         let (workspace, bench) = (&mut self.workspace, &mut self.bench);
-        let read = match piece.text {
-            Some(text) => workspace.read(served, text).map_err(Unscored::Rejected),
-            None => Err(Unscored::TooLarge {
-                limit: batch.lead_bytes_max,
-            }),
-        };
         match read {
             Ok(()) => {
                 bench.rows.extend_from_slice(workspace.row());
@@ -142,13 +205,13 @@ impl Scorer {
                     bench.rows.push(f64::NAN);
                 }
                 let id = ArrayString::from(workspace.lead_id()).unwrap_or_default();
-                bench.leads.push((id, piece.place));
+                bench.leads.push((id, place));
                 bench.order.push(Step::Scored);
             }
             Err(why) => {
                 let is_lead = matches!(why, Unscored::Rejected(Rejection::Invalid));
                 let id = Some(workspace.lead_id()).filter(|id| is_lead && !id.is_empty());
-                render::unscored(&mut bench.refused, id, piece.place, why, (served, workspace.faults()));
+                render::unscored(&mut bench.refused, id, place, why, (served, workspace.faults()));
                 bench.order.push(Step::Refused {
                     end: bench.refused.len(),
                 });

@@ -4,6 +4,7 @@
 //! side holds the only sums. Names follow Prometheus' rules, which `promtool check metrics` holds them to.
 
 mod families;
+mod memory;
 mod records;
 
 use std::time::SystemTime;
@@ -108,6 +109,7 @@ impl Facts {
                 .into_iter()
                 .flat_map(|counts| remote(counts, reading.totals)),
         );
+        families.extend(reading.counts.budget.iter().flat_map(|budget| memory::memory(budget)));
         families.extend(self.infos.iter().chain(&self.model).cloned());
         families.push(reloads(reading.counts));
         families.push(counter(

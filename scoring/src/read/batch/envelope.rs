@@ -88,6 +88,11 @@ impl Envelope {
         }
     }
 
+    /// Bytes of what has come, and of the places of the leads in it.
+    pub fn bytes(&self) -> usize {
+        self.body.bytes() + self.spans.capacity() * size_of::<Span>()
+    }
+
     /// Takes the next bytes of the body.
     ///
     /// # Errors
@@ -330,6 +335,11 @@ pub struct Cut {
 }
 
 impl Cut {
+    /// Bytes of what is not handed on yet, and of the places of all leads.
+    pub fn bytes(&self) -> usize {
+        self.body.bytes() + self.spans.capacity() * size_of::<Span>() + self.joined.capacity()
+    }
+
     /// Whether all have been handed on.
     pub fn is_empty(&self) -> bool {
         self.next == self.spans.len()
@@ -362,6 +372,11 @@ struct Blocks {
 }
 
 impl Blocks {
+    /// Bytes of the blocks that are there.
+    fn bytes(&self) -> usize {
+        (self.blocks.len() - self.released) * BLOCK_BYTES
+    }
+
     fn add(&mut self, mut more: &[u8]) {
         self.len += more.len();
         while !more.is_empty() {

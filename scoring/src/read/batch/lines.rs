@@ -60,6 +60,11 @@ impl Lines {
         self.piece = piece;
     }
 
+    /// Bytes of the line that has only begun.
+    pub fn kept_bytes(&self) -> usize {
+        self.start.capacity()
+    }
+
     /// Nothing more will come: the last line may lack its end.
     pub fn end(&mut self) {
         self.has_ended = true;

@@ -1,5 +1,6 @@
 //! The short way and the long way of a body: the same row and id, bit for bit, and every fault is left to the long one.
 
+use super::super::faults::Fault;
 use super::super::plain as short;
 use super::*;
 
@@ -9,11 +10,38 @@ pub(super) fn compare(served: &Served, workspace: &mut Workspace, body: &[u8]) -
     let is_plain = short::read(&mut workspace.lead, served, body);
     let read = state(workspace);
     let outcome = workspace.read_any(served, body);
+    compare_sliced(served, workspace, body, outcome);
     if is_plain {
         assert_eq!(outcome, Ok(()), "{}", shown());
         assert_eq!(read, state(workspace), "{}", shown());
     }
     is_plain
+}
+
+/// Reads a body in slices of a few bytes too: it comes to the same.
+fn compare_sliced(served: &Served, workspace: &mut Workspace, body: &[u8], outcome: Result<(), Rejection>) {
+    let whole = (state(workspace), said(workspace));
+    for bytes in [1, 1 << 20] {
+        let mut read = SlicedRead::new(served, body);
+        let sliced = loop {
+            if let Some(outcome) = workspace.read_slice(served, &mut read, body, bytes) {
+                break outcome;
+            }
+        };
+        let shown = body.escape_ascii();
+        assert_eq!(sliced, outcome, "slices of {bytes} bytes: {shown}");
+        if !matches!(outcome, Err(Rejection::NotJson(_))) {
+            assert_eq!(
+                (state(workspace), said(workspace)),
+                whole,
+                "slices of {bytes} bytes: {shown}"
+            );
+        }
+    }
+}
+
+fn said(workspace: &Workspace) -> (Vec<Fault>, usize) {
+    (workspace.faults().list().to_vec(), workspace.faults().total())
 }
 
 fn state(workspace: &Workspace) -> (String, Vec<u64>) {

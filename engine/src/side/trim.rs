@@ -1,0 +1,56 @@
+//! Memory that clients have made the process take goes back to the system when they have gone.
+//!
+//! Large buffers go back by themselves. What is freed between smaller allocations stays in the arenas of the shards until
+//! somebody asks for it, and asking holds an arena for as long as it takes: so it is done when the rush is over.
+
+/// Less than this is not worth it. Unit: bytes.
+const WORTH_BYTES: usize = 8 << 20;
+
+/// Looks in a row that must find little in use: two seconds.
+const QUIET_LOOKS: u32 = 4;
+
+/// See the head of this file.
+#[derive(Debug, Default)]
+pub(super) struct Trim {
+    highest: usize,
+    quiet: u32,
+}
+
+impl Trim {
+    /// Looks at how much of the budget is in use; true when it is time to give memory back.
+    pub(super) fn is_due(&mut self, used: usize) -> bool {
+        self.highest = self.highest.max(used);
+        if self.highest < WORTH_BYTES || used > self.highest / 4 {
+            self.quiet = 0;
+            return false;
+        }
+        self.quiet += 1;
+        if self.quiet < QUIET_LOOKS {
+            return false;
+        }
+        *self = Self {
+            highest: used,
+            quiet: 0,
+        };
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn once_after_each_rush() {
+        let mut trim = Trim::default();
+        let mut due = |used: usize| trim.is_due(used << 20);
+        assert!((0..10).all(|_| !due(7)), "little was used");
+        assert!((0..10).all(|_| !due(40)) && (0..10).all(|_| !due(11)), "much is in use");
+        assert_eq!([10, 9, 10, 1].map(&mut due), [false, false, false, true]);
+        assert!((0..10).all(|_| !due(1)), "it was done");
+        assert_eq!(
+            [20, 0, 0, 15, 0, 0, 0, 0].map(due),
+            [false, false, false, false, false, false, false, true]
+        );
+    }
+}
