@@ -10,21 +10,12 @@ UNMET = frozenset(
         "best-iteration-is-the-last",
         "boolean-categories-spelled",
         "booleans-in-csv",
-        "csv-gzip",
-        "csv-semicolons",
         "float-categories",
         "lightgbm-path-not-utf8",
-        "log-on-a-full-disk",
         "missing-spelled-NA",
         "missing-was-zero-in-training",
-        "ndjson-blank-line",
-        "ndjson-byte-order-mark",
-        "parquet-decimal",
-        "parquet-gzip",
         "parquet-number-categories",
         "position-against-names",
-        "result-names",
-        "time-with-zone",
     }
 )
 

@@ -22,7 +22,6 @@ BROKEN = frozenset(
         "many-bodies",
         "model-description-damaged",
         "spool-folder-removed",
-        "stop-while-starting",
     }
 )
 

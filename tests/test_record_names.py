@@ -1,4 +1,4 @@
-"""Columns of records: names that differ in more than case, categories by name, and what `quintile records schema` says."""
+"""Columns of records: names that differ in more than case, categories by name, and `quintile records schema`."""
 
 import json
 from collections.abc import Callable
