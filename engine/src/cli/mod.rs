@@ -16,6 +16,7 @@ mod print;
 mod records;
 mod report;
 mod score;
+mod serve_args;
 mod shell;
 mod spool;
 #[cfg(test)]

@@ -25,9 +25,10 @@ use quintile_scoring::read::Rejection;
 use quintile_scoring::read::batch::{Cut, Envelope, Lines, Misshapen, Piece, Pieces};
 use quintile_scoring::render;
 
-use super::body::{Coding, Intake, Piece as BodyPiece};
+use super::body::{Coding, Intake};
 use super::connection::deadlines::{Owed, Watch};
 use super::error::Failure;
+use super::response_body::Piece as BodyPiece;
 use super::routes::contained;
 use crate::budget::{Charge, Purpose, Size};
 use crate::media_type::{JSON, is_json, is_lines, lines};

@@ -11,8 +11,9 @@ use http::{HeaderName, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 
 use super::HttpShard;
-use super::body::{self, Coding, Outgoing, Whole};
+use super::body::{self, Coding};
 use super::connection::deadlines::Watch;
+use super::response_body::{Outgoing, Whole};
 use super::routes::{self, UnderWay};
 
 const ANSWER: &[u8] = b"{\"lead_id\":\"lead-000000000000\",\"score\":5,\"probability\":0.16741915047168732,\"model\":\

@@ -23,6 +23,7 @@ mod long_lead;
 pub mod pages;
 mod request_id;
 pub(crate) mod response;
+pub mod response_body;
 mod routes;
 mod trace;
 
@@ -40,12 +41,12 @@ use slab::Slab;
 use crate::runtime::Backend;
 use crate::shard::{ServeSockets, ShardCore};
 use crate::telemetry::Admission;
-use body::Outgoing;
 use connection::deadlines::Watch;
 use cross_origin::CrossOrigin;
 #[cfg(feature = "static-answer")]
 use fixed::respond;
 use pages::Files;
+use response_body::Outgoing;
 #[cfg(not(feature = "static-answer"))]
 use routes::respond;
 

@@ -12,11 +12,11 @@ use quintile_scoring::read::Timings;
 use quintile_scoring::render;
 
 use super::batch::{Answering, Form};
-use super::body::{Outgoing, Whole};
 use super::connection::deadlines::Watch;
 use super::cross_origin::CrossOriginHeaders;
 use super::error::Failure;
 use super::request_id::{HEADER as REQUEST_ID, RequestId};
+use super::response_body::{Outgoing, Whole};
 use crate::media_type::{JSON, METRICS, TEXT};
 use crate::protocol::{Native, Protocol as _};
 use crate::shard::ShardCore;

@@ -7,7 +7,7 @@ use quintile_swagger::{Asset, BUNDLE, STYLE};
 
 use super::coding::Coding;
 use super::tag;
-use crate::http::body::{Outgoing, Whole};
+use crate::http::response_body::{Outgoing, Whole};
 
 /// Where a file is and what it is.
 struct Entry {

@@ -15,8 +15,8 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use super::HttpShard;
-use super::body::{Outgoing, Whole};
 use super::response::Responder;
+use super::response_body::{Outgoing, Whole};
 use crate::media_type::JSON;
 use coding::Coding;
 pub use files::Files;

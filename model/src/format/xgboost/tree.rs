@@ -88,11 +88,7 @@ pub(super) fn tree(tree: &Cursor<'_>, group: u32, outputs: usize, weight: Option
     Ok(Tree {
         nodes,
         categories,
-        vectors: values
-            .unwrap_or_default()
-            .into_iter()
-            .map(|value| f64::from(weighted(value, weight)))
-            .collect(),
+        vectors: weighted_all(values.unwrap_or_default(), weight),
         output: group,
         gains: if gains.len() == count { gains } else { Vec::new() },
         ..Tree::default()
@@ -107,6 +103,12 @@ fn check_statistics(tree: &Cursor<'_>, count: usize) -> Result<(), FormatError> 
         }
     }
     Ok(())
+}
+
+/// The values of leaves with vectors.
+fn weighted_all(values: Vec<f32>, weight: Option<f32>) -> Vec<f64> {
+    let widened = values.into_iter().map(|value| f64::from(weighted(value, weight)));
+    widened.collect()
 }
 
 /// Dart adds `(0 + leaf) * weight`, in f32; the sum makes a negative zero a positive one.
