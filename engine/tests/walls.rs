@@ -311,7 +311,7 @@ fn modules(file: &str) -> Vec<String> {
 /// The paths from the crate's root that a file of so many modules names, with their lines.
 fn imports(text: &str, depth: usize) -> Vec<(usize, String)> {
     let text = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
-    let out_of_here = format!("{}", "super::".repeat(depth));
+    let out_of_here = "super::".repeat(depth);
     let mut found = Vec::new();
     for mark in ["crate::", out_of_here.as_str()] {
         for (at, _) in text.match_indices(mark) {

@@ -6,7 +6,7 @@
 use std::io::{self, BufRead};
 
 use super::ScoreError;
-use super::rows::RECORD_BYTES_MAX;
+use super::csv_rows::RECORD_BYTES_MAX;
 
 /// How far an array was read.
 #[derive(Default)]

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::io::{self, BufRead as _, BufReader, Read};
 
 use super::array::ArrayReader;
-use super::rows::RECORD_BYTES_MAX;
+use super::csv_rows::RECORD_BYTES_MAX;
 use super::source::{CHUNK_BYTES, CHUNK_ROWS, Outcome, Row};
 use super::{ScoreError, members};
 use crate::loaded::Served;

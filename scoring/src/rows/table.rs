@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use quintile_model::Schema;
 
+use super::csv_rows::Rows;
 use super::dialect::{self, Dialect};
 use super::encoding::Peeked;
 use super::header::Cells;
-use super::rows::Rows;
 use super::source::{CHUNK_BYTES, CHUNK_ROWS, Outcome, Row};
 use super::{Job, Output, ScoreError, cells};
 use crate::read::categories::Accepted;

@@ -1,6 +1,6 @@
 //! Texts that are cut off, quoted without an end, or never end.
 
-use super::super::rows::Rows;
+use super::super::csv_rows::Rows;
 use super::*;
 
 #[test]

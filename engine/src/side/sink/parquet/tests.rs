@@ -25,7 +25,7 @@ struct Numbered(Parquet, u64);
 
 impl Numbered {
     fn take(&mut self, record: &Frame<'_>, model: &Arc<Served>, now: Instant) -> Result<(), SinkError> {
-        let (record, schema) = (*record, &Arc::new(Schema::of(&model)));
+        let (record, schema) = (*record, &Arc::new(Schema::of(model)));
         let number = self.1;
         self.0.take(&Item { number, record, schema }, now)?;
         self.1 += 1;
