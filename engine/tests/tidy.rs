@@ -64,7 +64,7 @@ fn functions(text: &str) -> Vec<(String, usize)> {
         let end = if is_one_line {
             Some(0)
         } else {
-            lines[start..].iter().position(|line| ends(line))
+            lines[start..].iter().position(ends)
         };
         found.push((name, end.map_or(1, |end| end + 1)));
     }

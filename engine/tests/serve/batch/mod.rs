@@ -198,7 +198,7 @@ fn what_is_no_batch_is_refused_whole(runtime: &str) {
         ]
     );
     let answer = connection.get(PATH);
-    assert_eq!((answer.status, answer.header("allow")), (405, Some("POST")));
+    assert_eq!((answer.status, answer.header("allow")), (405, Some("POST, OPTIONS")));
     let answer = connection.post_with(PATH, "content-type: text/csv\r\n", b"{}");
     assert_eq!(answer.status, 415);
     assert!(answer.text().contains("application/x-ndjson"), "{}", answer.text());
