@@ -90,7 +90,10 @@ static HEALTH_POLICY: Policy = reading(Route::Healthz, true);
 static READY_POLICY: Policy = reading(Route::Readyz, true);
 static METRICS_POLICY: Policy = reading(Route::Metrics, true);
 static PAGES_POLICY: Policy = reading(Route::Pages, false);
-static OTHER_POLICY: Policy = reading(Route::Other, false);
+static OTHER_POLICY: Policy = Policy {
+    allow: ANY,
+    ..reading(Route::Other, false)
+};
 
 /// What a request asks for, or why it is not taken; and its name in the metrics.
 pub(super) fn admit(

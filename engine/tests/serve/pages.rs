@@ -59,7 +59,7 @@ fn every_page_has_its_headers(runtime: &str) {
         let refused = connection.post(path, "");
         assert_eq!(
             (refused.status, refused.header("allow")),
-            (405, Some("GET, HEAD")),
+            (405, Some("GET, HEAD, OPTIONS")),
             "{path}"
         );
     }
