@@ -208,6 +208,9 @@ pub fn share(limit_bytes: u64, resident_bytes: u64) -> usize {
     usize::try_from(left / 3).unwrap_or(usize::MAX).max(BUDGET_BYTES_MIN)
 }
 
+/// The largest budget that is taken without being asked for: some hundred large bodies at once. Unit: bytes.
+pub const BUDGET_BYTES_UNASKED_MAX: usize = 192 << 20;
+
 /// The least budget: a few bodies and connections. Unit: bytes.
 pub const BUDGET_BYTES_MIN: usize = 8 << 20;
 

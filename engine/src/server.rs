@@ -151,7 +151,7 @@ fn start_in(settings: &Settings, life: &Arc<Lifecycle>) -> Result<Running, Serve
     })?;
     let (shards, ended) = spawn_shards(chosen, &topology, parts, &http(settings), &places)?;
     life.begin_to_serve();
-    let acceptor = accept_connections(listener, places, connections_fitting(connections_max, &budget))?;
+    let acceptor = accept_connections(listener, places, connections_fitting(connections_max, &topology))?;
     life.serves();
     announce::ready(address, admin_address, chosen, &topology, &served);
     Ok(Running {

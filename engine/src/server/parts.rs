@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{ServeError, ShardThread};
 use crate::accept::{self, Acceptor, Place};
-use crate::budget::{self, Budget};
+use crate::budget::{self, BUDGET_BYTES_UNASKED_MAX, Budget};
 use crate::config::{ADMIN, Records, Scorer, Settings};
 use crate::http::cross_origin::CrossOrigin;
 use crate::http::pages::Files;
@@ -146,9 +146,7 @@ pub(super) fn budget(settings: &Settings, topology: &Topology) -> Arc<Budget> {
     let memory = topology.inputs.memory.as_ref();
     let bytes = match (settings.memory_bytes, memory) {
         (Some(bytes), _) => bytes,
-        (None, Some(limit)) => budget::share(limit.bytes, topology::memory::resident_bytes()),
-        // Neither a cgroup nor the machine says: enough for ordinary traffic.
-        (None, None) => budget::share(UNKNOWN_MEMORY_BYTES, 0),
+        (None, _) => memory_share(topology).min(BUDGET_BYTES_UNASKED_MAX),
     };
     tracing::info!(
         bytes,
@@ -164,14 +162,23 @@ pub(super) fn budget(settings: &Settings, topology: &Topology) -> Arc<Budget> {
     Budget::new(bytes)
 }
 
-/// Open connections: as many as are allowed, and as half of the budget has room for.
-pub(super) fn connections_fitting(allowed: usize, budget: &Budget) -> usize {
-    let fitting = (budget.bytes() / 2 / CONNECTION_BYTES).max(1);
+/// The part of the memory limit that clients may take.
+fn memory_share(topology: &Topology) -> usize {
+    match &topology.inputs.memory {
+        Some(limit) => budget::share(limit.bytes, topology::memory::resident_bytes()),
+        // Neither a cgroup nor the machine says: enough for ordinary traffic.
+        None => budget::share(UNKNOWN_MEMORY_BYTES, 0),
+    }
+}
+
+/// Open connections: as many as are allowed, and as have room in half of what clients may take beside the budget.
+pub(super) fn connections_fitting(allowed: usize, topology: &Topology) -> usize {
+    let fitting = (memory_share(topology) / 2 / CONNECTION_BYTES).max(1);
     if fitting < allowed {
         tracing::warn!(
             connections_max = fitting,
             allowed,
-            "fewer connections than limits.connections_max: the memory budget has no room for more"
+            "fewer connections than limits.connections_max: the memory limit has no room for more"
         );
     }
     allowed.min(fitting)

@@ -87,7 +87,7 @@ pub(super) static KEYS: &[Key] = &[
         },
         None,
         "Bytes of bodies, batches, waiting answers and connections of the process; without it a third of what the memory \
-         limit leaves after the start",
+         limit leaves after the start, at most 192 MiB",
     ),
     limit(
         "in_flight_max",

@@ -20,7 +20,6 @@ use hyper_util::rt::TokioIo;
 
 use super::HttpShard;
 use crate::budget::{Charge, Purpose, Size};
-use crate::limits::CONNECTION_BYTES;
 use crate::runtime::{Backend, Contained};
 use crate::shard::ShardCore;
 use crate::telemetry::{Admission, Counter, Event, EventKind, Phase};
@@ -50,10 +49,7 @@ const H2_RESET_STREAMS_MAX: usize = 64;
 
 /// Starts serving a socket. The acceptor has already counted it in [`crate::telemetry::Gauges`].
 pub(super) fn open<B: Backend>(http: &Rc<HttpShard>, socket: TcpStream, admission: Admission) {
-    let mut charge = Charge::new(&http.core.budget, Purpose::Connections);
-    // The acceptor takes only as many as the budget has room for.
-    charge.add(CONNECTION_BYTES);
-    let open = Open(Rc::clone(http), admission, charge);
+    let open = Open(Rc::clone(http), admission);
     http.core.stats.borrow_mut().count(Counter::Connections);
     // The reactor cannot watch it: closing is all that is left to do, and dropping does.
     let Ok(stream) = B::adopt(socket) else { return };
@@ -68,11 +64,7 @@ pub(super) fn open<B: Backend>(http: &Rc<HttpShard>, socket: TcpStream, admissio
 }
 
 /// Counts a connection out, however it ends.
-struct Open(
-    Rc<HttpShard>,
-    Admission,
-    #[expect(dead_code, reason = "given back when dropped")] Charge,
-);
+struct Open(Rc<HttpShard>, Admission);
 
 impl Drop for Open {
     fn drop(&mut self) {
