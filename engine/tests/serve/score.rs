@@ -139,9 +139,12 @@ fn statuses_users_expect(runtime: &str) {
     let mut connection = server.connect();
     assert_eq!(connection.get("/nowhere").status, 404);
     let answer = connection.get("/score");
-    assert_eq!((answer.status, answer.header("allow")), (405, Some("POST")));
+    assert_eq!((answer.status, answer.header("allow")), (405, Some("POST, OPTIONS")));
     let answer = connection.post("/healthz", "");
-    assert_eq!((answer.status, answer.header("allow")), (405, Some("GET, HEAD")));
+    assert_eq!(
+        (answer.status, answer.header("allow")),
+        (405, Some("GET, HEAD, OPTIONS"))
+    );
     let answer = connection.post_with("/score", "content-type: text/csv\r\n", lead(1).as_bytes());
     assert_eq!(answer.status, 415);
     let answer = connection.post_with("/score", "content-encoding: br\r\n", lead(1).as_bytes());
