@@ -384,6 +384,7 @@ fn with_spool(run: impl FnOnce(Writer)) {
         shards: 1,
         sinks: Vec::new(),
         record_bytes_max: 4096,
+        memory_bytes: usize::MAX,
     };
     let (spool, mut writers) = Spool::open(options).unwrap();
     run(writers.remove(0));

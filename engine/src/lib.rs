@@ -10,7 +10,7 @@
 //!      ┌────▼──────────▼──────────▼─────┐
 //!      │ side: one tokio thread, I/O only: sinks that wait · metrics · log events      │
 //!      │   └─ worker: one low-priority thread for what burns CPU: Parquet encoding     │
-//!      │ spool, spool-sync: files for records, made ready ahead and synced when full   │
+//!      │ spool, spool-sync, spool-watch: records from memory to files, a moment behind  │
 //!      └────────────────────────────────┘
 //! ```
 //! `docs/architecture.md` has the code map and who may not know whom.

@@ -117,7 +117,7 @@ fn start_in(settings: &Settings, life: &Arc<Lifecycle>) -> Result<Running, Serve
     announce::records(&settings.records);
     announce::limits(&settings.limits, open_files);
     let connections_max = descriptors::connections(open_files, settings.limits.connections_max, topology.shards);
-    let (spool, writers) = open_spool(&settings.records, topology.shards, &mut served)?;
+    let (spool, writers) = open_spool(&settings.records, &topology, &mut served)?;
     let registry = spool.as_ref().map(Registry::new);
     let served = Arc::new(served);
     let (events, events_out) = bounded(EVENTS_MAX);

@@ -60,6 +60,7 @@ impl Bench {
                 shards: 1,
                 sinks: records.sinks.iter().map(|kind| kind.name()).collect(),
                 record_bytes_max,
+                memory_bytes: usize::MAX,
             };
             let (spool, mut writers) = Spool::open(options).expect("a spool");
             let number = spool.schemas().register(Schema::of(&served));

@@ -68,6 +68,9 @@ pub(crate) struct Watched {
 /// All of the `quintile` binary.
 #[must_use]
 pub fn main() -> ExitCode {
+    if let Some(code) = crate::spool::keep_if_asked(std::env::args_os()) {
+        return code;
+    }
     std::panic::set_hook(Box::new(report::panicked));
     let exit = std::panic::catch_unwind(|| {
         let mut streams = Streams {

@@ -112,9 +112,10 @@ pub(super) fn asking(settings: &Settings) -> Option<(Asking, Desk)> {
 /// The spool and a writer for each shard; without sinks there is nothing to keep records for.
 pub(super) fn open_spool(
     records: &Records,
-    shards: usize,
+    topology: &Topology,
     served: &mut Served,
 ) -> Result<(Option<Spool>, Vec<Writer>), ServeError> {
+    let (shards, memory) = (topology.shards, topology.inputs.memory.as_ref());
     if records.sinks.is_empty() {
         return Ok((None, (0..shards).map(|_| Writer::nowhere()).collect()));
     }
@@ -125,6 +126,7 @@ pub(super) fn open_spool(
         shards,
         sinks: records.sinks.iter().map(|kind| kind.name()).collect(),
         record_bytes_max: frame_bytes_max(model.margin_len(), model.prediction_len(), model.schema().len()),
+        memory_bytes: memory.map_or(usize::MAX, |limit| usize::try_from(limit.bytes).unwrap_or(usize::MAX)),
     })?;
     Registry::new(&spool).enter(served)?;
     let found = spool.found();
@@ -135,6 +137,9 @@ pub(super) fn open_spool(
         damaged_bytes = found.damaged_bytes,
         torn = found.torn,
         put_aside = found.put_aside,
+        postponed = found.postponed,
+        memory_bytes = spool.gauges().memory_bytes(),
+        keeper = spool.gauges().has_keeper(),
         "spool"
     );
     Ok((Some(spool), writers))
@@ -197,7 +202,7 @@ impl Registry {
     pub(super) fn new(spool: &Spool) -> Self {
         Self {
             schemas: spool.schemas().clone(),
-            folder: spool.folder().to_path_buf(),
+            folder: spool.folder(),
             record_bytes_max: spool.record_bytes_max(),
         }
     }

@@ -147,9 +147,9 @@ impl ShardCore {
         (Rc::new(core), parts.mailbox)
     }
 
-    /// Whether `/readyz` says yes.
+    /// Whether `/readyz` says yes: not while leads are refused because their records have no room.
     pub(crate) fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Relaxed) && !self.draining.get()
+        self.ready.load(Ordering::Relaxed) && !self.draining.get() && !self.scorer.borrow().sheds()
     }
 
     /// The limits in force at this moment.

@@ -111,6 +111,11 @@ impl Scorer {
         Arc::clone(&self.served)
     }
 
+    /// Whether leads are refused now, for their records have no room.
+    pub(crate) fn sheds(&self) -> bool {
+        self.when_full == WhenFull::Shed && self.records.is_full()
+    }
+
     /// Whether records have room beyond what the next slice of a batch may take, so that it cannot take the last of it from
     /// leads that come alone.
     pub(crate) fn has_room_ahead(&self) -> bool {

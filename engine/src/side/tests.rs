@@ -47,6 +47,7 @@ fn parts(
             shards: shards.into(),
             sinks: sinks.to_vec(),
             record_bytes_max: 1024,
+            memory_bytes: usize::MAX,
         };
         Spool::open(options).unwrap()
     });

@@ -5,14 +5,26 @@
 //! that is marked does not come again, however long one before it may take. A run of records that were read together is
 //! the unit that is remembered until then.
 
+mod run;
+
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
+use self::run::{MARKED, Run};
+use super::layout::{ALL, BODY};
 use super::protocol::Look;
-use super::segment::{ALL, BODY, Segment};
+use super::segment::{Segment, Window};
 use super::shared::Shared;
 use crate::record::{Frame, Schema, parse};
+
+/// Between two attempts at a file that cannot be read.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Between two log lines about it.
+const LOG_EVERY: Duration = Duration::from_secs(1);
 
 /// A record on its way to a sink.
 #[derive(Debug, Clone, Copy)]
@@ -31,13 +43,19 @@ pub struct Cursor {
     shared: Arc<Shared>,
     sink: usize,
     seen_version: Option<u64>,
-    last_serial: Option<u64>,
+    last_order: Option<u64>,
     /// Segments that were not read to their end, oldest first.
     readings: VecDeque<Reading>,
     /// Which of them is read on.
     current: usize,
-    /// Length of the record that comes next in the current one, once it was looked at.
-    peeked: Option<usize>,
+    /// Whether `frame` is the record that comes next in the current one.
+    has_frame: bool,
+    frame: Vec<u8>,
+    /// Of a segment that has left memory.
+    window: Window,
+    /// A file could not be read: when to try again, and when that was last logged.
+    retry_at: Option<Instant>,
+    logged: Option<Instant>,
     schema: Option<Arc<Schema>>,
     /// What was read and not acknowledged, oldest first.
     held: VecDeque<Run>,
@@ -59,33 +77,20 @@ struct Reading {
     reported: usize,
 }
 
-/// Records behind each other in one segment.
-#[derive(Debug)]
-struct Run {
-    segment: Arc<Segment>,
-    slot: Option<usize>,
-    /// Number of its first record.
-    first: u64,
-    /// Where its records begin, all multiples of 8, with [`MARKED`].
-    places: VecDeque<u32>,
-    to: usize,
-    /// Nothing follows in its segment.
-    is_last: bool,
-}
-
-/// Beside a record's place: it is delivered, though not all before it are.
-const MARKED: u32 = 1;
-
 impl Cursor {
     pub(super) fn new(shared: Arc<Shared>, sink: usize) -> Self {
         Self {
             shared,
             sink,
             seen_version: None,
-            last_serial: None,
+            last_order: None,
             readings: VecDeque::new(),
             current: 0,
-            peeked: None,
+            has_frame: false,
+            frame: Vec::new(),
+            window: Window::default(),
+            retry_at: None,
+            logged: None,
             schema: None,
             held: VecDeque::new(),
             held_bytes: 0,
@@ -99,23 +104,26 @@ impl Cursor {
 
     /// The next record, if there is one. Looking again gives the same one, until [`Cursor::advance`].
     pub fn peek(&mut self) -> Option<Item<'_>> {
-        if self.peeked.is_none() {
-            self.peeked = Some(self.find()?);
+        if !self.has_frame {
+            self.has_frame = self.find();
         }
-        let reading = self.readings.get(self.current)?;
-        let record = parse(reading.segment.committed(reading.at, self.peeked?)).ok()?;
+        if !self.has_frame {
+            return None;
+        }
         Some(Item {
             number: self.number,
-            record,
+            record: parse(&self.frame).ok()?,
             schema: self.schema.as_ref()?,
         })
     }
 
     /// Goes beyond the record that was looked at.
     pub fn advance(&mut self) {
-        let (Some(length), Some(reading)) = (self.peeked.take(), self.readings.get_mut(self.current)) else {
+        let (true, Some(reading)) = (std::mem::take(&mut self.has_frame), self.readings.get_mut(self.current)) else {
             return;
         };
+        let time_us = parse(&self.frame).map_or(0, |record| record.time_us);
+        let length = self.frame.len();
         let (from, to) = (reading.at, reading.at + length);
         reading.at = to;
         let place = u32::try_from(from).expect("a segment has less than 4 GiB");
@@ -123,15 +131,16 @@ impl Cursor {
         self.number += 1;
         self.held_bytes += length;
         match self.held.back_mut() {
-            Some(run) if run.segment.serial == reading.segment.serial && run.to == from => {
-                run.places.push_back(place);
+            Some(run) if run.segment.order == reading.segment.order && run.to == from => {
+                run.places.push_back((place, run.after(time_us)));
                 run.to = to;
             }
             _ => self.held.push_back(Run {
                 segment: Arc::clone(&reading.segment),
                 slot: reading.slot,
                 first,
-                places: VecDeque::from([place]),
+                places: VecDeque::from([(place, 0)]),
+                time_us,
                 to,
                 is_last: false,
             }),
@@ -151,7 +160,11 @@ impl Cursor {
             let count = run.end().min(end).saturating_sub(run.first);
             let count = usize::try_from(count).expect("no more than are held");
             let from = run.from();
-            self.marked -= run.places.drain(..count).filter(|place| place & MARKED != 0).count() as u64;
+            self.marked -= run
+                .places
+                .drain(..count)
+                .filter(|(place, _)| place & MARKED != 0)
+                .count() as u64;
             run.first += count as u64;
             self.held_bytes -= run.from() - from;
             if !is_whole {
@@ -162,7 +175,7 @@ impl Cursor {
             }
             if run.is_last {
                 run.note(ALL);
-                self.shared.finish(run.segment.serial, self.sink);
+                self.shared.finish(run.segment.order, self.sink);
             } else {
                 run.note(run.to as u64);
             }
@@ -179,7 +192,7 @@ impl Cursor {
         let index = number
             .checked_sub(run.first)
             .and_then(|index| usize::try_from(index).ok());
-        let Some(place) = index.and_then(|index| run.places.get_mut(index)) else {
+        let Some((place, _)) = index.and_then(|index| run.places.get_mut(index)) else {
             return;
         };
         if *place & MARKED == 0 {
@@ -220,10 +233,7 @@ impl Cursor {
         if self.oldest_us.is_none() {
             self.oldest_us = match self.held.front() {
                 None => self.peek().map(|item| item.record.time_us),
-                Some(run) => {
-                    let frame = run.segment.frame(run.from()).ok();
-                    frame.and_then(|frame| Some(parse(frame).ok()?.time_us))
-                }
+                Some(run) => run.oldest_us(),
             };
         }
         self.oldest_us
@@ -237,8 +247,8 @@ impl Cursor {
         has_ended && self.peek().is_none()
     }
 
-    /// Length of the next record that can be read and whose model is known.
-    fn find(&mut self) -> Option<usize> {
+    /// Finds the next record that can be read and whose model is known, and copies it.
+    fn find(&mut self) -> bool {
         self.refresh();
         // Once round from the current one, which usually has more.
         let mut missed = 0;
@@ -246,9 +256,13 @@ impl Cursor {
             if self.current >= self.readings.len() {
                 self.current = 0;
             }
-            let step = if self.is_early() { Step::Nothing } else { self.step() };
+            let step = if self.is_early() {
+                Step::Nothing
+            } else {
+                self.step().unwrap_or_else(|error| self.not_now(&error))
+            };
             match step {
-                Step::Found(length) => return Some(length),
+                Step::Found => return true,
                 Step::Moved => missed = 0,
                 Step::Nothing => {
                     missed += 1;
@@ -257,80 +271,107 @@ impl Cursor {
             }
         }
         self.current = 0;
-        None
+        false
+    }
+
+    /// The current segment's file cannot be read now, or not any more.
+    fn not_now(&mut self, error: &io::Error) -> Step {
+        let now = Instant::now();
+        let segment = Arc::clone(&self.readings[self.current].segment);
+        if error.kind() == io::ErrorKind::NotFound {
+            tracing::error!(path = %segment.path().display(), %error, "lost what was left of a segment: its file is gone");
+            self.damaged += 1;
+            return self.end();
+        }
+        self.shared.count_error();
+        self.window.close();
+        self.retry_at = Some(now + PAUSE);
+        if self.logged.is_none_or(|last| now.duration_since(last) >= LOG_EVERY) {
+            self.logged = Some(now);
+            tracing::error!(path = %segment.path().display(), %error, "a segment of the spool cannot be read now; it is tried again");
+        }
+        Step::Nothing
     }
 
     /// Whether the current segment has to wait for an earlier one of its shard. That one may have had nothing when it was
     /// looked at, and then have got its last records before the first ones of this one were written.
     fn is_early(&self) -> bool {
-        let shard = self.readings[self.current].segment.shard();
+        let shard = self.readings[self.current].segment.layout.shard;
         let mut earlier = self.readings.iter().take(self.current);
-        earlier.any(|reading| reading.segment.shard() == shard)
+        earlier.any(|reading| reading.segment.layout.shard == shard)
     }
 
-    fn step(&mut self) -> Step {
+    fn step(&mut self) -> io::Result<Step> {
+        if self.retry_at.is_some_and(|at| at > Instant::now()) {
+            return Ok(Step::Nothing);
+        }
+        self.retry_at = None;
         let reading = &mut self.readings[self.current];
         let segment = &reading.segment;
         let is_marked = |slot| segment.old().is_some() && segment.is_marked(slot, reading.at);
-        let (length, model) = match segment.frame(reading.at) {
-            Ok(frame) if reading.slot.is_some_and(is_marked) => {
-                reading.at += frame.len();
-                return Step::Moved;
+        if let Err(look) = segment.read(reading.at, &mut self.window, &mut self.frame)? {
+            return self.gap(look);
+        }
+        if reading.slot.is_some_and(is_marked) {
+            reading.at += self.frame.len();
+            return Ok(Step::Moved);
+        }
+        let model = match parse(&self.frame) {
+            Ok(record) => record.model,
+            Err(error) => {
+                tracing::error!(path = %segment.path().display(), at = reading.at, %error, "lost a record");
+                reading.at += self.frame.len();
+                self.damaged += 1;
+                return Ok(Step::Moved);
             }
-            Ok(frame) => match parse(frame) {
-                Ok(record) => (frame.len(), record.model),
-                Err(error) => {
-                    tracing::error!(path = %segment.path.display(), at = reading.at, %error, "lost a record");
-                    reading.at += frame.len();
-                    self.damaged += 1;
-                    return Step::Moved;
-                }
-            },
-            Err(look) => return self.gap(look),
         };
         if self.schema.as_ref().is_none_or(|schema| schema.number != model) {
             self.schema = self.shared.schemas.find(model);
         }
         if self.schema.is_some() {
-            return Step::Found(length);
+            return Ok(Step::Found);
         }
-        tracing::error!(path = %segment.path.display(), at = reading.at, model, "lost a record: its model is not known");
-        reading.at += length;
+        // Recovery has put aside a copy of the file.
+        tracing::error!(path = %segment.path().display(), at = reading.at, model, "a record is not delivered: its model is not known");
+        reading.at += self.frame.len();
         self.damaged += 1;
-        Step::Moved
+        Ok(Step::Moved)
     }
 
     /// No whole frame begins here.
-    fn gap(&mut self, look: Look) -> Step {
+    fn gap(&mut self, look: Look) -> io::Result<Step> {
         let reading = &mut self.readings[self.current];
         let segment = &reading.segment;
         if let Some(extents) = segment.old() {
-            // What lies between was reported when the segment was found.
-            match extents.iter().find(|extent| extent.start >= reading.at) {
-                Some(extent) => {
-                    reading.at = extent.start;
-                    return Step::Moved;
-                }
-                None => return self.end(),
+            let is_inside = extents.iter().any(|extent| extent.contains(&reading.at));
+            if !is_inside {
+                // What lies between was reported when the segment was found.
+                return Ok(match extents.iter().find(|extent| extent.start >= reading.at) {
+                    Some(extent) => {
+                        reading.at = extent.start;
+                        Step::Moved
+                    }
+                    None => self.end(),
+                });
             }
         }
         match look {
-            Look::Nothing => Step::Nothing,
-            Look::Sealed => self.end(),
-            Look::Frame(_) => {
-                // Memory does not rot: someone else writes here, or a fault of ours does.
+            Look::Nothing => Ok(Step::Nothing),
+            Look::Sealed if segment.old().is_none() => Ok(self.end()),
+            Look::Sealed | Look::Frame(_) => {
+                // It was whole before: somebody else writes here, or the disk has damaged what memory has given back.
                 if reading.reported != reading.at {
                     reading.reported = reading.at;
                     self.damaged += 1;
-                    tracing::error!(path = %segment.path.display(), at = reading.at, "a record in the spool is damaged");
+                    tracing::error!(path = %segment.path().display(), at = reading.at, "a record in the spool is damaged; the next whole one is looked for");
                 }
-                match segment.next_frame(reading.at + 8) {
+                match segment.next_frame(reading.at + 8, &mut self.window)? {
                     Some(next) => {
                         reading.at = next;
-                        Step::Moved
+                        Ok(Step::Moved)
                     }
-                    None if segment.is_sealed() => self.end(),
-                    None => Step::Nothing,
+                    None if segment.is_sealed() => Ok(self.end()),
+                    None => Ok(Step::Nothing),
                 }
             }
         }
@@ -341,14 +382,15 @@ impl Cursor {
         let Some(reading) = self.readings.remove(self.current) else {
             return Step::Nothing;
         };
-        let serial = reading.segment.serial;
-        match self.held.iter_mut().rev().find(|run| run.segment.serial == serial) {
+        self.window.close();
+        let order = reading.segment.order;
+        match self.held.iter_mut().rev().find(|run| run.segment.order == order) {
             Some(run) => run.is_last = true,
             None => {
                 if let Some(slot) = reading.slot {
                     reading.segment.acknowledge(slot, ALL);
                 }
-                self.shared.finish(serial, self.sink);
+                self.shared.finish(order, self.sink);
             }
         }
         Step::Moved
@@ -360,19 +402,17 @@ impl Cursor {
             return;
         }
         self.seen_version = Some(version);
-        for segment in self.shared.segments_after(self.last_serial) {
-            self.last_serial = Some(segment.serial);
+        for segment in self.shared.segments_after(self.last_order) {
+            self.last_order = Some(segment.order);
             let slot = segment.slot(self.shared.sinks[self.sink]);
             let at = match slot {
                 Some(slot) if segment.old().is_some() => segment.resume(slot),
-                _ => BODY,
+                _ => Some(BODY),
             };
-            let is_finished = at == usize::MAX;
-            let at = if is_finished { segment.map.len() } else { at };
-            if is_finished {
-                self.shared.finish(segment.serial, self.sink);
+            let Some(at) = at else {
+                self.shared.finish(segment.order, self.sink);
                 continue;
-            }
+            };
             self.readings.push_back(Reading {
                 segment,
                 slot,
@@ -384,28 +424,10 @@ impl Cursor {
 }
 
 enum Step {
-    /// A record of this length comes next in the current segment.
-    Found(usize),
+    /// A record comes next in the current segment, and was copied.
+    Found,
     /// Something has changed: look again.
     Moved,
     /// The current segment has nothing at present.
     Nothing,
-}
-
-impl Run {
-    /// Number of the record behind its last one.
-    fn end(&self) -> u64 {
-        self.first + self.places.len() as u64
-    }
-
-    /// Where what is left of it begins.
-    fn from(&self) -> usize {
-        self.places.front().map_or(self.to, |place| (place & !MARKED) as usize)
-    }
-
-    fn note(&self, offset: u64) {
-        if let Some(slot) = self.slot {
-            self.segment.acknowledge(slot, offset);
-        }
-    }
 }

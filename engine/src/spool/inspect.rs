@@ -1,17 +1,17 @@
 //! A spool as an operator sees it, from outside: of a process that has ended, or of one that runs.
 //!
-//! Nothing is changed, and files are opened for reading only. Beside a process that runs, a segment may be filled or used
-//! again while it is read here: a record is copied before it is checked, so what is seen was written.
+//! Nothing is changed, and files are opened for reading only. Of a process that runs, what is seen here is what its files
+//! have: some milliseconds less than what was answered. Of one that has died, its keeper process is waited for.
 
-use std::fs::File;
+use std::fs;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::map::Map;
-use super::recover::{OpenError, files, left, read_file};
-use super::segment::{Segment, Walk};
+use super::folder::wait_for_keeper;
+use super::layout::{BODY, Layout, Name, SLOTS_MAX, name_of, text_of};
+use super::recover::{OpenError, Read, name_in, names, offset_in, read_bytes, word_in};
 use super::{Schemas, SpoolError, at};
 use crate::record::{Frame, Schema, parse};
 
@@ -44,24 +44,57 @@ pub struct Seen<'a> {
     /// The record.
     pub record: &'a Frame<'a>,
     place: usize,
-    segment: &'a Segment,
-    sinks: &'a [Checkpoint],
+    file: &'a SegmentFile,
 }
 
-/// A sink's place in a segment.
+/// A file that was read whole.
 #[derive(Debug)]
-struct Checkpoint {
-    sink: String,
-    slot: usize,
-    from: usize,
+struct SegmentFile {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    read: Read,
+}
+
+impl SegmentFile {
+    /// Each sink's slot and name, and the offset below which it has everything.
+    fn checkpoints(&self) -> impl Iterator<Item = (usize, Name, u64)> {
+        let control = &self.read.found.control;
+        let of = |slot| Some((slot, name_in(control, slot), offset_in(control, self.layout(), slot)?));
+        (0..SLOTS_MAX).filter_map(of)
+    }
+
+    fn layout(&self) -> &Layout {
+        &self.read.found.layout
+    }
+
+    fn waits(&self, (slot, name, offset): (usize, Name, u64), place: usize) -> bool {
+        let control = &self.read.found.control;
+        let word = |at: usize| word_in(control, at);
+        place as u64 >= offset.max(BODY as u64) && !self.layout().is_marked(&name, slot, place, word)
+    }
+
+    /// The records at their places.
+    fn frames(&self) -> impl Iterator<Item = (usize, Frame<'_>)> {
+        let at = |&place: &usize| {
+            let length = self
+                .bytes
+                .get(place..)?
+                .first_chunk()
+                .map(|&word| u32::from_le_bytes(word))?;
+            let frame = self.bytes.get(place..place + length as usize)?;
+            Some((place, parse(frame).ok()?))
+        };
+        self.read.places.iter().filter_map(at)
+    }
 }
 
 impl Seen<'_> {
     /// Whether a sink has not acknowledged it. One that the segment does not know has acknowledged nothing.
     #[must_use]
     pub fn waits_for(&self, sink: &str) -> bool {
-        let of = self.sinks.iter().find(|checkpoint| checkpoint.sink == sink);
-        of.is_none_or(|of| self.place >= of.from && !self.segment.is_marked(of.slot, self.place))
+        let name = name_of(sink);
+        let of = self.file.checkpoints().find(|(_, other, _)| *other == name);
+        of.is_none_or(|of| self.file.waits(of, self.place))
     }
 }
 
@@ -74,100 +107,81 @@ pub fn inspect(
     folder: &Path,
     mut each: impl FnMut(&Seen<'_>, Option<&Arc<Schema>>) -> ControlFlow<()>,
 ) -> Result<Vec<Inspected>, SpoolError> {
+    wait_for_keeper(folder);
     let mut models = Models::look(folder)?;
     let mut all = Vec::new();
-    for path in files(folder)? {
+    for name in names(folder)?.0 {
+        let path = folder.join(name);
         match open(&path) {
             Ok(None) => {}
-            Ok(Some((segment, walk))) => all.push((describe(&segment, &walk), Some((segment, walk)))),
-            Err(error) => {
-                let error = Some(error.to_string());
-                let seen = Inspected {
-                    path,
-                    error,
-                    ..Inspected::default()
-                };
-                all.push((seen, None));
-            }
+            Ok(Some(read)) => all.push((path, Ok(read.found.layout.serial))),
+            Err(error) => all.push((path, Err(error.to_string()))),
         }
     }
-    all.sort_by_key(|(seen, _)| seen.serial);
+    all.sort_by_key(|(_, read)| read.clone().unwrap_or(0));
     let mut segments = Vec::new();
     let mut flow = ControlFlow::Continue(());
-    for (seen, read) in all {
-        if let Some((segment, walk)) = read {
-            if flow.is_continue() {
-                flow = visit(&segment, &walk, &mut models, &mut each)?;
-            }
-            if !segment.is_in_use() {
-                // Its process has delivered it meanwhile: what was found of it is no damage.
-                continue;
-            }
+    for (path, read) in all {
+        if let Err(error) = read {
+            let error = Some(error);
+            segments.push(Inspected {
+                path,
+                error,
+                ..Inspected::default()
+            });
+            continue;
         }
-        segments.push(seen);
+        // Read again, so that one file is in memory at a time. Its process may have delivered it meanwhile.
+        let Ok(bytes) = fs::read(&path) else { continue };
+        let Ok(Some(read)) = read_bytes(&bytes) else { continue };
+        let file = SegmentFile { path, bytes, read };
+        if flow.is_continue() {
+            flow = visit(&file, &mut models, &mut each)?;
+        }
+        segments.push(describe(&file));
     }
     Ok(segments)
 }
 
 /// None for a file that is not in use, or not any more.
-fn open(path: &Path) -> Result<Option<(Segment, Walk)>, OpenError> {
-    let file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        file => file?,
-    };
-    read_file(file, path, Map::look)
+fn open(path: &Path) -> Result<Option<Read>, OpenError> {
+    match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        bytes => Ok(read_bytes(&bytes?)?),
+    }
 }
 
-fn describe(segment: &Segment, walk: &Walk) -> Inspected {
-    let names: Vec<String> = segment.sinks().into_iter().map(|(name, _)| name).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let left = left(segment, &names);
+fn describe(file: &SegmentFile) -> Inspected {
+    let (layout, walk) = (file.layout(), &file.read.found.walk);
+    let places = &file.read.places;
+    let left = |of: (usize, Name, u64)| {
+        let waits = places.iter().filter(|&&place| file.waits(of, place));
+        (text_of(&of.1), waits.count() as u64)
+    };
     Inspected {
-        path: segment.path.clone(),
-        serial: segment.serial,
-        shard: segment.shard(),
-        bytes: segment.map.len(),
+        path: file.path.clone(),
+        serial: layout.serial,
+        shard: layout.shard,
+        bytes: file.bytes.len(),
         records: walk.frames,
         damaged_bytes: walk.damaged_bytes,
         is_torn: walk.is_torn,
-        left: left
-            .into_iter()
-            .map(|(name, records)| (name.to_owned(), records))
-            .collect(),
+        left: file.checkpoints().map(left).collect(),
         error: None,
     }
 }
 
 fn visit(
-    segment: &Segment,
-    walk: &Walk,
+    file: &SegmentFile,
     models: &mut Models<'_>,
     each: &mut impl FnMut(&Seen<'_>, Option<&Arc<Schema>>) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>, SpoolError> {
-    let checkpoint = |(sink, _): (String, u64)| {
-        let slot = segment.slot(&sink)?;
-        let from = segment.resume(slot);
-        Some(Checkpoint { sink, slot, from })
-    };
-    let sinks: Vec<Checkpoint> = segment.sinks().into_iter().filter_map(checkpoint).collect();
-    let mut frame = Vec::new();
-    for extent in &walk.extents {
-        let mut place = extent.start;
-        while place < extent.end && segment.copy_frame(place, &mut frame) {
-            if let Ok(record) = parse(&frame) {
-                let schema = models.find(record.model)?;
-                let (record, sinks) = (&record, &sinks[..]);
-                let seen = Seen {
-                    record,
-                    place,
-                    segment,
-                    sinks,
-                };
-                if each(&seen, schema.as_ref()).is_break() {
-                    return Ok(ControlFlow::Break(()));
-                }
-            }
-            place += frame.len();
+    for (place, record) in file.frames() {
+        let schema = models.find(record.model)?;
+        let record = &record;
+        let seen = Seen { record, place, file };
+        if each(&seen, schema.as_ref()).is_break() {
+            return Ok(ControlFlow::Break(()));
         }
     }
     Ok(ControlFlow::Continue(()))

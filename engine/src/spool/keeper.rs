@@ -1,277 +1,321 @@
-//! The two threads that keep segments: one makes them ready before a shard needs them, the other syncs those that are
-//! full. Both wait for a disk and hold nothing meanwhile that anybody else waits for.
+//! The keeper process: what writes the spool's memory to its files when the server has died, however it died.
 //!
 //! ```text
-//!  keeper: reserve, map, populate, zero, publish ──ready──▶ shard       every 5 ms, two ahead
-//!     ▲  finished by all sinks: used again                    │ sealed
-//!     └──────────────── cursors ◀── readers                   ▼
-//!                                             syncer: fdatasync, never of the active one
+//!  server ── memfd: frames, checkpoints ── keeper process: sleeps in read(2) of a socket whose other end the server has
+//!    └─ dies: the kernel closes its end ──▶ writes every segment to its file, syncs, lets go of the lock
 //! ```
+//! It is this program again with a hidden command, in a process group of its own, and ignores the signals that end servers.
+//! Standard input is the socket, standard output the memfd, standard error the lock of the folder: they need no other way
+//! into the new process, and nothing of the server's own streams is kept open. It holds no memory of its own to speak of.
+//! What it writes is what the server would have written, to the same places, so it may write it again.
 
-use std::fs::{self, File};
-use std::io;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::FileExt as _;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender};
-use rustix::fs::{FallocateFlags, fallocate};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 
-use super::map::Map;
-use super::segment::{Segment, Use};
+use super::arena::{Arena, Entry, Field, State, UNNAMED};
+use super::folder::{Holder, write_all_at};
+use super::layout::{BODY, END_AT, HEAD_BYTES, Layout};
+use super::protocol::SEAL_BYTES;
+use super::segment::{committed, frames_end, name_of_file, write_control};
 use super::shared::Shared;
 
-/// Segments that are ready for a shard beside the one it writes to. At the rate of the fastest shard each lasts about
-/// a tenth of a second.
-pub(super) const READY: usize = 2;
+/// The hidden command.
+const COMMAND: &str = "spool-keeper";
 
-/// How often the keeper looks.
-const TICK: Duration = Duration::from_millis(5);
+/// How long a disk may refuse what is left in memory before the keeper process gives up.
+const TRY_FOR: Duration = Duration::from_secs(3600);
 
-/// Between two attempts at a disk that fails.
+/// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Between two log lines about it.
-const LOG_EVERY: Duration = Duration::from_secs(1);
+/// Between two attempts at starting one.
+const START_EVERY: Duration = Duration::from_secs(2);
 
-/// Makes segments ready.
-#[derive(Debug)]
-pub(super) struct Keeper {
-    shared: Arc<Shared>,
-    /// One for each shard.
-    ready: Vec<rtrb::Producer<Arc<Segment>>>,
-    to_sync: Sender<Arc<Segment>>,
-    next_file: u64,
-    failures: u64,
-    /// A shard has nothing ready, for the spool is at its limit.
-    is_full: bool,
-    retry_at: Option<Instant>,
-    logged: Option<Instant>,
+/// How long the end waits for it.
+const END: Duration = Duration::from_secs(2);
+
+/// Whether this process's executable knows the hidden command.
+static IS_KNOWN: AtomicBool = AtomicBool::new(false);
+
+/// The first thing of a program that may open spools: does what the hidden command asks for, if that is what was called.
+/// Otherwise spools that are opened later have keeper processes; in a program that has not called this they have none.
+#[must_use]
+pub fn keep_if_asked(mut words: impl Iterator<Item = OsString>) -> Option<ExitCode> {
+    IS_KNOWN.store(true, Ordering::Relaxed);
+    let is_asked = words.nth(1).is_some_and(|word| word == COMMAND);
+    let folder = words.next().filter(|_| is_asked)?;
+    Some(keep(Path::new(&folder)))
 }
 
-/// There is no more room by the spool's own limit.
+/// The keeper process of a spool, and the next one when it dies.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Keepers(Arc<Mutex<Inner>>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    keeper: Option<Keeper>,
+    started: Option<Instant>,
+}
+
 #[derive(Debug)]
-struct AtLimit;
+struct Keeper {
+    child: Child,
+    socket: UnixStream,
+}
 
-impl Keeper {
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        ready: Vec<rtrb::Producer<Arc<Segment>>>,
-        to_sync: Sender<Arc<Segment>>,
-        next_file: u64,
-    ) -> Self {
-        Self {
-            shared,
-            ready,
-            to_sync,
-            next_file,
-            failures: 0,
-            is_full: false,
-            retry_at: None,
-            logged: None,
-        }
+impl Keepers {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps until the spool closes.
-    pub(super) fn run(mut self) {
-        while !self.shared.is_closing.load(Ordering::Acquire) {
-            self.sync_sealed();
-            if self.retry_at.is_none_or(|at| at <= Instant::now()) {
-                let result = self.fill();
-                self.note(result);
+    /// Sees to it that there is one.
+    pub(super) fn check(&self, shared: &Shared) {
+        if !IS_KNOWN.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut inner = self.inner();
+        if let Some(keeper) = &mut inner.keeper {
+            match keeper.child.try_wait() {
+                Ok(None) => return,
+                Ok(Some(status)) => {
+                    tracing::error!(pid = keeper.child.id(), %status, "the spool's keeper process has died; another one is started");
+                }
+                Err(error) => tracing::error!(%error, "cannot look after the spool's keeper process"),
             }
-            self.trim();
-            std::thread::sleep(TICK);
+            inner.keeper = None;
+            shared.has_keeper.store(false, Ordering::Relaxed);
         }
-    }
-
-    fn note(&mut self, result: io::Result<()>) {
-        let now = Instant::now();
-        match result {
-            Ok(()) => {
-                if self.is_full && self.may_log(now) {
-                    let (path, bytes) = (self.shared.folder.display(), self.shared.bytes_max);
-                    tracing::warn!(%path, bytes, "the spool is full: sinks have to deliver before more is recorded");
-                }
-                if std::mem::take(&mut self.failures) > 0 {
-                    tracing::info!(path = %self.shared.folder.display(), "the spool can be extended again");
-                }
-                self.retry_at = None;
+        if inner.started.is_some_and(|at| at.elapsed() < START_EVERY) {
+            return;
+        }
+        inner.started = Some(Instant::now());
+        match start(shared) {
+            Ok(keeper) => {
+                inner.keeper = Some(keeper);
+                shared.has_keeper.store(true, Ordering::Relaxed);
             }
             Err(error) => {
-                self.failures += 1;
-                self.shared.errors.fetch_add(1, Ordering::Relaxed);
-                self.retry_at = Some(now + PAUSE);
-                if self.may_log(now) {
-                    tracing::error!(path = %self.shared.folder.display(), %error, "the spool cannot be extended");
-                }
+                shared.count_error();
+                tracing::warn!(%error, "no keeper process for the spool: what was answered in the last milliseconds before a crash may be lost");
             }
         }
     }
 
-    fn may_log(&mut self, now: Instant) -> bool {
-        let may = self.logged.is_none_or(|last| now.duration_since(last) >= LOG_EVERY);
-        if may {
-            self.logged = Some(now);
-        }
-        may
-    }
-
-    /// Gives every shard what it may have ready, one at a time.
-    ///
-    /// # Errors
-    /// What the file system refused. The limit of bytes is no error: shards answer 503 until sinks have delivered.
-    pub(super) fn fill(&mut self) -> io::Result<()> {
-        for _ in 0..READY {
-            for shard in 0..self.ready.len() {
-                if self.ready[shard].slots() == 0 {
-                    continue;
-                }
-                match self.next(shard)? {
-                    Ok(segment) => {
-                        self.shared.publish(&segment);
-                        let _ = self.ready[shard].push(segment);
-                    }
-                    Err(AtLimit) => {
-                        self.is_full = self.ready[shard].slots() == READY;
-                        return Ok(());
-                    }
-                }
-            }
-        }
-        self.is_full = false;
-        let waiting = self.ready.iter().map(|ring| READY - ring.slots()).sum();
-        self.shared.ready.store(waiting, Ordering::Relaxed);
-        Ok(())
-    }
-
-    fn next(&mut self, shard: usize) -> io::Result<Result<Arc<Segment>, AtLimit>> {
-        let serial = {
-            let mut state = self.shared.state();
-            state.serial += 1;
-            state.serial
+    /// Another one, for another folder.
+    pub(super) fn replace(&self, shared: &Shared) {
+        let old = {
+            let mut inner = self.inner();
+            inner.started = None;
+            inner.keeper.take()
         };
-        let (map, file, path) = match self.used() {
-            Some(segment) => (segment.map, segment.file, segment.path),
-            None => match self.create()? {
-                Ok(parts) => parts,
-                Err(limit) => return Ok(Err(limit)),
-            },
+        self.check(shared);
+        if let Some(old) = old {
+            end(old);
+        }
+    }
+
+    /// Tells it that everything is in its file.
+    pub(super) fn end(&self) {
+        if let Some(keeper) = self.inner().keeper.take() {
+            end(keeper);
+        }
+    }
+
+    /// Leaves to it what is not. It goes on when this process is gone.
+    pub(super) fn leave(&self) -> Option<u32> {
+        let mut inner = self.inner();
+        let keeper = inner.keeper.take()?;
+        let pid = keeper.child.id();
+        std::mem::forget(keeper);
+        Some(pid)
+    }
+}
+
+fn start(shared: &Shared) -> io::Result<Keeper> {
+    let folder = shared.folder();
+    let (socket, theirs) = UnixStream::pair()?;
+    let child = Command::new("/proc/self/exe")
+        .arg0("quintile")
+        .arg(COMMAND)
+        .arg(std::path::absolute(&folder.path)?)
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .stdout(Stdio::from(shared.arena.file().try_clone_to_owned()?))
+        .stderr(Stdio::from(folder.lock.try_clone()?))
+        .current_dir("/")
+        .process_group(0)
+        .spawn()?;
+    Ok(Keeper { child, socket })
+}
+
+fn end(mut keeper: Keeper) {
+    let _ = keeper.socket.write_all(b"e");
+    let until = Instant::now() + END;
+    while Instant::now() < until {
+        if !matches!(keeper.child.try_wait(), Ok(None)) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    // It has nothing to write, so nothing is lost.
+    let _ = keeper.child.kill();
+    let _ = keeper.child.wait();
+}
+
+/// All of the keeper process.
+fn keep(folder: &Path) -> ExitCode {
+    // Its standard error is the folder's lock.
+    std::panic::set_hook(Box::new(|_| {}));
+    for signal in [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2] {
+        let _ = signal_hook::flag::register(signal, Arc::default());
+    }
+    let streams = (
+        io::stdin().as_fd().try_clone_to_owned(),
+        io::stdout().as_fd().try_clone_to_owned(),
+        io::stderr().as_fd().try_clone_to_owned(),
+    );
+    let (Ok(socket), Ok(memory), Ok(lock)) = streams else {
+        return ExitCode::FAILURE;
+    };
+    let Ok(arena) = Arena::open(memory) else {
+        return ExitCode::FAILURE;
+    };
+    let (mut socket, lock) = (UnixStream::from(socket), File::from(lock));
+    let mut word = [0];
+    loop {
+        match socket.read(&mut word) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // The server has everything in its files.
+            Ok(1) => return ExitCode::SUCCESS,
+            // Its end was closed, so it is gone.
+            _ => break,
+        }
+    }
+    let _ = Holder::Keeper(std::process::id()).write(&lock);
+    let until = Instant::now() + TRY_FOR;
+    while let Err(error) = write_all(&arena, folder) {
+        if Instant::now() >= until {
+            let _ = write_all_at(&lock, format!("keeper 0 gave up: {error}\n").as_bytes(), 0);
+            return ExitCode::FAILURE;
+        }
+        std::thread::sleep(PAUSE);
+    }
+    let _ = Holder::Nobody.write(&lock);
+    ExitCode::SUCCESS
+}
+
+/// Writes everything to its file. What fails keeps nothing else from being written.
+fn write_all(arena: &Arc<Arena>, folder: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let mut result = Ok(());
+    for number in 0..arena.plan().entries {
+        let entry = arena.entry(number);
+        let name = entry.get(Field::File);
+        if name == UNNAMED {
+            continue;
+        }
+        let path = folder.join(name_of_file(name));
+        let done = match entry.state() {
+            State::Free => Ok(()),
+            State::Finished => remove_own(&entry, &path),
+            State::Used => write(arena, &entry, folder, path),
         };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let wanted = Use {
-            serial,
-            tag: tag(serial),
-            shard: u16::try_from(shard).unwrap_or(u16::MAX),
-            now_us: i64::try_from(now.as_micros()).unwrap_or(i64::MAX),
-            sinks: &self.shared.sinks,
-        };
-        Ok(Ok(Arc::new(Segment::prepare(map, file, path, &wanted))))
+        if done.is_err() {
+            result = done;
+        }
     }
+    result
+}
 
-    /// A segment that nobody has any more: not the shard that wrote it, not a cursor.
-    fn used(&self) -> Option<Segment> {
-        let mut state = self.shared.state();
-        let wanted =
-            |segment: &Arc<Segment>| Arc::strong_count(segment) == 1 && segment.map.len() == self.shared.segment_bytes;
-        let place = state.finished.iter().position(wanted)?;
-        Arc::into_inner(state.finished.swap_remove(place))
+fn head(entry: &Entry) -> Option<Layout> {
+    let mut head = [0; HEAD_BYTES];
+    for (place, chunk) in head.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+        *chunk = entry.control.long(8 * place).load(Ordering::Acquire).to_le_bytes();
     }
+    Layout::decode(&head).ok()
+}
 
-    fn create(&mut self) -> io::Result<Result<(Map, File, PathBuf), AtLimit>> {
-        let len = self.shared.segment_bytes;
-        {
-            let mut state = self.shared.state();
-            if state.bytes + len > self.shared.bytes_max {
-                return Ok(Err(AtLimit));
+/// Whether a file is this segment's: it says so, or nothing lies in it yet.
+fn is_own(file: &File, layout: &Layout) -> io::Result<bool> {
+    let mut head = [0; HEAD_BYTES];
+    for at in layout.heads() {
+        match file.read_exact_at(&mut head, at as u64) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => continue,
+            read => read?,
+        }
+        if Layout::decode(&head) == Ok(*layout) {
+            return Ok(true);
+        }
+    }
+    // Made, and not written: its first frame would lie here.
+    let mut first = [0; 8];
+    match file.read_exact_at(&mut first, BODY as u64) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(head == [0; HEAD_BYTES]),
+        read => read.map(|()| head == [0; HEAD_BYTES] && first == [0; 8]),
+    }
+}
+
+fn remove_own(entry: &Entry, path: &Path) -> io::Result<()> {
+    let Some(layout) = head(entry) else { return Ok(()) };
+    match File::open(path) {
+        Ok(file) if is_own(&file, &layout)? => std::fs::remove_file(path),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn write(arena: &Arc<Arena>, entry: &Entry, folder: &Path, mut path: PathBuf) -> io::Result<()> {
+    let Some(layout) = head(entry) else { return Ok(()) };
+    let slot = usize::try_from(entry.get(Field::Slot))
+        .ok()
+        .and_then(|slot| slot.checked_sub(1));
+    let open = |path: &Path| File::options().read(true).write(true).open(path);
+    let mut file = match open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        file => {
+            let file = file?;
+            is_own(&file, &layout)?.then_some(file)
+        }
+    };
+    let Some(slot) = slot else {
+        // All its frames are in the file, wherever that is.
+        return file.map_or(Ok(()), |file| write_control(&file, entry, &layout, u64::MAX));
+    };
+    while file.is_none() {
+        // Gone, or another's: under a name that nobody has. The next round finds the number.
+        match File::options().read(true).write(true).create_new(true).open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let number = entry.get(Field::File) + 1;
+                entry.set(Field::File, number);
+                path = folder.join(name_of_file(number));
             }
-            state.bytes += len;
-        }
-        self.next_file += 1;
-        let path = self.shared.folder.join(format!("{:08}.segment", self.next_file));
-        let result = create(&path, len);
-        if result.is_err() {
-            self.shared.state().bytes -= len;
-            let _ = fs::remove_file(&path);
-        }
-        let (file, map) = result?;
-        Ok(Ok((map, file, path)))
-    }
-
-    /// Hands over what shards have filled.
-    fn sync_sealed(&self) {
-        let mut state = self.shared.state();
-        for live in state.live.values_mut().filter(|live| !live.is_synced) {
-            if live.segment.is_sealed() {
-                live.is_synced = self.to_sync.try_send(Arc::clone(&live.segment)).is_ok();
-            }
+            made => file = Some(made?),
         }
     }
-
-    /// Removes files that are of no use: of another size, or more than the shards take at once.
-    fn trim(&self) {
-        let spare_max = self.ready.len();
-        let mut removed = Vec::new();
-        {
-            let mut state = self.shared.state();
-            let mut place = 0;
-            let mut spare = 0;
-            while place < state.finished.len() {
-                let segment = &state.finished[place];
-                let is_free = Arc::strong_count(segment) == 1;
-                let is_spare = segment.map.len() == self.shared.segment_bytes && spare < spare_max;
-                if !is_free || is_spare {
-                    spare += usize::from(is_spare);
-                    place += 1;
-                    continue;
-                }
-                state.bytes -= segment.map.len();
-                removed.push(state.finished.swap_remove(place));
-            }
-        }
-        for segment in removed {
-            remove(&segment);
-        }
+    let file = file.expect("the loop ends with one");
+    if file.metadata()?.len() < layout.bytes as u64 {
+        file.set_len(layout.bytes as u64)?;
     }
-}
-
-/// Takes a file away. What fails here only leaves a file whose records are delivered; a sink's checkpoint says so.
-pub(super) fn remove(segment: &Segment) {
-    if let Err(error) = fs::remove_file(&segment.path) {
-        tracing::warn!(path = %segment.path.display(), %error, "cannot remove a segment that is delivered");
-    }
-}
-
-/// Syncs full segments until the keeper is gone.
-pub(super) fn sync(shared: &Shared, sealed: &Receiver<Arc<Segment>>) {
-    for segment in sealed {
-        if let Err(error) = segment.file.sync_data() {
-            shared.errors.fetch_add(1, Ordering::Relaxed);
-            tracing::error!(path = %segment.path.display(), %error, "cannot sync a segment; it is kept in memory and delivered");
-        }
-    }
-}
-
-fn create(path: &std::path::Path, len: usize) -> io::Result<(File, Map)> {
-    let file = File::options().read(true).write(true).create_new(true).open(path)?;
-    fallocate(&file, FallocateFlags::empty(), 0, len as u64)?;
-    let map = Map::new(&file, len)?;
-    map.populate()?;
-    Ok((file, map))
-}
-
-/// What sets the frames of a generation apart from those before it in the same file.
-fn tag(serial: u64) -> u32 {
-    // The finaliser of MurmurHash3: every serial has another tag, and neighbours have nothing in common.
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "serials below 2^32 stay apart, later ones by the upper half"
-    )]
-    let mut tag = (serial ^ serial >> 32) as u32;
-    tag ^= tag >> 16;
-    tag = tag.wrapping_mul(0x85EB_CA6B);
-    tag ^= tag >> 13;
-    tag = tag.wrapping_mul(0xC2B2_AE35);
-    tag ^ tag >> 16
+    // Dropping it gives back a slot to nobody: this arena has no list of them.
+    let slot = arena.slot(slot);
+    let (end, is_sealed) = frames_end(&slot, BODY, &layout);
+    let bytes = end - BODY + if is_sealed { SEAL_BYTES } else { 0 };
+    write_all_at(&file, committed(&slot, BODY, bytes), BODY as u64)?;
+    entry
+        .control
+        .long(END_AT)
+        .store(layout.end_word(end), Ordering::Relaxed);
+    write_control(&file, entry, &layout, u64::MAX)?;
+    file.sync_data()
 }

@@ -1,58 +1,68 @@
-//! Between the shards and the sinks: every record that was answered, until each sink has it, in files that survive the
-//! death of the process at any instant.
+//! Between the shards and the sinks: every record that was answered, until each sink has it, in memory that survives the
+//! death of the process at any instant, and in files.
 //!
 //! ```text
-//!              ready, two ahead                     ┌─▶ Cursor of parquet    reads, delivers, acknowledges
-//!  keeper ───────────────────▶ shard: Writer ──▶ segment (a mapped file of 8 MiB)
-//!     ▲                                             └─▶ Cursor of firehose   at its own pace
-//!     └── used again when every sink has acknowledged all of it
+//!              ready, two ahead
+//!  spool ───────────────────▶ shard: Writer ──▶ slot: memory that the keeper process shares ──▶ Cursor of each sink
+//!    │                                            │ a millisecond or so behind                     ▲
+//!    └── everything that waits for a disk ────────┴──▶ file of the segment ── once memory is given ─┘
+//!                                                                             back
 //! ```
-//! [`writer`] has what a shard calls: copy, one Release store, no system call. [`segment`] is a file's layout, with every
-//! sink's checkpoint in its head; [`protocol`] is the lock-free part; [`recover`] finds what another process has left.
+//! [`writer`] has what a shard calls: copy, one Release store, no system call. [`arena`] is the memory, [`disk`] the thread
+//! that copies it to the files, [`keeper`] the process that does so when this one has died. [`layout`] says what lies where
+//! in a file, [`segment`] is one in use, [`protocol`] the lock-free part; [`recover`] finds what another process has left.
 //!
-//! What is promised: a record that was appended is read by every cursor, now or after a restart, unless the folder is
-//! lost or the machine goes down before the kernel has written the pages (a full segment is synced, the one that is
-//! being written is not). It may be read twice across a crash. A record that was not appended to its end is never read.
-//!
-//! This module knows no sink.
+//! What is promised stands in `docs/records.md`, a row for each event, with the test that shows it. This module knows no
+//! sink.
 
+mod arena;
 mod cursor;
+mod disk;
+mod error;
+mod folder;
+mod frames;
+mod gauges;
 mod inspect;
 mod keeper;
-mod map;
+mod layout;
 mod protocol;
 mod recover;
 mod schemas;
 mod segment;
 mod shared;
+mod watch;
 mod writer;
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
-use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 pub use self::cursor::{Cursor, Item};
+pub use self::error::SpoolError;
+pub use self::gauges::Gauges;
 pub use self::inspect::{Inspected, Seen, inspect};
+pub use self::keeper::keep_if_asked;
 pub use self::recover::Found;
 pub use self::schemas::Schemas;
 pub use self::writer::{Full, Writer};
 
-use self::keeper::{Keeper, READY};
-use self::segment::{BODY, SLOTS_MAX, mark_bytes};
+use self::arena::{Arena, Plan};
+use self::disk::{Disk, READY};
+use self::folder::Folder;
+use self::layout::{BODY, SLOTS_MAX, room};
 use self::shared::Shared;
 
-/// Bytes of a segment, unless the limit of the spool asks for smaller ones. The fastest shard fills one in a tenth of a
-/// second; larger ones take longer to make ready and pin more memory.
+/// Bytes of a segment, unless the limit of the spool or of memory asks for smaller ones. The fastest shard fills one in a
+/// tenth of a second; larger ones take longer to make ready and more memory.
 const SEGMENT_BYTES: usize = 8 << 20;
 
 /// Below this a segment is mostly head.
@@ -61,8 +71,18 @@ const SEGMENT_BYTES_MIN: usize = 64 << 10;
 /// The least that a shard needs: the one it writes to, those that are ready, and one that waits to be delivered.
 const SEGMENTS_PER_SHARD: usize = 2 + READY;
 
-/// Segments given to be synced at once. Beyond it they wait a tick.
-const TO_SYNC: usize = 16;
+/// Segments of a shard that are in memory at once: the one it writes to, those that are ready, and two that are full and not
+/// yet in their files.
+const SLOTS_PER_SHARD: usize = 3 + READY;
+
+/// The part of the process's memory that slots may take: one in so many bytes.
+const MEMORY_PART: usize = 8;
+
+/// Segments beyond those that the limit of bytes allows that may be known at once: what is being removed.
+const ENTRIES_SPARE: usize = 64;
+
+/// How long the end waits for a disk that does not answer.
+const CLOSE: Duration = Duration::from_secs(5);
 
 /// What a spool is opened with.
 #[derive(Debug, Clone)]
@@ -77,55 +97,8 @@ pub struct Options {
     pub sinks: Vec<&'static str>,
     /// Bytes of the largest record.
     pub record_bytes_max: usize,
-}
-
-/// Why a spool cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum SpoolError {
-    /// Another process has it.
-    #[error(
-        "the spool {0} is in use by another process; give each process its own with records.spool_dir, or stop the other"
-    )]
-    InUse(PathBuf),
-    /// A file system that cannot promise room.
-    #[error(
-        "the file system of the spool {path} cannot reserve room for a file (fallocate: {source}); \
-         put it on ext4, xfs or tmpfs with records.spool_dir"
-    )]
-    CannotReserve {
-        /// The spool.
-        path: PathBuf,
-        /// The operating system's reason.
-        source: io::Error,
-    },
-    /// Too little room for the shards.
-    #[error(
-        "a spool of {bytes_max} bytes is too small for {shards} shards whose records take up to {record_bytes} bytes; \
-         records.spool_bytes must be at least {needed}"
-    )]
-    TooSmall {
-        /// `records.spool_bytes`.
-        bytes_max: usize,
-        /// How many shards.
-        shards: usize,
-        /// Bytes of the largest record.
-        record_bytes: usize,
-        /// What would do.
-        needed: usize,
-    },
-    /// More sinks than a segment has checkpoints for.
-    #[error("{0} sinks are more than the {SLOTS_MAX} that a spool has room for")]
-    Sinks(usize),
-    /// Anything else.
-    #[error("{step} {path}: {source}")]
-    File {
-        /// What was attempted.
-        step: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// The operating system's reason.
-        source: io::Error,
-    },
+    /// Bytes of memory that the process may have; [`usize::MAX`] when nothing limits it.
+    pub memory_bytes: usize,
 }
 
 fn at<'a>(step: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> SpoolError + use<'a> {
@@ -141,9 +114,8 @@ fn at<'a>(step: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Spool
 pub struct Spool {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
+    keepers: keeper::Keepers,
     found: Found,
-    /// Released when it is closed.
-    _lock: File,
 }
 
 /// What is left in a spool that was closed: records that a sink has not acknowledged, by sink.
@@ -166,51 +138,53 @@ impl Spool {
             return Err(SpoolError::Sinks(options.sinks.len()));
         }
         let segment_bytes = segment_bytes(&options)?;
-        fs::create_dir_all(folder).map_err(at("create the spool's folder", folder))?;
-        let lock = lock(folder)?;
+        let taken = Folder::take(folder)?;
         let schemas = Schemas::open(folder).map_err(at("read the models of the spool", folder))?;
-        let shared = Arc::new(Shared {
-            folder: folder.clone(),
-            sinks: options.sinks,
-            schemas,
-            segment_bytes,
-            bytes_max: options.bytes_max,
-            writers: Default::default(),
-            has_ended: Default::default(),
-            version: Default::default(),
-            state: Default::default(),
-            is_closing: Default::default(),
-            errors: Default::default(),
-            ready: Default::default(),
-        });
-        let found = recover::recover(&shared)?;
+        let gathered = recover::gather(&taken, &schemas)?;
+        let arena = Arena::new(plan(&options, segment_bytes, &gathered)).map_err(|source| SpoolError::Memory {
+            path: folder.clone(),
+            source,
+        })?;
+        let shared = Arc::new(Shared::new(taken, arena, schemas, &options, segment_bytes));
+        let postponed = gathered.postponed.clone();
+        let found = recover::adopt(gathered, &shared)?;
         let (mut inlets, mut writers) = (Vec::new(), Vec::new());
         for _ in 0..options.shards {
             let (inlet, outlet) = rtrb::RingBuffer::new(READY);
             inlets.push(inlet);
             writers.push(Writer::new(Arc::clone(&shared), outlet));
         }
-        let (to_sync, sealed) = crossbeam_channel::bounded(TO_SYNC);
-        let mut keeper = Keeper::new(Arc::clone(&shared), inlets, to_sync, found.last_file);
-        keeper.fill().map_err(|source| refused(&shared.folder, source))?;
-        let for_sync = Arc::clone(&shared);
+        let (to_sync, sealed) = crossbeam_channel::bounded(disk::TO_SYNC);
+        let keepers = keeper::Keepers::default();
+        let mut disk = Disk::new(
+            Arc::clone(&shared),
+            inlets,
+            to_sync,
+            keepers.clone(),
+            found.last_file,
+            postponed,
+        );
+        disk.fill().map_err(|source| refused(folder, source))?;
+        keepers.check(&shared);
+        let (for_sync, for_watch, watched) = (Arc::clone(&shared), Arc::clone(&shared), keepers.clone());
         let threads = vec![
-            spawn("spool", folder, move || keeper.run())?,
-            spawn("spool-sync", folder, move || keeper::sync(&for_sync, &sealed))?,
+            spawn("spool", folder, move || disk.run())?,
+            spawn("spool-sync", folder, move || disk::sync(&for_sync, &sealed))?,
+            spawn("spool-watch", folder, move || watch::run(&for_watch, &watched))?,
         ];
         let spool = Self {
             shared,
             threads,
+            keepers,
             found,
-            _lock: lock,
         };
         Ok((spool, writers))
     }
 
     /// Its folder.
     #[must_use]
-    pub fn folder(&self) -> &Path {
-        &self.shared.folder
+    pub fn folder(&self) -> PathBuf {
+        self.shared.folder().path.clone()
     }
 
     /// What was found at the start.
@@ -228,7 +202,7 @@ impl Spool {
     /// Bytes of the largest record that fits into a file.
     #[must_use]
     pub fn record_bytes_max(&self) -> usize {
-        self.shared.segment_bytes - BODY - protocol::SEAL_BYTES
+        room(self.shared.segment_bytes, self.shared.sinks.len())
     }
 
     /// A cursor for each sink, in their order. To be taken once.
@@ -249,110 +223,135 @@ impl Spool {
         self.shared.has_ended.store(true, Ordering::Release);
     }
 
-    /// Ends the threads, removes what is delivered, and syncs what is not. Writers and cursors must have ended.
+    /// Ends the threads, removes what is delivered, and syncs what is not. Writers and cursors must have ended. A disk that
+    /// does not answer is waited for in bounded time: what it has not got stays with the keeper process.
     pub fn close(mut self) -> Remains {
-        self.end_threads();
+        let is_whole = self.end_threads();
         let mut remains = Remains::default();
+        let folder = self.shared.folder();
+        let path = folder.path.display();
         let state = std::mem::take(&mut *self.shared.state());
-        for segment in &state.finished {
-            keeper::remove(segment);
+        let live: Vec<_> = state.live.values().map(|live| Arc::clone(&live.segment)).collect();
+        if !is_whole {
+            remains.segments = live.len();
+            self.leave();
+            return remains;
         }
-        for live in state.live.values() {
-            let segment = &live.segment;
-            let left = recover::left(segment, &self.shared.sinks);
+        for segment in &state.finished {
+            note(disk::remove(segment), segment);
+        }
+        for segment in &live {
+            let left = left(segment, &self.shared.sinks);
             if left.iter().all(|&(_, records)| records == 0) {
-                keeper::remove(segment);
+                segment.set_finished();
+                note(disk::remove(segment), segment);
                 continue;
             }
             remains.segments += 1;
             for (sink, records) in left.into_iter().filter(|(_, records)| *records > 0) {
                 *remains.records.entry(sink).or_default() += records;
             }
-            if let Err(error) = segment.file.sync_data() {
-                tracing::error!(path = %segment.path.display(), %error, "cannot sync a segment");
+            let home = segment.home();
+            let file = home
+                .file
+                .map_or_else(|| home.folder.open_to_write(&home.name).map(Arc::new), Ok);
+            if let Err(error) = file.and_then(|file| file.sync_data()) {
+                tracing::error!(%path, %error, "cannot sync a segment");
             }
         }
+        self.keepers.end();
+        folder.unlock();
         remains
     }
 
-    fn end_threads(&mut self) {
+    /// What cannot be written is the keeper process's, which has the lock for as long as it tries.
+    fn leave(&self) {
+        let path = self.shared.folder().path.display().to_string();
+        match self.keepers.leave() {
+            Some(pid) => {
+                tracing::error!(%path, pid, "the spool's disk does not take the last records: they stay with the keeper process, which goes on trying");
+            }
+            None => {
+                tracing::error!(%path, "the spool's disk does not take the last records, and there is no keeper process: they are lost")
+            }
+        }
+    }
+
+    /// Says whether all that was recorded is in its files.
+    fn end_threads(&mut self) -> bool {
         self.shared.is_closing.store(true, Ordering::Release);
+        let until = Instant::now() + CLOSE;
         for thread in std::mem::take(&mut self.threads) {
+            while !thread.is_finished() && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            if !thread.is_finished() {
+                // It stands in the kernel, for as long as the disk does.
+                return false;
+            }
             if thread.join().is_err() {
                 tracing::error!("a thread of the spool panicked");
             }
         }
+        let segments = self.shared.segments_after(None);
+        segments.iter().all(|segment| segment.is_saved())
     }
 }
 
 impl Drop for Spool {
     fn drop(&mut self) {
+        if self.threads.is_empty() {
+            return;
+        }
         // Before the lock goes: another process may come at once.
-        self.end_threads();
+        if self.end_threads() {
+            self.keepers.end();
+            self.shared.folder().unlock();
+        } else {
+            self.leave();
+        }
     }
 }
 
-/// Looks at a spool from outside, for metrics and counts.
-#[derive(Debug, Clone)]
-pub struct Gauges(Arc<Shared>);
-
-impl Gauges {
-    /// Records appended since the start.
-    #[must_use]
-    pub fn appended(&self) -> u64 {
-        self.0.appended()
+/// How many records of a segment each sink has not acknowledged.
+fn left<'s>(segment: &segment::Segment, sinks: &[&'s str]) -> Vec<(&'s str, u64)> {
+    if segment.appended() == 0 {
+        return sinks.iter().map(|&sink| (sink, 0)).collect();
     }
-
-    /// Bytes of all files.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.0.state().bytes
-    }
-
-    /// Bytes that all files may have.
-    #[must_use]
-    pub fn bytes_max(&self) -> usize {
-        self.0.bytes_max
-    }
-
-    /// Segments that hold something for a sink, or are about to.
-    #[must_use]
-    pub fn segments(&self) -> usize {
-        self.0.state().live.len()
-    }
-
-    /// Segments that wait for a shard to need them.
-    #[must_use]
-    pub fn ready(&self) -> usize {
-        self.0.ready.load(Ordering::Relaxed)
-    }
-
-    /// Attempts at the disk that failed.
-    #[must_use]
-    pub fn errors(&self) -> u64 {
-        self.0.errors.load(Ordering::Relaxed)
-    }
+    let places = segment.places().unwrap_or_else(|error| {
+        tracing::error!(path = %segment.path().display(), %error, "cannot count what is left in a segment");
+        Vec::new()
+    });
+    let of = |&sink: &&'s str| (sink, segment.left(segment.slot(sink), &places));
+    sinks.iter().map(of).collect()
 }
 
-fn lock(folder: &Path) -> Result<File, SpoolError> {
-    let path = folder.join("lock");
-    let mut options = File::options();
-    let file = options.create(true).truncate(false).write(true).open(&path);
-    let file = file.map_err(at("open the lock of the spool", &path))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(Errno::WOULDBLOCK) => Err(SpoolError::InUse(folder.to_path_buf())),
-        Err(error) => Err(at("lock the spool", &path)(error.into())),
+/// What fails here only leaves a file whose records are delivered; a sink's checkpoint says so.
+fn note(removed: io::Result<()>, segment: &segment::Segment) {
+    if let Err(error) = removed {
+        tracing::warn!(path = %segment.path().display(), %error, "cannot remove a segment that is delivered");
     }
 }
 
 fn refused(folder: &Path, source: io::Error) -> SpoolError {
     match Errno::from_io_error(&source) {
-        Some(Errno::OPNOTSUPP | Errno::NOSYS) => SpoolError::CannotReserve {
+        Some(Errno::NOMEM) => SpoolError::Memory {
             path: folder.to_path_buf(),
             source,
         },
         _ => at("reserve room in the spool", folder)(source),
+    }
+}
+
+/// What memory has to have room for: also what was found.
+fn plan(options: &Options, segment_bytes: usize, gathered: &recover::Gathered) -> Plan {
+    let control = BODY + options.sinks.len() * layout::mark_bytes(segment_bytes, true);
+    let slots = options.shards.max(1) * SLOTS_PER_SHARD;
+    Plan {
+        entries: options.bytes_max / segment_bytes + gathered.len() + slots + ENTRIES_SPARE,
+        control_bytes: control.max(gathered.control_bytes()).next_multiple_of(BODY),
+        slots,
+        slot_bytes: segment_bytes,
     }
 }
 
@@ -362,10 +361,12 @@ fn segment_bytes(options: &Options) -> Result<usize, SpoolError> {
     let record_bytes = options.record_bytes_max;
     let each = options.bytes_max / (shards * SEGMENTS_PER_SHARD);
     let power = 1 << each.checked_ilog2().unwrap_or(0);
-    let bytes = SEGMENT_BYTES.min(power);
-    let frames = record_bytes + BODY + 4096;
+    let memory = options.memory_bytes / MEMORY_PART / (shards * SLOTS_PER_SHARD);
+    let of_memory = 1 << memory.checked_ilog2().unwrap_or(0);
+    let bytes = SEGMENT_BYTES.min(power).min(of_memory);
+    let frames = record_bytes + 2 * BODY + 4096;
     // Of a segment of up to twice that.
-    let marks = options.sinks.len() * mark_bytes(2 * frames);
+    let marks = options.sinks.len() * layout::mark_bytes(2 * frames, true);
     let least = (frames + marks).next_power_of_two().max(SEGMENT_BYTES_MIN);
     if bytes >= least {
         return Ok(bytes);

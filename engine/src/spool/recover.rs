@@ -1,21 +1,36 @@
 //! What a process that has ended left in the spool: found at the start of the next one.
+//!
+//! Nothing is taken away here that holds records: a file goes when every sink has all of it, or when nothing lies in it but
+//! zeros. What cannot be read, or belongs to a model that nobody knows, is put aside under a name that no file has. A file
+//! that cannot be opened or read *now* is left where it is and tried again while the server runs.
+
+mod aside;
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::map::Map;
-use super::protocol::{Look, look};
-use super::segment::{BODY, HeaderError, Segment, Walk};
-use super::shared::{Live, Shared};
+pub(super) use self::aside::set_aside_foreign;
+use self::aside::{has_aside, is_known, put_aside, report, warn_of_others};
+use super::folder::Folder;
+use super::frames::{self, Walk, holds_anything};
+use super::layout::{
+    ALL, BODY, END_AT, HEAD_BYTES, HeadError, Layout, NAME_BYTES, Name, SLOTS_MAX, checkpoint_at, slot_at, text_of,
+};
+use super::schemas::Schemas;
+use super::segment::{self, Home, Segment};
+use super::shared::Shared;
 use super::{SpoolError, at};
 use crate::record::parse;
 
 const ENDING: &str = "segment";
+
+/// What is said of a file whose heads are both lost.
+const BOTH_HEADS: &str = "both copies of its head, so that nobody knows how many records it had";
 
 /// What was found at the start.
 #[derive(Debug, Clone, Default)]
@@ -32,191 +47,371 @@ pub struct Found {
     pub torn: usize,
     /// Files that could not be read and were put aside.
     pub put_aside: usize,
+    /// Files that could not be opened or read, and are tried again.
+    pub postponed: usize,
     /// The latest id of all records.
     pub latest: Option<Uuid>,
     /// The highest number that a file's name has.
     pub(super) last_file: u64,
 }
 
-/// Finds what is there. The folder is locked.
-pub(super) fn recover(shared: &Arc<Shared>) -> Result<Found, SpoolError> {
-    let mut found = Found::default();
+/// A file that was read.
+#[derive(Debug)]
+pub(super) struct Read {
+    pub(super) found: segment::Found,
+    /// Where its frames begin.
+    pub(super) places: Vec<usize>,
+    /// Models that they are of.
+    pub(super) models: HashSet<u32>,
+    pub(super) latest: Option<Uuid>,
+    /// What was wrong with its head, checkpoints or marks, for the log.
+    pub(super) faults: Vec<String>,
+}
+
+/// Everything that was read of a folder before there is memory for it.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    files: Vec<(PathBuf, Read)>,
+    pub(super) postponed: Vec<PathBuf>,
+    found: Found,
+}
+
+impl Gathered {
+    /// Bytes that the controls of these files take at most.
+    pub(super) fn control_bytes(&self) -> usize {
+        let bytes = self.files.iter().map(|(_, read)| read.found.layout.control_bytes());
+        bytes.max().unwrap_or(BODY)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.files.len() + self.postponed.len()
+    }
+}
+
+/// Reads what is there. The folder is locked.
+pub(super) fn gather(folder: &Folder, schemas: &Schemas) -> Result<Gathered, SpoolError> {
+    let mut all = Gathered::default();
+    let (names, last_file) = names(&folder.path)?;
+    all.found.last_file = last_file;
     let mut models = HashSet::new();
-    let mut segments = Vec::new();
-    for path in files(&shared.folder)? {
-        let number = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
-        found.last_file = found.last_file.max(number.unwrap_or(0));
-        match open(&path) {
-            Ok(Some(segment)) => segments.push(segment),
-            Ok(None) => fs::remove_file(&path).map_err(at("remove an unused segment", &path))?,
-            Err(error) => put_aside(&path, &error, &mut found)?,
+    for name in names {
+        match open(folder, &name) {
+            Ok(Some(read)) if read.found.walk.frames == 0 && read.found.walk.damaged_bytes > 0 => {
+                put_aside(folder, &name, &"no record in it is whole", &mut all.found)?;
+                all.found.damaged_bytes += read.found.walk.damaged_bytes;
+            }
+            Ok(Some(read)) => {
+                models.extend(&read.models);
+                all.found.latest = all.found.latest.max(read.latest);
+                if is_known(folder, &name, &read, schemas, &mut all.found)? {
+                    all.files.push((name, read));
+                }
+            }
+            Ok(None) => {
+                let path = folder.path.join(&name);
+                folder.remove(&name).map_err(at("remove an unused segment", &path))?;
+            }
+            Err(OpenError::Head(error)) => put_aside(folder, &name, &error, &mut all.found)?,
+            Err(OpenError::File(error)) => {
+                let path = folder.path.join(&name);
+                tracing::error!(path = %path.display(), %error, "a segment of the spool cannot be read now; it stays and is tried again");
+                all.found.postponed += 1;
+                all.postponed.push(name);
+            }
         }
     }
-    segments.sort_by_key(|(segment, _)| segment.serial);
-    let mut state = shared.state();
-    for (segment, walk) in segments {
-        state.serial = state.serial.max(segment.serial);
-        report(&segment, &walk, &mut found);
-        read(&segment, &walk, &mut models, &mut found);
-        let mut left = left(&segment, &shared.sinks);
-        left.retain(|(_, records)| *records > 0);
-        warn_of_others(&segment, &shared.sinks);
-        let Some(most) = left.iter().map(|(_, records)| *records).max() else {
-            fs::remove_file(&segment.path).map_err(at("remove a delivered segment", &segment.path))?;
-            continue;
-        };
-        found.any += most;
-        found.segments += 1;
-        for (sink, records) in left {
-            *found.records.entry(sink).or_default() += records;
-        }
-        state.bytes += segment.map.len();
-        let segment = Arc::new(segment);
-        state.live.insert(segment.serial, Live::new(segment));
+    all.files.sort_by_key(|(_, read)| read.found.layout.serial);
+    // What cannot be read may be of any model.
+    if all.postponed.is_empty() && !has_aside(&folder.path)? {
+        schemas.keep_only(&models);
     }
-    drop(state);
-    shared.schemas.keep_only(&models);
+    schemas.reserve(models.into_iter().max().unwrap_or(0));
+    Ok(all)
+}
+
+/// Takes what was read into use.
+pub(super) fn adopt(all: Gathered, shared: &Arc<Shared>) -> Result<Found, SpoolError> {
+    let mut found = all.found;
+    for (name, read) in all.files {
+        adopt_one(shared, &name, read, &mut found)?;
+    }
     Ok(found)
 }
 
-pub(super) fn files(folder: &Path) -> Result<Vec<PathBuf>, SpoolError> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).map_err(at("list the spool", folder))? {
-        let path = entry.map_err(at("list the spool", folder))?.path();
-        if path.extension().is_some_and(|ending| ending == ENDING) {
-            files.push(path);
-        }
+/// Takes one file into use; also later, when one could be read at last.
+pub(super) fn adopt_one(shared: &Arc<Shared>, name: &Path, read: Read, found: &mut Found) -> Result<(), SpoolError> {
+    let folder = shared.folder();
+    let path = folder.path.join(name);
+    report(&path, &read, found);
+    let Some(entry) = shared
+        .arena
+        .take_entry()
+        .filter(|entry| entry.control.len() >= read.found.layout.control_bytes())
+    else {
+        // One that could not be read at the start: there was no memory set apart for it.
+        tracing::warn!(path = %path.display(), "a segment stays where it is for the next start");
+        return Ok(());
+    };
+    let home = Home {
+        folder: Arc::clone(&folder),
+        name: name.to_path_buf(),
+        file: None,
+    };
+    let serial = read.found.layout.serial;
+    let order = {
+        let mut state = shared.state();
+        // Another file may have the same one, if somebody has copied it.
+        let order = if state.live.contains_key(&serial) {
+            state.order + 1
+        } else {
+            serial
+        };
+        state.order = state.order.max(order);
+        order
+    };
+    let segment = Arc::new(Segment::found(read.found, order, entry, home));
+    let places = &read.places;
+    let slots = shared.sinks.iter().map(|&sink| (sink, segment.slot(sink)));
+    let left: Vec<_> = slots.map(|(sink, slot)| (sink, segment.left(slot, places))).collect();
+    warn_of_others(&segment, places, &shared.sinks);
+    let most = left.iter().map(|(_, records)| *records).max().unwrap_or(0);
+    if most == 0 {
+        segment.set_finished();
+        folder.remove(name).map_err(at("remove a delivered segment", &path))?;
+        shared.arena.release(segment.entry());
+        return Ok(());
     }
-    files.sort();
-    Ok(files)
+    found.any += most;
+    found.segments += 1;
+    for (sink, records) in left.into_iter().filter(|(_, records)| *records > 0) {
+        *found.records.entry(sink).or_default() += records;
+    }
+    shared.state().bytes += segment.layout.bytes;
+    shared.publish(&segment);
+    Ok(())
 }
 
-/// Why a file cannot be read.
+/// Names of the segments, in order, and the highest number that any name in the folder begins with.
+pub(super) fn names(folder: &Path) -> Result<(Vec<PathBuf>, u64), SpoolError> {
+    let (mut names, mut last) = (Vec::new(), 0);
+    for entry in fs::read_dir(folder).map_err(at("list the spool", folder))? {
+        let name = PathBuf::from(entry.map_err(at("list the spool", folder))?.file_name());
+        let digits = |name: &str| name.find(|c: char| !c.is_ascii_digit()).unwrap_or(name.len());
+        let number = name.to_str().and_then(|name| name[..digits(name)].parse().ok());
+        last = last.max(number.unwrap_or(0));
+        if name.extension().is_some_and(|ending| ending == ENDING) {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok((names, last))
+}
+
+/// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OpenError {
+    /// Not as it is.
     #[error(transparent)]
-    Header(#[from] HeaderError),
+    Head(#[from] HeadError),
+    /// Not now.
     #[error(transparent)]
     File(#[from] io::Error),
 }
 
-fn open(path: &Path) -> Result<Option<(Segment, Walk)>, OpenError> {
-    let file = File::options().read(true).write(true).open(path)?;
-    read_file(file, path, Map::new)
+/// Reads a file of the folder; none when nothing is in it.
+pub(super) fn open(folder: &Folder, name: &Path) -> Result<Option<Read>, OpenError> {
+    let file = folder.open(name)?;
+    let len = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+    if u32::try_from(len).is_err() {
+        return Err(HeadError::Damaged.into());
+    }
+    let mut bytes = Vec::new();
+    bytes
+        .try_reserve_exact(len)
+        .map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+    bytes.resize(len, 0);
+    let read = segment::read_at(&file, &mut bytes, 0)?;
+    bytes.truncate(read);
+    Ok(read_bytes(&bytes)?)
 }
 
-/// Reads a segment through a map of one kind or the other.
-pub(super) fn read_file(
-    file: File,
-    path: &Path,
-    map: impl FnOnce(&File, usize) -> io::Result<Map>,
-) -> Result<Option<(Segment, Walk)>, OpenError> {
-    let len = usize::try_from(file.metadata()?.len()).unwrap_or(0);
-    if len == 0 {
-        // Its process died before there was room for it.
+/// Reads all bytes of a file; none when there is nothing but zeros.
+pub(super) fn read_bytes(bytes: &[u8]) -> Result<Option<Read>, HeadError> {
+    if !holds_anything(bytes) {
         return Ok(None);
     }
-    if len <= BODY || len % 8 != 0 {
-        return Err(HeaderError::Short.into());
+    let mut faults = Vec::new();
+    let (layout, mut walk) = choose(bytes, &mut faults)?;
+    let control = control(bytes, &layout, &mut faults);
+    let missing = layout
+        .end_in(word_in(&control, END_AT))
+        .unwrap_or(0)
+        .saturating_sub(walk.end());
+    if missing > 0 {
+        // Nothing but zeros may lie where they were.
+        walk.damaged_bytes = walk.damaged_bytes.max(missing);
+        walk.is_torn = false;
     }
-    let map = map(&file, len)?;
-    Ok(Segment::read(map, file, path.to_path_buf())?)
-}
-
-/// What cannot be read is nothing to throw away: somebody may be able to.
-fn put_aside(path: &Path, error: &OpenError, found: &mut Found) -> Result<(), SpoolError> {
-    let aside = path.with_extension("damaged");
-    fs::rename(path, &aside).map_err(at("put aside the damaged segment", path))?;
-    found.put_aside += 1;
-    tracing::error!(path = %aside.display(), %error, "a segment of the spool cannot be read; it was put aside, its records are not delivered");
-    Ok(())
-}
-
-fn report(segment: &Segment, walk: &Walk, found: &mut Found) {
-    found.damaged_bytes += walk.damaged_bytes;
-    found.torn += usize::from(walk.is_torn);
-    if walk.damaged_bytes > 0 {
-        tracing::error!(
-            path = %segment.path.display(),
-            bytes = walk.damaged_bytes,
-            records = walk.frames,
-            "part of a segment of the spool is damaged and skipped; the rest is delivered"
-        );
-    }
-    if walk.is_torn {
-        tracing::info!(
-            path = %segment.path.display(),
-            "the last record was being written when its process died; it was not answered and is not delivered"
-        );
-    }
-}
-
-fn read(segment: &Segment, walk: &Walk, models: &mut HashSet<u32>, found: &mut Found) {
-    for extent in &walk.extents {
-        let mut place = extent.start;
-        while place < extent.end {
-            let Ok(frame) = segment.frame(place) else { break };
-            if let Ok(record) = parse(frame) {
-                models.insert(record.model);
-                found.latest = found.latest.max(Some(record.record_id));
-            }
-            place += frame.len();
-        }
-    }
-}
-
-/// How many records each sink has not acknowledged.
-pub(super) fn left<'s>(segment: &Segment, sinks: &[&'s str]) -> Vec<(&'s str, u64)> {
-    let walk;
-    let extents = match segment.old() {
-        Some(extents) => extents,
-        None => {
-            walk = segment.walk();
-            &walk.extents
-        }
+    let mut read = Read {
+        found: segment::Found {
+            layout,
+            control,
+            walk,
+            is_mended: false,
+        },
+        places: Vec::new(),
+        models: HashSet::new(),
+        latest: None,
+        faults,
     };
-    let count = |slot: Option<usize>, from: usize| {
-        let mut records = 0;
-        for extent in extents {
+    read.records(bytes);
+    read.check_checkpoints();
+    read.found.is_mended = !read.faults.is_empty();
+    Ok(Some(read))
+}
+
+/// The head that most frames agree with: one of its copies, or what the frames themselves say.
+fn choose(bytes: &[u8], faults: &mut Vec<String>) -> Result<(Layout, Walk), HeadError> {
+    let first = Layout::decode(bytes);
+    let second = bytes.len().checked_sub(BODY).and_then(|at| bytes.get(at..));
+    let second = second.map_or(Err(HeadError::Short), Layout::decode);
+    // A copy at the end is of this file only if the file ends there.
+    let second = second.and_then(|layout| {
+        let is_here = layout.heads().nth(1) == Some(bytes.len() - BODY);
+        if is_here { Ok(layout) } else { Err(HeadError::Damaged) }
+    });
+    let walked = |layout: Layout| (layout, frames::walk(bytes, &layout));
+    let mut best = first.ok().filter(|layout| layout.bytes >= bytes.len()).map(walked);
+    let is_doubtful = best.as_ref().is_none_or(|(layout, walk)| {
+        walk.frames == 0 && holds_anything(&bytes[BODY.min(bytes.len())..layout.end().min(bytes.len())])
+    });
+    let has_lost_second = best
+        .as_ref()
+        .is_some_and(|(layout, _)| layout.heads().count() > 1 && second.ok() != Some(*layout));
+    if has_lost_second && !is_doubtful {
+        faults.push("the second copy of its head".into());
+    }
+    if is_doubtful {
+        let before = best.as_ref().map(|(layout, _)| *layout);
+        let others = [second.ok(), frames::layout_of(bytes)];
+        for (layout, walk) in others.into_iter().flatten().map(walked) {
+            if best.as_ref().is_none_or(|(_, other)| walk.frames > other.frames) {
+                best = Some((layout, walk));
+            }
+        }
+        if before.is_none() || best.as_ref().map(|(layout, _)| *layout) != before {
+            let is_lost = best
+                .as_ref()
+                .is_some_and(|(layout, _)| first.ok() != Some(*layout) && second.ok() != Some(*layout));
+            faults.push(if is_lost { BOTH_HEADS.into() } else { "its head".into() });
+        }
+    }
+    match best {
+        Some((layout, walk)) if walk.frames > 0 || first.is_ok() || second.is_ok() => Ok((layout, walk)),
+        _ if bytes.len() <= BODY => Err(HeadError::Short),
+        _ => Err(first.err().unwrap_or(HeadError::Damaged)),
+    }
+}
+
+/// The control: of each sink's checkpoint the copy that is whole, and the marks.
+fn control(bytes: &[u8], layout: &Layout, faults: &mut Vec<String>) -> Vec<u8> {
+    let mut control = vec![0; layout.control_bytes()];
+    control[..HEAD_BYTES].copy_from_slice(&layout.encode());
+    let copies = layout
+        .heads()
+        .filter_map(|at| bytes.get(at..at + BODY))
+        .collect::<Vec<_>>();
+    for slot in 0..SLOTS_MAX {
+        let (from, to) = (slot_at(slot), slot_at(slot) + NAME_BYTES + 8);
+        let whole = copies
+            .iter()
+            .filter_map(|copy| Some((offset_in(copy, layout, slot)?, &copy[from..to])));
+        if let Some((_, slot)) = whole.max_by_key(|(offset, _)| *offset) {
+            control[from..to].copy_from_slice(slot);
+        }
+        if copies.iter().any(|copy| copy[from..to] != control[from..to]) {
+            faults.push(format!("checkpoint {slot} in a copy of its head"));
+        }
+    }
+    let ends = copies.iter().filter_map(|copy| layout.end_in(word_in(copy, END_AT)));
+    if let Some(end) = ends.max() {
+        control[END_AT..END_AT + 8].copy_from_slice(&layout.end_word(end).to_le_bytes());
+    }
+    let (from, to) = (layout.marks_at(), layout.marks_at() + layout.marks_bytes());
+    let there = to.min(bytes.len());
+    if from < there {
+        control[BODY..BODY + there - from].copy_from_slice(&bytes[from..there]);
+    }
+    let word = |at: usize| word_in(&control, at);
+    let damaged: usize = (0..layout.marked)
+        .map(|slot| layout.damaged_marks(&name_in(&control, slot), slot, word))
+        .sum();
+    if damaged > 0 {
+        faults.push(format!("{damaged} words of its marks"));
+    }
+    control
+}
+
+/// A word of a control, or of the first page of a file.
+pub(super) fn word_in(control: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(*control[at..].first_chunk().expect("inside of the control"))
+}
+
+/// A sink's name in a first page.
+pub(super) fn name_in(page: &[u8], slot: usize) -> Name {
+    *page[slot_at(slot)..].first_chunk().expect("inside of the first page")
+}
+
+/// What a copy of the first page says of a sink, if it is what was written.
+pub(super) fn offset_in(page: &[u8], layout: &Layout, slot: usize) -> Option<u64> {
+    let name = name_in(page, slot);
+    let value = u64::from_le_bytes(*page[checkpoint_at(slot)..].first_chunk()?);
+    if name == [0; NAME_BYTES] {
+        return None;
+    }
+    layout.acknowledged(&name, slot, value)
+}
+
+impl Read {
+    fn records(&mut self, bytes: &[u8]) {
+        for extent in &self.found.walk.extents {
             let mut place = extent.start;
             while place < extent.end {
-                let Look::Frame(length) = look(&segment.map, place) else {
+                let Ok(length) = frames::frame(bytes, 0, place, &self.found.layout) else {
                     break;
                 };
-                let is_marked = slot.is_some_and(|slot| segment.is_marked(slot, place));
-                records += u64::from(place >= from && !is_marked);
+                self.places.push(place);
+                if let Ok(record) = parse(&bytes[place..place + length]) {
+                    self.models.insert(record.model);
+                    self.latest = self.latest.max(Some(record.record_id));
+                }
                 place += length;
             }
         }
-        records
-    };
-    let of = |&sink: &&'s str| {
-        let slot = segment.slot(sink);
-        let from = slot.map_or(BODY, |slot| match segment.old() {
-            Some(_) => segment.resume(slot),
-            None => usize::try_from(segment.acknowledged(slot)).unwrap_or(usize::MAX),
-        });
-        (sink, count(slot, from))
-    };
-    sinks.iter().map(of).collect()
-}
+    }
 
-/// A sink that is not configured any more may have been owed something.
-fn warn_of_others(segment: &Segment, sinks: &[&str]) {
-    let others: Vec<String> = segment
-        .sinks()
-        .into_iter()
-        .filter(|(name, end)| !sinks.contains(&name.as_str()) && *end != super::segment::ALL)
-        .map(|(name, _)| name)
-        .collect();
-    for (sink, records) in left(segment, &others.iter().map(String::as_str).collect::<Vec<_>>()) {
-        if records > 0 {
-            tracing::warn!(
-                path = %segment.path.display(),
-                sink,
-                records,
-                "records were not delivered to a sink that is not configured any more; they go when the others have them"
-            );
+    /// A checkpoint that is no place at which a record begins or ends says nothing: all comes again, for twice is better
+    /// than never.
+    fn check_checkpoints(&mut self) {
+        let (layout, walk) = (self.found.layout, &self.found.walk);
+        for slot in 0..SLOTS_MAX {
+            let Some(offset) = offset_in(&self.found.control, &layout, slot) else {
+                continue;
+            };
+            let place = usize::try_from(offset).unwrap_or(usize::MAX);
+            let is_place = place <= BODY
+                || self.places.binary_search(&place).is_ok()
+                || walk.extents.iter().any(|extent| extent.end == place);
+            if offset != ALL && !is_place {
+                let name = name_in(&self.found.control, slot);
+                let value = layout.checkpoint(&name, slot, BODY as u64);
+                self.found.control[checkpoint_at(slot)..][..8].copy_from_slice(&value.to_le_bytes());
+                self.faults.push(format!("the checkpoint of {}", text_of(&name)));
+            }
         }
     }
 }
+
+#[cfg(test)]
+#[path = "recover_tests.rs"]
+mod tests;

@@ -1,53 +1,72 @@
-//! What records' models are called by number, kept beside the records: a file a model, so that a process with another
-//! model reads old records as they were meant.
+//! What records' models are called by number, kept beside the records, so that a process with another model reads old
+//! records as they were meant.
+//!
+//! `models/N.toml` begins with a line that has the checksum of all that follows, and `models/N.copy` is the same again: what
+//! is damaged in one of them is found, told, and mended from the other. Builds before had neither; what they have left is
+//! taken as it is and written anew. A number is never given to another model while a file may name it.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::record::Schema;
 
 const FOLDER: &str = "models";
+
+/// Endings of both copies of a description.
+const ENDINGS: [&str; 2] = ["toml", "copy"];
+
+/// Before the checksum, in hexadecimal digits.
+const CHECKSUM: &str = "# crc32 ";
 
 /// Shared: a model that is swapped in is registered before it is served.
 #[derive(Debug, Clone)]
 pub struct Schemas {
     folder: PathBuf,
     known: Arc<RwLock<Vec<Arc<Schema>>>>,
+    /// The highest number that any record or file was seen to have. Held while a description is written, so that `known`
+    /// is never held while somebody waits for a disk.
+    last: Arc<Mutex<u32>>,
+    /// Descriptions that no copy of could be read.
+    damaged: Arc<AtomicU32>,
 }
 
 impl Schemas {
-    /// Reads what is there. A file that cannot be read costs the records that name it, and those only.
+    /// Reads what is there, and mends what one copy can mend.
     pub(super) fn open(spool: &Path) -> io::Result<Self> {
         fs::create_dir_all(spool.join(FOLDER))?;
-        Self::look(spool)
+        let schemas = Self::look(spool)?;
+        if let Err(error) = schemas.restore() {
+            tracing::warn!(path = %schemas.folder.display(), %error, "cannot write a model's description anew");
+        }
+        Ok(schemas)
     }
 
-    /// The same without making anything.
+    /// Reads without changing anything. A description that cannot be read costs the records that name it, and those only.
     pub(super) fn look(spool: &Path) -> io::Result<Self> {
         let folder = spool.join(FOLDER);
+        let numbers = numbers(&folder)?;
         let mut known = Vec::new();
-        let entries = match fs::read_dir(&folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            entries => Some(entries?),
-        };
-        for entry in entries.into_iter().flatten() {
-            let path = entry?.path();
-            if path.extension().is_none_or(|ending| ending != "toml") {
-                continue;
-            }
-            let text = fs::read_to_string(&path)?;
-            match toml::from_str::<Schema>(&text) {
+        let mut damaged = 0;
+        for &number in &numbers {
+            match read(&folder, number) {
                 Ok(schema) => known.push(Arc::new(schema)),
                 Err(error) => {
-                    tracing::error!(path = %path.display(), %error, "cannot read what a model's records mean")
+                    damaged += 1;
+                    let path = path(&folder, number, ENDINGS[0]);
+                    tracing::error!(path = %path.display(), error, "cannot read what a model's records mean");
                 }
             }
         }
-        let known = Arc::new(RwLock::new(known));
-        Ok(Self { folder, known })
+        Ok(Self {
+            folder,
+            known: Arc::new(RwLock::new(known)),
+            last: Arc::new(Mutex::new(numbers.into_iter().max().unwrap_or(0))),
+            damaged: Arc::new(AtomicU32::new(damaged)),
+        })
     }
 
     /// The number that a model's records are to carry. Kept on the disk when this returns.
@@ -55,50 +74,77 @@ impl Schemas {
     /// # Errors
     /// What the file system refused.
     pub fn register(&self, mut schema: Schema) -> io::Result<u32> {
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        let same = known.iter().find(|other| {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = self.all().into_iter().find(|other| {
             schema.number = other.number;
-            ***other == schema
+            **other == schema
         });
         if let Some(same) = same {
             return Ok(same.number);
         }
-        schema.number = self
-            .last_number()?
-            .max(known.iter().map(|schema| schema.number).max().unwrap_or(0))
-            + 1;
-        let text = toml::to_string(&schema).map_err(io::Error::other)?;
-        let (path, temporary) = (self.path(schema.number), self.folder.join("new"));
-        let mut file = File::create(&temporary)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&temporary, &path)?;
-        File::open(&self.folder)?.sync_all()?;
-        let number = schema.number;
+        let there = numbers(&self.folder)?.into_iter().max().unwrap_or(0);
+        let number = (*last).max(there) + 1;
+        schema.number = number;
+        write(&self.folder, &schema)?;
+        *last = number;
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         known.push(Arc::new(schema));
         Ok(number)
     }
 
-    /// The highest number in use, also by files that could not be read.
-    fn last_number(&self) -> io::Result<u32> {
-        let mut last = 0;
-        for entry in fs::read_dir(&self.folder)? {
-            let number = entry?.path().file_stem().and_then(|stem| stem.to_str()?.parse().ok());
-            last = last.max(number.unwrap_or(0));
-        }
-        Ok(last)
+    /// Says that a record has this number, so that no other model gets it.
+    pub(super) fn reserve(&self, number: u32) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = number.max(*last);
     }
 
-    /// Forgets models that no record names any more.
-    pub(super) fn keep_only(&self, numbers: &HashSet<u32>) {
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|schema| {
-            let is_used = numbers.contains(&schema.number);
-            if !is_used {
-                let _ = fs::remove_file(self.path(schema.number));
+    /// Writes descriptions that are missing in the folder, or differ there from what is known.
+    pub(super) fn restore(&self) -> io::Result<()> {
+        let _one = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        for schema in self.all() {
+            let is_there = |ending| {
+                let there = fs::read(path(&self.folder, schema.number, ending)).ok();
+                there.and_then(|bytes| checked(&bytes, schema.number).ok()).as_ref() == Some(&*schema)
+            };
+            if !ENDINGS.into_iter().all(is_there) {
+                fs::create_dir_all(&self.folder)?;
+                write(&self.folder, &schema)?;
             }
-            is_used
-        });
+        }
+        Ok(())
+    }
+
+    /// Whether every description is in the folder, without reading it.
+    pub(super) fn are_there(&self) -> bool {
+        let all = self.all();
+        let mut paths = all
+            .iter()
+            .flat_map(|schema| ENDINGS.map(|ending| path(&self.folder, schema.number, ending)));
+        paths.all(|path| path.exists())
+    }
+
+    /// Forgets models that no record names any more, unless a description could not be read: it may be of any number's.
+    pub(super) fn keep_only(&self, numbers: &HashSet<u32>) {
+        if self.damaged.load(Ordering::Relaxed) > 0 {
+            return;
+        }
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let (kept, gone) = self
+            .all()
+            .into_iter()
+            .partition(|schema| numbers.contains(&schema.number));
+        let gone: Vec<Arc<Schema>> = gone;
+        for schema in gone {
+            for ending in ENDINGS {
+                let _ = fs::remove_file(path(&self.folder, schema.number, ending));
+            }
+        }
+        *last = kept.iter().map(|schema: &Arc<Schema>| schema.number).max().unwrap_or(0);
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = kept;
+    }
+
+    fn all(&self) -> Vec<Arc<Schema>> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What a number means.
@@ -107,8 +153,84 @@ impl Schemas {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         known.iter().find(|schema| schema.number == number).map(Arc::clone)
     }
+}
 
-    fn path(&self, number: u32) -> PathBuf {
-        self.folder.join(format!("{number}.toml"))
+fn path(folder: &Path, number: u32, ending: &str) -> PathBuf {
+    folder.join(format!("{number}.{ending}"))
+}
+
+/// The numbers that files in the folder have, whatever their endings.
+fn numbers(folder: &Path) -> io::Result<HashSet<u32>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(HashSet::new()),
+        entries => entries?,
+    };
+    let mut numbers = HashSet::new();
+    for entry in entries {
+        let name = entry?.file_name();
+        let stem: Option<u32> = name.to_str().and_then(|name| name.split('.').next()?.parse().ok());
+        numbers.extend(stem);
     }
+    Ok(numbers)
+}
+
+/// A model's description, from whichever copy is whole.
+fn read(folder: &Path, number: u32) -> Result<Schema, String> {
+    let [first, second] =
+        ENDINGS.map(|ending| fs::read(path(folder, number, ending)).map_err(|error| error.to_string()));
+    let checked = |bytes: &Result<Vec<u8>, String>| checked(bytes.as_ref().map_err(String::clone)?, number);
+    let error = match checked(&first) {
+        Ok(schema) => return Ok(schema),
+        Err(error) => error,
+    };
+    if let Ok(schema) = checked(&second) {
+        let path = path(folder, number, ENDINGS[0]);
+        tracing::warn!(path = %path.display(), error, "what a model's records mean is damaged; its copy is whole");
+        return Ok(schema);
+    }
+    match (first, second) {
+        // Of a build that wrote neither.
+        (Ok(bytes), Err(_)) if !bytes.starts_with(CHECKSUM.as_bytes()) => parsed(&bytes, number),
+        _ => Err(error),
+    }
+}
+
+/// Reads a description whose first line is right.
+fn checked(bytes: &[u8], number: u32) -> Result<Schema, String> {
+    let (line, text) = bytes
+        .iter()
+        .position(|&byte| byte == b'\n')
+        .map(|end| (&bytes[..end], &bytes[end + 1..]))
+        .ok_or("it has no line with a checksum")?;
+    if line != line_of(text).as_bytes() {
+        return Err("its checksum is wrong".into());
+    }
+    parsed(text, number)
+}
+
+fn parsed(text: &[u8], number: u32) -> Result<Schema, String> {
+    let text = std::str::from_utf8(text).map_err(|error| error.to_string())?;
+    let schema: Schema = toml::from_str(text).map_err(|error| error.to_string())?;
+    if schema.number == number {
+        Ok(schema)
+    } else {
+        Err(format!("it says that it is of model {}", schema.number))
+    }
+}
+
+fn line_of(text: &[u8]) -> String {
+    format!("{CHECKSUM}{:08x}", crc32fast::hash(text))
+}
+
+fn write(folder: &Path, schema: &Schema) -> io::Result<()> {
+    let text = toml::to_string(schema).map_err(io::Error::other)?;
+    let text = format!("{}\n{text}", line_of(text.as_bytes()));
+    for ending in ENDINGS {
+        let temporary = folder.join("new");
+        let mut file = File::create(&temporary)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&temporary, path(folder, schema.number, ending))?;
+    }
+    File::open(folder)?.sync_all()
 }

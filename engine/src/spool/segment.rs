@@ -1,211 +1,145 @@
-//! One file of the spool.
+//! A segment: frames of one shard, each sink's checkpoint, and the file that both are written to.
 //!
-//! ```text
-//!    0 magic u64     zero while the file is not in use: written last, taken away first
-//!    8 version u32   12 crc32 u32 of the bytes from 16 to 64
-//!   16 serial u64    which generation of which file this is: rises with every use
-//!   24 bytes u64     of the file
-//!   32 tag u32       mixed into the checksum of every frame      36 shard u32
-//!   40 made i64      microseconds since 1970                     48 marked u64: slots that have marks   56 zeros
-//!   64 32 slots      of 64 bytes: a sink's name (48), how far it has acknowledged u64 ([`ALL`]: everything), zeros
-//! 4096 frames
-//!  end marks         of the first `marked` slots: a bit for every 64 bytes of the file, set where a frame begins that the
-//!                    sink has although it has not acknowledged all before it
-//! ```
-//! A sink's checkpoint lies in the segment itself: a store to memory that outlives the process, and no other file that
-//! could disagree. Slots and marks are written by one thread each, after the segment was published. Version 1 has no
-//! marks, and is read as one with none.
+//! Its frames lie in a slot of the arena while they are written, and until all of them are in its file; what comes before and
+//! behind them in the file, the first page and the marks, is its control and stays in memory as long as the segment. A
+//! shard stores into the slot, a cursor into the control, and nobody but the spool's own thread ([`super::disk`])
+//! touches the file. [`super::layout`] says what lies where.
+
+mod checkpoints;
+mod window;
 
 use std::fs::File;
+use std::io;
 use std::ops::Range;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::map::Map;
+pub(super) use self::window::{Window, read_at};
+use super::arena::{Entry, Field, Slot, State, UNNAMED};
+use super::folder::{Folder, write_all_at};
+use super::frames;
+use super::layout::{BODY, END_AT, HEAD_BYTES, Layout, name_of};
 use super::protocol::{Look, SEAL_BYTES, look};
-use crate::record::{FRAME_BYTES_MIN, check, may_begin};
+use crate::record::check;
 
-const MAGIC: u64 = u64::from_le_bytes(*b"QNTSPOOL");
-const VERSION: u32 = 2;
-const VERSION_MIN: u32 = 1;
-const CRC: Range<usize> = 16..64;
-const SLOTS: usize = 64;
-const SLOT_BYTES: usize = 64;
-const NAME_BYTES: usize = 48;
+const PAGE: usize = 4096;
 
-/// Sinks that a segment has checkpoints of.
-pub(super) const SLOTS_MAX: usize = 32;
-
-/// Where frames begin: a page, so that checkpoints and frames dirty different ones.
-pub(super) const BODY: usize = 4096;
-
-/// Bytes of the file for which there is one bit among the marks. No frame is shorter, so each has a bit of its own.
-const MARK_UNIT: usize = 64;
-
-const _: () = assert!(MARK_UNIT <= FRAME_BYTES_MIN, "two frames never share a bit");
-
-/// In the place of an offset: everything was acknowledged.
-pub(super) const ALL: u64 = u64::MAX;
-
-const _: () = assert!(SLOTS + SLOTS_MAX * SLOT_BYTES <= BODY, "slots lie in the header");
-
-/// Why a file is no segment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum HeaderError {
-    #[error("it is shorter than a segment's head")]
-    Short,
-    #[error("its head is damaged")]
-    Damaged,
-    #[error("it is of version {0}, which is not known")]
-    Version(u32),
-}
-
-/// A file of the spool, mapped.
+/// See the head of this file.
 #[derive(Debug)]
 pub(super) struct Segment {
-    pub(super) map: Map,
-    pub(super) file: File,
-    pub(super) path: PathBuf,
-    pub(super) serial: u64,
-    tag: u32,
-    shard: u16,
-    /// Slots that have marks.
-    marked: usize,
+    pub(super) layout: Layout,
+    /// Its place among all segments: the serial, unless another file has the same one.
+    pub(super) order: u64,
+    entry: Entry,
+    slot: Mutex<Option<Arc<Slot>>>,
+    home: Mutex<Home>,
     /// Records in it. One writer.
     appended: AtomicU64,
-    /// Its writer will append no more.
+    /// Its shard will append no more.
     sealed: AtomicBool,
+    /// Where the frames end that are in the file. The spool's thread only, until there is no slot.
+    written: AtomicUsize,
+    /// All frames are in the file, and the word behind them that says so.
+    is_written: AtomicBool,
+    /// Parts of the control that the file has not got: a bit for the first page, and 63 for the marks.
+    dirty: AtomicU64,
     /// Of a process that has ended: where whole frames lie behind each other.
     old: Option<Vec<Range<usize>>>,
 }
 
-/// What a segment is made for.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Use<'a> {
-    pub(super) serial: u64,
-    pub(super) tag: u32,
-    pub(super) shard: u16,
-    pub(super) now_us: i64,
-    pub(super) sinks: &'a [&'static str],
+/// Where its file is.
+#[derive(Debug, Clone)]
+pub(super) struct Home {
+    pub(super) folder: Arc<Folder>,
+    pub(super) name: PathBuf,
+    /// Open as long as frames are written to it.
+    pub(super) file: Option<Arc<File>>,
 }
 
-/// What a walk through a segment has met.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Walk {
-    /// Whole frames that lie behind each other.
-    pub(super) extents: Vec<Range<usize>>,
-    pub(super) frames: u64,
-    /// Bytes between and behind them that hold something else.
-    pub(super) damaged_bytes: usize,
-    /// Whether the last record was being written when the process died.
-    pub(super) is_torn: bool,
-}
-
-impl Walk {
-    fn extend(&mut self, more: Range<usize>) {
-        match self.extents.last_mut() {
-            Some(last) if last.end == more.start => last.end = more.end,
-            _ => self.extents.push(more),
-        }
-    }
+/// What an old segment starts with.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) layout: Layout,
+    pub(super) control: Vec<u8>,
+    pub(super) walk: frames::Walk,
+    /// The file says something else: it is to be written again.
+    pub(super) is_mended: bool,
 }
 
 impl Segment {
-    /// Makes a file that nobody uses one of a new generation, for one shard. The caller must be its only owner.
-    pub(super) fn prepare(map: Map, file: File, path: PathBuf, wanted: &Use<'_>) -> Self {
-        map.long(0).store(0, Ordering::Release);
-        #[expect(unsafe_code, reason = "see `Map::zero`")]
-        // SAFETY: the map is owned here, and a file without magic is nobody's in another process either.
-        unsafe {
-            map.zero(8);
+    /// A new one, its frames in a slot that is zero where frames may be.
+    pub(super) fn new(layout: Layout, order: u64, entry: Entry, slot: Arc<Slot>, home: Home, sinks: &[&str]) -> Self {
+        entry.set(Field::Slot, slot.number as u64 + 1);
+        let segment = Self::of(layout, order, entry, home);
+        *segment.slot_lock() = Some(slot);
+        for (number, sink) in sinks.iter().enumerate() {
+            segment.name_slot(number, &name_of(sink));
         }
-        map.long(16).store(wanted.serial, Ordering::Relaxed);
-        map.long(24).store(map.len() as u64, Ordering::Relaxed);
-        let both = u64::from(wanted.tag) | u64::from(wanted.shard) << 32;
-        map.long(32).store(both, Ordering::Relaxed);
-        map.long(40).store(wanted.now_us.cast_unsigned(), Ordering::Relaxed);
-        let marked = wanted.sinks.len();
-        map.long(48).store(marked as u64, Ordering::Relaxed);
-        for (slot, sink) in wanted.sinks.iter().enumerate() {
-            name_slot(&map, slot, sink);
+        segment.entry.set(Field::State, State::Used as u64);
+        segment
+    }
+
+    /// One that another process has left.
+    pub(super) fn found(found: Found, order: u64, entry: Entry, home: Home) -> Self {
+        for (place, chunk) in found.control.as_chunks::<8>().0.iter().enumerate() {
+            let word = u64::from_le_bytes(*chunk);
+            if word != 0 {
+                entry.control.long(8 * place).store(word, Ordering::Relaxed);
+            }
         }
-        let crc = crc32fast::hash(&header(&map)[CRC]);
-        map.long(8)
-            .store(u64::from(VERSION) | u64::from(crc) << 32, Ordering::Relaxed);
-        map.long(0).store(MAGIC, Ordering::Release);
+        let mut segment = Self::of(found.layout, order, entry, home);
+        segment.appended = AtomicU64::new(found.walk.frames);
+        segment.sealed = AtomicBool::new(true);
+        segment.is_written = AtomicBool::new(true);
+        segment.written = AtomicUsize::new(found.walk.end());
+        segment.dirty = AtomicU64::new(if found.is_mended { u64::MAX } else { 0 });
+        segment.old = Some(found.walk.extents);
+        segment.entry.set(Field::State, State::Used as u64);
+        segment
+    }
+
+    fn of(layout: Layout, order: u64, entry: Entry, home: Home) -> Self {
+        for (place, chunk) in layout.encode().as_chunks::<8>().0.iter().enumerate() {
+            let word = u64::from_le_bytes(*chunk);
+            entry.control.long(8 * place).store(word, Ordering::Relaxed);
+        }
+        entry.set(Field::Bytes, layout.bytes as u64);
+        entry.set(Field::File, number_of(&home.name).unwrap_or(UNNAMED));
         Self {
-            map,
-            file,
-            path,
-            serial: wanted.serial,
-            tag: wanted.tag,
-            shard: wanted.shard,
-            marked,
+            layout,
+            order,
+            entry,
+            slot: Mutex::default(),
+            home: Mutex::new(home),
             appended: AtomicU64::new(0),
             sealed: AtomicBool::new(false),
+            written: AtomicUsize::new(BODY),
+            is_written: AtomicBool::new(false),
+            dirty: AtomicU64::new(u64::MAX),
             old: None,
         }
     }
 
-    /// Reads a file that another process has left; none when it was not in use.
-    pub(super) fn read(map: Map, file: File, path: PathBuf) -> Result<Option<(Self, Walk)>, HeaderError> {
-        if map.len() <= BODY {
-            return Err(HeaderError::Short);
-        }
-        match map.long(0).load(Ordering::Acquire) {
-            0 => return Ok(None),
-            MAGIC => {}
-            _ => return Err(HeaderError::Damaged),
-        }
-        let head = header(&map);
-        let word = |at: usize| u64::from_le_bytes(*head[at..].first_chunk().expect("inside of the head"));
-        #[expect(clippy::cast_possible_truncation, reason = "halves of a word")]
-        let halves = |at: usize| (word(at) as u32, (word(at) >> 32) as u32);
-        let (version, crc) = halves(8);
-        if !(VERSION_MIN..=VERSION).contains(&version) {
-            return Err(HeaderError::Version(version));
-        }
-        if crc != crc32fast::hash(&head[CRC]) || word(24) != map.len() as u64 {
-            return Err(HeaderError::Damaged);
-        }
-        let marked = usize::try_from(word(48)).unwrap_or(usize::MAX);
-        if marked > SLOTS_MAX {
-            return Err(HeaderError::Damaged);
-        }
-        let (tag, shard) = halves(32);
-        let mut segment = Self {
-            serial: word(16),
-            tag,
-            shard: u16::try_from(shard).map_err(|_| HeaderError::Damaged)?,
-            marked,
-            map,
-            file,
-            path,
-            appended: AtomicU64::new(0),
-            sealed: AtomicBool::new(true),
-            old: None,
-        };
-        let walk = segment.walk();
-        segment.appended = AtomicU64::new(walk.frames);
-        segment.old = Some(walk.extents.clone());
-        Ok(Some((segment, walk)))
+    fn slot_lock(&self) -> MutexGuard<'_, Option<Arc<Slot>>> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn has_room(&self, at: usize, frame_bytes: usize) -> bool {
-        frame_bytes <= self.end().saturating_sub(at)
+    fn home_lock(&self) -> MutexGuard<'_, Home> {
+        self.home.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where frames end at the latest.
-    fn end(&self) -> usize {
-        self.map.len() - self.marked * mark_bytes(self.map.len()) - SEAL_BYTES
+    pub(super) fn home(&self) -> Home {
+        self.home_lock().clone()
     }
 
-    pub(super) fn tag(&self) -> u32 {
-        self.tag
+    pub(super) fn path(&self) -> PathBuf {
+        let home = self.home_lock();
+        home.folder.path.join(&home.name)
     }
 
-    pub(super) fn shard(&self) -> u16 {
-        self.shard
+    pub(super) fn entry(&self) -> &Entry {
+        &self.entry
     }
 
     pub(super) fn old(&self) -> Option<&[Range<usize>]> {
@@ -231,214 +165,225 @@ impl Segment {
         self.sealed.load(Ordering::Acquire)
     }
 
-    /// The whole frame that begins at a place, or why there is none.
-    pub(super) fn frame(&self, at: usize) -> Result<&[u8], Look> {
-        let found = look(&self.map, at);
-        let Look::Frame(length) = found else {
-            return Err(found);
-        };
-        if !length.is_multiple_of(8) || !self.has_room(at, length) {
-            return Err(found);
-        }
-        let bytes = self.committed(at, length);
-        match check(bytes, self.tag) {
-            Ok(_) => Ok(bytes),
-            Err(_) => Err(found),
-        }
+    pub(super) fn has_slot(&self) -> bool {
+        self.slot_lock().is_some()
     }
 
-    /// Copies the whole frame that begins at a place over `out`, and says whether there was one. Also where another process
-    /// may use the segment again meanwhile: the copy is what is checked.
-    pub(super) fn copy_frame(&self, at: usize, out: &mut Vec<u8>) -> bool {
+    /// Every sink has everything of it.
+    pub(super) fn set_finished(&self) {
+        self.entry.set(Field::State, State::Finished as u64);
+    }
+
+    /// Copies the whole frame that begins at a place over `out`, or says why there is none.
+    ///
+    /// # Errors
+    /// When the file cannot be read now.
+    pub(super) fn read(&self, at: usize, window: &mut Window, out: &mut Vec<u8>) -> io::Result<Result<(), Look>> {
         out.clear();
-        match look(&self.map, at) {
-            Look::Frame(length) if length.is_multiple_of(8) && self.has_room(at, length) => {
-                out.extend_from_slice(self.committed(at, length));
-                check(out, self.tag).is_ok_and(|checked| checked == length)
-            }
-            _ => false,
+        let slot = self.slot_lock().clone();
+        let Some(slot) = slot else {
+            return window.read(self, at, out);
+        };
+        let found = look(&slot.piece, at);
+        let Look::Frame(length) = found else {
+            return Ok(Err(found));
+        };
+        if !length.is_multiple_of(8) || !self.layout.has_room(at, length) {
+            return Ok(Err(found));
         }
-    }
-
-    /// Whether the file is still what was read: its process may have used it again.
-    pub(super) fn is_in_use(&self) -> bool {
-        self.map.long(0).load(Ordering::Acquire) == MAGIC && self.map.long(16).load(Ordering::Acquire) == self.serial
-    }
-
-    /// Bytes behind a word that was found set. Whoever wrote them has finished.
-    pub(super) fn committed(&self, at: usize, len: usize) -> &[u8] {
-        #[expect(unsafe_code, reason = "see `Map::bytes`")]
-        // SAFETY: a word that is set is stored after all that belongs to it, and nobody writes there again before the
-        // segment has one owner (`Segment::prepare` takes the map by value).
-        unsafe {
-            self.map.bytes(at, len)
-        }
+        out.extend_from_slice(committed(&slot, at, length));
+        let is_whole = check(out, self.layout.frame_tag(at)).is_ok();
+        Ok(if is_whole { Ok(()) } else { Err(found) })
     }
 
     /// The next place from `at` on at which a whole frame begins. Everything may lie between.
-    pub(super) fn next_frame(&self, at: usize) -> Option<usize> {
-        let end = self.end();
-        let begins = |place: usize| may_begin(self.committed(place, end - place)) && self.frame(place).is_ok();
-        (at.next_multiple_of(8)..end.saturating_sub(8))
-            .step_by(8)
-            .find(|&place| begins(place))
-    }
-
-    /// Whether anything but zeros lies in a range. Only where nobody writes.
-    fn holds_anything(&self, range: Range<usize>) -> bool {
-        self.committed(range.start, range.len()).iter().any(|&byte| byte != 0)
-    }
-
-    /// Everything that can be read of a segment whose writer is gone, or in another process.
-    pub(super) fn walk(&self) -> Walk {
-        let mut walk = Walk::default();
-        let end = self.end();
-        let mut at = BODY;
-        loop {
-            let start = at;
-            let stopped = loop {
-                match self.frame(at) {
-                    Ok(frame) => (at, walk.frames) = (at + frame.len(), walk.frames + 1),
-                    Err(look) => break look,
-                }
-            };
-            if at > start {
-                walk.extend(start..at);
+    pub(super) fn next_frame(&self, at: usize, window: &mut Window) -> io::Result<Option<usize>> {
+        let slot = self.slot_lock().clone();
+        match slot {
+            Some(slot) => {
+                let bytes = committed(&slot, BODY, self.layout.end() - BODY);
+                Ok(frames::next_frame(bytes, BODY, at, &self.layout))
             }
-            if stopped == Look::Sealed || at >= end {
-                return walk;
-            }
-            let next = self.next_frame(at + 8);
-            if stopped == Look::Nothing && look(&self.map, at) != Look::Nothing {
-                // Its writer lives, and went on meanwhile.
-                continue;
-            }
-            let gap = at..next.unwrap_or(end);
-            if self.holds_anything(gap.clone()) {
-                if next.is_none() && stopped == Look::Nothing {
-                    // Its length is stored last, and was not.
-                    walk.is_torn = true;
-                } else {
-                    walk.damaged_bytes += gap.len();
-                }
-            } else if next.is_some() {
-                walk.damaged_bytes += gap.len();
-            }
-            match next {
-                Some(next) => at = next,
-                None => return walk,
-            }
+            None => window.next_frame(self, at),
         }
     }
 
-    /// The slot of a sink's checkpoint, made if there is none. None when all slots are other sinks'.
-    pub(super) fn slot(&self, sink: &str) -> Option<usize> {
-        let named = (0..SLOTS_MAX).find(|&slot| self.slot_name(slot) == sink);
-        named.or_else(|| {
-            let free = (0..SLOTS_MAX).find(|&slot| self.slot_name(slot).is_empty())?;
-            name_slot(&self.map, free, sink);
-            Some(free)
-        })
-    }
+    // What the spool's own thread does.
 
-    /// The sinks that this segment has checkpoints of.
-    pub(super) fn sinks(&self) -> Vec<(String, u64)> {
-        let names = (0..SLOTS_MAX).map(|slot| (self.slot_name(slot), self.acknowledged(slot)));
-        names.filter(|(name, _)| !name.is_empty()).collect()
-    }
-
-    fn slot_name(&self, slot: usize) -> String {
-        let mut bytes = [0; NAME_BYTES];
-        let at = SLOTS + slot * SLOT_BYTES;
-        for (place, chunk) in bytes.as_chunks_mut::<8>().0.iter_mut().enumerate() {
-            *chunk = self.map.long(at + 8 * place).load(Ordering::Acquire).to_le_bytes();
+    /// Writes to the file what it has not got.
+    pub(super) fn write(&self) -> io::Result<bool> {
+        let mut has_written = false;
+        if !self.is_written.load(Ordering::Relaxed) {
+            let slot = self.slot_lock().clone();
+            let file = self.home_lock().file.clone();
+            if let (Some(slot), Some(file)) = (slot, file) {
+                has_written = self.write_frames(&slot, &file)?;
+            }
         }
-        let name = bytes.split(|&byte| byte == 0).next().unwrap_or_default();
-        String::from_utf8_lossy(name).into_owned()
-    }
-
-    fn acknowledged_word(&self, slot: usize) -> &AtomicU64 {
-        self.map.long(SLOTS + slot * SLOT_BYTES + NAME_BYTES)
-    }
-
-    /// The offset below which a sink has everything; [`BODY`] at least.
-    pub(super) fn acknowledged(&self, slot: usize) -> u64 {
-        self.acknowledged_word(slot).load(Ordering::Acquire).max(BODY as u64)
-    }
-
-    pub(super) fn acknowledge(&self, slot: usize, offset: u64) {
-        self.acknowledged_word(slot).store(offset, Ordering::Release);
-    }
-
-    /// The word and the bit of the frame that begins at a place, if a slot has marks.
-    fn mark_of(&self, slot: usize, at: usize) -> Option<(&AtomicU64, u64)> {
-        if slot >= self.marked {
-            return None;
+        let dirty = self.dirty.swap(0, Ordering::AcqRel);
+        if dirty != 0 {
+            has_written = true;
+            if self.old.is_none() {
+                let word = self.layout.end_word(self.written.load(Ordering::Relaxed));
+                self.entry.control.long(END_AT).store(word, Ordering::Relaxed);
+            }
+            let written = self.write_control(dirty);
+            if written.is_err() {
+                self.dirty.fetch_or(dirty, Ordering::AcqRel);
+            }
+            written?;
         }
-        let marks = self.map.len() - (self.marked - slot) * mark_bytes(self.map.len());
-        let bit = at / MARK_UNIT;
-        Some((self.map.long(marks + bit / 64 * 8), 1 << (bit % 64)))
+        Ok(has_written)
     }
 
-    /// Notes that a sink has the frame that begins at a place. Without marks it comes again after a crash.
-    pub(super) fn mark(&self, slot: usize, at: usize) {
-        if let Some((word, bit)) = self.mark_of(slot, at) {
-            word.fetch_or(bit, Ordering::Release);
+    fn write_frames(&self, slot: &Slot, file: &File) -> io::Result<bool> {
+        let from = self.written.load(Ordering::Relaxed);
+        let (to, is_end) = frames_end(slot, from, &self.layout);
+        let len = to - from + if is_end { SEAL_BYTES } else { 0 };
+        if len > 0 {
+            write_all_at(file, committed(slot, from, len), from as u64)?;
+            self.written.store(to, Ordering::Relaxed);
+            if is_end {
+                // Its head says so too.
+                self.dirty.fetch_or(1, Ordering::AcqRel);
+            }
+            self.is_written.store(is_end, Ordering::Release);
         }
+        Ok(len > 0)
     }
 
-    /// Whether a sink has the frame that begins at a place, apart from what it has acknowledged.
-    pub(super) fn is_marked(&self, slot: usize, at: usize) -> bool {
-        self.mark_of(slot, at)
-            .is_some_and(|(word, bit)| word.load(Ordering::Acquire) & bit != 0)
-    }
-
-    /// Where a sink goes on in an old segment: at its checkpoint, or at the beginning if that is no place at which a
-    /// record begins or ends, for twice is better than never.
-    pub(super) fn resume(&self, slot: usize) -> usize {
-        let Ok(at) = usize::try_from(self.acknowledged(slot)) else {
-            return usize::MAX;
+    fn write_control(&self, dirty: u64) -> io::Result<()> {
+        let home = self.home();
+        let file = match home.file {
+            Some(file) => file,
+            None => match home.folder.open_to_write(&home.name) {
+                // Whoever reads it tells that it is gone.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                file => Arc::new(file?),
+            },
         };
-        let mut place = BODY;
-        for extent in self.old().unwrap_or_default() {
-            place = extent.start;
-            while place < extent.end && place < at {
-                let Ok(frame) = self.frame(place) else { break };
-                place += frame.len();
-            }
-            if place >= at {
-                break;
-            }
+        write_control(&file, &self.entry, &self.layout, dirty)
+    }
+
+    /// Gives the slot back when all of it is in the file and nobody reads it.
+    pub(super) fn give_back(&self) -> bool {
+        if !self.is_sealed() || !self.is_written.load(Ordering::Acquire) {
+            return false;
         }
-        if place == at || at == usize::MAX { at } else { BODY }
+        let mut slot = self.slot_lock();
+        if slot.as_ref().is_none_or(|slot| Arc::strong_count(slot) > 1) {
+            return false;
+        }
+        self.entry.set(Field::Slot, 0);
+        *slot = None;
+        true
+    }
+
+    /// Lets go of the slot of a segment that is not needed any more.
+    pub(super) fn drop_slot(&self) {
+        self.entry.set(Field::Slot, 0);
+        *self.slot_lock() = None;
+    }
+
+    pub(super) fn is_written(&self) -> bool {
+        self.is_written.load(Ordering::Acquire)
+    }
+
+    /// Whether its file has all of it.
+    pub(super) fn is_saved(&self) -> bool {
+        let is_even = || {
+            let slot = self.slot_lock().clone();
+            slot.is_none_or(|slot| {
+                frames_end(&slot, self.written.load(Ordering::Acquire), &self.layout).0
+                    == self.written.load(Ordering::Acquire)
+            })
+        };
+        self.dirty.load(Ordering::Acquire) == 0 && (self.is_written() || is_even())
+    }
+
+    /// Closes the file.
+    pub(super) fn close_file(&self) {
+        self.home_lock().file = None;
+    }
+
+    /// Its file is another one now, which has nothing yet.
+    pub(super) fn move_to(&self, home: Home) {
+        self.entry.set(Field::File, number_of(&home.name).unwrap_or(UNNAMED));
+        *self.home_lock() = home;
+        self.is_written.store(false, Ordering::Relaxed);
+        self.written.store(BODY, Ordering::Relaxed);
+        self.dirty.store(u64::MAX, Ordering::Release);
     }
 }
 
-/// Bytes of a slot's marks, in a segment of so many.
-pub(super) const fn mark_bytes(segment_bytes: usize) -> usize {
-    segment_bytes.div_ceil(MARK_UNIT * 64) * 8
+/// The number in the name of a segment's file.
+pub(super) fn number_of(name: &Path) -> Option<u64> {
+    name.file_stem()?.to_str()?.parse().ok()
 }
 
-fn name_slot(map: &Map, slot: usize, sink: &str) {
-    let mut name = [0; NAME_BYTES];
-    let len = sink.len().min(NAME_BYTES);
-    name[..len].copy_from_slice(&sink.as_bytes()[..len]);
-    let at = SLOTS + slot * SLOT_BYTES;
-    map.long(at + NAME_BYTES).store(BODY as u64, Ordering::Release);
-    for (place, chunk) in name.as_chunks::<8>().0.iter().enumerate() {
-        map.long(at + 8 * place)
-            .store(u64::from_le_bytes(*chunk), Ordering::Release);
+/// The name of a segment's file.
+pub(super) fn name_of_file(number: u64) -> PathBuf {
+    format!("{number:08}.segment").into()
+}
+
+/// Bytes behind a word that was found set. Whoever wrote them has finished.
+pub(super) fn committed(slot: &Slot, at: usize, len: usize) -> &[u8] {
+    #[expect(unsafe_code, reason = "see `Piece::bytes`")]
+    // SAFETY: a word that is set is stored after all that belongs to it, and nobody writes there again before the slot has
+    // one owner, which whoever borrows here prevents.
+    unsafe {
+        slot.piece.bytes(at, len)
     }
 }
 
-fn header(map: &Map) -> [u8; SLOTS] {
-    let mut head = [0; SLOTS];
-    for (place, chunk) in head.as_chunks_mut::<8>().0.iter_mut().enumerate() {
-        *chunk = map.long(8 * place).load(Ordering::Relaxed).to_le_bytes();
+/// Where the frames end that were appended, and whether nothing will follow.
+pub(super) fn frames_end(slot: &Slot, from: usize, layout: &Layout) -> (usize, bool) {
+    let mut at = from;
+    while at < layout.end() + SEAL_BYTES {
+        match look(&slot.piece, at) {
+            Look::Frame(length) if length.is_multiple_of(8) && layout.has_room(at, length) => at += length,
+            Look::Sealed => return (at, true),
+            _ => break,
+        }
     }
-    head
+    (at, false)
 }
 
-#[cfg(test)]
-#[path = "segment_tests.rs"]
-mod tests;
+/// Which part of the control a word belongs to: the first page, or one of the marks'.
+fn part_of(layout: &Layout, at: usize) -> u32 {
+    match at.checked_sub(BODY) {
+        None => 0,
+        Some(at) => 1 + u32::try_from(at / part_bytes(layout)).unwrap_or(62).min(62),
+    }
+}
+
+fn part_bytes(layout: &Layout) -> usize {
+    layout.marks_bytes().div_ceil(63).next_multiple_of(PAGE).max(PAGE)
+}
+
+/// Writes parts of a control to its file.
+pub(super) fn write_control(file: &File, entry: &Entry, layout: &Layout, dirty: u64) -> io::Result<()> {
+    let copy = |from: usize, to: usize| {
+        let words = (from..to).step_by(8);
+        let words = words.flat_map(|at| entry.control.long(at).load(Ordering::Acquire).to_le_bytes());
+        words.collect::<Vec<u8>>()
+    };
+    let bytes = part_bytes(layout);
+    for part in (0..63).filter(|part| dirty & 2 << part != 0) {
+        let from = part * bytes;
+        let to = (from + bytes).min(layout.marks_bytes());
+        if from < to {
+            let marks = copy(BODY + from, BODY + to);
+            write_all_at(file, &marks, (layout.marks_at() + from) as u64)?;
+        }
+    }
+    if dirty & 1 != 0 {
+        // One after the other: a process that dies between leaves one that is whole.
+        let head = copy(0, BODY);
+        debug_assert_eq!(&head[..HEAD_BYTES], layout.encode(), "the head does not change");
+        for at in layout.heads() {
+            write_all_at(file, &head, at as u64)?;
+        }
+    }
+    Ok(())
+}

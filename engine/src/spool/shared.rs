@@ -1,17 +1,21 @@
-//! What the keeper, the cursors and the metrics share. Behind a lock that no shard takes.
+//! What the spool's threads, the cursors and the metrics share. Behind locks that no shard takes, and under which nobody
+//! waits for a disk.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::arena::Arena;
+use super::folder::Folder;
 use super::schemas::Schemas;
 use super::segment::Segment;
 
 /// See the head of this file.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) folder: PathBuf,
+    /// The folder as it is now: another one when it had to be made anew.
+    folder: Mutex<Arc<Folder>>,
+    pub(super) arena: Arc<Arena>,
     /// The sinks, in the order of their cursors.
     pub(super) sinks: Vec<&'static str>,
     pub(super) schemas: Schemas,
@@ -24,21 +28,30 @@ pub(super) struct Shared {
     /// Rises when a segment was added, so that cursors know when to look.
     pub(super) version: AtomicU64,
     pub(super) state: Mutex<State>,
-    /// The keeper is to end.
+    /// The threads are to end.
     pub(super) is_closing: AtomicBool,
     /// Attempts at the disk that failed.
     pub(super) errors: AtomicU64,
     /// Segments made ready that no shard has taken yet.
     pub(super) ready: AtomicUsize,
+    /// The last attempt at the disk failed, or the folder is not there.
+    pub(super) is_failing: AtomicBool,
+    /// The disk has not answered for some time.
+    pub(super) is_stalled: AtomicBool,
+    /// Rises with every step of the thread that writes, and is odd while it waits for the disk.
+    pub(super) steps: AtomicU64,
+    /// A keeper process is there.
+    pub(super) has_keeper: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct State {
-    /// Every segment that some sink has not finished, by serial.
+    /// Every segment that some sink has not finished, by its order.
     pub(super) live: BTreeMap<u64, Live>,
-    /// Segments that every sink has finished.
+    /// Segments that every sink has finished, whose files are to be removed.
     pub(super) finished: Vec<Arc<Segment>>,
-    pub(super) serial: u64,
+    /// The order of the last segment; no serial is above it.
+    pub(super) order: u64,
     /// Bytes of all files.
     pub(super) bytes: usize,
     /// Records of segments that are gone, apart from those that were found at the start.
@@ -50,37 +63,71 @@ pub(super) struct Live {
     pub(super) segment: Arc<Segment>,
     /// A bit for each sink that has finished it.
     finished: u64,
-    /// Given to be synced, or not in need of it.
-    pub(super) is_synced: bool,
-}
-
-impl Live {
-    pub(super) fn new(segment: Arc<Segment>) -> Self {
-        let is_synced = segment.old().is_some();
-        Self {
-            segment,
-            finished: 0,
-            is_synced,
-        }
-    }
 }
 
 impl Shared {
+    pub(super) fn new(
+        folder: Folder,
+        arena: Arc<Arena>,
+        schemas: Schemas,
+        options: &super::Options,
+        segment_bytes: usize,
+    ) -> Self {
+        Self {
+            folder: Mutex::new(Arc::new(folder)),
+            arena,
+            sinks: options.sinks.clone(),
+            schemas,
+            segment_bytes,
+            bytes_max: options.bytes_max,
+            writers: AtomicUsize::default(),
+            has_ended: AtomicBool::default(),
+            version: AtomicU64::default(),
+            state: Mutex::default(),
+            is_closing: AtomicBool::default(),
+            errors: AtomicU64::default(),
+            ready: AtomicUsize::default(),
+            is_failing: AtomicBool::default(),
+            is_stalled: AtomicBool::default(),
+            steps: AtomicU64::default(),
+            has_keeper: AtomicBool::default(),
+        }
+    }
+
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         // Nothing is left half done by a panic: each critical section changes one thing.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn folder(&self) -> Arc<Folder> {
+        Arc::clone(&self.folder.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn set_folder(&self, folder: &Arc<Folder>) {
+        *self.folder.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(folder);
+    }
+
+    /// The order of a segment that is made now, and its serial.
+    pub(super) fn next_order(&self) -> u64 {
+        let mut state = self.state();
+        state.order += 1;
+        state.order
+    }
+
     /// Makes a segment visible to every cursor.
     pub(super) fn publish(&self, segment: &Arc<Segment>) {
-        self.state().live.insert(segment.serial, Live::new(Arc::clone(segment)));
+        let live = Live {
+            segment: Arc::clone(segment),
+            finished: 0,
+        };
+        self.state().live.insert(segment.order, live);
         self.version.fetch_add(1, Ordering::Release);
     }
 
-    /// Segments whose serial is above one.
-    pub(super) fn segments_after(&self, serial: Option<u64>) -> Vec<Arc<Segment>> {
+    /// Segments whose order is above one.
+    pub(super) fn segments_after(&self, order: Option<u64>) -> Vec<Arc<Segment>> {
         let state = self.state();
-        let from = serial.map_or(0, |serial| serial + 1);
+        let from = order.map_or(0, |order| order + 1);
         state
             .live
             .range(from..)
@@ -89,14 +136,14 @@ impl Shared {
     }
 
     /// A sink has everything of a segment.
-    pub(super) fn finish(&self, serial: u64, sink: usize) {
+    pub(super) fn finish(&self, order: u64, sink: usize) {
         let mut state = self.state();
-        let Some(live) = state.live.get_mut(&serial) else {
+        let Some(live) = state.live.get_mut(&order) else {
             return;
         };
         live.finished |= 1 << sink;
         if live.finished.count_ones() as usize >= self.sinks.len() {
-            state.retire(serial);
+            state.retire(order);
         }
     }
 
@@ -106,14 +153,20 @@ impl Shared {
         let new = state.live.values().filter(|live| live.segment.old().is_none());
         state.retired + new.map(|live| live.segment.appended()).sum::<u64>()
     }
+
+    /// An attempt at the disk failed.
+    pub(super) fn count_error(&self) {
+        self.errors.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 impl State {
-    fn retire(&mut self, serial: u64) {
-        if let Some(live) = self.live.remove(&serial) {
+    fn retire(&mut self, order: u64) {
+        if let Some(live) = self.live.remove(&order) {
             if live.segment.old().is_none() {
                 self.retired += live.segment.appended();
             }
+            live.segment.set_finished();
             self.finished.push(live.segment);
         }
     }

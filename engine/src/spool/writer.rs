@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::arena::Slot;
+use super::layout::BODY;
 use super::protocol;
-use super::segment::{BODY, Segment};
+use super::segment::Segment;
 use super::shared::Shared;
 
 /// There was no room for a record; nothing of it was written.
@@ -18,13 +20,22 @@ pub struct Writer {
     spool: Option<Ends>,
 }
 
+/// A segment that nobody writes to yet, and the memory of its frames.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub(super) segment: Arc<Segment>,
+    pub(super) slot: Arc<Slot>,
+}
+
 #[derive(Debug)]
 struct Ends {
     shared: Arc<Shared>,
-    ready: rtrb::Consumer<Arc<Segment>>,
-    segment: Option<Arc<Segment>>,
+    ready: rtrb::Consumer<Ready>,
+    current: Option<Ready>,
     /// Where the next frame begins.
     at: usize,
+    /// The last record had no room.
+    is_refusing: bool,
 }
 
 impl Writer {
@@ -34,14 +45,15 @@ impl Writer {
         Self { spool: None }
     }
 
-    pub(super) fn new(shared: Arc<Shared>, ready: rtrb::Consumer<Arc<Segment>>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, ready: rtrb::Consumer<Ready>) -> Self {
         shared.writers.fetch_add(1, Ordering::Relaxed);
         Self {
             spool: Some(Ends {
                 shared,
                 ready,
-                segment: None,
+                current: None,
                 at: BODY,
+                is_refusing: false,
             }),
         }
     }
@@ -58,7 +70,15 @@ impl Writer {
         self.spool.as_ref().is_none_or(|ends| !ends.ready.is_empty())
     }
 
-    /// Writes a whole frame, or nothing. When this returns, the frame survives the death of the process.
+    /// Whether the last record had no room, and nothing has become ready since.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        let is_full = |ends: &Ends| ends.is_refusing && ends.ready.is_empty();
+        self.spool.as_ref().is_some_and(is_full)
+    }
+
+    /// Writes a whole frame, or nothing. When this returns, the frame survives the death of the process, in memory that
+    /// the keeper process has too.
     ///
     /// # Errors
     /// When the segment is full and no other is ready: the bytes are used up, or the disk is too slow or has failed.
@@ -68,14 +88,14 @@ impl Writer {
             return Ok(());
         };
         if ends
-            .segment
+            .current
             .as_ref()
-            .is_none_or(|segment| !segment.has_room(ends.at, frame.len()))
+            .is_none_or(|current| !current.segment.layout.has_room(ends.at, frame.len()))
         {
             ends.change(frame.len())?;
         }
-        let segment = ends.segment.as_ref().ok_or(Full)?;
-        protocol::append(&segment.map, ends.at, frame, segment.tag());
+        let Ready { segment, slot } = ends.current.as_ref().ok_or(Full)?;
+        protocol::append(&slot.piece, ends.at, frame, segment.layout.frame_tag(ends.at));
         segment.count_one();
         ends.at += frame.len();
         Ok(())
@@ -85,21 +105,26 @@ impl Writer {
 impl Ends {
     #[cold]
     fn change(&mut self, frame_bytes: usize) -> Result<(), Full> {
+        self.is_refusing = true;
         // A frame that fits into no segment would use them all up.
-        let fits = self.ready.peek().is_ok_and(|next| next.has_room(BODY, frame_bytes));
+        let fits = |next: &Ready| next.segment.layout.has_room(BODY, frame_bytes);
+        let fits = self.ready.peek().is_ok_and(fits);
         let next = if fits { self.ready.pop() } else { return Err(Full) };
         let next = next.map_err(|_| Full)?;
         self.seal();
-        self.segment = Some(next);
+        self.current = Some(next);
         self.at = BODY;
+        self.is_refusing = false;
         Ok(())
     }
 
     fn seal(&mut self) {
-        if let Some(segment) = self.segment.take() {
-            protocol::seal(&segment.map, self.at);
+        if let Some(Ready { segment, slot }) = self.current.take() {
+            protocol::seal(&slot.piece, self.at);
+            // Neither is the last reference: the spool's thread gives back the memory when it finds that nobody else has it,
+            // and keeps the segment until every sink has it.
+            drop(slot);
             segment.set_sealed();
-            // Not the last reference: the keeper has one until it finds that nobody else has.
         }
     }
 }

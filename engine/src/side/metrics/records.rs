@@ -32,6 +32,21 @@ pub(super) fn spool(counts: &Counts) -> Vec<MetricFamily> {
             "Attempts at the spool's disk that failed.",
             [(vec![], spool.errors())],
         ),
+        gauge(
+            "quintile_spool_writable",
+            "1 while the spool's folder is there and its disk takes what is written.",
+            value(usize::from(spool.is_writable())),
+        ),
+        gauge(
+            "quintile_spool_keeper_up",
+            "1 while a keeper process would write what a crash leaves in memory.",
+            value(usize::from(spool.has_keeper())),
+        ),
+        gauge(
+            "quintile_spool_memory_bytes",
+            "Shared memory that records may take before they are in files.",
+            value(spool.memory_bytes()),
+        ),
         counter(
             "quintile_spool_recovered_records_total",
             "Records found at the start that another process had not delivered.",

@@ -1,0 +1,116 @@
+//! Watches the folder: is it still the one that its path leads to, and are the files there that memory has written?
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::Disk;
+use crate::spool::folder::Folder;
+use crate::spool::{SpoolError, at, recover};
+
+impl Disk {
+    pub(super) fn watch(&mut self) {
+        let folder = self.shared.folder();
+        let looked = folder.look();
+        let is_lost = std::mem::replace(&mut self.is_lost, looked.is_err());
+        if let Err(error) = looked {
+            self.shared.is_failing.store(true, Ordering::Relaxed);
+            self.shared.count_error();
+            let now = Instant::now();
+            if self.may_log(now) || !is_lost {
+                tracing::error!(path = %folder.path.display(), %error, "the spool's folder was removed or replaced; it is made anew");
+            }
+            match self.restore() {
+                Ok(()) => {
+                    self.is_lost = false;
+                    tracing::warn!(path = %folder.path.display(), "the spool has its folder again; what was in memory is written there, what was only in the lost one is lost");
+                }
+                Err(error) if self.may_log(now) => {
+                    tracing::error!(path = %folder.path.display(), %error, "the spool's folder cannot be made anew; it is tried again");
+                }
+                Err(_) => {}
+            }
+            return;
+        }
+        let result = folder.is_writable().and_then(|()| self.mend(&folder));
+        if result.is_err() {
+            self.note(result);
+        }
+        self.try_postponed(&folder);
+    }
+
+    /// Makes the folder anew, and in it everything that is in memory.
+    fn restore(&mut self) -> Result<(), SpoolError> {
+        let path = self.shared.folder().path.clone();
+        let folder = Arc::new(Folder::try_take(&path)?);
+        let (_, last_file) = recover::set_aside_foreign(&folder, &self.shared)?;
+        self.next_file = self.next_file.max(last_file);
+        self.shared.set_folder(&folder);
+        self.shared
+            .schemas
+            .restore()
+            .map_err(at("write down the models of the spool", &path))?;
+        for segment in self.shared.segments_after(None) {
+            if segment.has_slot() {
+                let home = self
+                    .create(segment.layout.bytes)
+                    .map_err(at("make a segment in", &path))?;
+                segment.move_to(home);
+            }
+        }
+        self.keepers.replace(&self.shared);
+        self.retry_at = None;
+        Ok(())
+    }
+
+    /// Makes single files anew that somebody has removed or cut short, as long as memory has what was in them.
+    fn mend(&mut self, folder: &Arc<Folder>) -> io::Result<()> {
+        if !self.shared.schemas.are_there() {
+            tracing::error!(path = %folder.path.display(), "descriptions of models were removed from the spool; they are written again");
+            self.shared.count_error();
+            self.shared.schemas.restore()?;
+        }
+        for segment in self.shared.segments_after(None) {
+            let Some(file) = segment.home().file.filter(|_| segment.has_slot()) else {
+                continue;
+            };
+            let metadata = file.metadata()?;
+            let is_cut = metadata.len() < segment.layout.bytes as u64;
+            let is_removed = std::os::unix::fs::MetadataExt::nlink(&metadata) == 0;
+            if is_cut || is_removed {
+                let path = segment.path();
+                tracing::error!(path = %path.display(), is_removed, "a segment's file was removed or cut short; it is written again under another name");
+                self.shared.count_error();
+                let home = self.create(segment.layout.bytes)?;
+                let old = segment.home();
+                segment.move_to(home);
+                if !is_removed {
+                    old.folder.remove(&old.name)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Tries again what could not be read at the start.
+    fn try_postponed(&mut self, folder: &Folder) {
+        let shared = &self.shared;
+        self.postponed.retain(|name| {
+            let mut found = recover::Found::default();
+            let read = match recover::open(folder, name) {
+                Ok(Some(read)) => read,
+                Ok(None) => return false,
+                // Whether it is damage is the next start's to say, which puts it aside.
+                Err(_) => return true,
+            };
+            let is_known = read.models.iter().all(|&model| shared.schemas.find(model).is_some());
+            if !is_known {
+                return false;
+            }
+            let adopted = recover::adopt_one(shared, name, read, &mut found);
+            tracing::info!(path = %folder.path.join(name).display(), records = found.any, "a segment of the spool can be read now");
+            adopted.is_err()
+        });
+    }
+}
