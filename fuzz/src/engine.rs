@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::path::Path;
 
 use quintile::record::{Entry, decode};
-use quintile_model::{KernelChoice, Options};
+use quintile_model::{Cell, KernelChoice, Options};
 use quintile_scoring::limits::{BODY_NESTING_MAX, LEAD_ID_BYTES_MAX};
 use quintile_scoring::loaded::Served;
 use quintile_scoring::read::{JsonReason, Rejection, Timings, Workspace, scan};
@@ -136,7 +136,16 @@ fn compare(served: &Served, workspace: &Workspace, body: &[u8]) {
     for (column, (name, value)) in schema.names().zip(workspace.row()).enumerate() {
         let expected = match features.get(name) {
             Some(Value::String(text)) => schema.category_code(column, text).expect("it was accepted"),
-            other => other.and_then(Value::as_f64).unwrap_or(f64::NAN),
+            Some(Value::Number(number)) => {
+                let float = || Cell::Float(number.as_f64().expect("a number"));
+                let cell = number.as_u64().map(Cell::Unsigned);
+                let cell = cell
+                    .or_else(|| number.as_i64().map(Cell::Integer))
+                    .unwrap_or_else(float);
+                schema.value(column, cell).expect("it was accepted")
+            }
+            Some(Value::Bool(flag)) => schema.value(column, Cell::Boolean(*flag)).expect("it was accepted"),
+            _ => f64::NAN,
         };
         assert_eq!(value.to_bits(), expected.to_bits(), "feature {name}");
     }

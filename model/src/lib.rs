@@ -29,4 +29,6 @@ pub use format::{FormatError, load};
 pub use kernel::KernelChoice;
 pub use manifest::{FeatureNote, Manifest, ManifestError};
 pub use model::{BuildError, FeatureUse, GoldenFault, Identity, Model, Options, Scratch, Statistics};
-pub use schema::{Categories, FeatureKind, Form, Rule, Schema, Unseen, Violation};
+pub use schema::{
+    Categories, CategoryName, Cell, CellError, FeatureKind, Form, MissingMarkers, Rule, Schema, Unseen, Violation,
+};

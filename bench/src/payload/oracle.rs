@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use quintile_model::{Identity, Manifest, Model, Options, Schema, Scratch, load};
+use quintile_model::{Cell, Identity, Manifest, Model, Options, Schema, Scratch, load};
 
 use super::{Lead, PayloadError, Value};
 
@@ -93,8 +93,8 @@ impl Oracle {
         for (name, value) in lead {
             let column = schema.column(name)?;
             self.row[column] = match value {
-                Value::Number(number) => *number,
-                Value::Boolean(value) => f64::from(u8::from(*value)),
+                Value::Number(number) => schema.value(column, Cell::Float(*number)).ok()?,
+                Value::Boolean(value) => schema.value(column, Cell::Boolean(*value)).ok()?,
                 Value::Null => f64::NAN,
                 Value::Text(text) => schema.category_code(column, text)?,
             };

@@ -76,6 +76,16 @@ fn precision(model: &Model) -> &'static str {
     }
 }
 
+/// What values are rounded to before they are compared, and who says so.
+fn input(model: &Model) -> &'static str {
+    match (model.input_precision(), model.is_input_stated()) {
+        (Precision::F32, false) => "float32, as the format has it",
+        (Precision::F64, false) => "float64, as the format has it",
+        (Precision::F32, true) => "float32, as the manifest says",
+        (Precision::F64, true) => "float64, as the manifest says",
+    }
+}
+
 /// For people. Names and texts come from files that others wrote, so control characters are escaped.
 pub(super) fn text(file: &str, served: &Served, all: bool) -> String {
     let model = &served.model;
@@ -99,6 +109,7 @@ pub(super) fn text(file: &str, served: &Served, all: bool) -> String {
     );
     line("objective", harmless(model.objective()));
     line("precision", precision(model).to_owned());
+    line("input", input(model).to_owned());
     let probability = if model.is_probability() { ", a probability" } else { "" };
     line(
         "outputs",
@@ -201,6 +212,7 @@ pub(super) fn json(file: &str, served: &Served) -> String {
     object.text("written_by", model.written_by());
     object.text("objective", Some(model.objective()));
     object.text("precision", Some(precision(model)));
+    object.text("input", Some(input(model)));
     object.raw("margins", &model.margin_len().to_string());
     object.raw("predictions", &model.prediction_len().to_string());
     object.raw("probability", &model.is_probability().to_string());

@@ -28,8 +28,10 @@ pub enum Input {
     Rounded,
     /// It is zero if it lies within [`FLUSHED_TO_ZERO`] of it: LightGBM's interface drops such values on the way in.
     Flushed,
-    /// It is rounded to `f32` though sums are `f64`: CatBoost.
+    /// It is rounded to `f32` though sums are `f64`: CatBoost, and where a manifest says so.
     Narrowed,
+    /// It is rounded to `f32` first, and then zero if it lies within [`FLUSHED_TO_ZERO`]: LightGBM under such a manifest.
+    NarrowedFlushed,
 }
 
 /// LightGBM's `kZeroThreshold`, an `f32` that it widens.

@@ -11,13 +11,14 @@ use super::reader::Reader;
 use crate::nearest::nearest;
 use crate::schema::FeatureKind;
 
-const KEYS: [&str; 7] = [
+const KEYS: [&str; 8] = [
     "description",
     "label",
     "unit",
     "type",
     "range",
     "required",
+    "missing",
     "categories",
 ];
 
@@ -61,6 +62,7 @@ impl Reader<'_> {
                     limits = Some(value.span());
                 }
                 "required" => note.required = self.flag("required", value),
+                "missing" => note.missing = self.markers(value),
                 "categories" => {
                     note.categories = self.categories(value);
                     note.categories_place = self.place(value.span().start);

@@ -7,6 +7,8 @@
 //! owner = "lead-scoring@example.com"
 //! edges = [0.1, 0.25, 0.5, 0.75]      # prediction → 1..=5, strictly increasing
 //! band_names = ["cold", "cool", "fair", "warm", "hot"]
+//! missing = [0.0, -999.0]             # numbers that count as missing, or one number
+//! input = "float32"                   # values are rounded to 32 bits before they are compared; or "float64"
 //! probability_output = 1              # of a model of several predictions: the one that is banded, from 0
 //!
 //! [features."Total Time Spent"]       # a feature of the model
@@ -16,6 +18,7 @@
 //! type = "number"                     # number, integer, boolean or category
 //! range = [0, 86400]                  # both included; inf is no limit
 //! required = true                     # may not be missing
+//! missing = -1                        # in the place of the model's list
 //!
 //! [features.Source]
 //! type = "category"
@@ -38,6 +41,7 @@ use std::fmt;
 use toml::de::DeTable;
 
 use crate::bands::Bands;
+use crate::ensemble::Precision;
 use crate::limits::{MANIFEST_BYTES_MAX, MANIFEST_FAULTS_MAX};
 use crate::schema::FeatureKind;
 use reader::Reader;
@@ -104,6 +108,8 @@ pub struct FeatureNote {
     pub required: Option<bool>,
     /// The names of its categories in the order of their codes.
     pub categories: Option<Vec<String>>,
+    /// The numbers that count as missing, in the place of the model's.
+    pub missing: Option<Vec<f64>>,
     /// Where its name stands.
     pub place: Place,
     /// Where its names of categories stand.
@@ -134,6 +140,10 @@ pub struct Manifest {
     pub(crate) edges: Option<(Bands, Place)>,
     pub(crate) band_names: Option<([String; 5], Place)>,
     pub(crate) probability_output: Option<(usize, Place)>,
+    /// Numbers that count as missing.
+    pub(crate) missing: Vec<f64>,
+    /// The precision that values are rounded to before they are compared.
+    pub(crate) input: Option<(Precision, Place)>,
     pub(crate) golden: Vec<Golden>,
 }
 

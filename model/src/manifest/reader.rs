@@ -7,6 +7,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{Golden, Manifest, ManifestFault, Place};
 use crate::bands::Bands;
+use crate::ensemble::Precision;
 use crate::nearest::nearest;
 
 /// Bytes of a sentence. A description is one or two.
@@ -15,13 +16,18 @@ const SENTENCE_BYTES_MAX: usize = 4_096;
 /// Bytes of a name.
 const LABEL_BYTES_MAX: usize = 128;
 
-const KEYS: [&str; 9] = [
+/// Numbers that count as missing: each is compared with every value of a row.
+const MARKERS_MAX: usize = 16;
+
+const KEYS: [&str; 11] = [
     "name",
     "version",
     "description",
     "owner",
     "edges",
     "band_names",
+    "missing",
+    "input",
     "probability_output",
     "features",
     "golden",
@@ -82,6 +88,8 @@ impl<'t> Reader<'t> {
                 "owner" => manifest.owner = self.label("owner", value),
                 "edges" => manifest.edges = self.edges(value),
                 "band_names" => manifest.band_names = self.band_names(value),
+                "missing" => manifest.missing = self.markers(value).unwrap_or_default(),
+                "input" => manifest.input = self.input(value),
                 "probability_output" => manifest.probability_output = self.output(value),
                 "features" => manifest.features = self.features(value),
                 "golden" => manifest.golden = self.golden(value),
@@ -153,6 +161,44 @@ impl<'t> Reader<'t> {
         let actual = value.get_ref().type_str();
         self.fault(value.span(), format!("{what} are an array of numbers, not {actual}"));
         None
+    }
+
+    /// Numbers that count as missing: one, or an array of them.
+    pub(super) fn markers(&mut self, value: &Spanned<DeValue<'_>>) -> Option<Vec<f64>> {
+        let numbers = match value.get_ref() {
+            DeValue::Array(_) => self.numbers("missing", value)?,
+            DeValue::Float(_) | DeValue::Integer(_) => vec![self.number("missing", value)?],
+            other => {
+                let message = format!("missing is a number or an array of numbers, not {}", other.type_str());
+                self.fault(value.span(), message);
+                return None;
+            }
+        };
+        if numbers.len() > MARKERS_MAX {
+            let message = format!(
+                "missing has {} numbers; at most {MARKERS_MAX} are accepted",
+                numbers.len()
+            );
+            self.fault(value.span(), message);
+            return None;
+        }
+        Some(numbers)
+    }
+
+    fn input(&mut self, value: &Spanned<DeValue<'_>>) -> Option<(Precision, Place)> {
+        let word = self.text("input", value)?;
+        let precision = match word.as_str() {
+            "float32" => Precision::F32,
+            "float64" => Precision::F64,
+            _ => {
+                self.fault(
+                    value.span(),
+                    format!("input is {word:?}: accepted are float32 and float64"),
+                );
+                return None;
+            }
+        };
+        Some((precision, self.place(value.span().start)))
     }
 
     fn edges(&mut self, value: &Spanned<DeValue<'_>>) -> Option<(Bands, Place)> {

@@ -11,12 +11,12 @@ fn faults(text: &str) -> String {
 fn every_fault_has_its_place_and_its_words() {
     let long = format!("unit = \"{}\"", "x".repeat(129));
     let feature = |text: &str| format!("[features.f]\n{text}");
-    let keys = "description, label, unit, type, range, required, categories";
+    let keys = "description, label, unit, type, range, required, missing, categories";
     for (text, expected) in [
         (
             "nmae = \"a\"".to_owned(),
             "1:1: unknown key \"nmae\": accepted are name, version, description, owner, edges, band_names, \
-             probability_output, features, golden; did you mean name?"
+             missing, input, probability_output, features, golden; did you mean name?"
                 .to_owned(),
         ),
         (
@@ -43,6 +43,18 @@ fn every_fault_has_its_place_and_its_words() {
         (
             "band_names = \"a\"".into(),
             "1:14: band_names are an array of five texts, not string".into(),
+        ),
+        (
+            "missing = \"NA\"".into(),
+            "1:11: missing is a number or an array of numbers, not string".into(),
+        ),
+        (
+            "missing = [0, \"x\"]".into(),
+            "1:15: missing are numbers, not string".into(),
+        ),
+        (
+            "input = \"f32\"".into(),
+            "1:9: input is \"f32\": accepted are float32 and float64".into(),
         ),
         (
             "probability_output = -1".into(),

@@ -8,6 +8,7 @@ use crate::kernel::{KernelChoice, Unsupported, Vectors, reference, scalar};
 use crate::objective::Objective;
 use crate::plan::Plan;
 use crate::plan::lanes::LanePlan;
+use crate::schema::MissingMarkers;
 
 /// What evaluates the trees.
 #[derive(Debug)]
@@ -166,18 +167,18 @@ impl Engine {
     pub(super) fn evaluate(
         &self,
         row: &[f64],
-        input: Input,
+        reading: Reading<'_>,
         finish: &Finish,
         objective: &Objective,
         scratch: &mut Scratch,
     ) {
         match self {
             Self::F32(evaluator) => {
-                evaluator.margins(row, input, finish, &mut scratch.single, &mut scratch.margins);
+                evaluator.margins(row, reading, finish, &mut scratch.single, &mut scratch.margins);
                 objective.predict_f32(&scratch.single.margins, &mut scratch.predictions);
             }
             Self::F64(evaluator) => {
-                evaluator.margins(row, input, finish, &mut scratch.double, &mut scratch.margins);
+                evaluator.margins(row, reading, finish, &mut scratch.double, &mut scratch.margins);
                 objective.predict_f64(&scratch.double.margins, &mut scratch.predictions);
             }
         }
@@ -187,19 +188,19 @@ impl Engine {
     pub(super) fn evaluate_rows(
         &self,
         (rows, width): (&[f64], usize),
-        rules: (Input, &Finish, &Objective),
+        rules: (Reading<'_>, &Finish, &Objective),
         scratch: &mut Scratch,
         mut each: impl FnMut(usize, &Scratch),
     ) {
-        let (input, finish, objective) = rules;
+        let (reading, finish, objective) = rules;
         let count = match self {
             Self::F32(_) => scratch.single.block.count,
             Self::F64(_) => scratch.double.block.count,
         };
         for (number, block) in rows.chunks(count * width).enumerate() {
             let is_block = match self {
-                Self::F32(evaluator) => evaluator.block(block, width, input, &mut scratch.single.block),
-                Self::F64(evaluator) => evaluator.block(block, width, input, &mut scratch.double.block),
+                Self::F32(evaluator) => evaluator.block(block, width, reading, &mut scratch.single.block),
+                Self::F64(evaluator) => evaluator.block(block, width, reading, &mut scratch.double.block),
             };
             for (place, row) in block.chunks(width).enumerate() {
                 let Scratch {
@@ -209,7 +210,7 @@ impl Engine {
                     predictions,
                 } = &mut *scratch;
                 match self {
-                    _ if !is_block => self.evaluate(row, input, finish, objective, scratch),
+                    _ if !is_block => self.evaluate(row, reading, finish, objective, scratch),
                     Self::F32(_) => {
                         single.take(place, finish, margins);
                         objective.predict_f32(&single.margins, predictions);
@@ -290,21 +291,28 @@ impl<T: Real> Evaluator<T> {
     }
 
     /// Sums a block of rows, if the kernel takes several.
-    fn block(&self, rows: &[f64], width: usize, input: Input, block: &mut Block<T>) -> bool {
+    fn block(&self, rows: &[f64], width: usize, reading: Reading<'_>, block: &mut Block<T>) -> bool {
         let Form::Lanes(kernel, plan) = &self.form else {
             return false;
         };
         let count = rows.len().div_ceil(width);
         for (row, values) in rows.chunks(width).zip(block.rows.chunks_exact_mut(width)) {
-            read(row, input, values);
+            read(row, reading, values);
         }
         let margins = &mut block.margins[..count * plan.outputs()];
         kernel.rows_margins(plan, (&block.rows[..count * width], width), &mut block.lanes, margins);
         true
     }
 
-    fn margins(&self, row: &[f64], input: Input, finish: &Finish, buffers: &mut Buffers<T>, margins: &mut [f64]) {
-        read(row, input, &mut buffers.row);
+    fn margins(
+        &self,
+        row: &[f64],
+        reading: Reading<'_>,
+        finish: &Finish,
+        buffers: &mut Buffers<T>,
+        margins: &mut [f64],
+    ) {
+        read(row, reading, &mut buffers.row);
         match &self.form {
             Form::Reference { ensemble, tree_limit } => {
                 reference::margins(ensemble, *tree_limit, &buffers.row, &mut buffers.margins);
@@ -381,10 +389,28 @@ impl<T: Real> Form<T> {
     }
 }
 
-/// A row's values as [`Input`] says, NaN beyond its end.
-fn read<T: Real>(row: &[f64], input: Input, values: &mut [T]) {
+/// How a row's values are read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reading<'m> {
+    pub(super) input: Input,
+    /// Numbers that count as missing.
+    pub(super) markers: Option<&'m MissingMarkers>,
+}
+
+/// Makes those values missing that count as missing. Out of line: most models have none.
+#[inline(never)]
+fn forget<T: Real>(row: &[f64], markers: &MissingMarkers, values: &mut [T]) {
+    for (column, (place, &value)) in values.iter_mut().zip(row).enumerate() {
+        if markers.is_missing(column, value) {
+            *place = T::NAN;
+        }
+    }
+}
+
+/// A row's values as [`Reading`] says, NaN beyond its end.
+fn read<T: Real>(row: &[f64], reading: Reading<'_>, values: &mut [T]) {
     let pairs = values.iter_mut().zip(row);
-    match input {
+    match reading.input {
         Input::Rounded => pairs.for_each(|(place, &value)| *place = T::narrow(value)),
         Input::Flushed => pairs.for_each(|(place, &value)| {
             *place = if value.abs() <= FLUSHED_TO_ZERO {
@@ -394,6 +420,17 @@ fn read<T: Real>(row: &[f64], input: Input, values: &mut [T]) {
             };
         }),
         Input::Narrowed => pairs.for_each(|(place, &value)| *place = T::narrow(f32::narrow(value).widen())),
+        Input::NarrowedFlushed => pairs.for_each(|(place, &value)| {
+            let value = f32::narrow(value).widen();
+            *place = if value.abs() <= FLUSHED_TO_ZERO {
+                T::ZERO
+            } else {
+                T::narrow(value)
+            };
+        }),
+    }
+    if let Some(markers) = reading.markers {
+        forget(row, markers, values);
     }
     for place in values.iter_mut().skip(row.len()) {
         *place = T::NAN;

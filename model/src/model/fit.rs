@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use crate::bands::Bands;
-use crate::ensemble::{Ensemble, Trees};
+use crate::ensemble::{Codes, Ensemble, Input, Precision, Trees};
 use crate::manifest::{FeatureNote, Manifest, ManifestFault, Place};
 use crate::nearest::nearest;
 use crate::objective::Objective;
-use crate::schema::{FeatureKind, Schema};
+use crate::schema::{FeatureKind, MissingMarkers, Schema};
 
 /// Features of a model whose names are still searched for one that was probably meant.
 const FEATURES_COMPARED_MAX: usize = 4_096;
@@ -16,6 +16,15 @@ const FEATURES_COMPARED_MAX: usize = 4_096;
 pub(super) fn misfits(manifest: &Manifest, ensemble: &Ensemble) -> Vec<ManifestFault> {
     let (schema, margins) = (ensemble.schema(), ensemble.base_margins().len());
     let mut faults = outputs(manifest, ensemble.objective(), margins);
+    if let Some((Precision::F64, place)) = manifest.input
+        && narrows(ensemble.precision(), ensemble.input())
+    {
+        let message = format!(
+            "{} rounds every value to 32 bits before it is compared: input is \"float32\"",
+            ensemble.format()
+        );
+        faults.push(ManifestFault { place, message });
+    }
     let names: HashMap<&str, usize> = schema.names().zip(0..).collect();
     for note in &manifest.features {
         match names.get(note.name.as_str()) {
@@ -120,9 +129,47 @@ fn no_feature(name: &str, schema: &Schema) -> String {
     format!("the model has no feature {name:?}{hint}")
 }
 
+/// Whether values are rounded to `f32` before anything looks at them.
+fn narrows(precision: Precision, input: Input) -> bool {
+    precision == Precision::F32 || matches!(input, Input::Narrowed | Input::NarrowedFlushed)
+}
+
+/// How values are read: as the format says, or rounded to `f32` first where the manifest says so.
+pub(super) fn input(manifest: &Manifest, ensemble: &Ensemble) -> Input {
+    match (manifest.input, ensemble.precision(), ensemble.input()) {
+        (Some((Precision::F32, _)), Precision::F64, Input::Rounded) => Input::Narrowed,
+        (Some((Precision::F32, _)), Precision::F64, Input::Flushed) => Input::NarrowedFlushed,
+        (_, _, input) => input,
+    }
+}
+
+/// The numbers that count as missing. XGBoost compares codes too, so that its first category is missing where 0 is; others
+/// have no such parameter, and a number of people's is no code.
+pub(super) fn markers(manifest: &Manifest, ensemble: &Ensemble, input: Input) -> MissingMarkers {
+    let schema = ensemble.schema();
+    let mut markers = MissingMarkers::new(&manifest.missing, schema.len(), narrows(ensemble.precision(), input));
+    if ensemble.codes() != Codes::Below24Bits {
+        let is_named = |&column: &usize| schema.categories(column).is_some();
+        (0..schema.len())
+            .filter(is_named)
+            .for_each(|column| markers.set(column, &[]));
+    }
+    for note in &manifest.features {
+        if let (Some(numbers), Some(column)) = (&note.missing, schema.column(&note.name)) {
+            markers.set(column, numbers);
+        }
+    }
+    markers
+}
+
 pub(super) fn tree_note(ensemble: &Ensemble, trees: Trees) -> Option<String> {
     let best = ensemble.best_iteration()?;
     let iterations = ensemble.iterations();
+    // XGBoost 1.3 to 1.7 write the last one where nothing was stopped early. A linear booster has no iterations to choose.
+    let is_last = best.checked_add(1) == Some(iterations as u64) || iterations == 0 || ensemble.linear().is_some();
+    if is_last {
+        return None;
+    }
     (trees == Trees::All).then(|| {
         format!(
             "the file names best_iteration {best} of its {iterations} iterations, but all trees are used, as XGBoost's \

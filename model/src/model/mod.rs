@@ -17,7 +17,7 @@ use crate::kernel::{KernelChoice, Unsupported};
 use crate::manifest::{Golden, Manifest, ManifestError};
 use crate::objective::Objective;
 use crate::schema::Schema;
-use evaluator::Engine;
+use evaluator::{Engine, Reading};
 
 /// A model's name and version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,6 +94,7 @@ pub struct Model {
     notes: Vec<String>,
     golden: Vec<Golden>,
     input: Input,
+    is_input_stated: bool,
     finish: Finish,
     engine: Engine,
 }
@@ -125,7 +126,9 @@ impl Model {
         notes.extend(fit::tree_note(&ensemble, options.trees));
         let probability = fit::probability(&manifest, ensemble.objective(), margin_len);
         let bands = fit::bands(&manifest, ensemble.objective(), margin_len, &mut notes);
-        let (input, finish) = (ensemble.input(), ensemble.finish().clone());
+        let (input, finish) = (fit::input(&manifest, &ensemble), ensemble.finish().clone());
+        let is_input_stated = manifest.input.is_some();
+        let markers = fit::markers(&manifest, &ensemble, input);
         let (mut schema, objective) = (ensemble.schema().clone(), ensemble.objective().clone());
         let engine = Engine::new(ensemble, tree_limit, options.kernel)?;
         for note in manifest.features {
@@ -133,6 +136,7 @@ impl Model {
                 schema.annotate(column, note);
             }
         }
+        schema.set_markers(markers);
         let name = manifest.name.unwrap_or(identity.name);
         let version = manifest.version.unwrap_or(identity.version);
         Ok(Self {
@@ -156,6 +160,7 @@ impl Model {
             notes,
             golden: manifest.golden,
             input,
+            is_input_stated,
             finish,
             engine,
         })
@@ -202,8 +207,21 @@ impl Model {
     #[must_use]
     pub fn input_precision(&self) -> Precision {
         match self.input {
-            Input::Narrowed => Precision::F32,
+            Input::Narrowed | Input::NarrowedFlushed => Precision::F32,
             Input::Rounded | Input::Flushed => self.precision,
+        }
+    }
+
+    /// Whether the manifest states the precision of inputs; else it is the format's own rule.
+    #[must_use]
+    pub fn is_input_stated(&self) -> bool {
+        self.is_input_stated
+    }
+
+    fn reading(&self) -> Reading<'_> {
+        Reading {
+            input: self.input,
+            markers: self.schema.markers(),
         }
     }
 
@@ -281,7 +299,7 @@ impl Model {
             *scratch = self.scratch();
         }
         self.engine
-            .evaluate(row, self.input, &self.finish, &self.objective, scratch);
+            .evaluate(row, self.reading(), &self.finish, &self.objective, scratch);
         self.band(scratch.predictions())
     }
 
@@ -297,7 +315,7 @@ impl Model {
         if !scratch.fits(&self.engine, width, self.margin_len, self.prediction_len()) {
             *scratch = self.scratch();
         }
-        let rules = (self.input, &self.finish, &self.objective);
+        let rules = (self.reading(), &self.finish, &self.objective);
         self.engine
             .evaluate_rows((rows, width), rules, scratch, |number, scratch| {
                 let banded = scratch.predictions().get(self.banded);

@@ -3,13 +3,17 @@
 //! Built by the format readers, annotated by the manifest, read by whoever turns a request into a row.
 
 mod categories;
+mod cell;
+mod markers;
 mod rule;
 
 use std::collections::HashSet;
 
 use crate::limits::{CATEGORY_END, FEATURES_MAX, NAME_BYTES_MAX};
 use crate::manifest::FeatureNote;
-pub use categories::{Categories, Unseen};
+pub use categories::{Categories, CategoryName, Unseen};
+pub use cell::{Cell, CellError};
+pub use markers::MissingMarkers;
 pub use rule::{Form, Rule, Violation};
 
 /// What a feature's values are, as far as the model file says.
@@ -74,6 +78,10 @@ pub struct Schema {
     rules: Vec<Rule>,
     /// Columns that may not be missing, a bit each; empty when there is none.
     required: Vec<u64>,
+    /// Whether numbers name categories of some feature.
+    has_numeric_names: bool,
+    /// Numbers that count as missing; none where the manifest states none.
+    markers: Option<Box<MissingMarkers>>,
 }
 
 /// Why a list of features is no schema.
@@ -149,6 +157,8 @@ impl Schema {
             features: features.into_iter().map(feature).collect(),
             rules: Vec::new(),
             required: Vec::new(),
+            has_numeric_names: false,
+            markers: None,
         })
     }
 
@@ -207,7 +217,7 @@ impl Schema {
         self.features.get(column)?.categories.as_ref()
     }
 
-    /// The value a row carries for a category's name; NaN, which is missing, for a name that the training library takes
+    /// The value a row carries for a category's name, as text of a source that has numbers too; NaN, which is missing, for a name that the training library takes
     /// for a missing value. None for a name that the library refuses, and for a column without names.
     #[must_use]
     pub fn category_code(&self, column: usize, name: &str) -> Option<f64> {
@@ -216,6 +226,7 @@ impl Schema {
 
     pub(crate) fn set_categories(&mut self, column: usize, categories: Categories) {
         if let Some(feature) = self.features.get_mut(column) {
+            self.has_numeric_names |= !categories.takes_codes();
             feature.categories = Some(categories);
         }
     }
@@ -230,6 +241,41 @@ impl Schema {
     #[must_use]
     pub fn rule(&self, column: usize) -> &Rule {
         self.rules.get(column).unwrap_or(&Rule::NONE)
+    }
+
+    /// Holds a column's value, NaN for missing, to what the manifest demands. A number that counts as missing is missing.
+    ///
+    /// # Errors
+    /// How it is not what is demanded.
+    pub fn check(&self, column: usize, value: f64) -> Result<(), Violation> {
+        let is_missing = self.markers().is_some_and(|markers| markers.is_missing(column, value));
+        self.rule(column).check(if is_missing { f64::NAN } else { value })
+    }
+
+    /// The numbers that count as missing, where the manifest states any.
+    #[must_use]
+    pub fn markers(&self) -> Option<&MissingMarkers> {
+        self.markers.as_deref()
+    }
+
+    pub(crate) fn set_markers(&mut self, markers: MissingMarkers) {
+        self.markers = (!markers.is_empty()).then(|| Box::new(markers));
+    }
+
+    /// Whether a number of some feature is more than a value of the row: a category's name, or held to a rule. Where this is
+    /// false, whoever reads rows need not ask.
+    #[must_use]
+    pub fn is_checked(&self) -> bool {
+        self.has_numeric_names || self.has_rules()
+    }
+
+    /// Whether a number is the name of a category of this column, and no code.
+    #[must_use]
+    pub fn has_numeric_names(&self, column: usize) -> bool {
+        self.has_numeric_names
+            && self
+                .categories(column)
+                .is_some_and(|categories| !categories.takes_codes())
     }
 
     /// Whether the manifest demands anything at all.
@@ -252,6 +298,8 @@ impl Schema {
         if let (None, Some(names)) = (&feature.categories, note.categories) {
             feature.categories = Categories::new(names, Unseen::Refused);
         }
+        let named = feature.categories.as_ref();
+        self.has_numeric_names |= named.is_some_and(|categories| !categories.takes_codes());
         feature.kind = note.kind.unwrap_or(feature.kind);
         let end = feature.categories.as_ref().map(|categories| categories.names().len());
         let (least, greatest) = note.range.unwrap_or((f64::NEG_INFINITY, f64::INFINITY));

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use quintile_model::{Manifest, Options};
+use quintile_model::{Cell, Manifest, Options};
 
 use super::files::{beside_archive, manifest, text_of};
 use super::{LoadError, Served};
@@ -85,7 +85,7 @@ impl Served {
         for (name, value) in example {
             let column = schema.column(name)?;
             row[column] = match value {
-                bundle::Value::Number(number) => *number,
+                bundle::Value::Number(number) => schema.value(column, Cell::Float(*number)).ok()?,
                 bundle::Value::Text(name) => schema.category_code(column, name)?,
             };
         }

@@ -1,14 +1,14 @@
 //! A parsed body → the lead's id and its row, or all that is wrong with it.
 //!
 //! Each key costs one look-up, whether it is known, unknown or a duplicate, so that no body takes more than linear time;
-//! a category's name costs one search among the names of its feature. A number for such a feature is a code and goes to the
-//! trees as it is, as the libraries take it: they have a rule for codes that training never saw.
+//! a category's name costs one search among the names of its feature. What a value means is said by
+//! [`quintile_model::Schema::value`], here as for every other source of rows.
 
 mod batch;
 mod flat;
 
 use arrayvec::ArrayString;
-use quintile_model::{Form, Precision};
+use quintile_model::{Categories, Cell, FeatureKind, Form, Precision};
 use simd_json::{Node, StaticNode};
 
 use super::faults::{Echo, Fault, Faults, JsonType, Kind, Place};
@@ -18,6 +18,9 @@ use crate::loaded::Served;
 
 /// From here on a double rounds to an infinite `f32`: halfway between `f32::MAX` and 2^128.
 const F32_END: f64 = 3.402_823_567_797_336_6e38;
+
+/// From here on a double may stand for several integers.
+const INTEGERS_END: f64 = 9_007_199_254_740_992.0;
 
 /// What a request says, and what is wrong with it.
 #[derive(Debug)]
@@ -31,6 +34,8 @@ pub(super) struct Lead {
     range_end: f64,
     /// The column whose key followed each column's in the last body that was not as expected; in front, the first one.
     order: Vec<u32>,
+    /// Whether it is a row of a file, whose booleans are numbers of any feature.
+    is_row: bool,
 }
 
 impl Lead {
@@ -43,6 +48,7 @@ impl Lead {
             faults: Faults::default(),
             range_end: range_end(served.model.input_precision()),
             order: (0..).take(features + 1).collect(),
+            is_row: false,
         }
     }
 
@@ -204,6 +210,10 @@ impl Lead {
         let place = Place::Feature(column);
         let taken = match document.nodes.get(value) {
             Some(&Node::Static(StaticNode::Bool(flag))) => self.flag(served, column, flag),
+            Some(&Node::Static(value)) if served.model.schema().has_numeric_names(column) => {
+                self.named(served, column, cell(value));
+                Some(())
+            }
             Some(&Node::Static(value)) => {
                 self.number(served, column, number(value).unwrap_or(f64::NAN));
                 Some(())
@@ -234,26 +244,45 @@ impl Lead {
         self.fault(Place::Feature(column), Kind::OutOfRange);
     }
 
-    /// Takes a boolean; none for a feature that has no use for one.
+    /// Takes a boolean; none for a feature of a request that has no use for one.
     pub(super) fn flag(&mut self, served: &Served, column: usize, flag: bool) -> Option<()> {
-        (served.model.schema().rule(column).form == Form::Binary).then(|| self.store(served, column, f64::from(flag)))
-    }
-
-    /// Takes a category's name; none for a feature that has no names.
-    pub(super) fn category(&mut self, served: &Served, column: usize, name: &str) -> Option<()> {
-        match served.model.schema().categories(column)?.code(name) {
-            // A name that training never saw is missing for some libraries, and may not be where one is required.
-            Some(code) if !code.is_nan() || !served.model.schema().rule(column).required => self.row[column] = code,
-            _ => self.fault(Place::Feature(column), Kind::UnknownCategory),
+        let schema = served.model.schema();
+        let categories = schema.categories(column);
+        let is_boolean = schema.rule(column).form == Form::Binary || schema.kind(column) == FeatureKind::Boolean;
+        if !(self.is_row || is_boolean || categories.is_some_and(Categories::has_booleans)) {
+            return None;
+        }
+        match categories {
+            Some(_) => self.named(served, column, Cell::Boolean(flag)),
+            None => self.store(served, column, f64::from(flag)),
         }
         Some(())
     }
 
-    /// Puts a number into the row, NaN for missing, and holds it to the manifest's rule.
+    /// Takes a category's name; none for a feature that has no names.
+    pub(super) fn category(&mut self, served: &Served, column: usize, name: &str) -> Option<()> {
+        served.model.schema().categories(column)?;
+        self.named(served, column, Cell::Text(name));
+        Some(())
+    }
+
+    /// Takes what names a category.
+    fn named(&mut self, served: &Served, column: usize, cell: Cell<'_>) {
+        let schema = served.model.schema();
+        match (schema.value(column, cell), schema.rule(column).required) {
+            (Ok(code), _) if !code.is_nan() => self.row[column] = code,
+            (Ok(code), false) => self.row[column] = code,
+            (Ok(_), true) if cell == Cell::Null => self.fault(Place::Feature(column), Kind::Missing),
+            // A name that training never saw is missing for some libraries, and may not be where one is required.
+            _ => self.fault(Place::Feature(column), Kind::UnknownCategory),
+        }
+    }
+
+    /// Puts a number into the row, NaN for missing, as the name of a category or held to the manifest's rule.
     #[inline]
     fn store(&mut self, served: &Served, column: usize, number: f64) {
         self.row[column] = number;
-        if served.model.schema().has_rules() {
+        if served.model.schema().is_checked() {
             self.hold(served, column, number);
         }
     }
@@ -262,7 +291,14 @@ impl Lead {
     #[inline(never)]
     fn hold(&mut self, served: &Served, column: usize, number: f64) {
         let schema = served.model.schema();
-        if let Err(violation) = schema.rule(column).check(number) {
+        if schema.has_numeric_names(column) && !number.is_nan() {
+            if number.abs() >= INTEGERS_END {
+                // An integer of the body may be another one than this double: the tape has it exactly.
+                return self.fault(Place::Feature(column), Kind::UnknownCategory);
+            }
+            return self.named(served, column, Cell::Float(number));
+        }
+        if let Err(violation) = schema.check(column, number) {
             self.fault(
                 Place::Feature(column),
                 Kind::of(violation, schema.categories(column).is_some()),
@@ -331,6 +367,17 @@ fn entries<'a>(nodes: &'a [Node<'a>], first: usize, count: usize) -> impl Iterat
             };
         Some((*key, value))
     })
+}
+
+/// A value as the schema takes it.
+fn cell(value: StaticNode) -> Cell<'static> {
+    match value {
+        StaticNode::F64(number) => Cell::Float(number),
+        StaticNode::U64(number) => Cell::Unsigned(number),
+        StaticNode::I64(number) => Cell::Integer(number),
+        StaticNode::Bool(flag) => Cell::Boolean(flag),
+        StaticNode::Null => Cell::Null,
+    }
 }
 
 /// The double that a number's text is nearest to, NaN for null, none for a boolean.

@@ -186,22 +186,19 @@ impl Chunk {
         let row = |index: usize| self.before + index as u64 + 1;
         let name = || excerpt(&self.cells.names[cell]);
         let values = rows.iter_mut().step_by(schema.len());
-        if is_untyped || values::is_bytes(array) {
-            for (index, value) in values.enumerate().filter(|(index, _)| array.is_valid(*index)) {
-                let bytes = values::bytes(array, index).unwrap_or_default();
-                let found = match (std::str::from_utf8(bytes).ok(), is_untyped) {
-                    (Some(text), true) => numbers::untyped(schema, column, text),
-                    (Some(text), false) => schema.category_code(column, text),
-                    (None, _) => None,
-                };
+        if is_untyped || values::is_bytes(array) || schema.categories(column).is_some() {
+            for (index, value) in values.take(array.len()).enumerate() {
+                let found = numbers::with_cell(array, index, is_untyped, |cell| schema.value(column, cell).ok());
                 match found {
-                    Some(code) => *value = code,
+                    Some(found) => *value = found,
                     None => {
                         let accepted = schema.categories(column);
+                        let text = values::bytes(array, index).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+                        let text = text.or_else(|| numbers::id_text(array, index)).unwrap_or_default();
                         faults.entry(index).or_insert_with(|| ScoreError::Name {
                             row: row(index),
                             name: name(),
-                            text: excerpt(&String::from_utf8_lossy(bytes)),
+                            text: excerpt(&text),
                             accepted: accepted.map_or_else(String::new, |categories| Accepted(categories).to_string()),
                         });
                     }
@@ -214,7 +211,7 @@ impl Chunk {
             return;
         }
         for (index, &value) in rows.iter().step_by(schema.len()).enumerate() {
-            if let Err(violation) = schema.rule(column).check(value) {
+            if let Err(violation) = schema.check(column, value) {
                 faults.entry(index).or_insert_with(|| ScoreError::Rule {
                     row: row(index),
                     name: name(),

@@ -1,6 +1,6 @@
-//! One cell's text and one number's.
+//! One cell of results as text, and whether a text is a number.
 
-use quintile_model::{Categories, Form, Model, Rule};
+use quintile_model::Model;
 
 use super::Output;
 
@@ -12,42 +12,6 @@ pub(super) fn value(cell: &[u8]) -> Option<f64> {
         return Some(f64::NAN);
     }
     std::str::from_utf8(cell).ok()?.parse().ok()
-}
-
-/// The same for a feature that the manifest calls a boolean: `true` and `false` too, as pandas writes them.
-pub(super) fn number(cell: &[u8], rule: &Rule) -> Option<f64> {
-    match (value(cell), rule.form) {
-        (None, Form::Binary) if cell.trim_ascii().eq_ignore_ascii_case(b"true") => Some(1.0),
-        (None, Form::Binary) if cell.trim_ascii().eq_ignore_ascii_case(b"false") => Some(0.0),
-        (value, _) => value,
-    }
-}
-
-/// What a cell of a feature with named categories holds: see [`category`].
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Cell {
-    /// A value of the row, NaN when it is missing.
-    Value(f64),
-    /// A name that the training library refuses.
-    Unknown,
-}
-
-/// The code of a cell. In this order: a cell that is missing as pandas reads it is missing, even if it is also a name; one
-/// that is exactly a name, spaces and case included, is that category, even if it is also a number; a number is a code and
-/// goes to the trees as it is; any other text is a name that training never saw.
-pub(super) fn category(cell: &[u8], categories: &Categories) -> Cell {
-    // The reader leaves the CR of a line's end in its last cell.
-    let text = cell.strip_suffix(b"\r").unwrap_or(cell);
-    if matches!(text, b"" | b"nan" | b"NaN" | b"null" | b"NULL") {
-        return Cell::Value(f64::NAN);
-    }
-    let code = std::str::from_utf8(text).ok().map(|name| categories.code(name));
-    match (code, value(cell)) {
-        (Some(Some(code)), _) if !code.is_nan() => Cell::Value(code),
-        (_, Some(number)) => Cell::Value(number),
-        (Some(Some(unseen)), None) => Cell::Value(unseen),
-        (Some(None) | None, None) => Cell::Unknown,
-    }
 }
 
 /// The columns of the results.
@@ -124,8 +88,6 @@ pub(super) fn numbers(line: &mut Vec<u8>, numbers: &[f64]) {
 
 #[cfg(test)]
 mod tests {
-    use quintile_model::Unseen;
-
     use super::*;
 
     #[test]
@@ -139,53 +101,6 @@ mod tests {
             assert_eq!(value(cell.as_bytes()), None, "{cell:?}");
         }
         assert_eq!(value(b"\xff\xfe"), None);
-    }
-
-    #[test]
-    fn a_categorys_cell_is_missing_or_a_name_or_a_code_in_this_order() {
-        let names = ["b", "7", "null", "Null", "", " 2 ", "1e3", "a\r"]
-            .map(str::to_owned)
-            .to_vec();
-        for (unseen, other) in [
-            (Unseen::Refused, Cell::Unknown),
-            (Unseen::Missing, Cell::Value(f64::NAN)),
-        ] {
-            let categories = Categories::new(names.clone(), unseen).unwrap();
-            for (cell, expected) in [
-                ("b", Cell::Value(0.0)),
-                ("b\r", Cell::Value(0.0)),
-                ("7", Cell::Value(1.0)),
-                ("7.0", Cell::Value(7.0)),
-                (" 7", Cell::Value(7.0)),
-                ("Null", Cell::Value(3.0)),
-                (" 2 ", Cell::Value(5.0)),
-                ("2", Cell::Value(2.0)),
-                ("1e3", Cell::Value(6.0)),
-                ("1000", Cell::Value(1000.0)),
-                ("-1", Cell::Value(-1.0)),
-                ("0.5", Cell::Value(0.5)),
-                ("inf", Cell::Value(f64::INFINITY)),
-                ("null", Cell::Value(f64::NAN)),
-                ("NULL", Cell::Value(f64::NAN)),
-                ("", Cell::Value(f64::NAN)),
-                ("\r", Cell::Value(f64::NAN)),
-                ("nan", Cell::Value(f64::NAN)),
-                (" NAN ", Cell::Value(f64::NAN)),
-                ("B", other),
-                (" b", other),
-                ("NA", other),
-                ("1,5", other),
-            ] {
-                let actual = category(cell.as_bytes(), &categories);
-                assert_eq!(format!("{actual:?}"), format!("{expected:?}"), "{cell:?} {unseen:?}");
-            }
-        }
-        let missing = Categories::new(names, Unseen::Missing).unwrap();
-        assert_eq!(
-            category(b"\xff", &missing),
-            Cell::Unknown,
-            "what is no text is never taken for missing"
-        );
     }
 
     #[test]

@@ -23,7 +23,8 @@ pub enum ScoreError {
         expected: usize,
     },
     #[error(
-        "row {row} (line {line}), column {name}: {text} is no number; a missing value is an empty cell, nan or null"
+        "row {row} (line {line}), column {name}: {text} is no number; a missing value is an empty cell, nan or null \
+         (--missing TEXT names others)"
     )]
     Cell {
         row: u64,
@@ -32,8 +33,8 @@ pub enum ScoreError {
         text: String,
     },
     #[error(
-        "row {row} (line {line}), column {name}: {text} is no category of this feature, which has {accepted}, nor a code; a \
-         missing value is an empty cell, nan or null"
+        "row {row} (line {line}), column {name}: {text} is no category of this feature, which has {accepted}{nor}; a \
+         missing value is an empty cell, nan or null (--missing TEXT names others)"
     )]
     Category {
         row: u64,
@@ -41,6 +42,7 @@ pub enum ScoreError {
         name: String,
         text: String,
         accepted: String,
+        nor: &'static str,
     },
     #[error("row {row} (line {line}), column {name}: {text} {says}")]
     Decimal {

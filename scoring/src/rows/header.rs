@@ -22,6 +22,11 @@ pub enum HeaderError {
     Twice { name: String },
     #[error("the rows have no column {name}, which --id names; they have {listed}")]
     NoId { name: String, listed: String },
+    #[error(
+        "the header names only some of the model's features: {missing}; there are {found}. Columns count by position only \
+         where the header has none of these names"
+    )]
+    Some { missing: String, found: String },
     #[error("{cells} columns do not fit the model's {features}: {missing}; {extra}")]
     Misfit {
         cells: usize,
@@ -106,23 +111,17 @@ fn places(names: &[String], schema: &Schema) -> Result<(Vec<Option<usize>>, Vec<
             extra: counted("not the model's", &extra),
         });
     }
-    let mut said = vec![format!(
+    // Even where the known names stand in their places, the column between them may be another one's.
+    if trimmed.iter().any(|name| columns.contains_key(name)) {
+        return Err(HeaderError::Some {
+            missing: counted("missing", &missing),
+            found: found(&trimmed, &columns),
+        });
+    }
+    let said = vec![format!(
         "columns are taken by position: the header does not name {}",
         listed(missing.iter().copied())
     )];
-    // Then position and name disagree, and one of them is wrong.
-    let moved: Vec<&str> = trimmed
-        .iter()
-        .enumerate()
-        .filter(|(at, name)| columns.get(*name).is_some_and(|column| column != at))
-        .map(|(_, name)| *name)
-        .collect();
-    if !moved.is_empty() {
-        said.push(format!(
-            "check the order of columns: the model has {} elsewhere",
-            listed(moved.iter().copied())
-        ));
-    }
     Ok(((0..names.len()).map(Some).collect(), said))
 }
 
@@ -176,6 +175,30 @@ fn is_data(names: &[String]) -> bool {
         && values.iter().flatten().any(|value| !value.is_nan())
         && !is_count(0)
         && !is_count(1)
+}
+
+/// Where the header's known names are: `"age" (column 2, the model's 1)`.
+fn found(names: &[&str], columns: &HashMap<&str, usize>) -> String {
+    let known = names.iter().enumerate().filter_map(|(at, name)| {
+        let column = columns.get(name)?;
+        Some(format!(
+            "{} (column {}, the model's {})",
+            excerpt(name),
+            at + 1,
+            column + 1
+        ))
+    });
+    let known: Vec<String> = known.collect();
+    let mut text = known
+        .iter()
+        .take(NAMES_MAX)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
+    if known.len() > NAMES_MAX {
+        text.push_str(&format!(" and {} more", known.len() - NAMES_MAX));
+    }
+    text
 }
 
 fn counted(what: &str, names: &[&str]) -> String {

@@ -7,9 +7,9 @@ use arrow_array::types::{
 };
 use arrow_array::{Array, ArrayRef, ArrowPrimitiveType};
 use arrow_schema::DataType;
-use quintile_model::Schema;
+use quintile_model::Cell;
 
-use super::{cells, values};
+use super::values;
 
 /// Whether a feature's values may be of this type.
 pub(super) fn is_value(data_type: &DataType, has_names: bool) -> bool {
@@ -24,15 +24,51 @@ pub(super) fn is_value(data_type: &DataType, has_names: bool) -> bool {
     }
 }
 
-/// The value of a text that may be anything, as a cell of CSV.
-pub(super) fn untyped(schema: &Schema, column: usize, text: &str) -> Option<f64> {
-    match schema.categories(column) {
-        Some(categories) => match cells::category(text.as_bytes(), categories) {
-            cells::Cell::Value(value) => Some(value),
-            cells::Cell::Unknown => None,
-        },
-        None => cells::number(text.as_bytes(), schema.rule(column)),
+/// Gives a value to `take` as the schema takes it. Text may be anything where the column is one of a path's.
+pub(super) fn with_cell<R>(
+    array: &ArrayRef,
+    index: usize,
+    is_untyped: bool,
+    take: impl FnOnce(Cell<'_>) -> Option<R>,
+) -> Option<R> {
+    fn of<T: ArrowPrimitiveType>(array: &ArrayRef, index: usize) -> T::Native {
+        array.as_primitive::<T>().value(index)
     }
+    fn decimal<T: DecimalType>(array: &ArrayRef, index: usize) -> String {
+        array.as_primitive::<T>().value_as_string(index)
+    }
+    if array.is_null(index) {
+        return take(Cell::Null);
+    }
+    if let Some(bytes) = values::bytes(array, index) {
+        if is_untyped {
+            return take(Cell::Untyped(bytes));
+        }
+        return take(Cell::Text(std::str::from_utf8(bytes).ok()?));
+    }
+    let text = match array.data_type() {
+        DataType::Decimal32(..) => decimal::<Decimal32Type>(array, index),
+        DataType::Decimal64(..) => decimal::<Decimal64Type>(array, index),
+        DataType::Decimal128(..) => decimal::<Decimal128Type>(array, index),
+        DataType::Decimal256(..) => decimal::<Decimal256Type>(array, index),
+        _ => String::new(),
+    };
+    take(match array.data_type() {
+        DataType::Boolean => Cell::Boolean(array.as_boolean().value(index)),
+        DataType::Float64 => Cell::Float(of::<Float64Type>(array, index)),
+        DataType::Float32 => Cell::Float(of::<Float32Type>(array, index).into()),
+        DataType::Float16 => Cell::Float(of::<Float16Type>(array, index).to_f64()),
+        DataType::Int8 => Cell::Integer(of::<Int8Type>(array, index).into()),
+        DataType::Int16 => Cell::Integer(of::<Int16Type>(array, index).into()),
+        DataType::Int32 => Cell::Integer(of::<Int32Type>(array, index).into()),
+        DataType::Int64 => Cell::Integer(of::<Int64Type>(array, index)),
+        DataType::UInt8 => Cell::Unsigned(of::<UInt8Type>(array, index).into()),
+        DataType::UInt16 => Cell::Unsigned(of::<UInt16Type>(array, index).into()),
+        DataType::UInt32 => Cell::Unsigned(of::<UInt32Type>(array, index).into()),
+        DataType::UInt64 => Cell::Unsigned(of::<UInt64Type>(array, index)),
+        _ if !text.is_empty() => Cell::Untyped(text.as_bytes()),
+        _ => Cell::Null,
+    })
 }
 
 /// An id in words, none for null.

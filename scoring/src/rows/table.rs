@@ -3,14 +3,14 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use quintile_model::Schema;
+use quintile_model::{Cell, Schema};
 
 use super::csv_rows::Rows;
 use super::dialect::{self, Dialect};
 use super::encoding::Peeked;
 use super::header::Cells;
 use super::source::{CHUNK_BYTES, CHUNK_ROWS, Outcome, Row};
-use super::{Job, Output, ScoreError, cells};
+use super::{Job, Output, ScoreError};
 use crate::read::categories::Accepted;
 use crate::render;
 use crate::text::excerpt;
@@ -228,27 +228,25 @@ impl Chunk {
                         says,
                     })?,
             };
-            *value = match schema.categories(column) {
-                Some(categories) => match cells::category(cell, categories) {
-                    cells::Cell::Value(value) => value,
-                    cells::Cell::Unknown => {
-                        return Err(ScoreError::Category {
-                            row: number,
-                            line,
-                            name: name(),
-                            text: text(),
-                            accepted: Accepted(categories).to_string(),
-                        });
-                    }
-                },
-                None => cells::number(cell, schema.rule(column)).ok_or_else(|| ScoreError::Cell {
-                    row: number,
-                    line,
-                    name: name(),
-                    text: text(),
-                })?,
-            };
-            if let Err(violation) = schema.rule(column).check(*value) {
+            *value = schema
+                .value(column, Cell::Untyped(cell))
+                .map_err(|_| match schema.categories(column) {
+                    Some(categories) => ScoreError::Category {
+                        row: number,
+                        line,
+                        name: name(),
+                        text: text(),
+                        accepted: Accepted(categories).to_string(),
+                        nor: if categories.takes_codes() { ", nor a code" } else { "" },
+                    },
+                    None => ScoreError::Cell {
+                        row: number,
+                        line,
+                        name: name(),
+                        text: text(),
+                    },
+                })?;
+            if let Err(violation) = schema.check(column, *value) {
                 return Err(ScoreError::Rule {
                     row: number,
                     name: name(),

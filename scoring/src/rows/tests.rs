@@ -261,7 +261,7 @@ fn rows_that_do_not_fit_name_their_row_line_and_column() {
         ),
         (
             "1,2,3,4\r\n1,2,3,x\r\n",
-            "row 2 (line 3), column \"d\": \"x\" is no number",
+            "row 2 (line 3), column \"e\": \"x\" is no number",
         ),
         (
             &format!("1,{long},3,4\n"),
@@ -281,7 +281,7 @@ fn rows_that_do_not_fit_name_their_row_line_and_column() {
             "line 3 begins a row that does not end: a quote is not closed",
         ),
     ] {
-        let error = refusal(model, &format!("a,b,c,d\n{rows}"));
+        let error = refusal(model, &format!("a,b,c,e\n{rows}"));
         assert!(error.contains(says), "{rows:?}: {error}");
     }
     // Lines go on counting behind a cell of several lines.

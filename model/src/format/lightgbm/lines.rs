@@ -5,25 +5,55 @@ use std::collections::BTreeMap;
 use super::super::FormatError;
 use super::super::document::shortened;
 
-/// Lines without their ends, `\n` or `\r\n`.
+/// Lines without their ends, `\n` or `\r\n`. LightGBM's command line writes its parameters in the system's code page, paths
+/// included: bytes that are not UTF-8 cut a line, and are a fault only where the line counts ([`Lines::check`]).
 pub(super) struct Lines<'a> {
-    text: &'a str,
+    bytes: &'a [u8],
     at: usize,
+    /// Where the last line that [`Iterator::next`] gave begins.
+    last: usize,
 }
 
 impl<'a> Lines<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Result<Self, FormatError> {
-        match std::str::from_utf8(bytes) {
-            Ok(text) => Ok(Self { text, at: 0 }),
-            Err(error) => Err(fault(error.valid_up_to(), "the text is not UTF-8")),
-        }
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0, last: 0 }
     }
 
     /// The line the reader stands on.
     pub(super) fn peek(&self) -> Option<&'a str> {
-        let rest = &self.text[self.at..];
-        let line = rest.split('\n').next().filter(|_| !rest.is_empty())?;
-        Some(line.strip_suffix('\r').unwrap_or(line))
+        self.line(self.at).map(|(line, _)| text_of(line))
+    }
+
+    /// A line's bytes, and where the next one begins.
+    fn line(&self, at: usize) -> Option<(&'a [u8], usize)> {
+        let rest = self.bytes.get(at..).filter(|rest| !rest.is_empty())?;
+        let end = rest.iter().position(|&byte| byte == b'\n');
+        let line = &rest[..end.unwrap_or(rest.len())];
+        let next = at + end.map_or(rest.len(), |end| end + 1);
+        Some((line.strip_suffix(b"\r").unwrap_or(line), next))
+    }
+
+    /// Refuses the last line, whose key is given, if it is not UTF-8.
+    ///
+    /// # Errors
+    /// What is not UTF-8, and what to do.
+    pub(super) fn check(&self, key: &str) -> Result<(), FormatError> {
+        let Some((line, _)) = self.line(self.last) else {
+            return Ok(());
+        };
+        let Err(error) = std::str::from_utf8(line) else {
+            return Ok(());
+        };
+        let offset = self.last + error.valid_up_to();
+        let (what, advice) = match key {
+            "feature_names" | "feature_infos" => (
+                "the names of features are",
+                "save the model again with UTF-8 names (Booster.save_model from Python writes these), or convert the file",
+            ),
+            "pandas_categorical" => ("the names of categories are", "save the model again from Python"),
+            _ => ("this line is", "the file is damaged"),
+        };
+        Err(fault(offset, format!("{key}: {what} not UTF-8: {advice}")))
     }
 
     /// A fault of this line.
@@ -40,10 +70,19 @@ impl<'a> Iterator for Lines<'a> {
     type Item = &'a str;
 
     fn next(&mut self) -> Option<&'a str> {
-        let line = self.peek()?;
-        let rest = &self.text[self.at..];
-        self.at += rest.find('\n').map_or(rest.len(), |end| end + 1);
-        Some(line)
+        let (line, next) = self.line(self.at)?;
+        self.last = std::mem::replace(&mut self.at, next);
+        Some(text_of(line))
+    }
+}
+
+/// A line up to the first byte that is not UTF-8.
+fn text_of(line: &[u8]) -> &str {
+    match std::str::from_utf8(line) {
+        Ok(text) => text,
+        Err(error) => line
+            .get(..error.valid_up_to())
+            .map_or("", |valid| std::str::from_utf8(valid).unwrap_or_default()),
     }
 }
 

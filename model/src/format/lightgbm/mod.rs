@@ -32,7 +32,7 @@ pub(super) fn is_one(bytes: &[u8]) -> bool {
 
 /// Reads a model.
 pub(super) fn ensemble(bytes: &[u8]) -> Result<Ensemble, FormatError> {
-    let mut lines = Lines::new(bytes)?;
+    let mut lines = Lines::new(bytes);
     lines.next();
     let header = header(&mut lines)?;
     check_version(&header)?;
@@ -47,6 +47,7 @@ pub(super) fn ensemble(bytes: &[u8]) -> Result<Ensemble, FormatError> {
     let forest = header.has("average_output").then(|| f64::from(iterations));
     let objective = Objective::lightgbm(header.get("objective"), outputs, forest)
         .map_err(|error| header.fault("objective", error.to_string()))?;
+    check_classes(&header, outputs)?;
     for (index, tree) in trees.iter_mut().enumerate() {
         tree.output = u32::try_from(index % outputs).unwrap_or(u32::MAX);
     }
@@ -82,11 +83,12 @@ fn header<'a>(lines: &mut Lines<'a>) -> Result<Fields<'a>, FormatError> {
         if line.starts_with("Tree=") || line == "end of trees" {
             return Ok(header);
         }
+        lines.next();
         let (key, value) = line.split_once('=').unwrap_or((line, ""));
         if HEADER_KEYS.contains(&key) {
+            lines.check(key)?;
             header.insert(key, value)?;
         }
-        lines.next();
     }
     Err(lines.cut_off("the first tree"))
 }
@@ -113,6 +115,16 @@ fn outputs(header: &Fields<'_>) -> Result<usize, FormatError> {
     } else {
         Err(header.fault(key, format!("{outputs} outputs: 1 to {OUTPUTS_MAX} are accepted")))
     }
+}
+
+/// LightGBM loads no file without `num_class`, and writes as many trees an iteration.
+fn check_classes(header: &Fields<'_>, outputs: usize) -> Result<(), FormatError> {
+    let classes = header.count("num_class")?;
+    if classes == outputs {
+        return Ok(());
+    }
+    let message = format!("{classes} classes, but the trees are {outputs} an iteration (num_tree_per_iteration)");
+    Err(header.fault("num_class", message))
 }
 
 fn features(header: &Fields<'_>) -> Result<usize, FormatError> {

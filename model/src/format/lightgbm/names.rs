@@ -8,7 +8,7 @@ use super::super::document::Value;
 use super::super::{FormatError, json};
 use super::lines::{Fields, Lines};
 use crate::limits::CATEGORY_NAMES_MAX;
-use crate::schema::{Categories, FeatureKind, Schema, Unseen};
+use crate::schema::{Categories, CategoryName, FeatureKind, Schema, Unseen};
 
 /// Reads what follows the trees. Returns what is worth saying.
 pub(super) fn read(
@@ -17,10 +17,11 @@ pub(super) fn read(
     schema: &mut Schema,
 ) -> Result<Vec<String>, FormatError> {
     let (mut listed, mut saved) = (None, None);
-    for line in lines {
+    while let Some(line) = lines.next() {
         if let Some(list) = line.strip_prefix("[categorical_feature:") {
             listed = list.strip_suffix(']').map(str::trim);
         } else if let Some(text) = line.strip_prefix("pandas_categorical:") {
+            lines.check("pandas_categorical")?;
             saved = Some(text);
         }
     }
@@ -31,7 +32,7 @@ pub(super) fn read(
         path: "pandas_categorical".into(),
         message,
     };
-    let value = json::parse(text.as_bytes()).map_err(|error| wrong(error.to_string()))?;
+    let value = json::parse_doubles(text.as_bytes()).map_err(|error| wrong(error.to_string()))?;
     let Value::List(lists) = value else {
         return Err(wrong("an array of arrays is accepted".into()));
     };
@@ -47,10 +48,10 @@ pub(super) fn read(
         let names = names(list).filter(|names| covers(names.len(), header, column));
         let Some(categories) = names.and_then(|names| {
             left = left.checked_sub(names.len())?;
-            Categories::new(names, Unseen::Missing)
+            Categories::typed(names, Unseen::Missing)
         }) else {
             notes.push(format!(
-                "the category names of feature {:?} are not used, because they are no text or do not match its codes: rows \
+                "the category names of feature {:?} are not used, because they are neither text, numbers nor booleans, or do not match its codes: rows \
                  carry codes",
                 schema.name(column)
             ));
@@ -94,22 +95,19 @@ fn covers(names: usize, header: &Fields<'_>, column: usize) -> bool {
             .all(|code| code.is_ok_and(|code| code < 0.0 || code < names as f64))
 }
 
-/// A boolean as pandas writes it to a file of rows.
-fn bool_name(bool: bool) -> String {
-    if bool { "True" } else { "False" }.to_owned()
-}
-
-/// Names of strings, integers by their digits, and booleans as pandas writes them to a file of rows.
-fn names(list: Value) -> Option<Vec<String>> {
+/// Names as they were in training: text, numbers, booleans, or some of each.
+fn names(list: Value) -> Option<Vec<CategoryName>> {
     let name = |value| match value {
-        Value::Text(text) => Some(text),
-        Value::Int(int) => Some(int.to_string()),
-        Value::Bool(bool) => Some(bool_name(bool)),
+        Value::Text(text) => Some(CategoryName::Text(text)),
+        Value::Int(int) => Some(CategoryName::Integer(int)),
+        Value::Double(double) => Some(CategoryName::Float(double)),
+        Value::Bool(bool) => Some(CategoryName::Boolean(bool)),
         _ => None,
     };
     match list {
-        Value::Ints(ints) => Some(ints.iter().map(i64::to_string).collect()),
-        Value::Bools(bools) => Some(bools.into_iter().map(bool_name).collect()),
+        Value::Ints(ints) => Some(ints.into_iter().map(CategoryName::Integer).collect()),
+        Value::Doubles(doubles) => Some(doubles.into_iter().map(CategoryName::Float).collect()),
+        Value::Bools(bools) => Some(bools.into_iter().map(CategoryName::Boolean).collect()),
         Value::List(list) => list.into_iter().map(name).collect(),
         _ => None,
     }

@@ -38,6 +38,7 @@ pub(super) fn read(lines: &mut Lines<'_>, number: usize) -> Result<Tree, FormatE
             Some(line) => {
                 let (key, value) = line.split_once('=').unwrap_or((line, ""));
                 if KEYS.contains(&key) {
+                    lines.check(key)?;
                     fields.insert(key, value)?;
                 }
             }

@@ -6,7 +6,7 @@
 use super::super::FormatError;
 use super::super::document::{Cursor, Ints};
 use crate::limits::CATEGORY_NAMES_MAX;
-use crate::schema::{Categories, FeatureKind, Schema, Unseen};
+use crate::schema::{Categories, CategoryName, FeatureKind, Schema, Unseen};
 
 /// Puts the names into the schema. Returns what is worth saying about them.
 pub(super) fn read(model: &Cursor<'_>, schema: &mut Schema) -> Result<Vec<String>, FormatError> {
@@ -23,7 +23,6 @@ pub(super) fn read(model: &Cursor<'_>, schema: &mut Schema) -> Result<Vec<String
     }
     let mut left = CATEGORY_NAMES_MAX;
     let mut notes = Vec::new();
-    let mut numeric = false;
     for (column, encoding) in elements.enumerate() {
         let values_field = encoding.field("values")?;
         let values = values_field.ints()?;
@@ -47,21 +46,12 @@ pub(super) fn read(model: &Cursor<'_>, schema: &mut Schema) -> Result<Vec<String
         }
         let names = match &offsets_field {
             Some(offsets) => texts(offsets, &values_field, values, feature, &mut notes)?,
-            None => {
-                numeric = true;
-                Some(values.iter().map(|value| value.to_string()).collect())
-            }
+            None => Some(values.iter().map(CategoryName::Integer).collect()),
         };
         if let Some(names) = names {
             let twice = || encoding.fault("two categories have the same name");
-            schema.set_categories(column, Categories::new(names, Unseen::Refused).ok_or_else(twice)?);
+            schema.set_categories(column, Categories::typed(names, Unseen::Refused).ok_or_else(twice)?);
         }
-    }
-    if numeric {
-        notes.push(
-            "categories that were integers in training are named by their digits as text; a number in a row is a code"
-                .to_owned(),
-        );
     }
     Ok(notes)
 }
@@ -80,7 +70,7 @@ fn texts(
     values: Ints<'_>,
     feature: &str,
     notes: &mut Vec<String>,
-) -> Result<Option<Vec<String>>, FormatError> {
+) -> Result<Option<Vec<CategoryName>>, FormatError> {
     let offsets = offsets_field.ints()?;
     let mut bytes = Vec::with_capacity(values.len());
     for (index, value) in values.iter().enumerate() {
@@ -104,7 +94,7 @@ fn texts(
             ));
             return Ok(None);
         };
-        names.push(name.to_owned());
+        names.push(CategoryName::Text(name.to_owned()));
     }
     if !bytes.is_ascii() {
         notes.push(format!(

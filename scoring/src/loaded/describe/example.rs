@@ -9,7 +9,7 @@ use super::number;
 pub fn is_fit(schema: &Schema, row: &[f64]) -> bool {
     row.iter()
         .enumerate()
-        .all(|(column, &value)| schema.rule(column).check(value).is_ok())
+        .all(|(column, &value)| schema.check(column, value).is_ok())
 }
 
 /// A row in column order that a request may hold: `row` in its shortest decimals, if there is one that fits.

@@ -1,6 +1,6 @@
 //! One feature as JSON Schema: exactly what the server takes for it, no more and no less.
 
-use quintile_model::{Form, Schema, Unseen};
+use quintile_model::{Categories, FeatureKind, Form, Schema, Unseen};
 use serde_json::{Map, Value, json};
 
 use super::number;
@@ -13,12 +13,12 @@ pub(super) fn schema(schema: &Schema, column: usize, range_end: f64) -> Value {
         (form, Some(categories)) => {
             // Where a name that training never saw is missing, a required feature takes none.
             let any = categories.unseen() == Unseen::Missing && !rule.required;
-            let names = if any {
-                json!({"type": "string", "examples": categories.names()})
-            } else {
-                json!({"type": "string", "enum": categories.names()})
-            };
-            json!({"anyOf": [names, number_of(form, range_end)]})
+            json!({"anyOf": names_of(categories, any, number_of(form, range_end))})
+        }
+        (Form::Any, None) if schema.kind(column) == FeatureKind::Boolean => {
+            let mut out = number_of(Form::Any, range_end);
+            out["type"] = json!(["boolean", "number"]);
+            out
         }
         (form, None) => number_of(form, range_end),
     };
@@ -29,6 +29,25 @@ pub(super) fn schema(schema: &Schema, column: usize, range_end: f64) -> Value {
     }
     annotate(object, schema, column);
     out
+}
+
+/// The ways to name a category. Strings are those that the model file has; `true` is also taken in other letters.
+fn names_of(categories: &Categories, any: bool, code: Value) -> Vec<Value> {
+    let list = if any { "examples" } else { "enum" };
+    let mut ways = vec![json!({"type": "string", list: categories.names()})];
+    let mut numbers: Vec<Value> = categories.numbers().map(number).collect();
+    if categories.has_booleans() {
+        ways.push(json!({"type": "boolean"}));
+        numbers.extend([number(0.0), number(1.0)]);
+    }
+    if categories.takes_codes() {
+        ways.push(code);
+    } else if any {
+        ways.push(json!({"type": "number", "examples": numbers}));
+    } else if !numbers.is_empty() {
+        ways.push(json!({"type": "number", "enum": numbers}));
+    }
+    ways
 }
 
 fn number_of(form: Form, range_end: f64) -> Value {

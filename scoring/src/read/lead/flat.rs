@@ -17,6 +17,7 @@ impl Lead {
         key: Option<&str>,
     ) -> Option<String> {
         let (nodes, mut id) = (document.nodes, None);
+        self.is_row = true;
         let Some(&Node::Object { count, .. }) = nodes.first() else {
             self.reset();
             self.wrong_type(Place::Body, document, 0);

@@ -43,34 +43,39 @@ fn names_give_the_librarys_margins() {
 }
 
 #[test]
-fn a_number_is_a_code_and_null_is_missing() {
-    for model in ["category-names.json", "lightgbm-names.txt"] {
+fn a_number_is_the_category_that_equals_it_and_null_is_missing() {
+    for (model, unseen) in [
+        ("category-names.json", "unknown_category /features/code"),
+        ("lightgbm-names.txt", "ok"),
+    ] {
         let served = fixture(model);
         let mut workspace = Workspace::new(&served, 4096);
-        // "code" names its categories 30, -5, 7 and 2: the string is a name, the number a code.
+        // "code" names its categories 30, -5, 7 and 2.
         for (value, expected) in [
-            ("\"2\"", 3.0),
-            ("2", 2.0),
-            ("2.5", 2.5),
-            ("\"-5\"", 1.0),
-            ("-5", -5.0),
-            // Codes that training never saw go to the trees, which have their library's rule for them.
-            ("30", 30.0),
-            ("1e30", 1e30),
-            ("null", f64::NAN),
+            ("\"2\"", Some(3.0)),
+            ("2", Some(3.0)),
+            ("2.0", Some(3.0)),
+            ("0.2e1", Some(3.0)),
+            ("\"-5\"", Some(1.0)),
+            ("-5", Some(1.0)),
+            ("30", Some(0.0)),
+            ("2.5", None),
+            ("0", None),
+            ("1e30", None),
+            ("9007199254740993", None),
         ] {
             let body = format!(r#"{{"lead_id":"a","features":{{"code":{value}}}}}"#);
-            assert_eq!(verdict(&served, &mut workspace, body.as_bytes()), "ok", "{body}");
-            assert_eq!(
-                workspace
-                    .row()
-                    .iter()
-                    .map(|value| format!("{value}"))
-                    .collect::<Vec<_>>(),
-                ["NaN", "NaN", &format!("{expected}")],
+            let told = verdict(&served, &mut workspace, body.as_bytes());
+            assert_eq!(told, if expected.is_some() { "ok" } else { unseen }, "{body}");
+            let code = workspace.row()[2];
+            assert!(
+                expected.map_or(code.is_nan(), |expected| code.total_cmp(&expected).is_eq()),
                 "{body}"
             );
         }
+        let body = br#"{"lead_id":"a","features":{"code":null}}"#;
+        assert_eq!(verdict(&served, &mut workspace, body), "ok");
+        assert!(workspace.row().iter().all(|value| value.is_nan()));
         let wrong = br#"{"lead_id":"a","features":{"where":1e400,"code":["2"],"number":"0.5"}}"#;
         assert_eq!(
             verdict(&served, &mut workspace, wrong),

@@ -3,6 +3,8 @@
 
 use serde_json::Value;
 
+use quintile_model::Cell;
+
 use super::*;
 
 const BODIES: &[&str] = &[
@@ -137,7 +139,18 @@ fn check(served: &Served, workspace: &mut Workspace, body: &[u8]) {
             for (column, (name, value)) in schema.names().zip(workspace.row()).enumerate() {
                 let expected = match features.get(name) {
                     Some(Value::String(text)) => schema.category_code(column, text).expect("refused, but accepted"),
-                    other => other.and_then(Value::as_f64).unwrap_or(f64::NAN),
+                    Some(Value::Number(number)) => {
+                        let float = || Cell::Float(number.as_f64().expect("a number"));
+                        let cell = number.as_u64().map(Cell::Unsigned);
+                        let cell = cell
+                            .or_else(|| number.as_i64().map(Cell::Integer))
+                            .unwrap_or_else(float);
+                        schema.value(column, cell).expect("refused, but accepted")
+                    }
+                    Some(Value::Bool(flag)) => schema
+                        .value(column, Cell::Boolean(*flag))
+                        .expect("refused, but accepted"),
+                    _ => f64::NAN,
                 };
                 assert_eq!(value.to_bits(), expected.to_bits(), "{name} {}", shown());
             }

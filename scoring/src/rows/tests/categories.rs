@@ -26,17 +26,20 @@ fn categories_are_read_by_name() {
 }
 
 #[test]
-fn a_column_of_names_takes_codes_and_missing_values_too() {
+fn a_number_is_the_name_that_equals_it_and_never_a_code_beside_such_names() {
     let served = named("category-names.ubj");
     let model = &served;
     let row = |place: &str, code: &str| margins(model, &format!("where,number,code\n{place},0.5,{code}\n"));
-    // Zurich, a, b b, …; 30, -5, 7, 2: a number that is a name is that category, another one is a code.
-    assert_eq!(row("b b", "2"), row("2", "3"));
-    assert_eq!(row("a", "30"), row("1", "0"));
-    assert_eq!(row("1.5", "3.0"), row("a", "2"));
-    // "where" has a category named 10, of code 7.
-    assert_eq!(row("10", "7"), row("7", "2.0"));
+    // Zurich, a, b b, …, 10; 30, -5, 7, 2.
+    assert_eq!(row("b b", "2"), row("b b", "2.0"));
+    assert_eq!(row("a", "30"), row("a", " 3e1"));
+    assert_eq!(row("10", "7"), row("10.0", "7.0"));
     assert_eq!(row("", "nan"), row("null", ""));
+    for (place, code) in [("a", "3"), ("2", "7")] {
+        let error = refusal(model, &format!("where,number,code\n{place},0.5,{code}\n"));
+        assert!(error.contains("is no category of this feature"), "{error}");
+        assert!(!error.contains("a code"), "{error}");
+    }
 }
 
 #[test]
@@ -52,8 +55,8 @@ fn a_name_that_training_never_saw_is_refused_or_missing_as_the_library_does() {
         assert_eq!(
             refusal(&refuses, &format!("where,number,code\na,1,7\n{place},1,7\n")),
             format!(
-                "row 2 (line 3), column \"where\": {shown} is no category of this feature, which has {accepted}, nor a code; \
-                 a missing value is an empty cell, nan or null"
+                "row 2 (line 3), column \"where\": {shown} is no category of this feature, which has {accepted}; a missing value \
+                 is an empty cell, nan or null (--missing TEXT names others)"
             )
         );
     }

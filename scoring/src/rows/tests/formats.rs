@@ -179,16 +179,16 @@ fn lines_are_objects_of_features_or_requests() {
 fn ids_come_back_wherever_they_stand() {
     let served = served("gbtree-base-score");
     for (text, id, expected) in [
-        ("a,b,c,id,d\n1,2,3,x,4\n", "id", Ok("x")),
-        ("a,b,c,d,id\r\n1,2,3,4,x\r\n", "id", Ok("x")),
-        ("id,a,b,c,d\n,1,2,3,4\n", "id", Ok("")),
+        ("a,b,c,id,e\n1,2,3,x,4\n", "id", Ok("x")),
+        ("a,b,c,e,id\r\n1,2,3,4,x\r\n", "id", Ok("x")),
+        ("id,a,b,c,e\n,1,2,3,4\n", "id", Ok("")),
         (
             "age,Total Time Spent,\"quote \"\" and ü\",d\n7.50,2,3,4\n",
             "age",
             Ok("7.50"),
         ),
         (
-            "a,b,c,d\n",
+            "a,b,c,e\n",
             "id",
             Err("the rows have no column \"id\", which --id names; they have \"a\","),
         ),
@@ -247,7 +247,7 @@ fn rows_wait_for_their_results() {
         left: 8 << 20,
         line: b"1,2,3,4\n",
     };
-    let rows = (&b"a,b,c,d\n"[..]).chain(Ahead { text, read: &read });
+    let rows = (&b"a,b,c,e\n"[..]).chain(Ahead { text, read: &read });
     let results = Behind {
         read: &read,
         rows: 0,

@@ -17,7 +17,7 @@ fn columns_match_by_name_in_any_order_and_extra_ones_are_ignored() {
     assert_eq!(notes, "quintile: note: not taken by the model: \"id\", \"label\"\n");
     let spaced = " age ,Total Time Spent, \"quote \"\" and ü\",d\n1,2,3,4\n";
     assert!(
-        run(model, Output::Margin, spaced.as_bytes()).1.contains("by position"),
+        refusal(model, spaced).contains("1 missing (\"quote \\\" and ü\")"),
         "a quote after a space is text"
     );
     assert_eq!(margins(&demo(), &names(50).replace(',', " , ")), Vec::<String>::new());
@@ -35,10 +35,6 @@ fn columns_match_by_position_when_their_number_fits_and_it_is_said() {
         ),
         ("0,1,2,3", "columns are taken by position"),
         ("1,2,3,4", "columns are taken by position"),
-        (
-            "b,age,c,d",
-            "check the order of columns: the model has \"age\" elsewhere",
-        ),
         (",,,", "columns are taken by position"),
         ("a,a,a,a", "columns are taken by position"),
     ] {
@@ -46,6 +42,30 @@ fn columns_match_by_position_when_their_number_fits_and_it_is_said() {
         outcome.unwrap();
         assert_eq!(results.lines().nth(1), Some(expected[0].as_str()), "{header}");
         assert!(notes.contains(says), "{header}: {notes}");
+    }
+}
+
+#[test]
+fn a_header_with_some_of_the_names_elsewhere_is_refused() {
+    let served = served("gbtree-base-score");
+    for (header, says) in [
+        (
+            "b,age,c,d",
+            "2 missing (\"Total Time Spent\", \"quote \\\" and ü\"); there are \"age\" (column 2, the model's 1), \"d\" (column 4, \
+             the model's 4)",
+        ),
+        (
+            "d,b,c,age",
+            "\"d\" (column 1, the model's 4), \"age\" (column 4, the model's 1)",
+        ),
+        ("age,age,c,d", "\"age\" (column 2, the model's 1)"),
+        (
+            "age,Total Time Spent,id,d",
+            "1 missing (\"quote \\\" and ü\"); there are \"age\" (column 1, the model's 1)",
+        ),
+    ] {
+        let error = refusal(&served, &format!("{header}\n1,2,3,4\n"));
+        assert!(error.contains(says), "{header}: {error}");
     }
 }
 

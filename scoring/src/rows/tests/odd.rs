@@ -6,7 +6,7 @@ use super::*;
 #[test]
 fn rows_before_a_fault_are_answered() {
     let served = served("gbtree-base-score");
-    let (results, _, outcome) = run(&served, Output::Margin, b"a,b,c,d\n1,2,3,4\n1,2,3,4\n1,2,3\n");
+    let (results, _, outcome) = run(&served, Output::Margin, b"a,b,c,e\n1,2,3,4\n1,2,3,4\n1,2,3\n");
     assert!(outcome.is_err());
     assert_eq!(results.lines().count(), 3);
 }
@@ -96,7 +96,7 @@ fn every_short_text_is_read_without_a_panic_and_no_row_is_lost() {
 #[test]
 fn a_quote_that_is_never_closed_does_not_swallow_the_machine() {
     let served = served("gbtree-base-score");
-    let rows = b"a,b,c,d\n\"".chain(Endless {
+    let rows = b"a,b,c,e\n\"".chain(Endless {
         left: 200 << 20,
         line: b"1,2,3,4\n",
     });
@@ -125,12 +125,12 @@ fn a_reader_that_breaks_and_a_writer_that_is_gone_are_told_apart() {
     let error = score(
         &served,
         Output::Margin,
-        b"a,b,c,d\n".chain(Broken),
+        b"a,b,c,e\n".chain(Broken),
         io::sink(),
         io::sink(),
     )
     .unwrap_err();
     assert_eq!(error.to_string(), "read the rows: disk on fire");
-    let error = score(&served, Output::Margin, &b"a,b,c,d\n1,2,3,4\n"[..], Gone, io::sink()).unwrap_err();
+    let error = score(&served, Output::Margin, &b"a,b,c,e\n1,2,3,4\n"[..], Gone, io::sink()).unwrap_err();
     assert!(matches!(error, ScoreError::Write(error) if error.kind() == io::ErrorKind::BrokenPipe));
 }
