@@ -106,8 +106,9 @@ pub(crate) enum Command {
     /// Every column comes back, in the format it came in, with score, probability and error behind it: what is wrong with a row
     /// stands in its error. --output margin, prediction or score prints those numbers alone, in their shortest exact form, and a
     /// bad row ends the run, as it does with --strict. A column of the results whose name the rows have is called
-    /// quintile.NAME. An empty cell, nan or null is missing. Columns match by name when the header has all of the model's names, otherwise by position when their number
-    /// fits; so do those of Parquet, where null is missing. A line of NDJSON is {"f1":1,"f2":null} or a request as the server
+    /// quintile.NAME. An empty cell, nan or null is missing. Columns match by name when the header has all of the model's
+    /// names, and by position when it has none of them and their number fits; so do those of Parquet, where null is missing. A
+    /// line of NDJSON is {"f1":1,"f2":null} or a request as the server
     /// takes it; a feature that is not there is missing.
     #[command(after_long_help = SCORE_EXAMPLES)]
     Score(ScoreArgs),
@@ -210,6 +211,9 @@ pub(crate) struct ScoreArgs {
     /// Fail at the first bad row instead of writing what is wrong with it into its column "error"
     #[arg(long, help_heading = OF_ROWS)]
     pub(crate) strict: bool,
+    /// A text that is a missing value, as NA or \N; may be given several times
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help_heading = OF_ROWS)]
+    pub(crate) missing: Vec<String>,
     /// Threads that score, 1 to 1024; without it, as many as there are cores
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,

@@ -30,6 +30,7 @@ pub(super) fn run(args: &ScoreArgs, streams: &mut Streams<'_>) -> Exit {
         DecimalSign::Point => Decimal::Point,
     });
     job.strict = args.strict;
+    job.missing = &args.missing;
     job.id = args.id.as_deref();
     job.threads = args.threads.map_or(job.threads, usize::from);
     // Where results and progress would meet on one screen, results have it.

@@ -105,3 +105,74 @@ fn untyped_category(text: &[u8], categories: &Categories) -> Option<f64> {
     }
     categories.code_of_untyped(name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::Unseen;
+
+    #[test]
+    fn a_cell_of_csv_is_missing_or_a_name_or_what_equals_one_in_this_order() {
+        let names = ["b", "7", "null", "Null", "", " 2 ", "1e3", "a\r"]
+            .map(str::to_owned)
+            .to_vec();
+        for unseen in [Unseen::Refused, Unseen::Missing] {
+            let other = (unseen == Unseen::Missing).then_some(f64::NAN);
+            let categories = Categories::new(names.clone(), unseen).unwrap();
+            for (cell, expected) in [
+                ("b", Some(0.0)),
+                ("b\r", Some(0.0)),
+                ("7", Some(1.0)),
+                ("7.0", Some(1.0)),
+                (" 7", Some(1.0)),
+                ("Null", Some(3.0)),
+                (" 2 ", Some(5.0)),
+                ("1e3", Some(6.0)),
+                ("1000", Some(6.0)),
+                ("null", Some(f64::NAN)),
+                ("NULL", Some(f64::NAN)),
+                ("", Some(f64::NAN)),
+                ("\r", Some(f64::NAN)),
+                ("nan", Some(f64::NAN)),
+                (" NAN ", Some(f64::NAN)),
+                ("2", other),
+                ("-1", other),
+                ("0.5", other),
+                ("inf", other),
+                ("B", other),
+                (" b", other),
+                ("NA", other),
+                ("1,5", other),
+                ("true", other),
+            ] {
+                let actual = category(Cell::Untyped(cell.as_bytes()), &categories);
+                assert_eq!(format!("{actual:?}"), format!("{expected:?}"), "{cell:?} {unseen:?}");
+            }
+        }
+        let missing = Categories::new(names, Unseen::Missing).unwrap();
+        assert_eq!(
+            category(Cell::Untyped(b"\xff"), &missing),
+            None,
+            "what is no text is never taken for missing"
+        );
+    }
+
+    #[test]
+    fn numeric_features_take_numbers_and_booleans() {
+        for (cell, expected) in [
+            (Cell::Untyped(b" TRUE\r"), Some(1.0)),
+            (Cell::Untyped(b"false"), Some(0.0)),
+            (Cell::Untyped(b"1.50"), Some(1.5)),
+            (Cell::Untyped(b"yes"), None),
+            (Cell::Untyped(b"NA"), None),
+            (Cell::Boolean(true), Some(1.0)),
+            (Cell::Integer((1 << 53) + 1), Some(9_007_199_254_740_992.0)),
+            (Cell::Unsigned(u64::MAX), Some(18_446_744_073_709_551_616.0)),
+            (Cell::Float(f64::INFINITY), Some(f64::INFINITY)),
+            (Cell::Text("1"), None),
+        ] {
+            assert_eq!(number(cell), expected, "{cell:?}");
+        }
+        assert!(number(Cell::Null).is_some_and(f64::is_nan) && number(Cell::Untyped(b" ")).is_some_and(f64::is_nan));
+    }
+}

@@ -47,6 +47,8 @@ pub(super) struct Cells {
     pub(super) id: Option<usize>,
     /// What to say about it.
     pub(super) said: Vec<String>,
+    /// Texts that are missing values beside the usual ones.
+    pub(super) missing: Vec<String>,
 }
 
 impl Cells {
@@ -67,7 +69,20 @@ impl Cells {
             places,
             id,
             said,
+            missing: Vec::new(),
         })
+    }
+}
+
+impl Cells {
+    /// Whether a text is one that was said to be missing.
+    pub(super) fn is_missing(&self, text: &[u8]) -> bool {
+        !self.missing.is_empty() && {
+            let text = text.trim_ascii();
+            self.missing
+                .iter()
+                .any(|missing| missing.trim_ascii().as_bytes() == text)
+        }
     }
 }
 

@@ -163,6 +163,8 @@ pub struct Job<'s> {
     pub progress: bool,
     /// Whether a bad row ends the job where it could be a row of the results.
     pub strict: bool,
+    /// Texts of CSV, and of text columns of Parquet, that are missing beside the usual ones.
+    pub missing: &'s [String],
 }
 
 /// Rows in memory to predictions as CSV, and the fault in words that ended it: `quintile score` for the fuzz targets.
@@ -212,6 +214,7 @@ impl<'s> Job<'s> {
             threads: thread::available_parallelism().map_or(1, usize::from),
             progress: false,
             strict: false,
+            missing: &[],
         }
     }
 

@@ -10,7 +10,7 @@ use super::dialect::{self, Dialect};
 use super::encoding::Peeked;
 use super::header::Cells;
 use super::source::{CHUNK_BYTES, CHUNK_ROWS, Outcome, Row};
-use super::{Job, Output, ScoreError};
+use super::{Job, Output, ScoreError, cells};
 use crate::read::categories::Accepted;
 use crate::render;
 use crate::text::excerpt;
@@ -67,6 +67,7 @@ impl<R: Read> Table<Peeked<R>> {
             Some(decimal) => decimal,
             None => dialect::decimal(&head, separator, &cells, schema)?,
         };
+        cells.missing = job.missing.to_vec();
         let dialect = Dialect { separator, decimal };
         cells.said.extend(dialect.said());
         Ok(Self {
@@ -215,8 +216,10 @@ impl Chunk {
             let name = || excerpt(names.get(index).map_or("", String::as_str));
             let text = || excerpt(&String::from_utf8_lossy(cell.trim_ascii()));
             let mut buffer = Vec::new();
+            let is_missing = self.cells.is_missing(cell);
             let cell = match schema.categories(column) {
                 Some(_) => cell,
+                None if is_missing => cell,
                 None => self
                     .dialect
                     .number(cell, &mut buffer)
@@ -229,7 +232,7 @@ impl Chunk {
                     })?,
             };
             *value = schema
-                .value(column, Cell::Untyped(cell))
+                .value(column, if is_missing { Cell::Null } else { Cell::Untyped(cell) })
                 .map_err(|_| match schema.categories(column) {
                     Some(categories) => ScoreError::Category {
                         row: number,
