@@ -1,4 +1,4 @@
-"""What a value means: every type of it × every kind of feature × every source, against both libraries' own frames."""
+"""What a value means: every type of it by every kind of feature by every source, against both libraries' own frames."""
 
 import json
 from collections.abc import Callable
@@ -84,13 +84,17 @@ def columns(kind: str) -> dict[str, tuple[pa.Array, list[Any]]]:
     if kind == "number":
         whole: list[Any] = [0, 1, 2, 3]
         found = {name: (pa.array(whole + none, name), whole + none) for name in INTEGERS}
-        found |= {name: (pa.array([0.0, 1.5, 2.0, None], name), [0.0, 1.5, 2.0, None]) for name in ("float32", "float64")}
+        found |= {
+            name: (pa.array([0.0, 1.5, 2.0, None], name), [0.0, 1.5, 2.0, None]) for name in ("float32", "float64")
+        }
         found["bool"] = (pa.array([True, False, None]), [1.0, 0.0, None])
         return found
     values = NAMES[kind]
     whole = [int(value) for value in values]
     found = {name: (pa.array(whole + none, name), values + none) for name in INTEGERS}
-    found |= {name: (pa.array([float(one) for one in whole] + none, name), values + none) for name in ("float32", "float64")}
+    found |= {
+        name: (pa.array([float(one) for one in whole] + none, name), values + none) for name in ("float32", "float64")
+    }
     found["string"] = (pa.array([str(one) for one in whole] + none), values + none)
     if kind == "zero-one":
         found["bool"] = (pa.array([True, False, None]), [1, 0, None])
@@ -130,9 +134,7 @@ def test_a_value_means_the_same_in_every_file(library: str, kind: str, tmp_path:
 
 
 @pytest.mark.parametrize(("library", "kind"), CASES)
-def test_and_in_every_request(
-    library: str, kind: str, tmp_path: Path, server: Callable[..., Server]
-) -> None:
+def test_and_in_every_request(library: str, kind: str, tmp_path: Path, server: Callable[..., Server]) -> None:
     path, predict = model(library, kind, tmp_path)
     connection = server(path, sink="none").connect()
     for name, (values, meant) in columns(kind).items():
@@ -155,9 +157,13 @@ def test_what_names_nothing_is_refused_or_missing_as_the_library_does(library: s
     unseen = pa.table({"value": pa.array([10, 1], pa.int64()), "x": [0.5, 0.5]})
     for source, rows in sources(unseen, tmp_path).items():
         if library == "xgboost":
-            assert "no category of this feature" in command.refusal("score", "--output", "margin", "--model", path, rows), source
+            assert "no category of this feature" in command.refusal(
+                "score", "--output", "margin", "--model", path, rows
+            ), source
         else:
-            assert_bit_equal(command.score(path, rows), predict(frame_of("integers", [10, None], [0.5, 0.5])), np.float64)
+            assert_bit_equal(
+                command.score(path, rows), predict(frame_of("integers", [10, None], [0.5, 0.5])), np.float64
+            )
 
 
 def test_integers_beyond_a_double_stay_apart(tmp_path: Path) -> None:
@@ -177,7 +183,9 @@ def test_integers_beyond_a_double_stay_apart(tmp_path: Path) -> None:
 def test_numbers_that_count_as_missing(marker: float, tmp_path: Path, server: Callable[..., Server]) -> None:
     rng = np.random.Generator(np.random.PCG64(5))
     values = rng.choice([marker, 1.0, 2.0, 3.0], (500, 2))
-    booster = xgb.train({"nthread": 1}, xgb.DMatrix(values, values.sum(axis=1), missing=marker, feature_names=["a", "b"]), 4)
+    booster = xgb.train(
+        {"nthread": 1}, xgb.DMatrix(values, values.sum(axis=1), missing=marker, feature_names=["a", "b"]), 4
+    )
     path = tmp_path / "model.json"
     booster.save_model(path)
     path.with_suffix(".toml").write_text(f"missing = [{marker!r}]\n")
@@ -203,8 +211,6 @@ def test_texts_that_are_missing_only_where_they_are_listed(tmp_path: Path) -> No
     assert [float(line) for line in done.stdout.splitlines()[1:]] == [float(one) for one in expected], done.stderr
 
 
-
-
 def test_inputs_of_32_bits_as_scikit_learn_has_them(tmp_path: Path) -> None:
     """Rows on thresholds: what is typed as a double falls on either side of one, scikit-learn rounds it first."""
     rng = np.random.Generator(np.random.PCG64(11))
@@ -219,7 +225,9 @@ def test_inputs_of_32_bits_as_scikit_learn_has_them(tmp_path: Path) -> None:
     rows = np.stack([near, np.roll(near, 1), np.roll(near, 2)], axis=1)
     table = command.write_rows(tmp_path / "rows.csv", ["f0", "f1", "f2"], rows.tolist())
     expected = forest.predict(rows)
-    assert not np.allclose(command.score(path, table, "prediction")[:, 0], expected, rtol=1e-9), "64 bits are enough here"
+    assert not np.allclose(command.score(path, table, "prediction")[:, 0], expected, rtol=1e-9), (
+        "64 bits are enough here"
+    )
     path.with_suffix(".toml").write_text('input = "float32"\n')
     assert np.allclose(command.score(path, table, "prediction")[:, 0], expected, rtol=1e-12)
     assert "float32, as the manifest says" in command.run("inspect", path).stdout

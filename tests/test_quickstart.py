@@ -74,3 +74,4 @@ def test_every_line_runs_and_does_what_it_says(tmp_path: Path) -> None:
     ]:
         assert expected in done.stdout, f"{expected}\n{said}"
     assert done.stdout.count('"lead_id":"L1","score":') == 2
+    assert len(re.findall(r"equal to the last bit +5000\n", done.stdout)) == 2, said

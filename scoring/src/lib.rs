@@ -15,3 +15,4 @@ pub mod regular_file;
 pub mod render;
 pub mod rows;
 pub mod text;
+pub mod verify;

@@ -17,6 +17,7 @@ use super::print::PrintArgs;
 use super::records::RecordsCommand;
 use super::shell::{CompletionsArgs, EXIT_CODES, ManArgs};
 use super::spool::ExportArgs;
+use super::verify::VerifyArgs;
 use super::version::VersionArgs;
 use crate::config::Flags;
 use crate::config::keys::{KEYS, TREES};
@@ -112,6 +113,13 @@ pub(crate) enum Command {
     /// takes it; a feature that is not there is missing.
     #[command(after_long_help = SCORE_EXAMPLES)]
     Score(ScoreArgs),
+    /// Compare the scores of rows with those that the training library gave, to the last bit
+    ///
+    /// Says how many rows are equal, shows the first that differ, and tries to find the cause: the order of columns, a column's
+    /// name, a number that counts as missing, values of 32 bits, the best iteration, margins for predictions, the order of
+    /// classes or categories. The exit code is 0 only if all rows are equal.
+    #[command(after_long_help = super::verify::EXAMPLES)]
+    Verify(VerifyArgs),
     /// Show what a model file holds and how it is evaluated
     ///
     /// Without a model it shows the embedded demo.
@@ -373,7 +381,7 @@ pub(super) fn trees_parser() -> impl TypedValueParser<Value = Trees> {
     })
 }
 
-fn kernel_parser() -> impl TypedValueParser<Value = KernelChoice> {
+pub(super) fn kernel_parser() -> impl TypedValueParser<Value = KernelChoice> {
     PossibleValuesParser::new(KernelChoice::NAMES.map(|(name, _)| name)).map(|word| word.parse().unwrap_or_default())
 }
 

@@ -14,7 +14,10 @@ const GROUPS: [(&str, &[&str]); 4] = [
         &["serve", "check", "config", "healthcheck", "spool", "records"],
     ),
     ("Score files", &["score"]),
-    ("Know a model", &["inspect", "time", "manifest", "fit-bands", "openapi"]),
+    (
+        "Know a model",
+        &["inspect", "verify", "time", "manifest", "fit-bands", "openapi"],
+    ),
     ("This program", &["version", "completions", "man", "help"]),
 ];
 

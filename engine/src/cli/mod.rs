@@ -22,6 +22,7 @@ mod spool;
 #[cfg(test)]
 mod tests;
 mod time;
+mod verify;
 mod version;
 
 use std::ffi::OsString;
@@ -102,6 +103,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>, streams: &mut S
             Err(error) => report::configuration(&error, streams),
         },
         Command::Score(args) => score::run(&args, streams),
+        Command::Verify(args) => verify::run(&args, streams),
         Command::Inspect(args) => inspect::run(&args, streams),
         Command::Time(args) => time::run(&args, streams),
         Command::OpenApi(args) => openapi::run(&args, streams),

@@ -7,10 +7,12 @@
 
 mod check;
 mod fault;
+mod parting;
 mod rules;
 mod tree;
 
 pub use fault::{BestError, EnsembleError, NodeFault};
+pub use parting::Parting;
 pub use rules::{Codes, Comparison, FLUSHED_TO_ZERO, Finish, Input, Linear, Precision};
 pub use tree::{Node, Term, Tree};
 

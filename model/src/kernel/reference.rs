@@ -62,34 +62,40 @@ fn add<T: Real>(tree: &Tree, leaf: &Node, row: &[T], margins: &mut [T]) {
 
 fn leaf<'t, T: Real>(ensemble: &Ensemble, tree: &'t Tree, row: &[T]) -> &'t Node {
     let mut index = 0u32;
-    loop {
-        let node = &tree.nodes[index as usize];
-        let (feature, missing_left, left, right) = match *node {
-            Node::Leaf { .. } | Node::Vector { .. } | Node::Linear { .. } => return node,
-            Node::Number {
-                feature,
-                missing_left,
-                left,
-                right,
-                ..
-            }
-            | Node::Category {
-                feature,
-                missing_left,
-                left,
-                right,
-                ..
-            } => (feature, missing_left, left, right),
-            Node::Removed => unreachable!("an ensemble's paths lead to no removed node"),
-        };
-        let value = row.get(feature as usize).copied().unwrap_or(T::NAN);
-        let goes_left = if value.is_nan() {
-            missing_left
-        } else {
-            goes_left(ensemble, tree, node, value)
-        };
-        index = if goes_left { left } else { right };
+    while let Some(next) = child(ensemble, tree, index, row) {
+        index = next;
     }
+    &tree.nodes[index as usize]
+}
+
+/// The child that a row goes to from a node; none from a leaf.
+pub(crate) fn child<T: Real>(ensemble: &Ensemble, tree: &Tree, index: u32, row: &[T]) -> Option<u32> {
+    let node = &tree.nodes[index as usize];
+    let (feature, missing_left, left, right) = match *node {
+        Node::Leaf { .. } | Node::Vector { .. } | Node::Linear { .. } => return None,
+        Node::Number {
+            feature,
+            missing_left,
+            left,
+            right,
+            ..
+        }
+        | Node::Category {
+            feature,
+            missing_left,
+            left,
+            right,
+            ..
+        } => (feature, missing_left, left, right),
+        Node::Removed => unreachable!("an ensemble's paths lead to no removed node"),
+    };
+    let value = row.get(feature as usize).copied().unwrap_or(T::NAN);
+    let goes_left = if value.is_nan() {
+        missing_left
+    } else {
+        goes_left(ensemble, tree, node, value)
+    };
+    Some(if goes_left { left } else { right })
 }
 
 fn goes_left<T: Real>(ensemble: &Ensemble, tree: &Tree, node: &Node, value: T) -> bool {

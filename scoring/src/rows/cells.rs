@@ -44,19 +44,19 @@ pub fn csv_cell(cell: &str) -> String {
 
 /// A cell of text, in quotes where it needs them.
 pub(super) fn text(line: &mut Vec<u8>, text: &str) {
-    bytes(line, text.as_bytes());
+    bytes(line, text.as_bytes(), b',');
 }
 
-/// The same of bytes that need not be text.
-pub(super) fn bytes(line: &mut Vec<u8>, bytes: &[u8]) {
-    if !bytes.iter().any(|byte| b"\",\n\r".contains(byte)) {
+/// The same of bytes that need not be text, between cells that another sign may separate.
+pub(super) fn bytes(line: &mut Vec<u8>, bytes: &[u8], separator: u8) {
+    if !bytes.iter().any(|byte| b"\"\n\r".contains(byte) || *byte == separator) {
         return line.extend_from_slice(bytes);
     }
     quoted(line, bytes);
 }
 
 /// The same in quotes.
-pub(super) fn quoted(line: &mut Vec<u8>, bytes: &[u8]) {
+fn quoted(line: &mut Vec<u8>, bytes: &[u8]) {
     line.push(b'"');
     for &byte in bytes {
         if byte == b'"' {

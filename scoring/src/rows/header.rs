@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use quintile_model::Schema;
+use quintile_model::nearest::nearest;
 
 use super::cells;
 use crate::text::excerpt;
@@ -24,16 +25,58 @@ pub enum HeaderError {
     NoId { name: String, listed: String },
     #[error(
         "the header names only some of the model's features: {missing}; there are {found}. Columns count by position only \
-         where the header has none of these names"
+         where the header has none of these names{}", meant(.likely)
     )]
-    Some { missing: String, found: String },
-    #[error("{cells} columns do not fit the model's {features}: {missing}; {extra}")]
+    Some {
+        missing: String,
+        found: String,
+        likely: Vec<(String, String)>,
+    },
+    #[error("{cells} columns do not fit the model's {features}: {missing}; {extra}{}", meant(.likely))]
     Misfit {
         cells: usize,
         features: usize,
         missing: String,
         extra: String,
+        likely: Vec<(String, String)>,
     },
+}
+
+impl HeaderError {
+    /// Columns of the rows whose names are close to that of a feature which is missing: the rows' name, then the model's.
+    #[must_use]
+    pub fn likely(&self) -> &[(String, String)] {
+        match self {
+            Self::Some { likely, .. } | Self::Misfit { likely, .. } => likely,
+            Self::Absent | Self::Numbers(_) | Self::Twice { .. } | Self::NoId { .. } => &[],
+        }
+    }
+}
+
+/// What a header's names probably mean, as the end of a sentence.
+fn meant(likely: &[(String, String)]) -> String {
+    let pairs = likely.iter().take(NAMES_MAX);
+    let pairs: Vec<String> = pairs
+        .map(|(from, to)| format!("{} for {}", excerpt(from), excerpt(to)))
+        .collect();
+    if pairs.is_empty() {
+        String::new()
+    } else {
+        format!("; perhaps it has {}", pairs.join(", "))
+    }
+}
+
+/// For each feature that the header lacks the name in the header that is close to it, each name once.
+fn likely_names<'n>(missing: &[&'n str], extra: &[&'n str]) -> Vec<(String, String)> {
+    let mut free = extra.to_vec();
+    let mut likely = Vec::new();
+    for feature in missing {
+        if let Some(name) = nearest(feature, free.iter().copied()) {
+            free.retain(|other| *other != name);
+            likely.push((name.to_owned(), (*feature).to_owned()));
+        }
+    }
+    likely
 }
 
 /// What a row's cells are.
@@ -116,14 +159,19 @@ fn places(names: &[String], schema: &Schema) -> Result<(Vec<Option<usize>>, Vec<
         .names()
         .filter(|name| !exact.contains(name) && !trimmed.contains(name))
         .collect();
-    let extra = trimmed.iter().copied().filter(|name| !columns.contains_key(name));
+    let extra: Vec<&str> = trimmed
+        .iter()
+        .copied()
+        .filter(|name| !columns.contains_key(name))
+        .collect();
+    let likely = likely_names(&missing, &extra);
     if names.len() != schema.len() {
-        let (extra, missing): (Vec<&str>, _) = (extra.collect(), missing);
         return Err(HeaderError::Misfit {
             cells: names.len(),
             features: schema.len(),
             missing: counted("missing", &missing),
             extra: counted("not the model's", &extra),
+            likely,
         });
     }
     // Even where the known names stand in their places, the column between them may be another one's.
@@ -131,6 +179,7 @@ fn places(names: &[String], schema: &Schema) -> Result<(Vec<Option<usize>>, Vec<
         return Err(HeaderError::Some {
             missing: counted("missing", &missing),
             found: found(&trimmed, &columns),
+            likely,
         });
     }
     let said = vec![format!(

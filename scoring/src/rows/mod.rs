@@ -11,6 +11,7 @@
 mod array;
 mod batches;
 mod cells;
+mod collect;
 mod column_names;
 mod csv_rows;
 mod dialect;
@@ -46,6 +47,7 @@ use std::thread;
 use crate::loaded::Served;
 use crate::text::clip;
 pub use cells::csv_cell;
+pub use collect::{Collect, Collected};
 pub use dialect::Decimal;
 pub use each::Rows;
 pub use error::ScoreError;
@@ -157,6 +159,8 @@ pub struct Job<'s> {
     pub to: Format,
     /// A column of the rows that comes first in the results.
     pub id: Option<&'s str>,
+    /// Columns of the rows that stand for a feature of another name: the rows' name, then the model's.
+    pub renames: &'s [(String, String)],
     /// How many threads score; 0: the calling thread does it itself.
     pub threads: usize,
     /// Whether somebody watches how far it is.
@@ -211,11 +215,21 @@ impl<'s> Job<'s> {
             decimal: None,
             to: Format::Csv,
             id: None,
+            renames: &[],
             threads: thread::available_parallelism().map_or(1, usize::from),
             progress: false,
             strict: false,
             missing: &[],
         }
+    }
+
+    /// The columns of the rows under the names that they stand for.
+    fn renamed(&self, names: Vec<String>) -> Vec<String> {
+        let rename = |name: String| {
+            let known = self.renames.iter().find(|(from, _)| from.trim() == name.trim());
+            known.map_or(name, |(_, to)| to.clone())
+        };
+        names.into_iter().map(rename).collect()
     }
 
     /// Whether the model can answer what is asked.

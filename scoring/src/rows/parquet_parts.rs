@@ -104,7 +104,7 @@ impl OpenTable {
 
     fn of_files(mut files: Vec<NamedFile>, job: &Job<'_>) -> Result<Self, ScoreError> {
         let names = union(&files)?;
-        let mut cells = Cells::new(names, job.served.model.schema(), job.id)?;
+        let mut cells = Cells::new(job.renamed(names), job.served.model.schema(), job.id)?;
         cells.missing = job.missing.to_vec();
         let is_taken =
             |&cell: &usize| job.output == Output::Rows || cells.places[cell].is_some() || cells.id == Some(cell);

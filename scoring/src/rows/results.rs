@@ -159,10 +159,7 @@ impl Style {
 
     /// A cell of CSV, in quotes where it needs them.
     pub(super) fn cell(&self, line: &mut Vec<u8>, cell: &[u8]) {
-        match self.separator != b',' && cell.contains(&self.separator) {
-            true => cells::quoted(line, cell),
-            false => cells::bytes(line, cell),
-        }
+        cells::bytes(line, cell, self.separator);
     }
 
     /// The numbers of a row that are asked for.

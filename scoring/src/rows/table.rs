@@ -53,7 +53,7 @@ impl<R: Read> Table<Peeked<R>> {
         if !is_utf8 && job.output == Output::Rows {
             return Err(ScoreError::HeaderNotUtf8);
         }
-        let cells = Cells::new(names, schema, job.id);
+        let cells = Cells::new(job.renamed(names), schema, job.id);
         let mut cells = cells.map_err(|error| {
             if is_utf8 {
                 error.into()
