@@ -11,7 +11,8 @@ from typing import Any
 from serving import Server
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCE = ROOT / "engine" / "src"
+HTTP = ROOT / "engine" / "src" / "http"
+READ = ROOT / "scoring" / "src" / "read"
 DOCS = (ROOT / "docs" / "http.md").read_text()
 WORD = r'"([a-z_]+)"'
 # What the http crate calls otherwise than Python.
@@ -28,8 +29,8 @@ def body_of(text: str, start: str) -> str:
     return text[text.index(start) :].split(f"\n{indent}}}\n", 1)[0]
 
 
-def codes(path: str, start: str) -> set[str]:
-    found = set(re.findall(WORD, body_of((SOURCE / path).read_text(), start)))
+def codes(path: Path, start: str) -> set[str]:
+    found = set(re.findall(WORD, body_of(path.read_text(), start)))
     assert found, f"no code in {start} of {path}"
     return found
 
@@ -72,32 +73,31 @@ def settled(value: Any) -> Any:
 
 
 def test_every_status_and_code_is_in_the_table() -> None:
-    table = body_of((SOURCE / "http" / "error.rs").read_text(), "fn status(&self)")
+    table = body_of((HTTP / "error.rs").read_text(), "fn status(&self)")
     of_source = set(re.findall(rf"StatusCode::(\w+),\s*{WORD}", table))
     wanted = {(str(STATUSES[name]), code) for name, code in of_source}
     assert len(wanted) > 10
-    assert {code for _, code in wanted} == codes("http/error.rs", "fn status(&self)"), "a code without its status"
+    assert {code for _, code in wanted} == codes(HTTP / "error.rs", "fn status(&self)"), "a code without its status"
     told = set(re.findall(r"^\| (\d{3}) \| `([a-z_]+)` \|", section("Errors"), re.MULTILINE))
     assert told == wanted
 
 
 def test_every_code_of_a_lead_is_told() -> None:
     told = set(re.findall(r"`([a-z_]+)`", section("Errors")))
-    assert codes("score/batch/mod.rs", "fn code(self)") <= told
+    assert codes(READ / "batch" / "mod.rs", "fn code(self)") <= told
 
 
 def test_every_fault_is_in_the_table() -> None:
     told = set(re.findall(r"^\| `([a-z_]+)` \|", section("Faults of an `invalid_request`"), re.MULTILINE))
-    assert told == codes("score/faults.rs", "fn code(&self)")
+    assert told == codes(READ / "faults.rs", "fn code(&self)")
 
 
 def test_every_path_is_in_the_table() -> None:
-    http = SOURCE / "http"
-    routes = body_of((http / "routes.rs").read_text(), "fn target(path: &str")
+    routes = body_of((HTTP / "admit.rs").read_text(), "fn find(http: &HttpShard")
     paths = set(re.findall(r'^ +"(/[^"]*)"', routes, re.MULTILINE))
-    pages = body_of((http / "pages" / "mod.rs").read_text(), "fn at(path: &str")
+    pages = body_of((HTTP / "pages" / "mod.rs").read_text(), "fn at(path: &str")
     paths |= set(re.findall(r'^ +"(/[^"]*)"', pages, re.MULTILINE))
-    paths |= set(re.findall(r'(?:ours|packed)\(\s*"(/[^"]*)"', (http / "pages" / "files.rs").read_text()))
+    paths |= set(re.findall(r'(?:ours|packed)\(\s*"(/[^"]*)"', (HTTP / "pages" / "files.rs").read_text()))
     told = {
         path for row in re.findall(r"^\|((?: `/[^`]*`,?)+) \|", DOCS, re.MULTILINE) for path in row.split("`")[1::2]
     }

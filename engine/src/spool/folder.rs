@@ -103,24 +103,24 @@ impl Folder {
     /// [`SpoolError::InUse`] when it is another process's, and what the file system refused.
     pub(super) fn take(path: &Path) -> Result<Self, SpoolError> {
         let start = Instant::now();
-        let mut is_told = false;
+        // A keeper process that is done says so a moment before it lets go, so the short wait begins when it was last seen.
+        let mut keeper_seen = None;
         loop {
             match Self::try_take(path) {
                 Err(SpoolError::InUse(_)) => {}
                 done => return done,
             }
-            let holder = Holder::of(path);
-            let is_keeper = matches!(holder, Holder::Keeper(_));
-            if start.elapsed() >= if is_keeper { WAIT_FOR_KEEPER } else { WAIT } {
-                return Err(if is_keeper {
-                    SpoolError::StillWritten(path.to_path_buf())
-                } else {
-                    SpoolError::InUse(path.to_path_buf())
-                });
-            }
-            if is_keeper && !is_told {
-                is_told = true;
-                tracing::info!(path = %path.display(), "waiting for the keeper process of a server that has died to write its records");
+            let now = Instant::now();
+            if matches!(Holder::of(path), Holder::Keeper(_)) {
+                if keeper_seen.is_none() {
+                    tracing::info!(path = %path.display(), "waiting for the keeper process of a server that has died to write its records");
+                }
+                keeper_seen = Some(now);
+                if now - start >= WAIT_FOR_KEEPER {
+                    return Err(SpoolError::StillWritten(path.to_path_buf()));
+                }
+            } else if now - keeper_seen.unwrap_or(start) >= WAIT {
+                return Err(SpoolError::InUse(path.to_path_buf()));
             }
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -241,4 +241,41 @@ impl Folder {
 /// Writes all of some bytes at a place of a file.
 pub(super) fn write_all_at(file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
     std::os::unix::fs::FileExt::write_all_at(file, bytes, at)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::side::testing::TestDir;
+
+    /// Says in a folder's lock who has it, for the time that a function takes, and then lets go in a keeper process's two steps.
+    fn hold(folder: &Path, holder: Holder, pause: Duration) {
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(folder.join(LOCK))
+            .unwrap();
+        flock(&lock, FlockOperation::LockExclusive).unwrap();
+        holder.write(&lock).unwrap();
+        thread::sleep(pause);
+        Holder::Nobody.write(&lock).unwrap();
+        thread::sleep(Duration::from_millis(50));
+    }
+
+    #[test]
+    fn the_next_process_waits_until_a_keeper_process_lets_go() {
+        let folder = TestDir::new("keeper-lets-go");
+        let keeper = Holder::Keeper(std::process::id());
+        thread::scope(|scope| {
+            scope.spawn(|| hold(folder.path(), keeper, WAIT + Duration::from_millis(100)));
+            while Holder::of(folder.path()) != keeper {
+                thread::yield_now();
+            }
+            let taken = Folder::take(folder.path());
+            assert!(taken.is_ok(), "{taken:?}");
+        });
+    }
 }
