@@ -42,11 +42,16 @@ pub(crate) const GROUPS: [Group; 6] = [
     },
     Group {
         name: "faults",
-        about: "kill -9, and the faults of ../shared/cases/faults",
+        about: "kill -9, failing system calls and disks, and the faults of ../shared/cases/faults",
         requirements: REQUIREMENTS,
-        files: &["test_fault_reproductions.py", "test_kill.py"],
+        files: &[
+            "test_fault_reproductions.py",
+            "test_faults.py",
+            "test_kill.py",
+            "test_spool_faults.py",
+        ],
         needs: &[],
-        minutes: 3,
+        minutes: 4,
     },
     Group {
         name: "libraries",

@@ -6,6 +6,7 @@
 
 mod arm;
 mod chromium;
+mod faults;
 mod fuzz;
 mod groups;
 mod promtool;
@@ -20,6 +21,7 @@ use workspace::Workspace;
 
 const USAGE: &str = "\
 usage: cargo xtask test [--quick | --all | --group NAME ...]
+       cargo xtask faults [--seed N] [--minutes M | --rounds N] [--scenario NAME] [--binary PATH]
        cargo xtask fuzz TARGET SECONDS
        cargo xtask arm [ARGUMENTS...]
 
@@ -28,6 +30,8 @@ usage: cargo xtask test [--quick | --all | --group NAME ...]
   test --quick         without the release build and the Python tests
   test --all           what is too heavy for every run as well
   test --group NAME    one group of the Python tests, or one of the heavy tasks; may be given several times
+  faults               run the program under faults and damage its spool, for so many minutes or rounds; without a seed with
+                       one that is printed, without a binary with a release build
   fuzz                 run a fuzz target, a folder of fuzz/seeds, under libFuzzer; needs a C++ compiler
   arm                  run the model's tests for 64-bit Arm under emulation, with these arguments of `cargo test` or
                        those of the kernels; downloads 300 MB of Debian's packages into the target folder, and installs
@@ -45,6 +49,10 @@ fn main() -> ExitCode {
         ["test", "--all"] => suite::all(&Workspace::from_environment()),
         ["test", ref flags @ ..] => match group_names(flags) {
             Some(names) => groups(&names),
+            None => usage(),
+        },
+        ["faults", ref flags @ ..] => match faults::Asked::read(flags) {
+            Some(asked) => faults::run(&Workspace::from_environment(), &asked),
             None => usage(),
         },
         ["fuzz", target, seconds] => fuzz::run(&Workspace::from_environment(), target, seconds),

@@ -148,7 +148,15 @@ fn clippy(workspace: &Workspace) -> Result<Outcome, StepError> {
 }
 
 fn ruff(workspace: &Workspace) -> Result<Outcome, StepError> {
-    const FOLDERS: [&str; 6] = ["tests", "engine/demo", "perf", "bench", "docs", "model/tests/fixtures"];
+    const FOLDERS: [&str; 7] = [
+        "tests",
+        "faults",
+        "engine/demo",
+        "perf",
+        "bench",
+        "docs",
+        "model/tests/fixtures",
+    ];
     for check in [&["check"][..], &["format", "--check"]] {
         step::run(
             workspace

@@ -10,6 +10,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use quintile_scoring::regular_file;
 use rustix::fs::{
     AtFlags, FallocateFlags, FlockOperation, Mode, OFlags, StatVfsMountFlags, fallocate, flock, fstat, fstatvfs,
     ftruncate, openat, renameat, stat, statat, unlinkat,
@@ -47,7 +48,7 @@ impl Holder {
     /// What the lock of a folder says.
     pub(super) fn of(folder: &Path) -> Self {
         let mut text = String::new();
-        let read = File::open(folder.join(LOCK)).and_then(|file| file.take(64).read_to_string(&mut text));
+        let read = regular_file::open(&folder.join(LOCK)).and_then(|file| file.take(64).read_to_string(&mut text));
         let mut words = text.split_ascii_whitespace();
         let (role, pid) = (words.next(), words.next().and_then(|pid| pid.parse().ok()));
         match (read, role, pid) {
@@ -200,11 +201,22 @@ impl Folder {
     }
 
     pub(super) fn open(&self, name: &Path) -> io::Result<File> {
-        Ok(openat(&self.dir, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?.into())
+        self.open_as(name, OFlags::RDONLY)
     }
 
     pub(super) fn open_to_write(&self, name: &Path) -> io::Result<File> {
-        Ok(openat(&self.dir, name, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?.into())
+        self.open_as(name, OFlags::RDWR)
+    }
+
+    /// Never waits for the other end of a pipe that has a segment's name.
+    fn open_as(&self, name: &Path, access: OFlags) -> io::Result<File> {
+        let flags = access | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = File::from(openat(&self.dir, name, flags, Mode::empty())?);
+        if file.metadata()?.is_file() {
+            Ok(file)
+        } else {
+            Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"))
+        }
     }
 
     /// Takes a file away; one that is not there is no fault.
@@ -241,6 +253,13 @@ impl Folder {
 /// Writes all of some bytes at a place of a file.
 pub(super) fn write_all_at(file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
     std::os::unix::fs::FileExt::write_all_at(file, bytes, at)
+}
+
+/// All bytes of a regular file; anything else is refused and not waited for.
+pub(super) fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    regular_file::open(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -3,13 +3,12 @@
 //! Nothing is changed, and files are opened for reading only. Of a process that runs, what is seen here is what its files
 //! have: some milliseconds less than what was answered. Of one that has died, its keeper process is waited for.
 
-use std::fs;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::folder::wait_for_keeper;
+use super::folder::{read_whole, wait_for_keeper};
 use super::layout::{BODY, Layout, Name, SLOTS_MAX, name_of, text_of};
 use super::recover::{OpenError, Read, name_in, names, offset_in, read_bytes, word_in};
 use super::{Schemas, SpoolError, at};
@@ -132,7 +131,7 @@ pub fn inspect(
             continue;
         }
         // Read again, so that one file is in memory at a time. Its process may have delivered it meanwhile.
-        let Ok(bytes) = fs::read(&path) else { continue };
+        let Ok(bytes) = read_whole(&path) else { continue };
         let Ok(Some(read)) = read_bytes(&bytes) else { continue };
         let file = SegmentFile { path, bytes, read };
         if flow.is_continue() {
@@ -145,7 +144,7 @@ pub fn inspect(
 
 /// None for a file that is not in use, or not any more.
 fn open(path: &Path) -> Result<Option<Read>, OpenError> {
-    match fs::read(path) {
+    match read_whole(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         bytes => Ok(read_bytes(&bytes?)?),
     }

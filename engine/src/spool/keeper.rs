@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use quintile_scoring::regular_file;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 
 use super::arena::{Arena, Entry, Field, State, UNNAMED};
@@ -268,7 +269,7 @@ fn is_own(file: &File, layout: &Layout) -> io::Result<bool> {
 
 fn remove_own(entry: &Entry, path: &Path) -> io::Result<()> {
     let Some(layout) = head(entry) else { return Ok(()) };
-    match File::open(path) {
+    match regular_file::open(path) {
         Ok(file) if is_own(&file, &layout)? => std::fs::remove_file(path),
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),

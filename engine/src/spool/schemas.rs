@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use super::folder::read_whole;
 use crate::record::Schema;
 
 const FOLDER: &str = "models";
@@ -103,7 +104,7 @@ impl Schemas {
         let _one = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         for schema in self.all() {
             let is_there = |ending| {
-                let there = fs::read(path(&self.folder, schema.number, ending)).ok();
+                let there = read_whole(&path(&self.folder, schema.number, ending)).ok();
                 there.and_then(|bytes| checked(&bytes, schema.number).ok()).as_ref() == Some(&*schema)
             };
             if !ENDINGS.into_iter().all(is_there) {
@@ -177,7 +178,7 @@ fn numbers(folder: &Path) -> io::Result<HashSet<u32>> {
 /// A model's description, from whichever copy is whole.
 fn read(folder: &Path, number: u32) -> Result<Schema, String> {
     let [first, second] =
-        ENDINGS.map(|ending| fs::read(path(folder, number, ending)).map_err(|error| error.to_string()));
+        ENDINGS.map(|ending| read_whole(&path(folder, number, ending)).map_err(|error| error.to_string()));
     let checked = |bytes: &Result<Vec<u8>, String>| checked(bytes.as_ref().map_err(String::clone)?, number);
     let error = match checked(&first) {
         Ok(schema) => return Ok(schema),
