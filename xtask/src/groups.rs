@@ -51,7 +51,7 @@ pub(crate) const GROUPS: [Group; 6] = [
             "test_spool_faults.py",
         ],
         needs: &[],
-        minutes: 4,
+        minutes: 6,
     },
     Group {
         name: "libraries",
