@@ -113,6 +113,7 @@ const ENGINE: Table = &[
 
 /// The crate that scores without a server.
 const SCORING: Table = &[
+    ("verify", &["loaded", "rows", "text"]),
     ("rows", &["limits", "loaded", "read", "render", "text"]),
     ("read", &["limits", "loaded", "render"]),
     (

@@ -331,10 +331,7 @@ fn faults_of_a_text_model_name_the_line_or_the_entry() {
         ),
         (entry("feature_names", 0, "größe"), "has the name of an earlier feature"),
         (gone("num_class"), "num_class: the line is missing"),
-        (
-            entry("num_class", 0, "3"),
-            "num_class: 3 classes, but the trees are 1 an iteration",
-        ),
+        (entry("num_class", 0, "3"), "num_class: 3 classes, but the trees"),
         (gone("leaf_value"), "Tree=0.leaf_value: the line is missing"),
         (gone("max_feature_idx"), "max_feature_idx: the line is missing"),
         (with("Tree", &|_| "Tree=1".into()), "Tree=0 is accepted here"),

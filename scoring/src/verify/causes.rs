@@ -1,5 +1,7 @@
 //! What could make our numbers differ from the library's: each cause as a change of the rows that can be tried.
 
+#![expect(clippy::float_cmp, reason = "markers are the very numbers that programs write")]
+
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -18,6 +20,9 @@ const SURVEY_ROWS: usize = 5_000;
 
 /// Categories of a column of which every order is tried.
 const ORDERED_MAX: usize = 5;
+
+/// A column, and for each of its codes the library's.
+type ColumnOrder = (usize, Vec<usize>);
 
 /// A change of one row.
 pub(super) type Change = Rc<dyn Fn(&mut [f64])>;
@@ -161,7 +166,7 @@ fn narrowing(model: &Model, manifest: &str) -> Option<Cause> {
 /// Categories that the library numbered in another order.
 fn codes(model: &Model, table: &RowTable) -> Vec<Cause> {
     let schema = model.schema();
-    let mut by_rule: Vec<(&'static str, Vec<(usize, Vec<usize>)>)> = vec![
+    let mut by_rule: Vec<(&'static str, Vec<ColumnOrder>)> = vec![
         ("sorted by name", Vec::new()),
         ("reversed", Vec::new()),
         ("in the order of their first rows", Vec::new()),

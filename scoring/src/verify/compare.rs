@@ -1,5 +1,7 @@
 //! Equal to the last bit, one unit in the last place beside it, or something else.
 
+#![expect(clippy::float_cmp, reason = "equal to the last bit is what is asked")]
+
 use quintile_model::Precision;
 
 /// How far two numbers are apart, in units in the last place of the model's precision.

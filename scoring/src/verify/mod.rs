@@ -38,7 +38,7 @@ pub enum VerifyError {
     #[error(transparent)]
     Load(#[from] Box<LoadError>),
     #[error("{path}: {source}")]
-    Rows { path: PathBuf, source: ScoreError },
+    Rows { path: PathBuf, source: Box<ScoreError> },
     #[error("read the expected numbers {path}: {source}")]
     Expect { path: PathBuf, source: std::io::Error },
     #[error(

@@ -25,9 +25,9 @@ pub(super) struct Read {
 }
 
 pub(super) fn read(served: &Served, job: &VerifyJob<'_>) -> Result<Read, VerifyError> {
-    let failed = |source| VerifyError::Rows {
+    let failed = |source: ScoreError| VerifyError::Rows {
         path: job.rows.to_path_buf(),
-        source,
+        source: Box::new(source),
     };
     let (file, columns) = expected_place(job.expect);
     fn collect(
