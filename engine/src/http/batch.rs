@@ -67,6 +67,10 @@ impl Form {
     }
 }
 
+/// Bytes of a part of the answer, unless no more is ready. Clients count small HTTP/2 frames that they have not read yet as an
+/// attack and end the connection: Rust's `h2` those under 256 bytes, which one result of a slow model is.
+const PART_BYTES_MIN: usize = 1024;
+
 /// Reads as much of a batch as its status depends on.
 pub(super) async fn open(
     core: &Rc<ShardCore>,
@@ -99,6 +103,7 @@ pub(super) async fn open(
         turn: Turn::new(Rc::clone(core)),
         tally: BatchCounts::default(),
         began: Instant::now(),
+        part: Vec::new(),
         part_bytes: 0,
         has_begun: false,
         has_ended: false,
@@ -240,6 +245,8 @@ pub struct Answering {
     tally: BatchCounts,
     /// When the status was decided: of a list, when its body was complete.
     began: Instant,
+    /// Results that are too few to be given away.
+    part: Vec<u8>,
     /// Bytes of the largest part so far.
     part_bytes: usize,
     has_begun: bool,
@@ -254,37 +261,49 @@ pub struct Answering {
 impl Answering {
     fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Aborted>>> {
         self.owed.end();
-        while !self.has_ended {
+        while !self.has_ended && self.part.len() < PART_BYTES_MIN {
             let ready = match self.long {
                 // What is begun does not wait for what follows.
                 Some(_) => Ok(()),
-                None => ready!(self.source.poll_ready(cx)),
+                None => match self.source.poll_ready(cx) {
+                    Poll::Ready(ready) => ready,
+                    Poll::Pending if self.part.is_empty() => return Poll::Pending,
+                    // Results do not wait for leads that have not come.
+                    Poll::Pending => break,
+                },
             };
-            let part = match ready {
+            match ready {
                 Ok(()) => {
                     ready!(self.turn.poll(cx));
-                    match contained(&self.seat.core.clone(), || Ok(self.part())) {
-                        Ok(part) => part,
-                        Err(_) => {
-                            self.has_ended = true;
-                            return Poll::Ready(Some(Err(Aborted)));
-                        }
+                    let core = Rc::clone(&self.seat.core);
+                    let scored = contained(&core, || {
+                        self.score_slice();
+                        Ok(())
+                    });
+                    if scored.is_err() {
+                        self.has_ended = true;
+                        self.part.clear();
+                        return Poll::Ready(Some(Err(Aborted)));
                     }
                 }
                 Err(failure) => self.break_off(&failure),
-            };
-            if !part.is_empty() {
-                self.part_bytes = self.part_bytes.max(part.len());
-                self.owed.begin();
-                return Poll::Ready(Some(Ok(part.into())));
             }
         }
-        Poll::Ready(None)
+        if self.part.is_empty() {
+            return Poll::Ready(None);
+        }
+        let part = std::mem::take(&mut self.part);
+        self.part_bytes = self.part_bytes.max(part.len());
+        self.owed.begin();
+        Poll::Ready(Some(Ok(part.into())))
     }
 
     /// Scores a slice of the leads.
-    fn part(&mut self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.part_bytes);
+    fn score_slice(&mut self) {
+        let out = &mut self.part;
+        if out.is_empty() {
+            out.reserve(self.part_bytes);
+        }
         let layout = self.source.layout();
         if layout == Layout::List && !self.has_begun {
             out.extend_from_slice(b"{\"results\":[");
@@ -300,12 +319,12 @@ impl Answering {
             budget: &core.budget,
         };
         let mut scorer = core.scorer.borrow_mut();
-        let tally = scorer.slice(&batch, &mut self.source, &mut self.long, &mut out);
+        let tally = scorer.slice(&batch, &mut self.source, &mut self.long, out);
         drop(scorer);
         core.stats.borrow_mut().batch(&tally);
         self.tally.add(&tally);
         if self.long.is_some() {
-            return out;
+            return;
         }
         if let Source::List(list) = &mut self.source {
             list.1.lower(list.0.bytes());
@@ -314,7 +333,7 @@ impl Answering {
             Source::List(list) if list.0.is_empty() => {
                 let total_ns = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
                 let counts = (self.tally.scored(), self.tally.failed);
-                render::batch_end(&mut out, &self.served, counts, &self.request_id, total_ns);
+                render::batch_end(out, &self.served, counts, &self.request_id, total_ns);
                 self.has_ended = true;
             }
             Source::List(_) => {}
@@ -324,24 +343,21 @@ impl Answering {
                         limit: core.limits().batch_leads_max,
                     };
                     self.has_ended = true;
-                    break_off(&mut out, line, &failure);
+                    break_off(out, line, &failure);
                 } else if tally == BatchCounts::default() {
                     // There was none, though there was nothing to wait for.
                     self.has_ended = true;
                 }
             }
         }
-        out
     }
 
     /// The last line of lines whose body breaks off.
-    fn break_off(&mut self, failure: &Failure) -> Vec<u8> {
+    fn break_off(&mut self, failure: &Failure) {
         self.has_ended = true;
-        let mut out = Vec::new();
         if let Source::Lines(parts) = &self.source {
-            break_off(&mut out, parts.1.number() + 1, failure);
+            break_off(&mut self.part, parts.1.number() + 1, failure);
         }
-        out
     }
 }
 

@@ -139,6 +139,8 @@ impl Connection {
                 self.unread.extend_from_slice(&space[..read]);
                 Ok(())
             }
+            // A read with a limit of time ends early when the process is stopped and goes on.
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
             Err(error) if error.kind() == ErrorKind::ConnectionReset => Err(End::Reset),
             Err(error) => panic!("read: {error}"),
         }
