@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -34,9 +35,10 @@ def commands(*path: str) -> list[tuple[str, ...]]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the examples name: a model, a configuration, rows in every format."""
+    """What the examples name: a model, a configuration, rows in every format, what the model gives for them."""
     folder = tmp_path_factory.mktemp("examples")
-    shutil.copy(DEMO, folder / "model.ubj")
+    for name in ["model.ubj", "model.txt"]:
+        shutil.copy(DEMO, folder / name)
     (folder / "quintile.toml").write_text('[server]\nlisten = "127.0.0.1:0"\n[limits]\nidle_ms = 60_000\n')
     (folder / "other.toml").write_text('name = "other"\n')
     names = [feature["name"] for feature in json.loads(command.run("inspect", "--json").stdout)["features"]]
@@ -46,6 +48,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ["rows", "leads"]:
         frame.to_csv(folder / f"{name}.csv", index=False)
         frame.to_parquet(folder / f"{name}.parquet", index=False)
+    predictions = command.score(DEMO, folder / "rows.csv", "prediction")
+    np.savetxt(folder / "predictions.csv", predictions)
+    np.savetxt(folder / "margins.csv", command.score(DEMO, folder / "rows.csv", "margin"))
+    frame.assign(prediction=predictions[:, 0]).to_parquet(folder / "rows.parquet", index=False)
     frame.drop(columns="lead_id").to_json(folder / "leads.ndjson", orient="records", lines=True)
     for path in [".local/share/bash-completion/completions", ".zfunc", ".config/fish/completions", "bin"]:
         (folder / path).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""What may happen to a spool under a running server, and to its small files: nothing that was answered is lost unsaid."""
+"""What happens to a spool under a running server, and to its small files: no answer is lost without a word."""
 
 import json
 import os
@@ -34,7 +34,11 @@ def ask(server: Server, first: int, count: int) -> list[str]:
 
 def recorded(data: Path) -> dict[str, float]:
     """Each lead's feature f1, which is its number."""
-    rows = [row for path in (data / "scores").rglob("*.parquet") for row in pq.read_table(path, columns=["lead_id", "f1"], partitioning=None).to_pylist()]
+    rows = [
+        row
+        for path in (data / "scores").rglob("*.parquet")
+        for row in pq.read_table(path, columns=["lead_id", "f1"], partitioning=None).to_pylist()
+    ]
     return {row["lead_id"]: row["f1"] for row in rows}
 
 
@@ -88,7 +92,14 @@ def test_a_folder_that_goes_is_made_anew(server: Start, tmp_path: Path, gone: st
     assert running.metrics()["quintile_spool_writable"] == 1
     # It is this one's again: nobody else gets it.
     words = [str(command.binary()), "serve", "--listen", "127.0.0.1:0", "--data-dir", str(data), "--log", "text"]
-    second = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, "QUINTILE_SERVER__ADMIN": "none"})
+    second = subprocess.run(
+        words,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "QUINTILE_SERVER__ADMIN": "none"},
+    )
     assert second.returncode == 1 and "in use by another process" in second.stderr
     running.kill()
     deliver(server, data, answered)
@@ -193,7 +204,10 @@ def test_a_frozen_disk_holds_no_page_and_loses_nothing(server: Start, tmp_path: 
     os.truncate(image, 128 << 20)
 
     def run(*words: str) -> bool:
-        return shutil.which(words[0]) is not None and subprocess.run(words, capture_output=True, check=False).returncode == 0
+        return (
+            shutil.which(words[0]) is not None
+            and subprocess.run(words, capture_output=True, check=False).returncode == 0
+        )
 
     if not (run("mkfs.ext4", "-q", "-F", str(image)) and run("mount", "-o", "loop", str(image), str(data))):
         pytest.skip("NOT CHECKED: this user may not mount a file as a disk")
