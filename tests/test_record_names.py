@@ -73,7 +73,7 @@ def test_categories_are_recorded_by_name(server: Start, tmp_path: Path) -> None:
     running = server(FIXTURES / "category-names.ubj")
     leads = [
         {"where": "comma, too", "number": 1, "code": "-5"},
-        {"where": None, "number": 2, "code": 0},
+        {"where": None, "number": 2, "code": 30},
         {"where": "Zurich", "code": "2"},
     ]
     score_all(running, leads, 1)
