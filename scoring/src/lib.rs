@@ -9,6 +9,7 @@
 
 pub mod limits;
 pub mod loaded;
+pub mod missing_texts;
 pub mod read;
 pub mod record_columns;
 pub mod regular_file;

@@ -51,6 +51,24 @@ impl MissingMarkers {
         list.is_some_and(|list| list.contains(&self.bits(number)))
     }
 
+    /// The numbers that count for every column which has none of its own, as they are compared.
+    #[must_use]
+    pub fn common(&self) -> Vec<f64> {
+        self.list(0)
+    }
+
+    /// The numbers that count for one column in the place of the common ones, if they differ from these.
+    #[must_use]
+    pub fn own(&self, column: usize) -> Option<Vec<f64>> {
+        let place = *self.list_of.get(column)? as usize;
+        (self.lists.get(place) != self.lists.first()).then(|| self.list(place))
+    }
+
+    fn list(&self, place: usize) -> Vec<f64> {
+        let list = self.lists.get(place).into_iter().flatten();
+        list.map(|&bits| f64::from_bits(bits)).collect()
+    }
+
     /// Bits that are equal where the library finds numbers equal: after narrowing, and -0.0 is 0.
     #[expect(clippy::cast_possible_truncation, reason = "the model does the same")]
     fn bits(&self, number: f64) -> u64 {
@@ -81,6 +99,11 @@ mod tests {
         ] {
             assert_eq!(markers.is_missing(column, number), missing, "{column} {number}");
         }
+        assert_eq!(markers.common(), [0.0, f64::from(0.1f32)]);
+        assert_eq!(
+            [0, 1, 2, 9].map(|column| markers.own(column)),
+            [None, Some(vec![-999.0]), Some(Vec::new()), None]
+        );
         assert!(!MissingMarkers::new(&[0.1], 1, false).is_missing(0, f64::from(0.1f32)));
         assert!(MissingMarkers::new(&[], 1, false).is_empty());
     }

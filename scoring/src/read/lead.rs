@@ -15,6 +15,7 @@ use super::faults::{Echo, Fault, Faults, JsonType, Kind, Place};
 use super::parser::Document;
 use crate::limits::LEAD_ID_BYTES_MAX;
 use crate::loaded::Served;
+use crate::missing_texts::MissingTexts;
 
 /// From here on a double rounds to an infinite `f32`: halfway between `f32::MAX` and 2^128.
 const F32_END: f64 = 3.402_823_567_797_336_6e38;
@@ -36,6 +37,10 @@ pub(super) struct Lead {
     order: Vec<u32>,
     /// Whether it is a row of a file, whose booleans are numbers of any feature.
     is_row: bool,
+    /// Texts that are missing values in such a row; none in a request.
+    missing: MissingTexts,
+    /// The text that is the first fault of such a row.
+    refused_text: Option<String>,
 }
 
 impl Lead {
@@ -49,6 +54,8 @@ impl Lead {
             range_end: range_end(served.model.input_precision()),
             order: (0..).take(features + 1).collect(),
             is_row: false,
+            missing: MissingTexts::default(),
+            refused_text: None,
         }
     }
 
@@ -222,6 +229,7 @@ impl Lead {
                 self.fault(place, Kind::OutOfRange);
                 Some(())
             }
+            Some(Node::String(text)) if self.is_row => return self.row_text(served, document, value, column, text),
             Some(Node::String(name)) => self.category(served, column, name),
             _ => None,
         };

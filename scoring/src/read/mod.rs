@@ -25,6 +25,7 @@ mod sliced;
 use quintile_model::Scratch;
 
 use crate::loaded::Served;
+use crate::missing_texts::MissingTexts;
 pub use faults::Faults;
 use faults::JsonType;
 use lead::Lead;
@@ -147,8 +148,15 @@ impl Workspace {
     ///
     /// # Errors
     /// As [`Self::read`].
-    pub fn read_line(&mut self, served: &Served, line: &[u8], key: Option<&str>) -> Result<Option<String>, Rejection> {
+    pub fn read_line(
+        &mut self,
+        served: &Served,
+        line: &[u8],
+        key: Option<&str>,
+        missing: &MissingTexts,
+    ) -> Result<Option<String>, Rejection> {
         let lead = &mut self.lead;
+        lead.begin_line(missing);
         let id = self
             .parser
             .parse(line, |document| lead.take_line(served, document, key))
@@ -158,6 +166,12 @@ impl Workspace {
         } else {
             Err(Rejection::Invalid)
         }
+    }
+
+    /// The text of the last line that is the first of its faults.
+    #[must_use]
+    pub fn refused_text(&self) -> Option<&str> {
+        self.lead.refused_text()
     }
 
     /// Reads what is left of a batch when its leads are cut out: `{"leads": []}`.

@@ -189,7 +189,7 @@ impl Chunk {
         if is_untyped || values::is_bytes(array) || schema.categories(column).is_some() {
             for (index, value) in values.take(array.len()).enumerate() {
                 let bytes = values::bytes(array, index).filter(|_| array.is_valid(index));
-                let found = match bytes.is_some_and(|bytes| self.cells.is_missing(bytes)) {
+                let found = match bytes.is_some_and(|bytes| self.cells.missing.contains(bytes)) {
                     true => Some(f64::NAN),
                     false => numbers::with_cell(array, index, is_untyped, |cell| schema.value(column, cell).ok()),
                 };

@@ -14,6 +14,8 @@ pub struct Rows<'p> {
     pub path: &'p Path,
     /// What it is; none lets its name say so.
     pub input: Option<Format>,
+    /// Texts that are missing values beside the usual ones.
+    pub missing: &'p [String],
 }
 
 impl Rows<'_> {
@@ -23,6 +25,7 @@ impl Rows<'_> {
     /// As [`Job::run`].
     pub fn each(&self, served: &Served, mut take: impl FnMut(&[f64])) -> Result<(), ScoreError> {
         let mut job = Job::new(served, Output::Margin);
+        job.missing = self.missing;
         let mut no_stdin = io::empty();
         let rows = open(self.path, self.input, &mut no_stdin)?;
         job.input = rows.format();

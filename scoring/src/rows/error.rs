@@ -4,6 +4,7 @@ use std::io;
 
 use super::HeaderError;
 use super::signatures::Foreign;
+use crate::missing_texts;
 
 /// Why rows could not be scored.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +70,15 @@ pub enum ScoreError {
     NoBands { objective: String, predictions: usize },
     #[error("row {row} (line {line}): {says}")]
     Line { row: u64, line: u64, says: String },
+    #[error(
+        "row {row} (line {line}): {says}; a missing value is null (--missing TEXT names texts that are missing too)"
+    )]
+    Text {
+        row: u64,
+        line: u64,
+        says: String,
+        text: String,
+    },
     #[error("line {line} is blank, and only the last may be: a row whose values are all missing is {{}}")]
     BlankObject { line: u64 },
     #[error("line {line} has more than {bytes_max} bytes")]
@@ -118,7 +128,10 @@ pub enum ScoreError {
     Codec { name: String, codec: &'static str },
     #[error("column {name} holds {holds}; it may hold numbers, booleans or the names of a feature's categories")]
     Column { name: String, holds: String },
-    #[error("row {row}, column {name}: {text} is no category of this feature, which has {accepted}")]
+    #[error(
+        "row {row}, column {name}: {text} is no category of this feature, which has {accepted}; a missing value is \
+         null (--missing TEXT names texts that are missing too)"
+    )]
     Name {
         row: u64,
         name: String,
@@ -157,4 +170,20 @@ pub enum ScoreError {
     Same(String),
     #[error("write the results: {0}")]
     Write(io::Error),
+}
+
+impl ScoreError {
+    /// The text that is at fault, if it is one that programs write where a value is missing.
+    #[must_use]
+    pub fn usual_missing(&self) -> Option<&'static str> {
+        match self {
+            Self::Cell { text, .. }
+            | Self::Category { text, .. }
+            | Self::Text { text, .. }
+            | Self::Decimal { text, .. }
+            | Self::Name { text, .. } => missing_texts::usual(text),
+            Self::Part { error, .. } => error.usual_missing(),
+            _ => None,
+        }
+    }
 }

@@ -6,6 +6,7 @@ use quintile_model::Schema;
 use quintile_model::nearest::nearest;
 
 use super::cells;
+use crate::missing_texts::MissingTexts;
 use crate::text::excerpt;
 
 /// Names that an error or a note lists one by one.
@@ -91,7 +92,7 @@ pub(super) struct Cells {
     /// What to say about it.
     pub(super) said: Vec<String>,
     /// Texts that are missing values beside the usual ones.
-    pub(super) missing: Vec<String>,
+    pub(super) missing: MissingTexts,
 }
 
 impl Cells {
@@ -112,20 +113,8 @@ impl Cells {
             places,
             id,
             said,
-            missing: Vec::new(),
+            missing: MissingTexts::default(),
         })
-    }
-}
-
-impl Cells {
-    /// Whether a text is one that was said to be missing.
-    pub(super) fn is_missing(&self, text: &[u8]) -> bool {
-        !self.missing.is_empty() && {
-            let text = text.trim_ascii();
-            self.missing
-                .iter()
-                .any(|missing| missing.trim_ascii().as_bytes() == text)
-        }
     }
 }
 

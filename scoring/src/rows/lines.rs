@@ -3,14 +3,17 @@
 
 use std::collections::HashSet;
 use std::io::{self, BufRead as _, BufReader, Read};
+use std::sync::Arc;
 
 use super::array::ArrayReader;
 use super::csv_rows::RECORD_BYTES_MAX;
 use super::source::{CHUNK_BYTES, CHUNK_ROWS, Outcome, Row};
-use super::{ScoreError, members};
+use super::{Job, Output, ScoreError, members};
 use crate::loaded::Served;
+use crate::missing_texts::MissingTexts;
 use crate::read::{Rejection, Workspace};
 use crate::render;
+use crate::text::excerpt;
 
 /// A text of JSON objects.
 pub(super) struct Lines<R> {
@@ -19,6 +22,8 @@ pub(super) struct Lines<R> {
     array: Option<ArrayReader>,
     /// Whether blank lines are nothing; else only those behind the last row are.
     skips_blank: bool,
+    /// Texts that are missing values.
+    missing: Arc<MissingTexts>,
     /// Rows and lines that were read.
     row: u64,
     line: u64,
@@ -32,6 +37,7 @@ pub(super) struct Lines<R> {
 
 /// Lines, one after the other.
 pub(super) struct Chunk {
+    missing: Arc<MissingTexts>,
     text: Vec<u8>,
     /// Where each row is, and where its line ends in the text.
     rows: Vec<(Row, usize)>,
@@ -39,11 +45,12 @@ pub(super) struct Chunk {
 
 impl<R: Read> Lines<R> {
     /// Reads the first rows.
-    pub(super) fn open(stream: R, is_array: bool, skips_blank: bool) -> Self {
+    pub(super) fn open(stream: R, is_array: bool, job: &Job<'_>) -> Self {
         let mut lines = Self {
             text: BufReader::with_capacity(64 << 10, stream),
             array: is_array.then(ArrayReader::default),
-            skips_blank,
+            skips_blank: job.output == Output::Rows,
+            missing: Arc::new(MissingTexts::new(job.missing)),
             row: 0,
             line: 0,
             blank: None,
@@ -72,6 +79,7 @@ impl<R: Read> Lines<R> {
             return Err(fault);
         }
         let mut chunk = Chunk {
+            missing: Arc::clone(&self.missing),
             text: Vec::new(),
             rows: Vec::new(),
         };
@@ -163,7 +171,7 @@ impl Chunk {
         mut take: impl FnMut(usize, Outcome<'_>) -> bool,
     ) {
         for (index, &(Row { row, line }, _)) in self.rows.iter().enumerate() {
-            let id = workspace.read_line(served, self.text(index), key);
+            let id = workspace.read_line(served, self.text(index), key, &self.missing);
             let outcome = match &id {
                 Ok(id) => Ok((workspace.row(), id.as_deref())),
                 Err(rejection) => {
@@ -171,7 +179,15 @@ impl Chunk {
                         Rejection::NotJson(fault) => fault.to_string(),
                         Rejection::Invalid => render::sentence(served, workspace.faults()),
                     };
-                    Err(ScoreError::Line { row, line, says })
+                    Err(match workspace.refused_text() {
+                        Some(text) => ScoreError::Text {
+                            row,
+                            line,
+                            says,
+                            text: excerpt(text),
+                        },
+                        None => ScoreError::Line { row, line, says },
+                    })
                 }
             };
             if !take(index, outcome) {

@@ -167,7 +167,7 @@ pub struct Job<'s> {
     pub progress: bool,
     /// Whether a bad row ends the job where it could be a row of the results.
     pub strict: bool,
-    /// Texts of CSV, and of text columns of Parquet, that are missing beside the usual ones.
+    /// Texts, of whatever rows, that are missing beside the usual ones.
     pub missing: &'s [String],
 }
 

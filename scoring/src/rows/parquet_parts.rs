@@ -12,6 +12,7 @@ use super::folder::{self, FolderPart};
 use super::header::{Cells, HeaderError};
 use super::parquet_file::ParquetFile;
 use super::{Format, Job, Output, ScoreError, column_names, numbers, values};
+use crate::missing_texts::MissingTexts;
 use crate::text::excerpt;
 
 /// A table whose parts were opened and fit the model.
@@ -105,7 +106,7 @@ impl OpenTable {
     fn of_files(mut files: Vec<NamedFile>, job: &Job<'_>) -> Result<Self, ScoreError> {
         let names = union(&files)?;
         let mut cells = Cells::new(job.renamed(names), job.served.model.schema(), job.id)?;
-        cells.missing = job.missing.to_vec();
+        cells.missing = MissingTexts::new(job.missing);
         let is_taken =
             |&cell: &usize| job.output == Output::Rows || cells.places[cell].is_some() || cells.id == Some(cell);
         let taken: Arc<[usize]> = (0..cells.names.len()).filter(is_taken).collect();

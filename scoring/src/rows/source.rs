@@ -8,7 +8,7 @@ use super::dialect::Dialect;
 use super::header::Cells;
 use super::opening::{Opened, Text};
 use super::parquet_parts::OpenTable;
-use super::{Job, Output, ScoreError, batches, lines, table};
+use super::{Job, ScoreError, batches, lines, table};
 use crate::loaded::Served;
 use crate::read::Workspace;
 
@@ -101,10 +101,9 @@ pub(super) enum Source<'i> {
 impl<'i> Source<'i> {
     /// Reads the header, where there is one.
     pub(super) fn open(job: &Job<'_>, rows: Opened<'i>) -> Result<Self, ScoreError> {
-        let skips_blank = job.output == Output::Rows;
         Ok(match rows {
             Opened::Csv(text) => Self::Cells(table::Table::open(text, job)?),
-            Opened::Json { text, is_array } => Self::Lines(lines::Lines::open(text, is_array, skips_blank)),
+            Opened::Json { text, is_array } => Self::Lines(lines::Lines::open(text, is_array, job)),
             Opened::Parquet(file) => Self::Batches(batches::Batches::new(OpenTable::open(file, job)?)),
             Opened::Folder(folder) => Self::Batches(batches::Batches::new(OpenTable::open_folder(&folder, job)?)),
         })

@@ -11,6 +11,7 @@ use super::encoding::Peeked;
 use super::header::Cells;
 use super::source::{CHUNK_BYTES, CHUNK_ROWS, Outcome, Row};
 use super::{Job, Output, ScoreError, cells};
+use crate::missing_texts::MissingTexts;
 use crate::read::categories::Accepted;
 use crate::render;
 use crate::text::excerpt;
@@ -67,7 +68,7 @@ impl<R: Read> Table<Peeked<R>> {
             Some(decimal) => decimal,
             None => dialect::decimal(&head, separator, &cells, schema)?,
         };
-        cells.missing = job.missing.to_vec();
+        cells.missing = MissingTexts::new(job.missing);
         let dialect = Dialect { separator, decimal };
         cells.said.extend(dialect.said());
         Ok(Self {
@@ -216,7 +217,7 @@ impl Chunk {
             let name = || excerpt(names.get(index).map_or("", String::as_str));
             let text = || excerpt(&String::from_utf8_lossy(cell.trim_ascii()));
             let mut buffer = Vec::new();
-            let is_missing = self.cells.is_missing(cell);
+            let is_missing = self.cells.missing.contains(cell);
             let cell = match schema.categories(column) {
                 Some(_) => cell,
                 None if is_missing => cell,

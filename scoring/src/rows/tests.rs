@@ -11,6 +11,7 @@ mod categories;
 mod dialects;
 mod formats;
 mod headers;
+mod missing;
 mod odd;
 mod parquet;
 mod result_names;

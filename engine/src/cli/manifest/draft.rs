@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use quintile_model::{FeatureKind, Form, Model};
+use quintile_model::{FeatureKind, Form, MissingMarkers, Model, Precision};
 use quintile_scoring::loaded::Served;
 
 use super::edges;
-use super::survey::{Column, Survey, told};
+use super::survey::{Column, Survey, missing_flags, told};
 
 /// Categories that a comment lists; the file's own names need not be repeated.
 const CATEGORIES_TOLD: usize = 8;
@@ -63,6 +63,13 @@ impl Draft<'_> {
                     told(rows)
                 ),
             );
+            if !survey.taken.is_empty() {
+                let flags = missing_flags(&survey.taken);
+                line(
+                    out,
+                    format_args!("# Some cells of them are texts: quintile score {flags}"),
+                );
+            }
         }
         line(out, format_args!("\nname = {}", basic(model.name())));
         line(out, format_args!("version = {}", basic(model.version())));
@@ -76,6 +83,20 @@ impl Draft<'_> {
         match model.owner() {
             Some(text) => line(out, format_args!("owner = {}", basic(text))),
             None => line(out, format_args!("# owner = \"team@example.com\"")),
+        }
+        match model.schema().markers().map(MissingMarkers::common) {
+            Some(stated) if !stated.is_empty() => line(out, format_args!("missing = {}", numbers(&stated))),
+            _ => line(
+                out,
+                format_args!("# missing = [0.0, -999.0]  # numbers that training took for missing"),
+            ),
+        }
+        if model.is_input_stated() {
+            let bits = match model.input_precision() {
+                Precision::F32 => 32,
+                Precision::F64 => 64,
+            };
+            line(out, format_args!("input = \"float{bits}\""));
         }
     }
 
@@ -162,6 +183,7 @@ impl Draft<'_> {
         }
         kind(out, model, column, seen, self.is_loose);
         required(out, model, column, seen);
+        missing(out, model, column, seen);
     }
 
     fn golden(&self, out: &mut String) {
@@ -271,6 +293,46 @@ fn required(out: &mut String, model: &Model, column: usize, seen: Option<(u64, C
         ),
         None => line(out, format_args!("required = false")),
     }
+}
+
+/// Numbers that count as missing for a feature: what the manifest says already, else a proposal.
+fn missing(out: &mut String, model: &Model, column: usize, seen: Option<(u64, Column)>) {
+    let schema = model.schema();
+    let markers = schema.markers();
+    if let Some(own) = markers.and_then(|markers| markers.own(column)) {
+        return line(out, format_args!("missing = {}", numbers(&own)));
+    }
+    let Some((rows, seen)) = seen.filter(|_| schema.kind(column) != FeatureKind::Category) else {
+        return;
+    };
+    let found = seen.sentinels.found(rows);
+    if found.is_empty() {
+        return;
+    }
+    // A feature's list takes the place of the model's.
+    let mut list = markers.map(MissingMarkers::common).unwrap_or_default();
+    list.extend(found.iter().map(|&(number, _)| number));
+    let list = match list[..] {
+        [one] => format!("{one:?}"),
+        _ => numbers(&list),
+    };
+    let (counts, them) = match found[..] {
+        [(_, count)] => (count.to_string(), "it"),
+        _ => {
+            let counts: Vec<_> = found
+                .iter()
+                .map(|(number, count)| format!("{number:?} in {count}"))
+                .collect();
+            (counts.join(", "), "them")
+        }
+    };
+    line(
+        out,
+        format_args!(
+            "# missing = {list}   # {counts} of {rows} rows of {} hold {them}: remove the # if training took {them} for missing",
+            basic(schema.name(column))
+        ),
+    );
 }
 
 fn line(out: &mut String, text: std::fmt::Arguments<'_>) {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use quintile_model::Manifest;
 use quintile_scoring::loaded;
+use quintile_scoring::rows::Rows;
 use toml_edit::{Array, DocumentMut, Item, Value};
 
 use super::survey::Survey;
@@ -38,14 +39,16 @@ pub(super) fn run(args: &FitArgs, streams: &mut Streams<'_>) -> Exit {
         );
         return report::failure(message, streams);
     };
-    let survey = match survey(&served, Some(&args.rows), args.input, streams) {
+    let rows = Rows {
+        path: &args.rows,
+        input: args.input,
+        missing: &args.missing,
+    };
+    let survey = match survey(&rows, Survey::of(&served, &rows), streams) {
         Ok(survey) => survey,
         Err(exit) => return exit,
     };
-    let Some((survey, fitted)) = survey
-        .and_then(|survey| Some((edges::quintiles(&survey.predictions)?, survey)))
-        .map(|(fitted, survey)| (survey, fitted))
-    else {
+    let Some(fitted) = edges::quintiles(&survey.predictions) else {
         let message = format!(
             "{}: the rows have fewer than five different predictions, so five bands cannot be cut",
             args.rows.display()

@@ -3,6 +3,7 @@
 mod draft;
 mod edges;
 mod fit;
+mod sentinels;
 mod survey;
 
 use std::fs;
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use quintile_model::Options;
 use quintile_scoring::loaded::{self, Served};
-use quintile_scoring::rows::{Format, Rows};
+use quintile_scoring::rows::{Format, Rows, ScoreError};
 
 use super::{Exit, Streams, report};
 use draft::Draft;
@@ -59,6 +60,9 @@ pub(crate) struct InitArgs {
     /// What the rows are; without it the file's name says so, and any other is CSV
     #[arg(long, value_parser = super::args::rows_parser(), value_name = "FORMAT")]
     pub(crate) input: Option<Format>,
+    /// A text that is a missing value, as NA or \N; may be given several times
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) missing: Vec<String>,
 }
 
 /// `fit-bands`.
@@ -80,6 +84,9 @@ pub(crate) struct FitArgs {
     /// What the rows are; without it the file's name says so, and any other is CSV
     #[arg(long, value_parser = super::args::rows_parser(), value_name = "FORMAT")]
     pub(crate) input: Option<Format>,
+    /// A text that is a missing value, as NA or \N; may be given several times
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) missing: Vec<String>,
 }
 
 /// `quintile manifest …`.
@@ -111,10 +118,19 @@ fn init(args: &InitArgs, streams: &mut Streams<'_>) -> Exit {
         Ok(served) => served,
         Err(exit) => return exit,
     };
-    let survey = match survey(&served, args.rows.as_deref(), args.input, streams) {
-        Ok(survey) => survey,
-        Err(exit) => return exit,
+    let rows = args.rows.as_deref().map(|path| Rows {
+        path,
+        input: args.input,
+        missing: &args.missing,
+    });
+    let survey = match rows.map(|rows| survey(&rows, Survey::lenient(&served, &rows), streams)) {
+        None => None,
+        Some(Ok(survey)) => Some(survey),
+        Some(Err(exit)) => return exit,
     };
+    if let Some(text) = survey.as_ref().and_then(|survey| taken(&survey.taken)) {
+        report::note(text, streams);
+    }
     let draft = Draft {
         served: &served,
         model: &args.model,
@@ -138,24 +154,26 @@ fn load(model: &Path, streams: &mut Streams<'_>) -> Result<Served, Exit> {
     Served::load(Some(model), Options::default(), 0).map_err(|error| report::model(&error, streams))
 }
 
-fn survey(
-    served: &Served,
-    rows: Option<&Path>,
-    input: Option<Format>,
-    streams: &mut Streams<'_>,
-) -> Result<Option<Survey>, Exit> {
-    let Some(path) = rows else {
-        return Ok(None);
-    };
-    let survey = Survey::of(served, &Rows { path, input })
-        .map_err(|error| report::failure(format_args!("{}: {error}", path.display()), streams))?;
-    if survey.rows == 0 {
-        return Err(report::failure(
-            format_args!("{}: there are no rows", path.display()),
-            streams,
-        ));
+/// What was seen of the rows, of which there must be some.
+fn survey(rows: &Rows<'_>, seen: Result<Survey, ScoreError>, streams: &mut Streams<'_>) -> Result<Survey, Exit> {
+    let path = rows.path.display();
+    match seen {
+        Ok(survey) if survey.rows == 0 => Err(report::failure(format_args!("{path}: there are no rows"), streams)),
+        Ok(survey) => Ok(survey),
+        Err(error) => Err(report::failure(format_args!("{path}: {error}"), streams)),
     }
-    Ok(Some(survey))
+}
+
+/// What to say of texts that were taken for missing.
+fn taken(texts: &[&str]) -> Option<String> {
+    if texts.is_empty() {
+        return None;
+    }
+    let flags = survey::missing_flags(texts);
+    Some(format!(
+        "some cells are no values but texts that programs write where one is missing, and were taken for it: score these rows \
+         with quintile score {flags}"
+    ))
 }
 
 /// Writes a file whole or not at all: a server that reloads never sees half of it.

@@ -5,6 +5,8 @@ use std::path::Path;
 use quintile_scoring::loaded::Served;
 use quintile_scoring::rows::{Rows, ScoreError};
 
+use super::sentinels::Sentinels;
+
 /// Rows that become golden ones: the lowest prediction, the highest, and what lies between them evenly.
 const GOLDEN_ROWS: usize = 5;
 
@@ -18,6 +20,8 @@ pub(super) struct Survey {
     /// What is banded, in the order of the rows; empty for a model that has nothing to band.
     pub(super) predictions: Vec<f64>,
     pub(super) golden: Vec<Golden>,
+    /// Texts that nobody named, and that were taken for missing because programs write them there.
+    pub(super) taken: Vec<&'static str>,
 }
 
 /// A row and its margins.
@@ -34,6 +38,7 @@ pub(super) struct Column {
     pub(super) missing: u64,
     pub(super) is_whole: bool,
     pub(super) is_binary: bool,
+    pub(super) sentinels: Sentinels,
 }
 
 impl Column {
@@ -43,6 +48,7 @@ impl Column {
         missing: 0,
         is_whole: true,
         is_binary: true,
+        sentinels: Sentinels::NONE,
     };
 
     fn add(&mut self, value: f64) {
@@ -50,6 +56,7 @@ impl Column {
             self.missing += 1;
             return;
         }
+        self.sentinels.add(value);
         self.least = self.least.min(value);
         self.greatest = self.greatest.max(value);
         self.is_whole &= value.is_finite() && value.trunc() >= value && value.trunc() <= value;
@@ -63,6 +70,31 @@ impl Column {
 }
 
 impl Survey {
+    /// As [`Self::of`], but the usual texts for a missing value are that, unless some category is called so.
+    pub(super) fn lenient(served: &Served, rows: &Rows<'_>) -> Result<Self, ScoreError> {
+        let mut missing = rows.missing.to_vec();
+        let mut taken = Vec::new();
+        loop {
+            let fault = match Self::of(
+                served,
+                &Rows {
+                    missing: &missing,
+                    ..*rows
+                },
+            ) {
+                Ok(survey) => return Ok(Self { taken, ..survey }),
+                Err(fault) => fault,
+            };
+            match fault.usual_missing() {
+                Some(text) if !taken.contains(&text) && !is_category(served, text) => {
+                    taken.push(text);
+                    missing.push(text.to_owned());
+                }
+                _ => return Err(fault),
+            }
+        }
+    }
+
     /// Reads all rows, and once more those that are kept.
     pub(super) fn of(served: &Served, rows: &Rows<'_>) -> Result<Self, ScoreError> {
         let model = &served.model;
@@ -72,12 +104,15 @@ impl Survey {
             columns: vec![Column::NONE; model.schema().len()],
             predictions: Vec::new(),
             golden: Vec::new(),
+            taken: Vec::new(),
         };
+        let markers = model.schema().markers();
         let output = banded(served);
         rows.each(served, |row| {
             survey.rows += 1;
-            for (column, &value) in survey.columns.iter_mut().zip(row) {
-                column.add(value);
+            for (place, (column, &value)) in survey.columns.iter_mut().zip(row).enumerate() {
+                let is_marker = markers.is_some_and(|markers| markers.is_missing(place, value));
+                column.add(if is_marker { f64::NAN } else { value });
             }
             model.score_row(row, &mut scratch);
             let prediction = output.and_then(|output| scratch.predictions().get(output));
@@ -122,12 +157,28 @@ impl Survey {
     }
 }
 
+/// Whether a feature has a category of this name.
+fn is_category(served: &Served, text: &str) -> bool {
+    let schema = served.model.schema();
+    let mut names = (0..schema.len()).filter_map(|column| schema.categories(column));
+    names.any(|categories| categories.names().iter().any(|name| name.trim() == text))
+}
+
 /// The prediction that is or may be banded: the model's only one, or the one that its manifest names.
 pub(super) fn banded(served: &Served) -> Option<usize> {
     let model = &served.model;
     model
         .probability_output()
         .or((model.prediction_len() == 1).then_some(0))
+}
+
+/// Texts as flags of `score`, in quotes where a shell would take something else for them.
+pub(super) fn missing_flags(texts: &[&str]) -> String {
+    let quoted = |text: &&str| match text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'/') {
+        true => format!("--missing {text}"),
+        false => format!("--missing '{text}'"),
+    };
+    texts.iter().map(quoted).collect::<Vec<_>>().join(" ")
 }
 
 /// A file's name without its folders: a manifest travels.

@@ -164,3 +164,51 @@ impl<'a> Fields<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::format::load;
+
+    const MODEL: &[u8] = include_bytes!("../../../tests/fixtures/lightgbm-names.txt");
+
+    /// The model with a text of it replaced.
+    fn with(text: &str, other: &[u8]) -> Vec<u8> {
+        let places = MODEL.windows(text.len()).position(|window| window == text.as_bytes());
+        let place = places.unwrap_or_else(|| panic!("{text} is not in the model"));
+        [&MODEL[..place], other, &MODEL[place + text.len()..]].concat()
+    }
+
+    #[test]
+    fn parameters_in_another_code_page_are_not_looked_at() {
+        // C:\Kunden\Müller\leads.csv as Windows-1252 and as Shift JIS have it.
+        for path in [
+            &b"C:\\Kunden\\M\xfcller\\leads.csv"[..],
+            b"C:\\\x8c\xda\x8bq\\leads.csv",
+        ] {
+            let line = [b"\nparameters:\n[data: ", path, b"]\n"].concat();
+            let read = load(&with("\nparameters:\n", &line)).unwrap_or_else(|error| panic!("{error}"));
+            let plain = load(MODEL).unwrap();
+            assert_eq!(format!("{:?}", read.trees()), format!("{:?}", plain.trees()));
+            assert_eq!(read.schema(), plain.schema());
+        }
+    }
+
+    #[test]
+    fn names_that_are_no_text_are_refused_with_what_to_do() {
+        for (text, other, says) in [
+            (
+                "feature_names=",
+                &b"feature_names=M\xfcller_"[..],
+                "feature_names: the names of features are not UTF-8: save the model again",
+            ),
+            (
+                "pandas_categorical:[[\"",
+                b"pandas_categorical:[[\"M\xfcller",
+                "the names of categories are not UTF-8",
+            ),
+        ] {
+            let error = load(&with(text, other)).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+    }
+}

@@ -3,9 +3,11 @@
 //! The rule for foreign keys is that of CSV headers: they are ignored beside all of the model's features. Where a feature
 //! is absent too, one is probably a misspelling of the other, and missing values must not come of that.
 
+use quintile_model::Cell;
 use simd_json::{Node, StaticNode};
 
 use super::{Echo, Fault, Kind, Lead, Place, Served, entries};
+use crate::missing_texts::MissingTexts;
 use crate::read::parser::Document;
 
 impl Lead {
@@ -45,6 +47,43 @@ impl Lead {
             }
         }
         id
+    }
+
+    /// Another line begins, in which these texts are missing values.
+    pub(in crate::read) fn begin_line(&mut self, missing: &MissingTexts) {
+        self.refused_text = None;
+        if self.missing != *missing {
+            self.missing = missing.clone();
+        }
+    }
+
+    /// The text that is the first fault of the line.
+    pub(in crate::read) fn refused_text(&self) -> Option<&str> {
+        self.refused_text.as_deref()
+    }
+
+    /// Takes a text: one that is missing, or a category's name.
+    pub(super) fn row_text(
+        &mut self,
+        served: &Served,
+        document: &Document<'_>,
+        value: usize,
+        column: usize,
+        text: &str,
+    ) {
+        if self.missing.contains(text.as_bytes()) {
+            return match served.model.schema().categories(column) {
+                Some(_) => self.named(served, column, Cell::Null),
+                None => self.number(served, column, f64::NAN),
+            };
+        }
+        let before = self.faults.total();
+        if self.category(served, column, text).is_none() {
+            self.wrong_type(Place::Feature(column), document, value);
+        }
+        if before == 0 && self.faults.total() > 0 {
+            self.refused_text = Some(text.to_owned());
+        }
     }
 
     fn take_flat(&mut self, served: &Served, document: &Document<'_>, count: usize, key: Option<&str>) {
