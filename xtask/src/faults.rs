@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::python;
 use crate::step::{self, StepError};
@@ -60,15 +61,18 @@ fn all(workspace: &Workspace, asked: &Asked) -> Result<(), StepError> {
             workspace.release_binary()
         }
     };
+    // One seed for both, so that the line below repeats all of it.
+    let seed = asked.seed.unwrap_or_else(any_seed);
+    eprintln!("seed {seed}");
     // Both are run before either is judged: one difference does not hide another.
     let damages = asked
         .minutes
-        .map_or(Ok(()), |minutes| damages(workspace, asked, minutes));
+        .map_or(Ok(()), |minutes| damages(workspace, seed, minutes));
     let mut kit = workspace.command(workspace.environment(REQUIREMENTS).join("bin/python"));
     kit.arg("faults/run.py").arg("--binary").arg(binary);
     let seconds = asked.minutes.map(|minutes| 30 * minutes);
     for (flag, value) in [
-        ("--seed", asked.seed),
+        ("--seed", Some(seed)),
         ("--seconds", seconds),
         ("--rounds", asked.rounds),
     ] {
@@ -82,14 +86,18 @@ fn all(workspace: &Workspace, asked: &Asked) -> Result<(), StepError> {
     step::run(&mut kit).and(damages)
 }
 
-fn damages(workspace: &Workspace, asked: &Asked, minutes: u64) -> Result<(), StepError> {
+/// Another seed every time.
+fn any_seed() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_secs()
+}
+
+fn damages(workspace: &Workspace, seed: u64, minutes: u64) -> Result<(), StepError> {
     let mut test = workspace.cargo();
     test.args(["test", "--locked", "--package", "quintile", "--test", "spool_damage"]);
     test.args(["--", "--nocapture"]);
     test.env("QUINTILE_DAMAGE_SECONDS", (30 * minutes).to_string());
-    if let Some(seed) = asked.seed {
-        test.env("QUINTILE_DAMAGE_SEED", seed.to_string());
-    }
+    test.env("QUINTILE_DAMAGE_SEED", seed.to_string());
     step::run(&mut test)
 }
 
