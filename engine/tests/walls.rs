@@ -114,14 +114,15 @@ const ENGINE: Table = &[
 /// The crate that scores without a server.
 const SCORING: Table = &[
     ("verify", &["loaded", "rows", "text"]),
-    ("rows", &["limits", "loaded", "read", "render", "text"]),
-    ("read", &["limits", "loaded", "render"]),
+    ("rows", &["limits", "loaded", "missing_texts", "read", "render", "text"]),
+    ("read", &["limits", "loaded", "missing_texts", "render"]),
     (
         "loaded",
         &["limits", "read", "record_columns", "regular_file", "render", "text"],
     ),
     ("record_columns", &[]),
     ("render", &["limits", "loaded", "read", "text"]),
+    ("missing_texts", &["text"]),
     ("text", &["limits"]),
     ("limits", &[]),
     ("regular_file", &[]),
