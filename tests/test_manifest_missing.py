@@ -1,4 +1,4 @@
-"""`manifest init` on rows with missing values that are written as something else, and what records keep of such numbers."""
+"""`manifest init` on rows whose missing values are written as something else, and what records keep of them."""
 
 import json
 import tomllib
