@@ -55,6 +55,19 @@ class Connection:
         self._http.close()
 
 
+def keepers(data: Path) -> list[int]:
+    """Processes that would write this spool's memory to its files."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+        except (OSError, ValueError):
+            continue
+        if words[1:3] == [b"spool-keeper", str(data / "spool").encode()]:
+            found.append(int(entry.name))
+    return found
+
+
 class Server:
     """A server process: started with `Server(...)`, ready when the constructor returns, stopped by `stop`."""
 

@@ -17,7 +17,7 @@ from serving import Server, io_uring_allowed, score_all
 
 SHARDS, CONNECTIONS = 2, 4
 # What the kernels of this architecture need of /proc/cpuinfo; those of another one have no flag there.
-NEEDS = {"avx512": "avx512_vbmi", "avx512bw": "avx512bw", "avx2": "avx2", "neon": "asimd"}
+NEEDS = {"avx512": "avx512vbmi", "avx512bw": "avx512bw", "avx2": "avx2", "neon": "asimd"}
 KERNELS = ("auto", "reference", "scalar", *NEEDS)
 
 if not real_leads.tables():

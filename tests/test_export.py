@@ -12,7 +12,7 @@ import pytest
 
 import command
 from delivery import DEMO, NAMES, leads, until
-from serving import Server, score_all
+from serving import Server, keepers, score_all
 
 Start = Callable[..., Server]
 COUNT = 120
@@ -30,21 +30,26 @@ def export(*words: str | Path) -> list[dict[str, Any]]:
     return lines(done.stdout)
 
 
+def spool_of_killed(running: Server, data: Path) -> Path:
+    """Kills a server, and waits until its keeper process has written what was in memory."""
+    running.kill()
+    until(lambda: not keepers(data), "the keeper process ends")
+    return data / "spool"
+
+
 @pytest.fixture
 def left(server: Start, tmp_path: Path) -> Path:
     """The spool of a server that was killed before it delivered anything."""
     running = server(DEMO)
     score_all(running, leads(COUNT), 1)
-    running.kill()
-    return tmp_path / "data" / "spool"
+    return spool_of_killed(running, tmp_path / "data")
 
 
 def test_what_a_dead_process_has_left_is_exported_as_it_was_answered(server: Start, tmp_path: Path) -> None:
     running = server(DEMO)
     sent = leads(COUNT)
     answers = score_all(running, sent, 1)
-    running.kill()
-    spool = tmp_path / "data" / "spool"
+    spool = spool_of_killed(running, tmp_path / "data")
     before = {path.name: path.read_bytes() for path in spool.glob("*.segment")}
     rows = export(spool)
     assert [row["lead_id"] for row in rows] == [answer["lead_id"] for answer in answers]

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import command
-from serving import Server
+from serving import Server, keepers
 
 DEMO = Path(__file__).resolve().parents[1] / "engine" / "demo" / "demo.ubj"
 Start = Callable[..., Server]
@@ -64,19 +64,6 @@ def deliver(server: Start, data: Path, answered: list[str]) -> Server:
     return following
 
 
-def keepers(data: Path) -> list[int]:
-    """Processes that would write this spool's memory to its files."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            words = (entry / "cmdline").read_bytes().split(b"\0")
-        except (OSError, ValueError):
-            continue
-        if words[1:3] == [b"spool-keeper", str(data / "spool").encode()]:
-            found.append(int(entry.name))
-    return found
-
-
 @pytest.mark.parametrize("gone", ["data", "spool", "moved"])
 def test_a_folder_that_goes_is_made_anew(server: Start, tmp_path: Path, gone: str) -> None:
     data = tmp_path / "data"
@@ -85,11 +72,14 @@ def test_a_folder_that_goes_is_made_anew(server: Start, tmp_path: Path, gone: st
     if gone == "moved":
         (data / "spool").rename(data / "elsewhere")
     else:
-        shutil.rmtree(data if gone == "data" else data / "spool")
+        # Aside first: the server makes files in a folder while it is emptied.
+        (data if gone == "data" else data / "spool").rename(tmp_path / "gone")
+        shutil.rmtree(tmp_path / "gone")
     wait_for("the folder", lambda: any("has its folder again" in line for line in running.log))
     answered = ask(running, 1000, 200)
     assert any('"ERROR"' in line and "removed or replaced" in line for line in running.log)
-    assert running.metrics()["quintile_spool_writable"] == 1
+    # The text of /metrics is renewed twice a second.
+    wait_for("the metric", lambda: running.metrics()["quintile_spool_writable"] == 1)
     # It is this one's again: nobody else gets it.
     words = [str(command.binary()), "serve", "--listen", "127.0.0.1:0", "--data-dir", str(data), "--log", "text"]
     second = subprocess.run(
