@@ -10,7 +10,7 @@
 //!                                     │    for one answer of /healthz, /readyz or /metrics; anything else is 503
 //!                                     └─ it says nothing, and others come ───────▶ closed
 //! ```
-//! So whoever only holds connections open keeps nobody from asking how the process is. One descriptor is kept in reserve
+//! A client that only holds connections open therefore cannot shut out health checks. One descriptor is kept in reserve
 //! for the same: when the process has no other, it is closed, and the connection that it makes room for is a waiting one.
 
 mod waiting;
@@ -150,7 +150,7 @@ impl Loop {
         }
     }
 
-    /// Takes whoever comes; true when it is time to stop.
+    /// Accepts every connection that waits; true when it is time to stop.
     fn turn_with_places(&mut self) -> bool {
         if let Some(socket) = self.waiting.pop() {
             return self.place(socket, Admission::Full);

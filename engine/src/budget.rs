@@ -57,7 +57,7 @@ pub enum Size {
 #[error("the memory for requests is in use")]
 pub struct BudgetError;
 
-/// See the head of this file.
+/// Bytes that all requests and connections of the process may hold, and what they hold now.
 #[derive(Debug)]
 pub struct Budget {
     bytes: usize,

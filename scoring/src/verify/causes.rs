@@ -267,8 +267,8 @@ fn first_seen(table: &RowTable, column: usize, count: usize) -> Vec<usize> {
     seen
 }
 
-/// For each code its place in an order.
-fn ranks(order: &[usize]) -> Vec<usize> {
+/// For each member its place in an order: the order turned round.
+pub(super) fn ranks(order: &[usize]) -> Vec<usize> {
     let mut ranks = vec![0; order.len()];
     for (rank, &code) in order.iter().enumerate() {
         ranks[code] = rank;
@@ -293,12 +293,15 @@ pub(super) fn permutations(count: usize) -> Vec<Vec<usize>> {
 
 /// Columns that the library took in another order: `order[column]` is the column of ours whose value it took.
 pub(super) fn column_order(what: String, advice: String, order: Vec<usize>) -> Cause {
-    Cause::new("column_order", what, advice, move |row| {
-        let before = row.to_vec();
-        for (value, &from) in row.iter_mut().zip(&order) {
-            *value = before[from];
-        }
-    })
+    Cause::new("column_order", what, advice, move |row| reorder(row, &order))
+}
+
+/// Gives each column the value of another one: `order[column]` says which.
+pub(super) fn reorder(row: &mut [f64], order: &[usize]) {
+    let before = row.to_vec();
+    for (value, &from) in row.iter_mut().zip(order) {
+        *value = before[from];
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use quintile_model::Model;
 
-use super::causes::{Cause, column_order, permutations};
+use super::causes::{Cause, column_order, permutations, ranks, reorder};
 use super::expected::Expected;
 use super::scores::{Quantity, RowTable, Scores};
 
@@ -30,7 +30,7 @@ pub(super) fn usual(model: &Model, file: Option<&[usize]>) -> Vec<Cause> {
         causes.push(column_order(
             "had the columns in the file's order when it was trained".into(),
             advice.into(),
-            inverse(file),
+            ranks(file),
         ));
     }
     let mut sorted: Vec<usize> = (0..width).collect();
@@ -38,10 +38,10 @@ pub(super) fn usual(model: &Model, file: Option<&[usize]>) -> Vec<Cause> {
     let shifted: Vec<usize> = (0..width).map(|column| (column + 1) % width).collect();
     for (what, order) in [
         ("took the columns sorted by name", sorted.clone()),
-        ("was trained with the columns sorted by name", inverse(&sorted)),
+        ("was trained with the columns sorted by name", ranks(&sorted)),
         ("took the columns in reverse", (0..width).rev().collect()),
         ("took each column's value from its right neighbour", shifted.clone()),
-        ("took each column's value from its left neighbour", inverse(&shifted)),
+        ("took each column's value from its left neighbour", ranks(&shifted)),
     ] {
         causes.push(column_order(what.into(), advice.into(), order));
     }
@@ -116,19 +116,4 @@ fn improved(mut order: Vec<usize>, error: &dyn Fn(&[usize]) -> f64) -> Vec<usize
             None => return order,
         }
     }
-}
-
-fn reorder(row: &mut [f64], order: &[usize]) {
-    let before = row.to_vec();
-    for (value, &from) in row.iter_mut().zip(order) {
-        *value = before[from];
-    }
-}
-
-fn inverse(order: &[usize]) -> Vec<usize> {
-    let mut inverse = vec![0; order.len()];
-    for (place, &column) in order.iter().enumerate() {
-        inverse[column] = place;
-    }
-    inverse
 }

@@ -106,7 +106,7 @@ pub(super) static KEYS: &[Key] = &[
             set: |settings, text| settings.admin = (text != "none").then_some(text),
         },
         Some(ADMIN),
-        "Where operators ask what the process does (/debug/flamegraph); keep it off the network, for it asks nobody who they are. \
+        "Where operators ask what the process does (/debug/flamegraph); it is unauthenticated, so bind it to loopback. \
          When the default's port is taken, the server goes on without",
     ),
 ];
