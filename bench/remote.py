@@ -28,7 +28,7 @@ SECONDS = float(sys.argv[2]) if len(sys.argv) > 2 else 4
 RATE = int(sys.argv[3]) if len(sys.argv) > 3 else 5_000
 REMOTE = 50
 DELAY_S = 0.5
-LOCAL = "x-quintile-backend: local"
+LOCAL = "x-quintile-scorer: local"
 # Student's t at 97.5 % for so many degrees of freedom.
 T = {2: 4.303, 4: 2.776, 9: 2.262, 14: 2.145, 19: 2.093}
 
@@ -119,7 +119,7 @@ def start(endpoint: Endpoint, runtime: str, data: str) -> Server:
         "AWS_REGION": REGION,
         "AWS_EC2_METADATA_DISABLED": "true",
         "QUINTILE_AWS__ENDPOINT": f"http://127.0.0.1:{endpoint.port}",
-        "QUINTILE_SCORING__BACKEND": "sagemaker",
+        "QUINTILE_SCORING__PRIMARY": "sagemaker",
         "QUINTILE_SCORING__ENDPOINT": "leads",
         "QUINTILE_SCORING__DEADLINE_MS": "5000",
     }

@@ -82,7 +82,7 @@ def calls_with(aws: StandIn, tmp_path: Path, **variables: str) -> tuple[dict[str
         records__firehose_stream="scores",
         records__s3_url="s3://files/scores",
         records__roll_seconds="0.2",
-        scoring__backend="sagemaker",
+        scoring__primary="sagemaker",
         scoring__endpoint="leads",
         scoring__deadline_ms="20000",
         log__level="trace",

@@ -18,7 +18,7 @@ from serving import Answer, Connection, Features, Server, io_uring_allowed
 from stand_in import BROKEN, RESET, Fault, StandIn
 
 Container = Callable[[bytes, str], tuple[str, str]]
-LOCAL = {"x_quintile_backend": "local"}
+LOCAL = {"x_quintile_scorer": "local"}
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def ask_many(running: Server, asked: list[Features], **headers: str) -> list[dic
 @pytest.mark.parametrize("body", ["csv", "json"])
 def test_its_predictions_are_ours_to_the_last_bit(aws: StandIn, start, runtime: str, body: str) -> None:
     aws.endpoints["leads"] = xgboost_container()
-    running = start(backend="sagemaker", body=body, runtime=runtime)
+    running = start(primary="sagemaker", body=body, runtime=runtime)
     sample = leads(60)
     remote, local = ask_many(running, sample), ask_many(running, sample, **LOCAL)
     assert {answer["source"] for answer in remote} == {"sagemaker"}
@@ -94,7 +94,7 @@ def test_its_predictions_are_ours_to_the_last_bit(aws: StandIn, start, runtime: 
 def test_a_late_answer_is_replaced_by_our_own(aws: StandIn, start, runtime: str) -> None:
     aws.endpoints["leads"] = xgboost_container()
     aws.fault = lambda call: Fault(delay_s=1.5)
-    running = start(backend="sagemaker", fallback="local", deadline_ms="150", runtime=runtime)
+    running = start(primary="sagemaker", fallback="local", deadline_ms="150", runtime=runtime)
     sample = leads(3)
     remote, local = ask_many(running, sample), ask_many(running, sample, **LOCAL)
     for late, own in zip(remote, local, strict=True):
@@ -104,7 +104,7 @@ def test_a_late_answer_is_replaced_by_our_own(aws: StandIn, start, runtime: str)
 
 
 def test_without_a_fallback_a_miss_is_said(aws: StandIn, start) -> None:
-    running = start(backend="sagemaker")
+    running = start(primary="sagemaker")
     connection = running.connect()
     answer = ask(connection, {"f1": 1.0})
     assert (answer.status, answer.headers["retry-after"]) == (503, "1")
@@ -119,7 +119,7 @@ def test_failures_that_pass_are_tried_again_within_the_deadline(aws: StandIn, st
     aws.endpoints["leads"] = xgboost_container()
     plan = {0: BROKEN, 2: RESET, 4: Fault(status=400, code="ThrottlingException")}
     aws.fault = lambda call: plan.get(call.number % 6)
-    running = start(backend="sagemaker", fallback="local", deadline_ms="5000")
+    running = start(primary="sagemaker", fallback="local", deadline_ms="5000")
     assert {answer["source"] for answer in ask_many(running, leads(9))} == {"sagemaker"}
     assert len(aws.calls) == 18
     until(lambda: running.metrics()['quintile_remote_calls_total{kind="made"}'] == 18, "calls are counted")
@@ -128,7 +128,7 @@ def test_failures_that_pass_are_tried_again_within_the_deadline(aws: StandIn, st
 
 
 def test_the_circuit_opens_probes_and_closes(aws: StandIn, start, runtime: str) -> None:
-    running = start(backend="sagemaker", fallback="local", runtime=runtime)
+    running = start(primary="sagemaker", fallback="local", runtime=runtime)
     sample = leads(30)
     answers = ask_many(running, sample)
     assert {answer["source"] for answer in answers} == {"local"}
@@ -153,7 +153,7 @@ def test_local_leads_are_answered_while_fifty_slow_ones_wait(aws: StandIn, start
 
     aws.endpoints["leads"] = slow
     aws.fault = lambda call: release.wait(30) and None
-    running = start(backend="sagemaker", deadline_ms="40000", runtime=runtime)
+    running = start(primary="sagemaker", deadline_ms="40000", runtime=runtime)
     with ThreadPoolExecutor(50) as pool:
         waiting = [pool.submit(ask_many, running, [lead]) for lead in leads(50)]
         until(lambda: len(aws.calls) == 50, "fifty calls are under way")
@@ -169,7 +169,7 @@ def test_more_questions_than_may_wait_are_not_asked(aws: StandIn, start) -> None
     release = threading.Event()
     aws.endpoints["leads"] = lambda body, kind: ("0.5", "text/csv")
     aws.fault = lambda call: release.wait(30) and None
-    running = start(backend="sagemaker", fallback="local", deadline_ms="20000", calls_max="2")
+    running = start(primary="sagemaker", fallback="local", deadline_ms="20000", calls_max="2")
     with ThreadPoolExecutor(20) as pool:
         asked = [pool.submit(ask_many, running, [lead]) for lead in leads(20)]
         until(lambda: sum(one.done() for one in asked) >= 10, "those that find no room are answered")
@@ -204,7 +204,7 @@ def test_a_model_that_cannot_be_evaluated_here_is_served_from_its_manifest(aws: 
 
 
 def test_with_the_local_model_loaded_its_fallback_is_never_asked(aws: StandIn, start) -> None:
-    running = start(backend="local", fallback="sagemaker")
+    running = start(primary="local", fallback="sagemaker")
     answers = answered(running, 30)
     assert all("source" not in answer for answer in answers.values())
     assert not aws.calls
@@ -213,7 +213,7 @@ def test_with_the_local_model_loaded_its_fallback_is_never_asked(aws: StandIn, s
 
 def test_records_say_who_scored_and_why(aws: StandIn, server: Callable[..., Server], tmp_path: Path) -> None:
     aws.endpoints["leads"] = xgboost_container()
-    environment = aws.environment(scoring__endpoint="leads", scoring__backend="sagemaker", scoring__fallback="local")
+    environment = aws.environment(scoring__endpoint="leads", scoring__primary="sagemaker", scoring__fallback="local")
     running = server(DEMO, sink="parquet", environment=environment)
     sample = leads(6)
     remote, local = ask_many(running, sample[:2]), ask_many(running, sample[2:4], **LOCAL)

@@ -21,7 +21,7 @@ pub enum Depth {
 
 /// Why an answer is not right.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum Wrong {
+pub enum AnswerError {
     /// Another status than the one that is right.
     #[error("status {0}")]
     Status(u16),
@@ -44,7 +44,7 @@ pub enum Wrong {
     },
 }
 
-impl Wrong {
+impl AnswerError {
     /// A word for tables.
     #[must_use]
     pub fn kind(&self) -> &'static str {
@@ -97,14 +97,14 @@ impl Checker {
         body: &[u8],
         id: Option<&[u8; ID_DIGITS]>,
         expected: Option<&Expected>,
-    ) -> Result<(), Wrong> {
+    ) -> Result<(), AnswerError> {
         if status != self.status {
-            return Err(Wrong::Status(status));
+            return Err(AnswerError::Status(status));
         }
         if let Some(id) = id.filter(|_| self.depth >= Depth::Id) {
             let found = value(body, &self.id).and_then(|text| text.strip_prefix(b"\"lead-"));
             if !found.is_some_and(|text| text.starts_with(id)) {
-                return Err(Wrong::Id);
+                return Err(AnswerError::Id);
             }
         }
         match expected {
@@ -113,12 +113,12 @@ impl Checker {
         }
     }
 
-    fn check_numbers(&self, body: &[u8], expected: &Expected) -> Result<(), Wrong> {
+    fn check_numbers(&self, body: &[u8], expected: &Expected) -> Result<(), AnswerError> {
         if let Some(score) = expected.score {
             // The key is also that of a time in Quintile's answers, further on.
             let right = value(body, &self.score).is_some_and(|text| number(text) == Some(f64::from(score)));
             if !right {
-                return Err(Wrong::Score {
+                return Err(AnswerError::Score {
                     expected: score.to_string(),
                 });
             }
@@ -136,7 +136,7 @@ impl Checker {
             // JSON has no infinities and no NaN: they are null.
             let right = actual.map_or(!expected.is_finite(), |actual| actual.to_bits() == expected.to_bits());
             if !right || text.is_empty() {
-                return Err(Wrong::Prediction { actual, expected });
+                return Err(AnswerError::Prediction { actual, expected });
             }
             text = memchr::memchr(b',', text).map_or(&[], |comma| &text[comma + 1..]);
         }
@@ -174,7 +174,7 @@ mod tests {
         }
     }
 
-    fn check(body: &str, expected: &Expected) -> Result<(), Wrong> {
+    fn check(body: &str, expected: &Expected) -> Result<(), AnswerError> {
         Checker::new(Depth::Exact, 200).check(200, body.as_bytes(), Some(b"000000000042"), Some(expected))
     }
 
@@ -198,24 +198,27 @@ mod tests {
         let next = f64::from_bits(0.16741915047168732_f64.to_bits() + 1);
         assert!(matches!(
             check(ANSWER, &expected(Some(4), &[next])),
-            Err(Wrong::Prediction { .. })
+            Err(AnswerError::Prediction { .. })
         ));
         let score = check(ANSWER, &expected(Some(5), &[0.16741915047168732]));
-        assert!(matches!(score, Err(Wrong::Score { .. })), "{score:?}");
+        assert!(matches!(score, Err(AnswerError::Score { .. })), "{score:?}");
         let two = check(ANSWER, &expected(Some(4), &[0.16741915047168732, 0.1]));
-        assert!(matches!(two, Err(Wrong::Prediction { .. })), "{two:?}");
+        assert!(matches!(two, Err(AnswerError::Prediction { .. })), "{two:?}");
         let none = check(r#"{"lead_id":"lead-000000000042"}"#, &expected(None, &[f64::NAN]));
-        assert!(matches!(none, Err(Wrong::Prediction { actual: None, .. })), "{none:?}");
+        assert!(
+            matches!(none, Err(AnswerError::Prediction { actual: None, .. })),
+            "{none:?}"
+        );
     }
 
     #[test]
     fn an_answer_to_another_request_is_wrong() {
         let checker = Checker::new(Depth::Id, 200);
         let other = checker.check(200, ANSWER.as_bytes(), Some(b"000000000043"), None);
-        assert_eq!(other, Err(Wrong::Id));
+        assert_eq!(other, Err(AnswerError::Id));
         assert_eq!(
             checker.check(503, ANSWER.as_bytes(), None, None),
-            Err(Wrong::Status(503))
+            Err(AnswerError::Status(503))
         );
         let status_only = Checker::new(Depth::Status, 200);
         assert_eq!(status_only.check(200, b"", Some(b"000000000043"), None), Ok(()));

@@ -197,12 +197,12 @@ impl Link {
 /// An answer as it lies in memory.
 struct Read {
     status: u16,
-    body: Place,
+    body: BodyPlace,
     leaves_open: bool,
 }
 
 /// Where a body is.
-enum Place {
+enum BodyPlace {
     Buffer(std::ops::Range<usize>),
     Joined,
 }
@@ -232,8 +232,8 @@ impl H1 {
             self.stream = Some(stream);
         }
         let body = match read.body {
-            Place::Buffer(range) => &self.buffer[range],
-            Place::Joined => &self.joined,
+            BodyPlace::Buffer(range) => &self.buffer[range],
+            BodyPlace::Joined => &self.joined,
         };
         Ok(Answer {
             status: read.status,
@@ -266,19 +266,19 @@ impl H1 {
                 while self.filled < end {
                     self.read(stream).await?;
                 }
-                Ok(read(Place::Buffer(head.bytes..end), self.filled == end))
+                Ok(read(BodyPlace::Buffer(head.bytes..end), self.filled == end))
             }
             Framing::Chunked => loop {
                 let bytes = &self.buffer[head.bytes..self.filled];
                 if let Some(took) = h1::chunks(bytes, &mut self.joined)? {
-                    break Ok(read(Place::Joined, head.bytes + took == self.filled));
+                    break Ok(read(BodyPlace::Joined, head.bytes + took == self.filled));
                 }
                 self.read(stream).await?;
             },
             Framing::Close => loop {
                 match self.read(stream).await {
                     Ok(()) => {}
-                    Err(Fault::Closed) => break Ok(read(Place::Buffer(head.bytes..self.filled), false)),
+                    Err(Fault::Closed) => break Ok(read(BodyPlace::Buffer(head.bytes..self.filled), false)),
                     Err(fault) => break Err(fault),
                 }
             },

@@ -27,7 +27,7 @@ pub fn histogram() -> Histogram<u64> {
 
 /// A step of the run.
 #[derive(Debug)]
-pub struct Step {
+pub struct RunStep {
     /// Latencies of the requests that were due in it, to two digits.
     pub latency: Histogram<u32>,
     /// How many of them failed or were not answered.
@@ -60,7 +60,7 @@ pub struct Recorder {
     /// Latencies by the shard that answered, where it is asked for.
     pub shards: BTreeMap<u8, Histogram<u64>>,
     /// The run in steps.
-    pub steps: Vec<Step>,
+    pub steps: Vec<RunStep>,
 }
 
 impl Recorder {
@@ -70,7 +70,7 @@ impl Recorder {
         let length = end_ns.saturating_sub(warmup_ns);
         let step_ns = (length.div_ceil(STEPS_MAX)).max(STEP_NS_MIN);
         let steps = length.div_ceil(step_ns).clamp(1, STEPS_MAX);
-        let step = |_| Step {
+        let step = |_| RunStep {
             latency: Histogram::new_with_bounds(1_000, LONGEST_NS, 2).expect("constants that hdrhistogram takes"),
             failed: 0,
         };
@@ -97,7 +97,7 @@ impl Recorder {
         self.step_ns
     }
 
-    fn step(&mut self, due_ns: u64) -> &mut Step {
+    fn step(&mut self, due_ns: u64) -> &mut RunStep {
         let index = (due_ns - self.warmup_ns) / self.step_ns;
         let last = self.steps.len() - 1;
         &mut self.steps[usize::try_from(index).unwrap_or(last).min(last)]

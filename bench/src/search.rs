@@ -20,7 +20,7 @@ const ANSWERED_SHARE: f64 = 0.98;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum How {
     /// Hold each rate, double, then halve the gap.
-    Step,
+    RunStep,
     /// Climb evenly.
     Ramp,
 }

@@ -22,13 +22,13 @@ use bytes::BytesMut;
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 use leads::Digits;
-use quintile::record::{Entry, Extras, IdSource, ProtocolName, Source};
+use quintile::record::{Entry, Extras, IdSource, ProtocolName, RecordSource};
 use quintile::spool::{Options as SpoolOptions, Spool, Writer};
 use quintile_model::kernel::Vectors;
 use quintile_model::kernel::lanes::LaneScratch;
 use quintile_model::plan::lanes::LanePlan;
 use quintile_model::{KernelChoice, Options};
-use quintile_scoring::loaded::Served;
+use quintile_scoring::loaded::LoadedModel;
 use quintile_scoring::loaded::columns::Columns;
 use quintile_scoring::read::{Timings, Workspace};
 use quintile_scoring::render;
@@ -59,7 +59,7 @@ const DIGITS: [Digits; 2] = [Digits::Six, Digits::All];
 
 /// The demo model, bodies for it, and which of them is next.
 struct Bench {
-    served: Served,
+    loaded: LoadedModel,
     workspace: Workspace,
     bodies: Vec<Vec<u8>>,
     turn: usize,
@@ -67,10 +67,10 @@ struct Bench {
 
 impl Bench {
     fn new(digits: Digits) -> Self {
-        let served = Served::load(None, Options::default(), 0).unwrap();
-        let workspace = Workspace::new(&served, 1 << 20);
+        let loaded = LoadedModel::load(None, Options::default(), 0).unwrap();
+        let workspace = Workspace::new(&loaded, 1 << 20);
         Self {
-            served,
+            loaded,
             workspace,
             bodies: leads::bodies(BODIES, digits),
             turn: 0,
@@ -84,7 +84,7 @@ impl Bench {
 
     fn read(&mut self) {
         self.turn = (self.turn + 1) % BODIES;
-        self.workspace.read(&self.served, &self.bodies[self.turn]).unwrap();
+        self.workspace.read(&self.loaded, &self.bodies[self.turn]).unwrap();
     }
 
     /// Bytes of a body, on average.
@@ -113,13 +113,13 @@ mod whole {
         let (mut frame, mut out) = (Vec::new(), BytesMut::with_capacity(4096));
         bencher.counter(bench.bytes()).bench_local(|| {
             bench.read();
-            let score = bench.workspace.score(&bench.served);
+            let score = bench.workspace.score(&bench.loaded);
             if writer.keeps() {
                 record(&bench, &mut ids, score, &mut frame);
                 let _ = writer.append(&frame);
             }
             out.clear();
-            render::answer(&mut out, &bench.served, &bench.workspace, score, REQUEST_ID, &TIMINGS);
+            render::answer(&mut out, &bench.loaded, &bench.workspace, score, REQUEST_ID, &TIMINGS);
             black_box(&out);
         });
     }
@@ -138,7 +138,7 @@ mod steps {
     /// Values → ranks among the model's thresholds; the first part of `score`.
     #[divan::bench]
     fn rank(bencher: Bencher) {
-        let ensemble = Served::ensemble(None).unwrap();
+        let ensemble = LoadedModel::ensemble(None).unwrap();
         let trees = ensemble.trees().len();
         let plan = LanePlan::<f32>::try_compile(&ensemble, trees, KernelChoice::Auto).unwrap();
         let mut scratch = LaneScratch::new(&plan);
@@ -168,7 +168,7 @@ mod steps {
     #[divan::bench]
     fn score(bencher: Bencher) {
         let mut bench = Bench::new(Digits::Six);
-        let mut scratch = bench.served.model.scratch();
+        let mut scratch = bench.loaded.model.scratch();
         let mut rows = Vec::new();
         for _ in 0..BODIES {
             bench.read();
@@ -177,7 +177,7 @@ mod steps {
         let mut turn = 0;
         bencher.bench_local(|| {
             turn = (turn + 1) % BODIES;
-            bench.served.model.score_row(&rows[turn], &mut scratch)
+            bench.loaded.model.score_row(&rows[turn], &mut scratch)
         });
     }
 
@@ -187,7 +187,7 @@ mod steps {
         with_spool(|mut writer| {
             let mut bench = Bench::new(Digits::Six);
             bench.read();
-            let score = bench.workspace.score(&bench.served);
+            let score = bench.workspace.score(&bench.loaded);
             let (mut ids, mut frame) = (IdSource::new(0, 7), Vec::new());
             bencher.bench_local(|| {
                 record(&bench, &mut ids, score, &mut frame);
@@ -200,11 +200,11 @@ mod steps {
     fn serialise(bencher: Bencher) {
         let mut bench = Bench::new(Digits::Six);
         bench.read();
-        let score = bench.workspace.score(&bench.served);
+        let score = bench.workspace.score(&bench.loaded);
         let mut out = BytesMut::with_capacity(4096);
         bencher.bench_local(|| {
             out.clear();
-            render::answer(&mut out, &bench.served, &bench.workspace, score, REQUEST_ID, &TIMINGS);
+            render::answer(&mut out, &bench.loaded, &bench.workspace, score, REQUEST_ID, &TIMINGS);
             black_box(&out);
         });
     }
@@ -228,7 +228,7 @@ mod readers {
             bench.turn = (bench.turn + 1) % BODIES;
             bench
                 .workspace
-                .read_any(&bench.served, &bench.bodies[bench.turn])
+                .read_any(&bench.loaded, &bench.bodies[bench.turn])
                 .unwrap();
         });
     }
@@ -253,7 +253,7 @@ mod readers {
     fn simd_json_serde(bencher: Bencher, digits: Digits) {
         let mut bench = Bench::new(digits);
         let (mut copy, mut buffers) = (Vec::new(), simd_json::Buffers::new(4096));
-        let mut row = Row::new(&bench.served);
+        let mut row = Row::new(&bench.loaded);
         bencher.counter(bench.bytes()).bench_local(|| {
             copy.clear();
             copy.extend_from_slice(bench.next());
@@ -265,7 +265,7 @@ mod readers {
     #[divan::bench(args = DIGITS)]
     fn serde_json(bencher: Bencher, digits: Digits) {
         let mut bench = Bench::new(digits);
-        let mut row = Row::new(&bench.served);
+        let mut row = Row::new(&bench.loaded);
         bencher.counter(bench.bytes()).bench_local(|| {
             black_box(row.read(&mut serde_json::Deserializer::from_slice(bench.next())));
         });
@@ -280,10 +280,10 @@ struct Row {
 }
 
 impl Row {
-    fn new(served: &Served) -> Self {
+    fn new(loaded: &LoadedModel) -> Self {
         Self {
-            columns: Columns::new(served.model.schema()),
-            values: vec![f64::NAN; served.model.schema().len()],
+            columns: Columns::new(loaded.model.schema()),
+            values: vec![f64::NAN; loaded.model.schema().len()],
             lead_id: String::with_capacity(256),
         }
     }
@@ -359,7 +359,7 @@ fn record(bench: &Bench, ids: &mut IdSource, score: Option<u8>, frame: &mut Vec<
     let entry = Entry {
         record_id: ids.next(time_us),
         time_us,
-        model: 0,
+        model_number: 0,
         shard: 0,
         score,
         latency_ns: TIMINGS.total_ns,
@@ -368,7 +368,7 @@ fn record(bench: &Bench, ids: &mut IdSource, score: Option<u8>, frame: &mut Vec<
         margins: bench.workspace.margins(),
         predictions: bench.workspace.predictions(),
         row: bench.workspace.row(),
-        source: Source::Local,
+        source: RecordSource::Local,
         extras: Extras::of(ProtocolName::Native),
     };
     entry.encode(frame);

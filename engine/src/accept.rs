@@ -43,7 +43,7 @@ const FULL_EVERY: Duration = Duration::from_secs(60);
 
 /// One shard, as the acceptor sees it.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub struct ShardEntry {
     /// Where its sockets go.
     pub address: Address,
     /// How many connections it has.
@@ -73,7 +73,7 @@ impl Acceptor {
     ///
     /// # Errors
     /// When the thread or its eventfd cannot be made.
-    pub fn start(listener: TcpListener, places: Vec<Place>, connections_max: usize) -> io::Result<Self> {
+    pub fn start(listener: TcpListener, places: Vec<ShardEntry>, connections_max: usize) -> io::Result<Self> {
         let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         let state = Loop {
             listener,
@@ -104,7 +104,7 @@ impl Acceptor {
 
 struct Loop {
     listener: TcpListener,
-    places: Vec<Place>,
+    places: Vec<ShardEntry>,
     connections_max: usize,
     stop: Arc<OwnedFd>,
     waiting: Waiting,

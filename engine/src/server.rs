@@ -20,17 +20,17 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
-use quintile_scoring::loaded::Served;
+use quintile_scoring::loaded::LoadedModel;
 
 pub use self::error::ServeError;
-pub(crate) use self::reload::Again;
+pub(crate) use self::reload::ReloadSource;
 
 use self::parts::{
     Registry, ShardTemplate, about, accept_connections, admin, asking, budget, choose, connections_fitting, detect,
     http, listen, load, open_spool, place, remote, spawn, spawn_shards,
 };
 use self::signals::{DrainStep, Lifecycle};
-use crate::accept::{Acceptor, Place};
+use crate::accept::{Acceptor, ShardEntry};
 use crate::allocator;
 use crate::config::Settings;
 use crate::limits::EVENTS_MAX;
@@ -50,7 +50,7 @@ const HEALTH: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// What kept it from starting, and records that could not be delivered at the end.
-pub(crate) fn run(settings: &Settings, again: Again) -> Result<(), ServeError> {
+pub(crate) fn run(settings: &Settings, again: ReloadSource) -> Result<(), ServeError> {
     quiet_trials();
     let life = Arc::new(Lifecycle::new(settings.limits.drain));
     let asked = signals::listen(&life)?;
@@ -74,7 +74,7 @@ pub struct Running {
     side: Side,
     ended: Receiver<usize>,
     /// Until somebody reloads: then it is theirs to free.
-    served: Option<Arc<Served>>,
+    loaded: Option<Arc<LoadedModel>>,
     registry: Option<Registry>,
 }
 
@@ -86,8 +86,8 @@ struct ShardThread {
 }
 
 impl ShardThread {
-    fn place(&self) -> Place {
-        Place {
+    fn place(&self) -> ShardEntry {
+        ShardEntry {
             address: self.address.clone(),
             gauges: Arc::clone(&self.gauges),
         }
@@ -106,10 +106,10 @@ pub fn start(settings: &Settings) -> Result<Running, ServeError> {
 fn start_in(settings: &Settings, life: &Arc<Lifecycle>) -> Result<Running, ServeError> {
     allocator::configure();
     let open_files = descriptors::raise();
-    let mut served = load(settings)?;
+    let mut loaded = load(settings)?;
     // Made here, so that no shard has to.
-    served.descriptions();
-    announce::model(&served);
+    loaded.descriptions();
+    announce::model(&loaded);
     let topology = detect(settings);
     let chosen = choose(settings, &topology)?;
     let (listener, address) = listen(settings)?;
@@ -117,15 +117,15 @@ fn start_in(settings: &Settings, life: &Arc<Lifecycle>) -> Result<Running, Serve
     announce::records(&settings.records);
     announce::limits(&settings.limits, open_files);
     let connections_max = descriptors::connections(open_files, settings.limits.connections_max, topology.shards);
-    let (spool, writers) = open_spool(&settings.records, &topology, &mut served)?;
+    let (spool, writers) = open_spool(&settings.records, &topology, &mut loaded)?;
     let registry = spool.as_ref().map(Registry::new);
-    let served = Arc::new(served);
+    let loaded = Arc::new(loaded);
     let (events, events_out) = bounded(EVENTS_MAX);
     let budget = budget(settings, &topology);
     let (asking, desk) = asking(settings).unzip();
     let template = ShardTemplate {
         settings,
-        served: Arc::clone(&served),
+        loaded: Arc::clone(&loaded),
         latest: spool.as_ref().and_then(|spool| spool.found().latest),
         events,
         ready: Arc::clone(&life.ready),
@@ -135,16 +135,16 @@ fn start_in(settings: &Settings, life: &Arc<Lifecycle>) -> Result<Running, Serve
     };
     let numbered = writers.into_iter().enumerate();
     let (parts, links): (Vec<_>, Vec<_>) = numbered.map(|(number, writer)| template.build(number, writer)).unzip();
-    let places: Vec<Place> = links.iter().map(place).collect();
-    let side = side::start(side::Parts {
+    let places: Vec<ShardEntry> = links.iter().map(place).collect();
+    let side = side::start(side::SideParts {
         shards: links,
         records: settings.records.clone(),
         spool,
-        served: Arc::clone(&served),
+        loaded: Arc::clone(&loaded),
         about: about(chosen),
         events: events_out,
         aws: settings.aws.clone(),
-        pace: side::Pace::of(topology.cpus),
+        pace: side::CpuBudget::of(topology.cpus),
         admin,
         budget: Arc::clone(&budget),
         remote: desk.map(|desk| remote(settings, desk)),
@@ -153,7 +153,7 @@ fn start_in(settings: &Settings, life: &Arc<Lifecycle>) -> Result<Running, Serve
     life.begin_to_serve();
     let acceptor = accept_connections(listener, places, connections_fitting(connections_max, &topology))?;
     life.serves();
-    announce::ready(address, admin_address, chosen, &topology, &served);
+    announce::ready(address, admin_address, chosen, &topology, &loaded);
     Ok(Running {
         address,
         life: Arc::clone(life),
@@ -161,7 +161,7 @@ fn start_in(settings: &Settings, life: &Arc<Lifecycle>) -> Result<Running, Serve
         shards,
         side,
         ended,
-        served: Some(served),
+        loaded: Some(loaded),
         registry,
     })
 }
@@ -174,11 +174,11 @@ impl Running {
     }
 
     /// Starts the thread that puts another configuration and model into force when it is asked to. To be called once.
-    fn reloads(&mut self, settings: &Settings, again: Again, asked: Receiver<()>) -> Result<(), ServeError> {
-        let parts = reload::Parts {
+    fn reloads(&mut self, settings: &Settings, again: ReloadSource, asked: Receiver<()>) -> Result<(), ServeError> {
+        let parts = reload::ReloadParts {
             settings: settings.clone(),
             again,
-            served: self.served.take().expect("asked for once"),
+            loaded: self.loaded.take().expect("asked for once"),
             shards: self.shards.iter().map(ShardThread::place).collect(),
             registry: self.registry.clone(),
             side: self.side.news(),

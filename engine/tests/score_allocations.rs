@@ -11,8 +11,8 @@ use std::cell::Cell;
 
 use bytes::BytesMut;
 use quintile_model::Options;
-use quintile_scoring::loaded::Served;
-use quintile_scoring::read::{Rejection, Timings, Workspace};
+use quintile_scoring::loaded::LoadedModel;
+use quintile_scoring::read::{ReadError, Timings, Workspace};
 use quintile_scoring::render;
 
 struct Counting;
@@ -63,8 +63,8 @@ fn allocations(work: impl FnOnce()) -> usize {
     ALLOCATIONS.get() - before
 }
 
-fn bodies(served: &Served) -> Vec<Vec<u8>> {
-    let names: Vec<&str> = served.model.schema().names().collect();
+fn bodies(loaded: &LoadedModel) -> Vec<Vec<u8>> {
+    let names: Vec<&str> = loaded.model.schema().names().collect();
     let id = "x".repeat(200);
     let body = |space: &str, value: &dyn Fn(usize) -> String| {
         let feature = |(column, name)| format!("{space}\"{name}\"{space}:{space}{}", value(column));
@@ -86,9 +86,9 @@ fn bodies(served: &Served) -> Vec<Vec<u8>> {
 }
 
 /// Reads, scores and answers each body several times; the very first pass may not allocate either.
-fn assert_allocates_nothing(served: &Served) {
-    let mut workspace = Workspace::new(served, 1 << 20);
-    let mut out = BytesMut::with_capacity(render::answer_bytes_max(served));
+fn assert_allocates_nothing(loaded: &LoadedModel) {
+    let mut workspace = Workspace::new(loaded, 1 << 20);
+    let mut out = BytesMut::with_capacity(render::answer_bytes_max(loaded));
     let timings = Timings {
         parse_ns: 1234,
         score_ns: 5678,
@@ -96,13 +96,13 @@ fn assert_allocates_nothing(served: &Served) {
         wake_ns: 0,
     };
     for round in 0..3 {
-        for body in bodies(served) {
+        for body in bodies(loaded) {
             let mut outcome = Ok(());
             let count = allocations(|| {
-                outcome = workspace.read(served, &body);
-                let score = workspace.score(served);
+                outcome = workspace.read(loaded, &body);
+                let score = workspace.score(loaded);
                 out.clear();
-                render::answer(&mut out, served, &workspace, score, "request \u{1} id", &timings);
+                render::answer(&mut out, loaded, &workspace, score, "request \u{1} id", &timings);
             });
             assert_eq!(outcome, Ok(()), "{}", String::from_utf8_lossy(&body));
             assert_eq!(count, 0, "round {round}: {}", String::from_utf8_lossy(&body));
@@ -125,14 +125,14 @@ fn a_manifests_demands_cost_no_allocation() {
         .map(|column| format!("[features.f{column}]\nrange = [-1e300, 1e300]\n"))
         .collect();
     std::fs::write(folder.join("m.toml"), rules).unwrap();
-    let served = Served::load(Some(&model), Options::default(), 0);
+    let loaded = LoadedModel::load(Some(&model), Options::default(), 0);
     std::fs::remove_dir_all(&folder).unwrap();
-    assert_allocates_nothing(&served.unwrap());
+    assert_allocates_nothing(&loaded.unwrap());
 }
 
 #[test]
 fn the_demo_is_scored_without_allocating() {
-    assert_allocates_nothing(&Served::load(None, Options::default(), 0).unwrap());
+    assert_allocates_nothing(&LoadedModel::load(None, Options::default(), 0).unwrap());
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn other_models_are_scored_without_allocating() {
         "category-mixed.json",
         "dart-softprob.json",
     ] {
-        assert_allocates_nothing(&Served::load(Some(&fixtures.join(name)), Options::default(), 1).unwrap());
+        assert_allocates_nothing(&LoadedModel::load(Some(&fixtures.join(name)), Options::default(), 1).unwrap());
     }
 }
 
@@ -152,9 +152,9 @@ fn other_models_are_scored_without_allocating() {
 fn names_of_categories_are_scored_without_allocating() {
     let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures");
     for (name, unseen_is_missing) in [("category-names.json", false), ("lightgbm-names.txt", true)] {
-        let served = Served::load(Some(&fixtures.join(name)), Options::default(), 1).unwrap();
-        let mut workspace = Workspace::new(&served, 1 << 20);
-        let mut out = BytesMut::with_capacity(render::answer_bytes_max(&served));
+        let loaded = LoadedModel::load(Some(&fixtures.join(name)), Options::default(), 1).unwrap();
+        let mut workspace = Workspace::new(&loaded, 1 << 20);
+        let mut out = BytesMut::with_capacity(render::answer_bytes_max(&loaded));
         let mut bodies = vec![
             r#"{"lead_id":"1","features":{"where":"b b","number":0.5,"code":"-5"}}"#,
             r#"{"lead_id":"1","features":{"code":"7","where":"comma, too"}}"#,
@@ -168,10 +168,10 @@ fn names_of_categories_are_scored_without_allocating() {
             for body in &bodies {
                 let mut outcome = Ok(());
                 let count = allocations(|| {
-                    outcome = workspace.read(&served, body.as_bytes());
-                    let score = workspace.score(&served);
+                    outcome = workspace.read(&loaded, body.as_bytes());
+                    let score = workspace.score(&loaded);
                     out.clear();
-                    render::answer(&mut out, &served, &workspace, score, "r", &Timings::default());
+                    render::answer(&mut out, &loaded, &workspace, score, "r", &Timings::default());
                 });
                 assert_eq!(outcome, Ok(()), "{body}");
                 assert_eq!(count, 0, "round {round}: {body}");
@@ -179,19 +179,19 @@ fn names_of_categories_are_scored_without_allocating() {
         }
     }
     // A name that is refused is a fault like any other: gathering it allocates nothing.
-    let served = Served::load(Some(&fixtures.join("category-names.json")), Options::default(), 1).unwrap();
-    let mut workspace = Workspace::new(&served, 1 << 20);
+    let loaded = LoadedModel::load(Some(&fixtures.join("category-names.json")), Options::default(), 1).unwrap();
+    let mut workspace = Workspace::new(&loaded, 1 << 20);
     let body = br#"{"lead_id":"1","features":{"where":"unseen","code":"\u0041"}}"#;
     let mut outcome = Ok(());
-    let count = allocations(|| outcome = workspace.read(&served, body));
-    assert_eq!((outcome, count), (Err(Rejection::Invalid), 0));
+    let count = allocations(|| outcome = workspace.read(&loaded, body));
+    assert_eq!((outcome, count), (Err(ReadError::Invalid), 0));
     assert_eq!(workspace.faults().total(), 2);
 }
 
 #[test]
 fn gathering_faults_allocates_nothing() {
-    let served = Served::load(None, Options::default(), 0).unwrap();
-    let mut workspace = Workspace::new(&served, 1 << 20);
+    let loaded = LoadedModel::load(None, Options::default(), 0).unwrap();
+    let mut workspace = Workspace::new(&loaded, 1 << 20);
     let unknown: Vec<String> = (0..100).map(|number| format!("\"unknown {number}\":[1,2]")).collect();
     let bodies = [
         r#"{"lead_id":7,"features":{"f1":"x","f1":true,"f51":1e39,"f2":1e39}}"#.to_owned(),
@@ -205,9 +205,9 @@ fn gathering_faults_allocates_nothing() {
     for round in 0..2 {
         for body in &bodies {
             let mut outcome = Ok(());
-            let count = allocations(|| outcome = workspace.read(&served, body.as_bytes()));
+            let count = allocations(|| outcome = workspace.read(&loaded, body.as_bytes()));
             assert!(
-                matches!(outcome, Err(Rejection::Invalid | Rejection::NotJson(_))),
+                matches!(outcome, Err(ReadError::Invalid | ReadError::NotJson(_))),
                 "{body}"
             );
             assert!(round == 0 || count == 0, "{count} allocations: {body}");

@@ -6,8 +6,8 @@ use std::path::Path;
 use quintile::record::{Entry, decode};
 use quintile_model::{Cell, KernelChoice, Options};
 use quintile_scoring::limits::{BODY_NESTING_MAX, LEAD_ID_BYTES_MAX};
-use quintile_scoring::loaded::Served;
-use quintile_scoring::read::{JsonReason, Rejection, Timings, Workspace, scan};
+use quintile_scoring::loaded::LoadedModel;
+use quintile_scoring::read::{JsonReason, ReadError, Timings, Workspace, scan};
 use quintile_scoring::render;
 use quintile_scoring::rows::{Format, score_rows};
 use serde_json::Value;
@@ -22,7 +22,7 @@ const TAIL_BYTES_AT: usize = 68;
 
 /// A model and the memory to score with it, made once.
 struct Engine {
-    served: Served,
+    loaded: LoadedModel,
     workspace: RefCell<Workspace>,
 }
 
@@ -35,9 +35,9 @@ impl Engine {
             kernel: KernelChoice::Scalar,
             ..Options::default()
         };
-        let served = Served::load(path.as_deref(), options, 0).expect("the demo and fixtures load");
-        let workspace = RefCell::new(Workspace::new(&served, 4096));
-        Self { served, workspace }
+        let loaded = LoadedModel::load(path.as_deref(), options, 0).expect("the demo and fixtures load");
+        let workspace = RefCell::new(Workspace::new(&loaded, 4096));
+        Self { loaded, workspace }
     }
 }
 
@@ -50,7 +50,7 @@ thread_local! {
 /// A body for the demo: one verdict with serde_json, the same numbers, and answers that are JSON.
 #[must_use]
 pub fn request(body: &[u8]) -> bool {
-    DEMO.with(|engine| check(&engine.served, &mut engine.workspace.borrow_mut(), body));
+    DEMO.with(|engine| check(&engine.loaded, &mut engine.workspace.borrow_mut(), body));
     true
 }
 
@@ -58,7 +58,7 @@ pub fn request(body: &[u8]) -> bool {
 #[must_use]
 pub fn request_names(body: &[u8]) -> bool {
     for engine in [&XGBOOST, &LIGHTGBM] {
-        engine.with(|engine| check(&engine.served, &mut engine.workspace.borrow_mut(), body));
+        engine.with(|engine| check(&engine.loaded, &mut engine.workspace.borrow_mut(), body));
     }
     true
 }
@@ -78,7 +78,7 @@ pub fn ndjson(rows: &[u8]) -> bool {
 fn both(rows: &[u8], format: Format) -> bool {
     for engine in [&XGBOOST, &LIGHTGBM] {
         engine.with(|engine| {
-            let (results, outcome) = score_rows(&engine.served, rows, format);
+            let (results, outcome) = score_rows(&engine.loaded, rows, format);
             let lines = results.iter().filter(|&&byte| byte == b'\n').count();
             match outcome {
                 Ok(()) => assert!(lines >= 1, "the results have a header"),
@@ -96,43 +96,43 @@ fn both(rows: &[u8], format: Format) -> bool {
     true
 }
 
-fn check(served: &Served, workspace: &mut Workspace, body: &[u8]) {
-    let outcome = workspace.read(served, body);
+fn check(loaded: &LoadedModel, workspace: &mut Workspace, body: &[u8]) {
+    let outcome = workspace.read(loaded, body);
     let scanned = scan::scan(body, |_| {});
     let verdict = verdict(body);
     let mut answer = Vec::new();
     match outcome {
-        Err(Rejection::NotJson(fault)) => {
+        Err(ReadError::NotJson(fault)) => {
             assert_ne!(verdict, Verdict::Json, "{fault}");
             assert_ne!(fault.reason, JsonReason::Refused);
             assert_eq!(scanned, Err(fault));
             assert!(fault.offset <= body.len());
-            render::rejection(&mut answer, served, workspace, &Rejection::NotJson(fault));
+            render::rejection(&mut answer, loaded, workspace, &ReadError::NotJson(fault));
         }
-        Err(Rejection::Invalid) => {
+        Err(ReadError::Invalid) => {
             assert_ne!(verdict, Verdict::NotJson);
             assert_eq!(scanned, Ok(()));
             assert!(workspace.faults().total() > 0);
-            render::rejection(&mut answer, served, workspace, &Rejection::Invalid);
+            render::rejection(&mut answer, loaded, workspace, &ReadError::Invalid);
         }
         Ok(()) => {
             assert_eq!(verdict, Verdict::Json);
             assert_eq!(scanned, Ok(()));
-            compare(served, workspace, body);
-            let score = workspace.score(served);
-            render::answer(&mut answer, served, workspace, score, "fuzz", &Timings::default());
-            assert!(answer.len() <= render::answer_bytes_max(served));
+            compare(loaded, workspace, body);
+            let score = workspace.score(loaded);
+            render::answer(&mut answer, loaded, workspace, score, "fuzz", &Timings::default());
+            assert!(answer.len() <= render::answer_bytes_max(loaded));
         }
     }
     serde_json::from_slice::<Value>(&answer).expect("an answer is JSON");
 }
 
 /// The row is what serde_json reads.
-fn compare(served: &Served, workspace: &Workspace, body: &[u8]) {
+fn compare(loaded: &LoadedModel, workspace: &Workspace, body: &[u8]) {
     let value: Value = serde_json::from_slice(body).expect("the verdict was JSON");
     assert_eq!(value["lead_id"].as_str(), Some(workspace.lead_id()));
     let features = value["features"].as_object().expect("it was accepted");
-    let schema = served.model.schema();
+    let schema = loaded.model.schema();
     for (column, (name, value)) in schema.names().zip(workspace.row()).enumerate() {
         let expected = match features.get(name) {
             Some(Value::String(text)) => schema.category_code(column, text).expect("it was accepted"),
@@ -149,7 +149,7 @@ fn compare(served: &Served, workspace: &Workspace, body: &[u8]) {
         };
         assert_eq!(value.to_bits(), expected.to_bits(), "feature {name}");
     }
-    assert!(features.keys().all(|name| served.columns.column(name).is_some()));
+    assert!(features.keys().all(|name| loaded.columns.column(name).is_some()));
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -222,7 +222,7 @@ fn reread(bytes: &[u8]) {
     let entry = Entry {
         record_id: frame.record_id,
         time_us: frame.time_us,
-        model: frame.model,
+        model_number: frame.model_number,
         shard: frame.shard,
         score: frame.score,
         latency_ns: frame.latency_ns,

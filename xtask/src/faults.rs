@@ -15,7 +15,7 @@ const REQUIREMENTS: &str = "tests/requirements.txt";
 
 /// What was asked for.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub(crate) struct FaultsArgs {
     seed: Option<u64>,
     minutes: Option<u64>,
     rounds: Option<u64>,
@@ -23,7 +23,7 @@ pub(crate) struct Asked {
     binary: Option<PathBuf>,
 }
 
-impl Asked {
+impl FaultsArgs {
     /// Reads `--NAME VALUE` pairs; none when there is anything else.
     pub(crate) fn read(flags: &[&str]) -> Option<Self> {
         let mut asked = Self::default();
@@ -42,7 +42,7 @@ impl Asked {
 }
 
 /// Sets up what the kit needs and runs it. The exit code is its own.
-pub(crate) fn run(workspace: &Workspace, asked: &Asked) -> ExitCode {
+pub(crate) fn run(workspace: &Workspace, asked: &FaultsArgs) -> ExitCode {
     match all(workspace, asked) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -52,7 +52,7 @@ pub(crate) fn run(workspace: &Workspace, asked: &Asked) -> ExitCode {
     }
 }
 
-fn all(workspace: &Workspace, asked: &Asked) -> Result<(), StepError> {
+fn all(workspace: &Workspace, asked: &FaultsArgs) -> Result<(), StepError> {
     python::set_up(workspace, REQUIREMENTS)?;
     let binary = match &asked.binary {
         Some(path) => path.clone(),
@@ -107,10 +107,10 @@ mod tests {
 
     #[test]
     fn flags_are_read_in_pairs() {
-        let asked = Asked::read(&["--seed", "7", "--minutes", "60"]).unwrap();
+        let asked = FaultsArgs::read(&["--seed", "7", "--minutes", "60"]).unwrap();
         assert_eq!((asked.seed, asked.minutes, asked.rounds), (Some(7), Some(60), None));
         for wrong in [&["--seed"][..], &["--seed", "x"], &["--minutes", "-1"], &["seed", "1"]] {
-            assert_eq!(Asked::read(wrong), None, "{wrong:?}");
+            assert_eq!(FaultsArgs::read(wrong), None, "{wrong:?}");
         }
     }
 }

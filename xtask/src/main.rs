@@ -51,7 +51,7 @@ fn main() -> ExitCode {
             Some(names) => groups(&names),
             None => usage(),
         },
-        ["faults", ref flags @ ..] => match faults::Asked::read(flags) {
+        ["faults", ref flags @ ..] => match faults::FaultsArgs::read(flags) {
             Some(asked) => faults::run(&Workspace::from_environment(), &asked),
             None => usage(),
         },

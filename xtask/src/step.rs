@@ -14,13 +14,13 @@ const GROUPS_START_UNTIL: Duration = Duration::from_secs(70 * 60);
 type Run = dyn Fn(&Workspace) -> Result<Outcome, StepError>;
 
 /// One line of the summary: a name and what to do. `Ok` may carry a warning that the summary repeats.
-pub(crate) struct Step {
+pub(crate) struct SuiteStep {
     name: String,
     run: Box<Run>,
     is_group: bool,
 }
 
-impl Step {
+impl SuiteStep {
     pub(crate) fn new(
         name: impl Into<String>,
         run: impl Fn(&Workspace) -> Result<Outcome, StepError> + 'static,
@@ -91,7 +91,7 @@ struct Timed<'a> {
 }
 
 /// Runs the steps in order; the exit code is a failure when one of them failed.
-pub(crate) fn run_all(workspace: &Workspace, steps: &[Step], left_out: &[LeftOut]) -> ExitCode {
+pub(crate) fn run_all(workspace: &Workspace, steps: &[SuiteStep], left_out: &[LeftOut]) -> ExitCode {
     let done = run_until_failure(workspace, steps, GROUPS_START_UNTIL);
     print_summary(&done, &steps[done.len()..], left_out);
     if done.iter().any(|step| matches!(step.result, Some(Err(_)))) {
@@ -101,7 +101,11 @@ pub(crate) fn run_all(workspace: &Workspace, steps: &[Step], left_out: &[LeftOut
     }
 }
 
-fn run_until_failure<'a>(workspace: &Workspace, steps: &'a [Step], groups_start_until: Duration) -> Vec<Timed<'a>> {
+fn run_until_failure<'a>(
+    workspace: &Workspace,
+    steps: &'a [SuiteStep],
+    groups_start_until: Duration,
+) -> Vec<Timed<'a>> {
     let began = Instant::now();
     let mut done = Vec::with_capacity(steps.len());
     for (index, step) in steps.iter().enumerate() {
@@ -155,7 +159,7 @@ fn shown(command: &Command) -> String {
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
-fn print_summary(done: &[Timed<'_>], rest: &[Step], left_out: &[LeftOut]) {
+fn print_summary(done: &[Timed<'_>], rest: &[SuiteStep], left_out: &[LeftOut]) {
     eprintln!("\nsummary");
     for step in done {
         let seconds = step.took.as_secs_f64();
@@ -181,12 +185,12 @@ fn print_summary(done: &[Timed<'_>], rest: &[Step], left_out: &[LeftOut]) {
 mod tests {
     use super::*;
 
-    fn passes() -> Step {
-        Step::new("passes", |workspace| call(workspace, "true"))
+    fn passes() -> SuiteStep {
+        SuiteStep::new("passes", |workspace| call(workspace, "true"))
     }
 
-    fn fails() -> Step {
-        Step::new("fails", |workspace| call(workspace, "false"))
+    fn fails() -> SuiteStep {
+        SuiteStep::new("fails", |workspace| call(workspace, "false"))
     }
 
     fn call(workspace: &Workspace, program: &str) -> Result<Outcome, StepError> {
@@ -194,7 +198,7 @@ mod tests {
     }
 
     /// What became of each step: `None` where it was too late, else the error if there was one.
-    fn results(steps: &[Step], groups_start_until: Duration) -> Vec<Option<Option<String>>> {
+    fn results(steps: &[SuiteStep], groups_start_until: Duration) -> Vec<Option<Option<String>>> {
         let done = run_until_failure(&Workspace::from_environment(), steps, groups_start_until);
         done.into_iter()
             .map(|step| step.result.map(|result| result.err().map(|error| error.to_string())))
@@ -210,15 +214,15 @@ mod tests {
 
     #[test]
     fn a_late_group_is_passed_over_and_what_is_no_group_is_not() {
-        let steps = [Step::group("late", |_| panic!("it was started")), passes()];
+        let steps = [SuiteStep::group("late", |_| panic!("it was started")), passes()];
         assert_eq!(results(&steps, Duration::ZERO), [None, Some(None)]);
-        let in_time = [Step::group("in time", |workspace| call(workspace, "true"))];
+        let in_time = [SuiteStep::group("in time", |workspace| call(workspace, "true"))];
         assert_eq!(results(&in_time, Duration::MAX), [Some(None)]);
     }
 
     #[test]
     fn an_absent_program_is_named() {
-        let absent = [Step::new("absent", |workspace| {
+        let absent = [SuiteStep::new("absent", |workspace| {
             call(workspace, "quintile-no-such-program")
         })];
         let error = results(&absent, Duration::MAX).remove(0).flatten();

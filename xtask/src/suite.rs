@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use crate::groups::{GROUPS, Group, HEAVY, Heavy};
-use crate::step::{self, LeftOut, Outcome, Step, StepError};
+use crate::step::{self, LeftOut, Outcome, StepError, SuiteStep};
 use crate::workspace::Workspace;
 use crate::{promtool, python};
 
@@ -31,8 +31,8 @@ pub(crate) fn all(workspace: &Workspace) -> ExitCode {
 
 /// What needs neither Python nor an optimised build.
 pub(crate) fn quick(workspace: &Workspace) -> ExitCode {
-    let mut steps = vec![Step::new("formatting", format), Step::new("clippy", clippy)];
-    steps.push(Step::new("promtool", promtool::set_up));
+    let mut steps = vec![SuiteStep::new("formatting", format), SuiteStep::new("clippy", clippy)];
+    steps.push(SuiteStep::new("promtool", promtool::set_up));
     steps.extend(rust());
     let left_out = GROUPS.iter().map(|group| LeftOut {
         name: format!("group {}", group.name),
@@ -76,47 +76,50 @@ pub(crate) fn list() -> String {
     light.chain(heavy).collect::<Vec<_>>().join("\n")
 }
 
-fn cheap() -> Vec<Step> {
+fn cheap() -> Vec<SuiteStep> {
     vec![
-        Step::new("formatting", format),
-        Step::new("clippy", clippy),
+        SuiteStep::new("formatting", format),
+        SuiteStep::new("clippy", clippy),
         environment(RUFF_REQUIREMENTS),
-        Step::new("Python lints", ruff),
-        Step::new("promtool", promtool::set_up),
+        SuiteStep::new("Python lints", ruff),
+        SuiteStep::new("promtool", promtool::set_up),
     ]
 }
 
-fn rust() -> Vec<Step> {
-    vec![Step::new("Rust tests", rust_tests), Step::new("kernels", kernels)]
+fn rust() -> Vec<SuiteStep> {
+    vec![
+        SuiteStep::new("Rust tests", rust_tests),
+        SuiteStep::new("kernels", kernels),
+    ]
 }
 
 /// The release build, environments and programs once each, then the groups.
-fn add_groups(steps: &mut Vec<Step>, groups: &[&'static Group]) {
-    let mut add = |step: Step| {
+fn add_groups(steps: &mut Vec<SuiteStep>, groups: &[&'static Group]) {
+    let mut add = |step: SuiteStep| {
         if !steps.iter().any(|present| present.name() == step.name()) {
             steps.push(step);
         }
     };
-    add(Step::new("release build", build_release));
+    add(SuiteStep::new("release build", build_release));
     for &group in groups {
         add(environment(group.requirements));
         for &(name, run) in group.needs {
-            add(Step::new(name, run));
+            add(SuiteStep::new(name, run));
         }
-        add(Step::group(format!("group {}", group.name), move |workspace| {
+        add(SuiteStep::group(format!("group {}", group.name), move |workspace| {
             python_tests(workspace, group)
         }));
     }
 }
 
-fn environment(requirements: &'static str) -> Step {
-    Step::new(format!("environment of {requirements}"), move |workspace| {
+fn environment(requirements: &'static str) -> SuiteStep {
+    SuiteStep::new(format!("environment of {requirements}"), move |workspace| {
         python::set_up(workspace, requirements)
     })
 }
 
-fn heavy(heavy: &'static Heavy) -> Step {
-    Step::new(format!("heavy {}", heavy.name), heavy.run)
+fn heavy(heavy: &'static Heavy) -> SuiteStep {
+    SuiteStep::new(format!("heavy {}", heavy.name), heavy.run)
 }
 
 fn heavy_left_out() -> Vec<LeftOut> {

@@ -113,7 +113,7 @@ pub(super) struct SearchArgs {
     #[arg(long, value_name = "SHARE", default_value_t = 0.99)]
     quantile: f64,
     /// Hold each rate for --time and halve the gap, or climb evenly within --time
-    #[arg(long, value_enum, default_value_t = How::Step)]
+    #[arg(long, value_enum, default_value_t = How::RunStep)]
     how: How,
     /// The first rate
     #[arg(long, value_name = "RATE", default_value = "1000", value_parser = rate)]

@@ -10,7 +10,7 @@ use crate::check::Depth;
 use crate::h1;
 use crate::link::{Connection, H2Head, Link, Prepared};
 use crate::payload::oracle::Oracle;
-use crate::payload::{ID_DIGITS, PayloadError, Pool, invent, leads};
+use crate::payload::{ID_DIGITS, PayloadError, Pool, leads, synthetic};
 use crate::target::{Protocol, Target, Trust};
 
 /// The bodies, and how closely the answers can be looked at.
@@ -35,17 +35,17 @@ pub(super) fn pool(load: &LoadArgs, target: &Target, trust: &Trust) -> super::Re
             (read, shown(path))
         }
         (None, Some(oracle)) => {
-            let fields = invent::of_schema(oracle.schema());
+            let fields = synthetic::of_schema(oracle.schema());
             (
-                invent::leads(&fields, load.leads as usize, load.seed),
+                synthetic::leads(&fields, load.leads as usize, load.seed),
                 "the model's features".into(),
             )
         }
         (None, None) => {
             let document = openapi(target, trust)?;
-            let fields = invent::of_openapi(&document, target.path())?;
+            let fields = synthetic::of_openapi(&document, target.path())?;
             (
-                invent::leads(&fields, load.leads as usize, load.seed),
+                synthetic::leads(&fields, load.leads as usize, load.seed),
                 "/openapi.json".into(),
             )
         }

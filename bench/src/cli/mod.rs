@@ -138,9 +138,9 @@ fn overhead(args: &args::OverheadArgs) -> Result<ExitCode> {
     );
     let target = Target::new(&format!("http://{address}/score"), Protocol::H1, &Trust::Web)?;
     let fields: Vec<_> = (1..=50)
-        .map(|number| crate::payload::invent::Field::number(format!("f{number}")))
+        .map(|number| crate::payload::synthetic::Field::number(format!("f{number}")))
         .collect();
-    let leads = crate::payload::invent::leads(&fields, 4_096, 1);
+    let leads = crate::payload::synthetic::leads(&fields, 4_096, 1);
     let pool = Pool::of_leads(leads, None, "50 features of chance".into());
     let mut plan = Plan::new(Arrivals::Saturate, Depth::Status);
     (plan.connections, plan.duration) = (args.connections, args.time);

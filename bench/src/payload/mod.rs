@@ -6,9 +6,9 @@
 //! model or openapi.json ─┴invent──▶ Lead ──┴▶ Pool of bodies ──▶ worker copies one and writes its number over the id
 //! ```
 
-pub mod invent;
 pub mod leads;
 pub mod oracle;
+pub mod synthetic;
 
 use std::path::PathBuf;
 

@@ -82,7 +82,7 @@ pub struct Report {
     #[serde(default)]
     pub shards: Vec<Shard>,
     /// The run in steps of time.
-    pub steps: Vec<Step>,
+    pub steps: Vec<RunStep>,
     /// Latencies and how many requests had them. Unit: nanoseconds.
     pub histogram: Vec<(u64, u64)>,
     /// Some answers that were not right.
@@ -147,7 +147,7 @@ pub struct Shard {
 
 /// A step of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Step {
+pub struct RunStep {
     /// When it began, from the end of the warm-up. Unit: seconds.
     pub at_s: f64,
     /// Right answers a second.
@@ -220,9 +220,9 @@ pub enum ReportError {
 }
 
 /// The steps of a run, one after the other.
-fn steps(outcome: &Outcome) -> Vec<Step> {
+fn steps(outcome: &Outcome) -> Vec<RunStep> {
     let step_s = outcome.recorder.step_ns() as f64 / 1e9;
-    let step = |(index, step): (usize, &crate::record::Step)| Step {
+    let step = |(index, step): (usize, &crate::record::RunStep)| RunStep {
         at_s: index as f64 * step_s,
         rate: step.latency.len() as f64 / step_s.min(outcome.seconds),
         p50: step.latency.value_at_quantile(0.5),

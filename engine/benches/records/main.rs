@@ -90,7 +90,7 @@ fn ship(data: &Path, seconds: u64, rate: u64, same: bool) {
             spool_max = spool_max.max(bench.spool.as_ref().map_or(0, spool::Gauges::bytes));
         }
     }
-    let served = began.elapsed();
+    let loaded = began.elapsed();
     let (shard, side) = (bench.shard, bench.side);
     drop(shard);
     let delivered = side
@@ -101,11 +101,11 @@ fn ship(data: &Path, seconds: u64, rate: u64, same: bool) {
     let per_second = |count: u64, time: Duration| count as f64 / time.as_secs_f64();
     println!(
         "answered {:.0}/s, shed {:.0}/s in {:.1} s; delivered {:.0}/s to the end, {:.2} s after the last answer",
-        per_second(answered, served),
-        per_second(shed, served),
-        served.as_secs_f64(),
+        per_second(answered, loaded),
+        per_second(shed, loaded),
+        loaded.as_secs_f64(),
         per_second(answered, all),
-        (all - served).as_secs_f64(),
+        (all - loaded).as_secs_f64(),
     );
     println!(
         "at most: {} MiB anonymous, {} MiB of files resident, {} MiB of spool; {} MiB of Parquet",
@@ -154,9 +154,9 @@ fn append(data: &Path, seconds: u64, rate: u64) {
         bench
             .shard
             .workspace
-            .read(&bench.shard.served, body)
+            .read(&bench.shard.loaded, body)
             .expect("a good body");
-        let score = bench.shard.workspace.score(&bench.shard.served);
+        let score = bench.shard.workspace.score(&bench.shard.loaded);
         bench.shard.encode(score);
         let start = Instant::now();
         let result = bench.shard.writer.append(&bench.shard.frame);

@@ -6,14 +6,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::BytesMut;
 use quintile::config::{Records, SinkKind};
-use quintile::record::{Entry, Extras, IdSource, ProtocolName, Schema, Source, frame_bytes_max};
+use quintile::record::{Entry, Extras, IdSource, ProtocolName, RecordSource, Schema, frame_bytes_max};
 use quintile::shard::mailbox::{Mailbox, mailbox};
 use quintile::shard::stats_channel;
-use quintile::side::{self, About, Parts, ShardLink, Side};
+use quintile::side::{self, ProcessFacts, ShardLink, Side, SideParts};
 use quintile::spool::{self, Spool, Writer};
 use quintile::telemetry::Gauges;
 use quintile_model::Options;
-use quintile_scoring::loaded::Served;
+use quintile_scoring::loaded::LoadedModel;
 use quintile_scoring::read::{Timings, Workspace};
 use quintile_scoring::render;
 
@@ -30,7 +30,7 @@ pub(crate) struct Bench {
 
 /// What a shard does with a body.
 pub(crate) struct Shard {
-    pub(crate) served: Arc<Served>,
+    pub(crate) loaded: Arc<LoadedModel>,
     pub(crate) workspace: Workspace,
     ids: IdSource,
     pub(crate) frame: Vec<u8>,
@@ -43,13 +43,13 @@ pub(crate) struct Shard {
 impl Bench {
     /// Side's threads take the CPU that the caller is on.
     pub(crate) fn start(data: &Path, sinks: Vec<SinkKind>) -> Self {
-        let mut served = Served::load(None, Options::default(), 0).expect("the demo");
+        let mut loaded = LoadedModel::load(None, Options::default(), 0).expect("the demo");
         let records = Records {
             sinks,
             data_dir: data.to_path_buf(),
             ..Records::default()
         };
-        let model = &served.model;
+        let model = &loaded.model;
         let record_bytes_max = frame_bytes_max(model.margin_len(), model.prediction_len(), model.schema().len());
         let (spool, writer) = if records.sinks.is_empty() {
             (None, Writer::nowhere())
@@ -63,11 +63,11 @@ impl Bench {
                 memory_bytes: usize::MAX,
             };
             let (spool, mut writers) = Spool::open(options).expect("a spool");
-            let number = spool.schemas().register(Schema::of(&served));
-            served.generation = number.expect("it can be written");
+            let number = spool.schemas().register(Schema::of(&loaded));
+            loaded.model_number = number.expect("it can be written");
             (Some(spool), writers.remove(0))
         };
-        let served = Arc::new(served);
+        let loaded = Arc::new(loaded);
         let gauges = spool.as_ref().map(Spool::gauges);
         let (address, mailbox) = mailbox();
         let link = ShardLink {
@@ -75,15 +75,15 @@ impl Bench {
             stats: stats_channel().1,
             gauges: Arc::new(Gauges::default()),
         };
-        let side = side::start(Parts {
-            pace: side::Pace::FULL,
+        let side = side::start(SideParts {
+            pace: side::CpuBudget::FULL,
             admin: None,
             budget: quintile::budget::Budget::new(1 << 20),
             shards: vec![link],
             records,
             spool,
-            served: Arc::clone(&served),
-            about: About {
+            loaded: Arc::clone(&loaded),
+            about: ProcessFacts {
                 version: String::new(),
                 commit: String::new(),
                 target: String::new(),
@@ -93,7 +93,7 @@ impl Bench {
             aws: quintile::config::Aws::default(),
             remote: None,
         });
-        let shard = Shard::new(served, writer, record_bytes_max, BODIES);
+        let shard = Shard::new(loaded, writer, record_bytes_max, BODIES);
         Self {
             shard,
             side: side.expect("side starts"),
@@ -132,20 +132,20 @@ fn bodies(count: usize) -> Vec<Vec<u8>> {
 impl Shard {
     /// Whose records go nowhere. So many leads differ.
     pub(crate) fn nowhere(leads: usize) -> Self {
-        let served = Arc::new(Served::load(None, Options::default(), 0).expect("the demo"));
-        Self::new(served, Writer::nowhere(), 0, leads)
+        let loaded = Arc::new(LoadedModel::load(None, Options::default(), 0).expect("the demo"));
+        Self::new(loaded, Writer::nowhere(), 0, leads)
     }
 
-    fn new(served: Arc<Served>, writer: Writer, frame_bytes: usize, leads: usize) -> Self {
+    fn new(loaded: Arc<LoadedModel>, writer: Writer, frame_bytes: usize, leads: usize) -> Self {
         Self {
-            workspace: Workspace::new(&served, 1 << 20),
+            workspace: Workspace::new(&loaded, 1 << 20),
             ids: IdSource::new(0, 1),
             frame: Vec::with_capacity(frame_bytes),
             out: BytesMut::with_capacity(1 << 20),
             writer,
             bodies: bodies(leads),
             turn: 0,
-            served,
+            loaded,
         }
     }
 
@@ -158,8 +158,8 @@ impl Shard {
     pub(crate) fn serve(&mut self) -> bool {
         self.step();
         let body = &self.bodies[self.turn];
-        self.workspace.read(&self.served, body).expect("a good body");
-        let score = self.workspace.score(&self.served);
+        self.workspace.read(&self.loaded, body).expect("a good body");
+        let score = self.workspace.score(&self.loaded);
         if self.writer.keeps() {
             self.encode(score);
             if self.writer.append(&self.frame).is_err() {
@@ -175,7 +175,7 @@ impl Shard {
         };
         render::answer(
             &mut self.out,
-            &self.served,
+            &self.loaded,
             &self.workspace,
             score,
             "request-1",
@@ -191,7 +191,7 @@ impl Shard {
         Entry {
             record_id: self.ids.next(time_us),
             time_us,
-            model: self.served.generation,
+            model_number: self.loaded.model_number,
             shard: 0,
             score,
             latency_ns: 2_000,
@@ -200,7 +200,7 @@ impl Shard {
             margins: self.workspace.margins(),
             predictions: self.workspace.predictions(),
             row: self.workspace.row(),
-            source: Source::Local,
+            source: RecordSource::Local,
             extras: Extras::of(ProtocolName::Native),
         }
         .encode(&mut self.frame);

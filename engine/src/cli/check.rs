@@ -8,14 +8,14 @@ use std::fs;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::Path;
 
-use quintile_scoring::loaded::Served;
+use quintile_scoring::loaded::LoadedModel;
 use quintile_scoring::text::harmless;
 
 use super::args::ServeArgs;
 use super::json::{Object, array};
 use super::print::{PrintArgs, PrintFormat};
 use super::{Exit, Streams, report};
-use crate::config::{ADMIN, Fault, Settings, Source};
+use crate::config::{ADMIN, Fault, SettingSource, Settings};
 use crate::topology::Topology;
 use crate::{accept, runtime};
 
@@ -44,7 +44,7 @@ struct Check {
 /// A fault of what a key leads to.
 fn fault(key: &str, message: impl Display) -> Vec<Fault> {
     vec![Fault {
-        source: Source::Setting(key.into()),
+        source: SettingSource::Setting(key.into()),
         message: message.to_string(),
         hint: None,
     }]
@@ -66,7 +66,7 @@ pub(crate) fn run(args: &CheckArgs, streams: &mut Streams<'_>) -> Exit {
 }
 
 fn checks(args: &CheckArgs) -> Vec<Check> {
-    let settings = match Settings::of_process_told(&args.serve.flags) {
+    let settings = match Settings::load_with_origins(&args.serve.flags) {
         Ok((settings, told)) => {
             let set = told.effective().iter().filter(|key| key.source.is_some()).count();
             let found = format!(
@@ -124,10 +124,10 @@ fn checks(args: &CheckArgs) -> Vec<Check> {
 }
 
 fn model(settings: &Settings) -> Result<String, Vec<Fault>> {
-    let served =
-        Served::load(settings.model.as_deref(), settings.options, 0).map_err(|error| Fault::of_model(&error))?;
-    let model = &served.model;
-    let source = served.folder.unwrap_or(model.format());
+    let loaded =
+        LoadedModel::load(settings.model.as_deref(), settings.options, 0).map_err(|error| Fault::of_model(&error))?;
+    let model = &loaded.model;
+    let source = loaded.folder.unwrap_or(model.format());
     let mut found = format!(
         "{} {}: {source}, {} trees, {} features, kernel {}, {} golden rows met",
         model.name(),
@@ -135,7 +135,7 @@ fn model(settings: &Settings) -> Result<String, Vec<Fault>> {
         model.tree_count(),
         model.schema().len(),
         model.kernel(),
-        served.golden_rows
+        loaded.golden_rows
     );
     if model.bands().is_none() {
         found.push_str("; it has no bands, so \"score\" is null");

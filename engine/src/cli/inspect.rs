@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use quintile_model::{FeatureKind, Model, Options, Precision, Unseen};
-use quintile_scoring::loaded::Served;
+use quintile_scoring::loaded::LoadedModel;
 use quintile_scoring::text::harmless;
 
 use super::args::InspectArgs;
@@ -21,16 +21,16 @@ pub(crate) fn run(args: &InspectArgs, streams: &mut Streams<'_>) -> Exit {
         trees: args.trees,
         kernel: args.kernel,
     };
-    let served = match Served::load(args.model.as_deref(), options, 0) {
-        Ok(served) => served,
+    let loaded = match LoadedModel::load(args.model.as_deref(), options, 0) {
+        Ok(loaded) => loaded,
         Err(error) => return report::model(&error, streams),
     };
     let file = args.model.as_deref().unwrap_or(Path::new("the embedded demo"));
     let file = file.display().to_string();
     let text = match args.print.format() {
-        PrintFormat::Table => text(&file, &served, args.all),
-        PrintFormat::Json => json(&file, &served),
-        PrintFormat::Csv => csv(&served.model),
+        PrintFormat::Table => text(&file, &loaded, args.all),
+        PrintFormat::Json => json(&file, &loaded),
+        PrintFormat::Csv => csv(&loaded.model),
     };
     let written = streams
         .stdout
@@ -87,8 +87,8 @@ fn input(model: &Model) -> &'static str {
 }
 
 /// For people. Names and texts come from files that others wrote, so control characters are escaped.
-pub(super) fn text(file: &str, served: &Served, all: bool) -> String {
-    let model = &served.model;
+pub(super) fn text(file: &str, loaded: &LoadedModel, all: bool) -> String {
+    let model = &loaded.model;
     let mut out = String::new();
     // Writing to a String cannot fail.
     let mut line = |name: &str, value: String| {
@@ -138,7 +138,7 @@ pub(super) fn text(file: &str, served: &Served, all: bool) -> String {
         ),
         None => line("bands", "none: predictions are served without a score".into()),
     }
-    let golden = match served.golden_rows {
+    let golden = match loaded.golden_rows {
         0 => "none: nothing says what the training library answered".to_owned(),
         count => format!("{count} met to the last bit"),
     };
@@ -201,8 +201,8 @@ fn table(out: &mut String, model: &Model, all: bool) {
 }
 
 /// One JSON object, for scripts.
-pub(super) fn json(file: &str, served: &Served) -> String {
-    let model = &served.model;
+pub(super) fn json(file: &str, loaded: &LoadedModel) -> String {
+    let model = &loaded.model;
     let mut object = Object::default();
     object.text("file", Some(file));
     object.text("name", Some(model.name()));
@@ -228,7 +228,7 @@ pub(super) fn json(file: &str, served: &Served) -> String {
         Some(bands) => object.raw("bands", &format!("{:?}", bands.edges())),
         None => object.raw("bands", "null"),
     }
-    object.raw("golden_rows", &served.golden_rows.to_string());
+    object.raw("golden_rows", &loaded.golden_rows.to_string());
     object.raw("notes", &array(model.notes().iter().map(|note| quoted(note))));
     object.text("kernel", Some(&model.kernel().to_string()));
     object.raw("plan", &array(model.explain().lines().map(quoted)));

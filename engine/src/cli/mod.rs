@@ -29,9 +29,9 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Read, Write};
 use std::process::ExitCode;
 
-use crate::config::told::Tellings;
+use crate::config::origins::SettingOrigins;
 use crate::config::{Flags, Settings};
-use crate::server::Again;
+use crate::server::ReloadSource;
 use args::Command;
 
 /// What the shell is told.
@@ -41,7 +41,7 @@ pub enum Exit {
     /// Done.
     Success = 0,
     /// It could not be done.
-    Failure = 1,
+    CommandError = 1,
     /// The command line is not understood.
     Usage = 2,
     /// A bug of ours: a panic.
@@ -98,7 +98,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>, streams: &mut S
         Err(error) => return report::arguments(&error, &words, streams),
     };
     match cli.command {
-        Command::Serve(args) => match Settings::of_process_told(&args.flags) {
+        Command::Serve(args) => match Settings::load_with_origins(&args.flags) {
             Ok((settings, told)) => serve(&settings, args.flags, told, streams),
             Err(error) => report::configuration(&error, streams),
         },
@@ -123,11 +123,11 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>, streams: &mut S
 }
 
 /// From here on there is a log, and everything goes there.
-fn serve(settings: &Settings, flags: Flags, told: Tellings, streams: &mut Streams<'_>) -> Exit {
+fn serve(settings: &Settings, flags: Flags, told: SettingOrigins, streams: &mut Streams<'_>) -> Exit {
     if let Err(error) = logging::start(settings) {
         return report::failure(format_args!("start the thread that writes the log: {error}"), streams);
     }
-    let again = Again {
+    let again = ReloadSource {
         flags,
         told,
         set_log_level: logging::set_level,
@@ -142,7 +142,7 @@ fn serve(settings: &Settings, flags: Flags, told: Tellings, streams: &mut Stream
         }
         Err(error) => {
             tracing::error!("{error}");
-            Exit::Failure
+            Exit::CommandError
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use quintile_model::{Options, Trees};
-use quintile_scoring::loaded::Served;
+use quintile_scoring::loaded::LoadedModel;
 
 use super::{Exit, Streams, report};
 
@@ -29,10 +29,10 @@ pub(crate) fn run(args: &OpenApiArgs, streams: &mut Streams<'_>) -> Exit {
         trees: args.trees,
         ..Options::default()
     };
-    match Served::load(args.model.as_deref(), options, 0) {
-        Ok(served) => {
+    match LoadedModel::load(args.model.as_deref(), options, 0) {
+        Ok(loaded) => {
             // As it is: what is read and written again may lose the last bit of a number.
-            let text = String::from_utf8_lossy(&served.descriptions().openapi.bytes);
+            let text = String::from_utf8_lossy(&loaded.descriptions().openapi.bytes);
             report::print(&format!("{text}\n"), streams)
         }
         Err(error) => report::model(&error, streams),

@@ -23,7 +23,7 @@ pub(crate) fn failure(error: impl Display, streams: &mut Streams<'_>) -> Exit {
         "quintile: {}",
         clip(&harmless_lines(&text), ERROR_BYTES_MAX)
     );
-    Exit::Failure
+    Exit::CommandError
 }
 
 /// Prints something worth knowing that is no error.

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::Write;
 
 use quintile_model::Options;
-use quintile_scoring::loaded::Served;
+use quintile_scoring::loaded::LoadedModel;
 use quintile_scoring::rows::{self, Decimal, Format, Job, Output, ScoreError};
 
 use super::args::{DecimalSign, ScoreArgs};
@@ -16,14 +16,14 @@ pub(super) fn run(args: &ScoreArgs, streams: &mut Streams<'_>) -> Exit {
         trees: args.trees,
         kernel: args.kernel,
     };
-    let served = match Served::load(args.model.as_deref(), options, 0) {
-        Ok(served) => served,
+    let loaded = match LoadedModel::load(args.model.as_deref(), options, 0) {
+        Ok(loaded) => loaded,
         Err(error) => return report::model(&error, streams),
     };
-    for text in served.model.notes() {
+    for text in loaded.model.notes() {
         report::note(text, streams);
     }
-    let mut job = Job::new(&served, args.output);
+    let mut job = Job::new(&loaded, args.output);
     job.delimiter = args.delimiter;
     job.decimal = args.decimal.map(|sign| match sign {
         DecimalSign::Comma => Decimal::Comma,

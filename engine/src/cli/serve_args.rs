@@ -9,7 +9,7 @@ use clap::{Arg, ArgMatches, FromArgMatches};
 
 use super::args::ServeArgs;
 use crate::config::keys::{KEYS, Key};
-use crate::config::value::Kind;
+use crate::config::value::ValueKind;
 
 impl FromArgMatches for ServeArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
@@ -48,8 +48,8 @@ fn flag(key: &Key, name: &'static str) -> Arg {
     let mut help = key.help.to_owned();
     // Writing to a String cannot fail.
     let _ = match &key.kind {
-        Kind::Word { words, .. } => write!(help, " [possible values: {}]", words().join(", ")),
-        Kind::Words { .. } => write!(help, " [possible values: {}]", key.kind.accepts()),
+        ValueKind::Word { words, .. } => write!(help, " [possible values: {}]", words().join(", ")),
+        ValueKind::Words { .. } => write!(help, " [possible values: {}]", key.kind.accepts()),
         _ => Ok(()),
     };
     if let Some(default) = key.default {

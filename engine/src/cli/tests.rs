@@ -207,13 +207,13 @@ fn rows_come_from_standard_input_or_a_file() {
         )
     );
     let (exit, stdout, stderr) = quintile(&["score", "/no/such.csv"], "");
-    assert_eq!((exit, stdout.as_str()), (Exit::Failure, ""));
+    assert_eq!((exit, stdout.as_str()), (Exit::CommandError, ""));
     assert!(
         stderr.starts_with("quintile: /no/such.csv: read the rows: "),
         "{stderr}"
     );
     let (exit, _, stderr) = quintile(&["score", "-"], "a,b\n1,2\n");
-    assert_eq!(exit, Exit::Failure);
+    assert_eq!(exit, Exit::CommandError);
     assert!(
         stderr.starts_with("quintile: -: 2 columns do not fit the model's 50"),
         "{stderr}"
@@ -235,7 +235,11 @@ fn models_that_cannot_be_used_say_why_on_a_screen() {
         ),
     ] {
         let (exit, stdout, stderr) = quintile(arguments, "");
-        assert_eq!((exit, stdout.as_str()), (Exit::Failure, ""), "{arguments:?}: {stderr}");
+        assert_eq!(
+            (exit, stdout.as_str()),
+            (Exit::CommandError, ""),
+            "{arguments:?}: {stderr}"
+        );
         assert!(
             stderr.starts_with("quintile: ") && stderr.contains(says),
             "{arguments:?}: {stderr}"
@@ -333,7 +337,7 @@ fn time_takes_rows_as_score_reads_them() {
         ("a,b\n1,2\n".to_owned(), "-: 2 columns do not fit the model's 50"),
     ] {
         let (exit, stdout, stderr) = quintile(&arguments, &rows);
-        assert_eq!((exit, stdout.as_str()), (Exit::Failure, ""));
+        assert_eq!((exit, stdout.as_str()), (Exit::CommandError, ""));
         assert!(stderr.starts_with(&format!("quintile: {says}")), "{stderr}");
     }
     let lines = "{\"f1\":1}\n".repeat(1_500);
@@ -377,7 +381,7 @@ fn a_reader_that_goes_away_is_no_failure() {
 fn exit_codes_are_those_of_the_manual() {
     let codes = [
         Exit::Success,
-        Exit::Failure,
+        Exit::CommandError,
         Exit::Usage,
         Exit::Bug,
         Exit::Configuration,

@@ -84,7 +84,7 @@ pub(super) fn run(args: &VerifyArgs, streams: &mut Streams<'_>) -> Exit {
         PrintFormat::Table | PrintFormat::Csv => table(&compared, args.ulps),
     };
     match report::print(&text, streams) {
-        Exit::Success if !is_equal => Exit::Failure,
+        Exit::Success if !is_equal => Exit::CommandError,
         exit => exit,
     }
 }

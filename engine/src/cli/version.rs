@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use quintile_model::{KernelChoice, Options};
-use quintile_scoring::loaded::Served;
+use quintile_scoring::loaded::LoadedModel;
 
 use super::json::{Object, array};
 use super::print::{PrintArgs, PrintFormat};
@@ -58,7 +58,7 @@ impl Facts {
                 kernel,
                 ..Options::default()
             };
-            Served::load(None, options, 0)
+            LoadedModel::load(None, options, 0)
         };
         let kernels = KernelChoice::NAMES
             .into_iter()

@@ -1,9 +1,9 @@
 //! What a configuration that is read again would change, and what of that a running server can take.
 
 use super::Settings;
-use super::fault::Source;
+use super::fault::SettingSource;
 use super::keys::KEYS;
-use super::told::{Effective, Tellings};
+use super::origins::{EffectiveSetting, SettingOrigins};
 use crate::limits::Limits;
 
 /// A key whose value in force is not the one it would have now.
@@ -16,22 +16,22 @@ pub(crate) struct Change {
     /// The value it would have.
     pub(crate) to: Option<String>,
     /// Who says so; none for a default.
-    pub(crate) source: Option<Source>,
+    pub(crate) source: Option<SettingSource>,
     /// Whether it takes a restart.
     pub(crate) takes_restart: bool,
 }
 
 /// The values in force, from one reload to the next.
 #[derive(Debug)]
-pub(crate) struct InForce(Vec<Effective>);
+pub(crate) struct InForce(Vec<EffectiveSetting>);
 
 impl InForce {
-    pub(crate) fn new(told: &Tellings) -> Self {
+    pub(crate) fn new(told: &SettingOrigins) -> Self {
         Self(told.effective())
     }
 
     /// Every key that was told another value, in the order of the documentation.
-    pub(crate) fn changes(&self, told: &Tellings) -> Vec<Change> {
+    pub(crate) fn changes(&self, told: &SettingOrigins) -> Vec<Change> {
         let pairs = KEYS.iter().zip(self.0.iter().zip(told.effective()));
         let changed = pairs.filter(|(_, (old, new))| !old.has_value_of(new));
         let change = changed.map(|(key, (old, new))| Change {
@@ -45,7 +45,7 @@ impl InForce {
     }
 
     /// Takes what a reload has put into force. The rest stays different, and is told again the next time.
-    pub(crate) fn adopt(&mut self, told: &Tellings) {
+    pub(crate) fn adopt(&mut self, told: &SettingOrigins) {
         let pairs = KEYS.iter().zip(self.0.iter_mut().zip(told.effective()));
         for (_, (old, new)) in pairs.filter(|(key, _)| key.is_reloaded()) {
             *old = new;
@@ -73,7 +73,7 @@ mod tests {
     use crate::config::Flags;
     use crate::config::keys::{self, Key};
 
-    fn told(text: &str) -> Tellings {
+    fn told(text: &str) -> SettingOrigins {
         let flags = Flags {
             config: Some("q.toml".into()),
             values: Vec::new(),
@@ -131,8 +131,8 @@ mod tests {
     fn a_secret_that_changes_is_noticed_and_not_told() {
         let key = keys::tests::secret();
         let told = |value: &str| {
-            let mut told = Tellings::default();
-            told.add(&key, value, Source::Flag("--x".into()));
+            let mut told = SettingOrigins::default();
+            told.add(&key, value, SettingSource::Flag("--x".into()));
             told.of(&key)
         };
         let (old, new) = (told("hunter2"), told("hunter3"));

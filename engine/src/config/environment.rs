@@ -6,9 +6,9 @@ use quintile_model::nearest::nearest;
 use quintile_scoring::text::clip;
 
 use super::Settings;
-use super::fault::{Fault, Source};
+use super::fault::{Fault, SettingSource};
 use super::keys::{KEYS, Key};
-use super::told::Tellings;
+use super::origins::SettingOrigins;
 
 /// What all of ours begin with.
 const PREFIX: &str = "QUINTILE_";
@@ -23,7 +23,11 @@ const BINARY: &str = "QUINTILE_BIN";
 const METADATA_URI: &str = "ECS_CONTAINER_METADATA_URI_V4";
 
 /// Stores what variables say and returns their faults, sorted by name.
-pub(crate) fn apply(settings: &mut Settings, told: &mut Tellings, variables: &[(OsString, OsString)]) -> Vec<Fault> {
+pub(crate) fn apply(
+    settings: &mut Settings,
+    told: &mut SettingOrigins,
+    variables: &[(OsString, OsString)],
+) -> Vec<Fault> {
     let mut faults = Vec::new();
     for (name, value) in variables {
         if name == METADATA_URI {
@@ -35,12 +39,12 @@ pub(crate) fn apply(settings: &mut Settings, told: &mut Tellings, variables: &[(
     faults
 }
 
-fn variable(settings: &mut Settings, told: &mut Tellings, name: &OsStr, value: &OsStr) -> Option<Fault> {
+fn variable(settings: &mut Settings, told: &mut SettingOrigins, name: &OsStr, value: &OsStr) -> Option<Fault> {
     let name = name.to_string_lossy();
     if !name.starts_with(PREFIX) || name == CONFIG || name == BINARY || is_service_link(&name) {
         return None;
     }
-    let source = Source::Variable(clip(&name.escape_debug().to_string(), 128).into_owned());
+    let source = SettingSource::Variable(clip(&name.escape_debug().to_string(), 128).into_owned());
     let Some(key) = KEYS.iter().find(|key| key.variable() == name) else {
         let known: Vec<String> = KEYS.iter().map(Key::variable).collect();
         let near = nearest(&name, known.iter().map(String::as_str).chain([CONFIG]));

@@ -9,7 +9,7 @@ use quintile_scoring::text::Screen;
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub enum SettingSource {
     /// A place in the file: line and column count from 1, columns in characters.
     File {
         /// Which file.
@@ -34,7 +34,7 @@ pub enum Source {
     Setting(String),
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for SettingSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File { path, line, column } => write!(f, "{}:{line}:{column}", path.display()),
@@ -49,7 +49,7 @@ impl fmt::Display for Source {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     /// Where.
-    pub source: Source,
+    pub source: SettingSource,
     /// What is wrong, and what is accepted.
     pub message: String,
     /// What was probably meant.
@@ -62,7 +62,7 @@ impl Fault {
     pub fn of_model(error: &LoadError) -> Vec<Self> {
         let list = |path: &Path, error: &ManifestError| {
             let faults = error.faults.iter().map(|fault| Self {
-                source: Source::File {
+                source: SettingSource::File {
                     path: path.to_path_buf(),
                     line: fault.place.line,
                     column: fault.place.column,
@@ -79,7 +79,7 @@ impl Fault {
                 source: BuildError::Manifest(source),
             } => list(&path.with_extension("toml"), source),
             other => vec![Self {
-                source: Source::Setting("model.path".into()),
+                source: SettingSource::Setting("model.path".into()),
                 message: other.to_string(),
                 hint: None,
             }],
@@ -114,7 +114,9 @@ impl ConfigError {
     /// Whether nothing but flags is wrong: a slip on the command line rather than a broken set-up.
     #[must_use]
     pub fn is_usage(&self) -> bool {
-        self.faults.iter().all(|fault| matches!(fault.source, Source::Flag(_)))
+        self.faults
+            .iter()
+            .all(|fault| matches!(fault.source, SettingSource::Flag(_)))
     }
 }
 

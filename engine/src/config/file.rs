@@ -9,15 +9,15 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Settings;
-use super::fault::{Fault, Source};
+use super::fault::{Fault, SettingSource};
 use super::keys::{KEYS, sections};
-use super::told::Tellings;
+use super::origins::SettingOrigins;
 
 /// Bytes of a configuration file. All keys with comments take ten thousand.
 pub(crate) const FILE_BYTES_MAX: usize = 1 << 20;
 
 /// Stores what a file says and returns its faults, in the order of its lines.
-pub(crate) fn apply(settings: &mut Settings, told: &mut Tellings, path: &Path, bytes: &[u8]) -> Vec<Fault> {
+pub(crate) fn apply(settings: &mut Settings, told: &mut SettingOrigins, path: &Path, bytes: &[u8]) -> Vec<Fault> {
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => {
@@ -50,14 +50,14 @@ pub(crate) fn apply(settings: &mut Settings, told: &mut Tellings, path: &Path, b
 
 struct Reader<'s, 't> {
     settings: &'s mut Settings,
-    told: &'s mut Tellings,
+    told: &'s mut SettingOrigins,
     path: &'t Path,
     text: &'t str,
     faults: Vec<(usize, Fault)>,
 }
 
 impl<'s, 't> Reader<'s, 't> {
-    fn new(settings: &'s mut Settings, told: &'s mut Tellings, path: &'t Path, text: &'t str) -> Self {
+    fn new(settings: &'s mut Settings, told: &'s mut SettingOrigins, path: &'t Path, text: &'t str) -> Self {
         Self {
             settings,
             told,
@@ -77,10 +77,10 @@ impl<'s, 't> Reader<'s, 't> {
         self.faults.push((span.start, Fault { source, message, hint }));
     }
 
-    fn place(&self, offset: usize) -> Source {
+    fn place(&self, offset: usize) -> SettingSource {
         let before = self.text.get(..offset).unwrap_or(self.text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        Source::File {
+        SettingSource::File {
             path: self.path.to_path_buf(),
             line: 1 + before.matches('\n').count(),
             column: 1 + before[line_start..].chars().count(),

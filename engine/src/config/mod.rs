@@ -9,15 +9,15 @@
 //! with the name that was probably meant; the rest of the engine sees one finished [`Settings`].
 
 pub(crate) mod change;
+mod cross_checks;
 mod environment;
 mod fault;
 mod file;
-mod forms;
 pub(crate) mod keys;
+pub(crate) mod origins;
 #[cfg(test)]
 mod tests;
-mod together;
-pub(crate) mod told;
+mod validators;
 pub(crate) mod value;
 
 use std::ffi::{OsStr, OsString};
@@ -27,8 +27,8 @@ use std::time::Duration;
 
 use quintile_model::{KernelChoice, Options};
 
-pub use fault::{ConfigError, Fault, Source};
-use told::Tellings;
+pub use fault::{ConfigError, Fault, SettingSource};
+use origins::SettingOrigins;
 
 use crate::limits::Limits;
 use crate::runtime;
@@ -110,9 +110,9 @@ pub struct Records {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scoring {
     /// Who is asked first.
-    pub backend: Scorer,
+    pub primary: ScorerKind,
     /// Who is asked when that one does not answer.
-    pub fallback: Option<Scorer>,
+    pub fallback: Option<ScorerKind>,
     /// The name of the SageMaker endpoint.
     pub endpoint: Option<String>,
     /// How a row is sent to it.
@@ -127,7 +127,7 @@ pub struct Scoring {
 
 /// Somebody who scores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scorer {
+pub enum ScorerKind {
     /// This process.
     Local,
     /// A SageMaker endpoint.
@@ -156,7 +156,7 @@ impl Scoring {
     /// Whether SageMaker may be asked.
     #[must_use]
     pub fn asks_sagemaker(&self) -> bool {
-        self.backend == Scorer::SageMaker || self.fallback == Some(Scorer::SageMaker)
+        self.primary == ScorerKind::SageMaker || self.fallback == Some(ScorerKind::SageMaker)
     }
 
     /// How a row is sent.
@@ -273,7 +273,7 @@ impl Default for Records {
 impl Default for Scoring {
     fn default() -> Self {
         Self {
-            backend: Scorer::Local,
+            primary: ScorerKind::Local,
             fallback: None,
             endpoint: None,
             body: BodyKind::Csv,
@@ -324,7 +324,7 @@ impl Settings {
         variables: impl IntoIterator<Item = (OsString, OsString)>,
         read: impl FnOnce(&Path) -> io::Result<Vec<u8>>,
         terminal: bool,
-    ) -> Result<(Self, Tellings), ConfigError> {
+    ) -> Result<(Self, SettingOrigins), ConfigError> {
         let variables: Vec<_> = variables.into_iter().collect();
         let value = |wanted: &str| {
             variables
@@ -343,7 +343,7 @@ impl Settings {
             (None, Some(path)) => Some((PathBuf::from(path), environment::CONFIG)),
             (None, None) => None,
         };
-        let (mut faults, mut told) = (Vec::new(), Tellings::default());
+        let (mut faults, mut told) = (Vec::new(), SettingOrigins::default());
         if let Some((path, named_by)) = named {
             match read(&path) {
                 Ok(bytes) => faults.extend(file::apply(&mut settings, &mut told, &path, &bytes)),
@@ -358,7 +358,7 @@ impl Settings {
                 .filter_map(|(name, value)| settings.flag(&mut told, name, value)),
         );
         if faults.is_empty() {
-            faults.extend(together::faults(&settings));
+            faults.extend(cross_checks::faults(&settings));
         }
         if faults.is_empty() {
             Ok((settings, told))
@@ -372,11 +372,11 @@ impl Settings {
     /// # Errors
     /// All faults, each with its place.
     pub fn of_process(flags: &Flags) -> Result<Self, ConfigError> {
-        Self::of_process_told(flags).map(|(settings, _)| settings)
+        Self::load_with_origins(flags).map(|(settings, _)| settings)
     }
 
     /// As [`Self::of_process`], with who said what.
-    pub(crate) fn of_process_told(flags: &Flags) -> Result<(Self, Tellings), ConfigError> {
+    pub(crate) fn load_with_origins(flags: &Flags) -> Result<(Self, SettingOrigins), ConfigError> {
         #[expect(
             clippy::disallowed_methods,
             reason = "this is the one place that reads the environment"
@@ -394,8 +394,8 @@ impl Settings {
         Self::load_told(flags, variables, read, io::stderr().is_terminal())
     }
 
-    fn flag(&mut self, told: &mut Tellings, name: &str, value: &OsString) -> Option<Fault> {
-        let source = Source::Flag(format!("--{name}"));
+    fn flag(&mut self, told: &mut SettingOrigins, name: &str, value: &OsString) -> Option<Fault> {
+        let source = SettingSource::Flag(format!("--{name}"));
         let Some(key) = keys::KEYS.iter().find(|key| key.flag == Some(name)) else {
             let message = "there is no such flag".into();
             return Some(Fault {
@@ -408,7 +408,13 @@ impl Settings {
     }
 
     /// Stores what a flag or a variable says, and remembers that it did.
-    fn take_text(&mut self, told: &mut Tellings, key: &keys::Key, value: &OsStr, source: Source) -> Option<Fault> {
+    fn take_text(
+        &mut self,
+        told: &mut SettingOrigins,
+        key: &keys::Key,
+        value: &OsStr,
+        source: SettingSource,
+    ) -> Option<Fault> {
         match key.store_text(self, value) {
             Ok(()) => {
                 told.add(key, &value.to_string_lossy(), source);
@@ -427,9 +433,9 @@ fn unread(path: PathBuf, named_by: &'static str, error: &io::Error) -> Fault {
     let is_empty = path.as_os_str().is_empty();
     Fault {
         source: if is_empty {
-            Source::Variable(named_by.into())
+            SettingSource::Variable(named_by.into())
         } else {
-            Source::Unread { path, named_by }
+            SettingSource::Unread { path, named_by }
         },
         message: if is_empty {
             "names no file; leave it out".into()

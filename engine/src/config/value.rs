@@ -18,7 +18,7 @@ const TEXT_BYTES_MAX: usize = 4096;
 const NONE: &str = "none";
 
 /// A kind of value, with the function that stores one.
-pub(crate) enum Kind {
+pub(crate) enum ValueKind {
     /// Any text that `check` takes; `form` says what that is.
     Text {
         form: &'static str,
@@ -70,12 +70,12 @@ pub(crate) enum Kind {
 
 /// What is wrong with a value: the fault's message after the key's name, and its hint.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Wrong {
+pub(crate) struct ValueError {
     pub(crate) message: String,
     pub(crate) hint: Option<String>,
 }
 
-impl Kind {
+impl ValueKind {
     /// What it accepts, as errors and help say it.
     pub(crate) fn accepts(&self) -> String {
         match self {
@@ -110,7 +110,7 @@ impl Kind {
     }
 
     /// Stores a text.
-    pub(crate) fn store_text(&self, settings: &mut Settings, text: &OsStr) -> Result<(), Wrong> {
+    pub(crate) fn store_text(&self, settings: &mut Settings, text: &OsStr) -> Result<(), ValueError> {
         if let Self::Path { set } = self {
             return check_path(text)
                 .map(|()| set(settings, text.into()))
@@ -135,7 +135,7 @@ impl Kind {
     }
 
     /// Stores a TOML value.
-    pub(crate) fn store_toml(&self, settings: &mut Settings, value: &DeValue<'_>) -> Result<(), Wrong> {
+    pub(crate) fn store_toml(&self, settings: &mut Settings, value: &DeValue<'_>) -> Result<(), ValueError> {
         match (self, value) {
             (Self::Text { .. } | Self::Word { .. }, DeValue::String(text)) => self.store_word(settings, text),
             (Self::Words { .. } | Self::Texts { .. }, DeValue::Array(words)) => {
@@ -167,7 +167,7 @@ impl Kind {
         }
     }
 
-    fn store_word(&self, settings: &mut Settings, text: &str) -> Result<(), Wrong> {
+    fn store_word(&self, settings: &mut Settings, text: &str) -> Result<(), ValueError> {
         match self {
             Self::Text { check, set, .. } => {
                 if text.len() > TEXT_BYTES_MAX {
@@ -186,7 +186,7 @@ impl Kind {
         Ok(())
     }
 
-    fn store_list<'t>(&self, settings: &mut Settings, texts: impl Iterator<Item = &'t str>) -> Result<(), Wrong> {
+    fn store_list<'t>(&self, settings: &mut Settings, texts: impl Iterator<Item = &'t str>) -> Result<(), ValueError> {
         let mut found: Vec<&str> = Vec::new();
         for text in texts.map(str::trim) {
             if text == NONE && found.is_empty() {
@@ -212,7 +212,7 @@ impl Kind {
     }
 
     /// Whether a list may hold a text.
-    fn check_item(&self, text: &str) -> Result<(), Wrong> {
+    fn check_item(&self, text: &str) -> Result<(), ValueError> {
         match self {
             Self::Words { words, .. } if !words().contains(&text) => {
                 let mut wrong = self.wrong(format!("names {}", excerpt(text)));
@@ -228,7 +228,7 @@ impl Kind {
         }
     }
 
-    fn store_whole(&self, settings: &mut Settings, whole: i128) -> Result<(), Wrong> {
+    fn store_whole(&self, settings: &mut Settings, whole: i128) -> Result<(), ValueError> {
         let (Self::Count { range, .. } | Self::Millis { range, .. }) = self else {
             return Ok(());
         };
@@ -243,7 +243,7 @@ impl Kind {
         Ok(())
     }
 
-    fn store_number(&self, settings: &mut Settings, number: f64) -> Result<(), Wrong> {
+    fn store_number(&self, settings: &mut Settings, number: f64) -> Result<(), ValueError> {
         let (Self::Number { range, .. } | Self::Seconds { range, .. }) = self else {
             return Ok(());
         };
@@ -258,15 +258,15 @@ impl Kind {
         Ok(())
     }
 
-    fn wrong(&self, what: String) -> Wrong {
-        Wrong {
+    fn wrong(&self, what: String) -> ValueError {
+        ValueError {
             message: format!("{what}; accepted: {}", self.accepts()),
             hint: None,
         }
     }
 
     /// A TOML value of another type than the key's, with a hint where one sign too many or too few explains it.
-    fn wrong_type(&self, value: &DeValue<'_>) -> Wrong {
+    fn wrong_type(&self, value: &DeValue<'_>) -> ValueError {
         if let (Self::Words { .. } | Self::Texts { .. }, DeValue::String(text)) = (self, value) {
             let mut wrong = self.wrong("is of type string".into());
             wrong.hint = Some(format!("write it in brackets, as [{}]", excerpt(text)));

@@ -13,8 +13,8 @@ use hyper::body::Incoming;
 
 use super::batch::Form;
 use super::body::Coding;
-use super::connection::deadlines::Watch;
-use super::error::Failure;
+use super::connection::deadlines::ConnectionDeadlines;
+use super::error::RequestError;
 use super::pages::{Page, Wants};
 use super::{HttpShard, framing};
 use crate::media_type::is_json;
@@ -98,10 +98,10 @@ static OTHER_POLICY: Policy = Policy {
 /// What a request asks for, or why it is not taken; and its name in the metrics.
 pub(super) fn admit(
     http: &HttpShard,
-    watch: &Watch,
+    watch: &ConnectionDeadlines,
     head: &Parts,
     body: &Incoming,
-) -> (Route, Result<Target, Failure>) {
+) -> (Route, Result<Target, RequestError>) {
     let (policy, target) = find(http, head.uri.path(), &head.method);
     (policy.route, check(http, watch, policy, target, head, body))
 }
@@ -110,16 +110,16 @@ pub(super) fn admit(
 #[inline]
 fn check(
     http: &HttpShard,
-    watch: &Watch,
+    watch: &ConnectionDeadlines,
     policy: &Policy,
-    target: Result<Target, Failure>,
+    target: Result<Target, RequestError>,
     head: &Parts,
     body: &Incoming,
-) -> Result<Target, Failure> {
+) -> Result<Target, RequestError> {
     framing::check(head.version, &head.headers, body)?;
     let target = target?;
     if watch.is_health_only() && !policy.is_health {
-        return Err(Failure::TooManyConnections);
+        return Err(RequestError::TooManyConnections);
     }
     check_header_count(&http.core, &head.headers)?;
     if matches!(target, Target::Options(_)) {
@@ -130,7 +130,7 @@ fn check(
 }
 
 /// The one match of paths.
-fn find(http: &HttpShard, path: &str, method: &Method) -> (&'static Policy, Result<Target, Failure>) {
+fn find(http: &HttpShard, path: &str, method: &Method) -> (&'static Policy, Result<Target, RequestError>) {
     let (policy, target) = match path {
         "/score" => (&SCORE_POLICY, Target::Score(Coding::Identity)),
         "/score/batch" => (&BATCH_POLICY, Target::Batch(Form::List, Coding::Identity)),
@@ -140,7 +140,7 @@ fn find(http: &HttpShard, path: &str, method: &Method) -> (&'static Policy, Resu
         "*" if *method == Method::OPTIONS => (&OTHER_POLICY, Target::Options(ANY)),
         other => match Page::at(other) {
             Some(page) if page.is_served(http) => (&PAGES_POLICY, Target::Page(page, Wants::ANYTHING)),
-            Some(_) => return (&PAGES_POLICY, Err(Failure::NotFound)),
+            Some(_) => return (&PAGES_POLICY, Err(RequestError::NotFound)),
             None => return (&OTHER_POLICY, debug_target(other)),
         },
     };
@@ -149,44 +149,46 @@ fn find(http: &HttpShard, path: &str, method: &Method) -> (&'static Policy, Resu
         Method::POST if allow == SCORE => Ok(target),
         Method::GET | Method::HEAD if allow == READ => Ok(target),
         Method::OPTIONS => Ok(Target::Options(allow)),
-        _ => Err(Failure::MethodNotAllowed { allow }),
+        _ => Err(RequestError::MethodNotAllowed { allow }),
     };
     (policy, target)
 }
 
 #[cfg(debug_assertions)]
-fn debug_target(path: &str) -> Result<Target, Failure> {
-    super::debug::probe(path).map(Target::Debug).ok_or(Failure::NotFound)
+fn debug_target(path: &str) -> Result<Target, RequestError> {
+    super::debug::probe(path)
+        .map(Target::Debug)
+        .ok_or(RequestError::NotFound)
 }
 
 #[cfg(not(debug_assertions))]
-fn debug_target(_: &str) -> Result<Target, Failure> {
-    Err(Failure::NotFound)
+fn debug_target(_: &str) -> Result<Target, RequestError> {
+    Err(RequestError::NotFound)
 }
 
-fn check_header_count(core: &ShardCore, headers: &HeaderMap) -> Result<(), Failure> {
+fn check_header_count(core: &ShardCore, headers: &HeaderMap) -> Result<(), RequestError> {
     let limit = core.limits().headers_max;
     if headers.len() > limit {
-        return Err(Failure::HeadersTooMany { limit });
+        return Err(RequestError::HeadersTooMany { limit });
     }
     Ok(())
 }
 
-fn check_load(core: &ShardCore, policy: &Policy) -> Result<(), Failure> {
+fn check_load(core: &ShardCore, policy: &Policy) -> Result<(), RequestError> {
     if policy.sheds && core.in_flight.get() > core.limits().in_flight_max {
-        return Err(Failure::Overloaded);
+        return Err(RequestError::Overloaded);
     }
     Ok(())
 }
 
 /// What the headers say of the body, and of what a page's client has.
-fn check_media(http: &HttpShard, policy: &Policy, target: Target, headers: &HeaderMap) -> Result<Target, Failure> {
+fn check_media(http: &HttpShard, policy: &Policy, target: Target, headers: &HeaderMap) -> Result<Target, RequestError> {
     let kind = headers.get(CONTENT_TYPE);
     match policy.body {
-        BodyKind::Lead if kind.is_some_and(|kind| !is_json(kind.as_bytes())) => Err(Failure::MediaType),
+        BodyKind::Lead if kind.is_some_and(|kind| !is_json(kind.as_bytes())) => Err(RequestError::MediaType),
         BodyKind::Lead => Ok(Target::Score(coding(headers)?)),
         BodyKind::Batch => {
-            let form = Form::of(kind).ok_or(Failure::BatchMediaType)?;
+            let form = Form::of(kind).ok_or(RequestError::BatchMediaType)?;
             Ok(Target::Batch(form, coding(headers)?))
         }
         BodyKind::None => Ok(match target {
@@ -197,7 +199,7 @@ fn check_media(http: &HttpShard, policy: &Policy, target: Target, headers: &Head
 }
 
 /// How the body is compressed.
-fn coding(headers: &HeaderMap) -> Result<Coding, Failure> {
+fn coding(headers: &HeaderMap) -> Result<Coding, RequestError> {
     let mut coding = Coding::Identity;
     for encoding in headers.get_all(CONTENT_ENCODING) {
         let encoding = encoding.as_bytes();
@@ -207,7 +209,7 @@ fn coding(headers: &HeaderMap) -> Result<Coding, Failure> {
         match coding {
             Coding::Identity if is_gzip => coding = Coding::Gzip,
             _ if encoding.eq_ignore_ascii_case(b"identity") => {}
-            _ => return Err(Failure::ContentEncoding),
+            _ => return Err(RequestError::ContentEncoding),
         }
     }
     Ok(coding)

@@ -20,21 +20,21 @@ use http::HeaderValue;
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
 use quintile_scoring::limits::REQUEST_ID_BYTES_MAX;
-use quintile_scoring::loaded::Served;
-use quintile_scoring::read::Rejection;
-use quintile_scoring::read::batch::{Cut, Envelope, Lines, Misshapen, Piece, Pieces};
+use quintile_scoring::loaded::LoadedModel;
+use quintile_scoring::read::ReadError;
+use quintile_scoring::read::batch::{Cut, Envelope, EnvelopeError, Lines, Piece, Pieces};
 use quintile_scoring::render;
 
-use super::body::{Coding, Intake};
-use super::connection::deadlines::{Owed, Watch};
-use super::error::Failure;
+use super::body::{BodyReader, Coding};
+use super::connection::deadlines::{ConnectionDeadlines, UnsentBytes};
+use super::error::RequestError;
 use super::response_body::Piece as BodyPiece;
 use super::routes::contained;
 use crate::budget::{Charge, Purpose, Size};
 use crate::media_type::{JSON, is_json, is_lines, lines};
 use crate::shard::ShardCore;
 use crate::shard::scorer::slice::{Batch, Layout, LongPiece};
-use crate::shard::turns::Turn;
+use crate::shard::slice_queue::SliceTurn;
 use crate::telemetry::BatchCounts;
 
 /// How the leads of a batch stand in its body, and their results in the answer.
@@ -74,17 +74,17 @@ const PART_BYTES_MIN: usize = 1024;
 /// Reads as much of a batch as its status depends on.
 pub(super) async fn open(
     core: &Rc<ShardCore>,
-    watch: &Rc<Watch>,
+    watch: &Rc<ConnectionDeadlines>,
     body: Incoming,
     (form, coding): (Form, Coding),
     request_id: &str,
-) -> Result<Answering, Failure> {
-    let seat = Seat::take(core, watch)?;
+) -> Result<BatchResponse, RequestError> {
+    let seat = BatchPermit::take(core, watch)?;
     let source = match form {
-        Form::List => Source::List(Box::new(read_list(core, body, coding).await?)),
+        Form::List => LeadSource::List(Box::new(read_list(core, body, coding).await?)),
         Form::Lines => {
             let limits = core.limits();
-            let mut intake = Intake::new(core, body, coding, limits.batch_bytes_max, limits.batch)?;
+            let mut intake = BodyReader::new(core, body, coding, limits.batch_bytes_max, limits.batch)?;
             let mut lines = Lines::new(limits.body_bytes_max, limits.batch_leads_max);
             // What is wrong from the start has a status of its own; and a client that waits to be told to go on with its
             // body is told so only while no answer has begun.
@@ -93,14 +93,14 @@ pub(super) async fn open(
                 None => lines.end(),
             }
             let charge = Charge::new(&core.budget, Purpose::Batches);
-            Source::Lines(Box::new((intake, lines, charge)))
+            LeadSource::Lines(Box::new((intake, lines, charge)))
         }
     };
-    Ok(Answering {
-        served: core.scorer.borrow().shared(),
+    Ok(BatchResponse {
+        loaded: core.scorer.borrow().shared(),
         request_id: ArrayString::from(request_id).unwrap_or_default(),
         source,
-        turn: Turn::new(Rc::clone(core)),
+        turn: SliceTurn::new(Rc::clone(core)),
         tally: BatchCounts::default(),
         began: Instant::now(),
         part: Vec::new(),
@@ -108,16 +108,16 @@ pub(super) async fn open(
         has_begun: false,
         has_ended: false,
         long: None,
-        owed: Owed::new(Rc::clone(watch)),
+        owed: UnsentBytes::new(Rc::clone(watch)),
         seat,
     })
 }
 
 /// Reads a list to its end. A body that is wrong in its shape is read to its end too, unless it is too large: then its
 /// connection can go on.
-async fn read_list(core: &Rc<ShardCore>, body: Incoming, coding: Coding) -> Result<(Cut, Charge), Failure> {
+async fn read_list(core: &Rc<ShardCore>, body: Incoming, coding: Coding) -> Result<(Cut, Charge), RequestError> {
     let limits = core.limits();
-    let mut intake = Intake::new(core, body, coding, limits.batch_bytes_max, limits.batch)?;
+    let mut intake = BodyReader::new(core, body, coding, limits.batch_bytes_max, limits.batch)?;
     let mut envelope = Envelope::new(limits.body_bytes_max, limits.batch_leads_max);
     let mut charge = Charge::new(&core.budget, Purpose::Batches);
     let mut fault = None;
@@ -127,12 +127,12 @@ async fn read_list(core: &Rc<ShardCore>, body: Incoming, coding: Coding) -> Resu
             fault = envelope.add(&piece).err();
         }
         match fault {
-            Some(Misshapen::TooManyLeads) => {
-                return Err(Failure::TooManyLeads {
+            Some(EnvelopeError::TooManyLeads) => {
+                return Err(RequestError::TooManyLeads {
                     limit: limits.batch_leads_max,
                 });
             }
-            Some(Misshapen::Skeleton) => return Err(Failure::TooMuchBesideLeads),
+            Some(EnvelopeError::Skeleton) => return Err(RequestError::TooMuchBesideLeads),
             _ => {}
         }
     }
@@ -145,30 +145,30 @@ async fn read_list(core: &Rc<ShardCore>, body: Incoming, coding: Coding) -> Resu
         };
         match skeleton {
             Ok(skeleton) => workspace.read_skeleton(skeleton).map_err(|rejection| match rejection {
-                Rejection::NotJson(fault) => Rejection::NotJson(envelope.fault(fault)),
-                Rejection::Invalid => Rejection::Invalid,
+                ReadError::NotJson(fault) => ReadError::NotJson(envelope.fault(fault)),
+                ReadError::Invalid => ReadError::Invalid,
             }),
-            Err(Misshapen::NotObject(found)) => Err(workspace.refuse_type(found)),
-            Err(Misshapen::NotJson(fault)) => Err(Rejection::NotJson(fault)),
-            Err(Misshapen::TooManyLeads | Misshapen::Skeleton) => unreachable!("these have ended the reading"),
+            Err(EnvelopeError::NotObject(found)) => Err(workspace.refuse_type(found)),
+            Err(EnvelopeError::NotJson(fault)) => Err(ReadError::NotJson(fault)),
+            Err(EnvelopeError::TooManyLeads | EnvelopeError::Skeleton) => unreachable!("these have ended the reading"),
         }
-        .map_err(Failure::Rejected)
+        .map_err(RequestError::Rejected)
     })?;
     Ok((envelope.cut(), charge))
 }
 
 /// A place among the batches of a shard, and a request under way until the answer's last byte.
 #[derive(Debug)]
-struct Seat {
+struct BatchPermit {
     core: Rc<ShardCore>,
-    watch: Rc<Watch>,
+    watch: Rc<ConnectionDeadlines>,
 }
 
-impl Seat {
-    fn take(core: &Rc<ShardCore>, watch: &Rc<Watch>) -> Result<Self, Failure> {
+impl BatchPermit {
+    fn take(core: &Rc<ShardCore>, watch: &Rc<ConnectionDeadlines>) -> Result<Self, RequestError> {
         let limit = core.limits().batches_max;
         if core.batches.get() >= limit {
-            return Err(Failure::TooManyBatches { limit });
+            return Err(RequestError::TooManyBatches { limit });
         }
         core.batches.set(core.batches.get() + 1);
         core.in_flight.set(core.in_flight.get() + 1);
@@ -180,7 +180,7 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for BatchPermit {
     fn drop(&mut self) {
         self.core.batches.set(self.core.batches.get() - 1);
         self.core.in_flight.set(self.core.in_flight.get() - 1);
@@ -189,14 +189,14 @@ impl Drop for Seat {
 }
 
 /// Where the leads come from.
-enum Source {
+enum LeadSource {
     List(Box<(Cut, Charge)>),
-    Lines(Box<(Intake, Lines, Charge)>),
+    Lines(Box<(BodyReader, Lines, Charge)>),
 }
 
-impl Source {
+impl LeadSource {
     /// Waits until there is a lead, or none will come. What keeps more from coming is the stream's end.
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), RequestError>> {
         let Self::Lines(parts) = self else {
             return Poll::Ready(Ok(()));
         };
@@ -222,7 +222,7 @@ impl Source {
     }
 }
 
-impl Pieces for Source {
+impl Pieces for LeadSource {
     fn next(&mut self) -> Option<Piece<'_>> {
         match self {
             Self::List(list) => list.0.next(),
@@ -237,11 +237,11 @@ impl Pieces for Source {
 pub struct Aborted;
 
 /// The answer to a batch, made as it is taken.
-pub struct Answering {
-    served: Arc<Served>,
+pub struct BatchResponse {
+    loaded: Arc<LoadedModel>,
     request_id: ArrayString<REQUEST_ID_BYTES_MAX>,
-    source: Source,
-    turn: Turn,
+    source: LeadSource,
+    turn: SliceTurn,
     tally: BatchCounts,
     /// When the status was decided: of a list, when its body was complete.
     began: Instant,
@@ -253,12 +253,12 @@ pub struct Answering {
     has_ended: bool,
     /// A lead that takes longer than a slice to read.
     long: Option<Box<LongPiece>>,
-    owed: Owed,
+    owed: UnsentBytes,
     /// Given back last.
-    seat: Seat,
+    seat: BatchPermit,
 }
 
-impl Answering {
+impl BatchResponse {
     fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Aborted>>> {
         self.owed.end();
         while !self.has_ended && self.part.len() < PART_BYTES_MIN {
@@ -311,7 +311,7 @@ impl Answering {
         }
         let core = &self.seat.core;
         let batch = Batch {
-            served: &self.served,
+            loaded: &self.loaded,
             request_id: &self.request_id,
             layout,
             has_begun: self.tally != BatchCounts::default(),
@@ -326,20 +326,20 @@ impl Answering {
         if self.long.is_some() {
             return;
         }
-        if let Source::List(list) = &mut self.source {
+        if let LeadSource::List(list) = &mut self.source {
             list.1.lower(list.0.bytes());
         }
         match &self.source {
-            Source::List(list) if list.0.is_empty() => {
+            LeadSource::List(list) if list.0.is_empty() => {
                 let total_ns = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
                 let counts = (self.tally.scored(), self.tally.failed);
-                render::batch_end(out, &self.served, counts, &self.request_id, total_ns);
+                render::batch_end(out, &self.loaded, counts, &self.request_id, total_ns);
                 self.has_ended = true;
             }
-            Source::List(_) => {}
-            Source::Lines(parts) => {
+            LeadSource::List(_) => {}
+            LeadSource::Lines(parts) => {
                 if let Some(line) = parts.1.is_over() {
-                    let failure = Failure::TooManyLeads {
+                    let failure = RequestError::TooManyLeads {
                         limit: core.limits().batch_leads_max,
                     };
                     self.has_ended = true;
@@ -353,20 +353,20 @@ impl Answering {
     }
 
     /// The last line of lines whose body breaks off.
-    fn break_off(&mut self, failure: &Failure) {
+    fn break_off(&mut self, failure: &RequestError) {
         self.has_ended = true;
-        if let Source::Lines(parts) = &self.source {
+        if let LeadSource::Lines(parts) = &self.source {
             break_off(&mut self.part, parts.1.number() + 1, failure);
         }
     }
 }
 
-fn break_off(out: &mut Vec<u8>, line: u64, failure: &Failure) {
+fn break_off(out: &mut Vec<u8>, line: u64, failure: &RequestError) {
     let (_, code) = failure.status();
     render::broken_off(out, line, code, &failure.to_string());
 }
 
-impl Body for Answering {
+impl Body for BatchResponse {
     type Data = BodyPiece;
     type Error = Aborted;
 

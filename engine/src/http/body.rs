@@ -11,13 +11,13 @@ use bytes::{Buf, Bytes};
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
 
-use super::error::Failure;
-use super::inflate::{Inflater, Refused};
+use super::error::RequestError;
+use super::inflate::{InflateError, Inflater};
 use crate::budget::{Charge, Purpose, Size};
 use crate::limits::{SLICE_BYTES, SMALL_BODY_BYTES, WAITING_REQUEST_BYTES};
 use crate::shard::ShardCore;
-use crate::shard::turns::Turn;
-use crate::shard::wheel::Timer;
+use crate::shard::slice_queue::SliceTurn;
+use crate::shard::timers::Timer;
 use crate::telemetry::Phase;
 
 /// Buffers for bodies in parts that a shard keeps. Beyond it they are given back to the allocator.
@@ -38,7 +38,7 @@ pub(super) enum Collected {
     /// It came in one frame, which hyper's buffer holds.
     Frame(Bytes),
     /// It came in several, gathered in a buffer of the shard's.
-    Gathered(Gathered),
+    PooledBody(PooledBody),
 }
 
 impl Deref for Collected {
@@ -47,7 +47,7 @@ impl Deref for Collected {
     fn deref(&self) -> &[u8] {
         match self {
             Self::Frame(bytes) => bytes,
-            Self::Gathered(gathered) => &gathered.buffer,
+            Self::PooledBody(gathered) => &gathered.buffer,
         }
     }
 }
@@ -62,7 +62,7 @@ pub(super) enum Coding {
 }
 
 /// Reads a body to its end, within the shard's limits of size and time.
-pub(super) async fn collect(core: &Rc<ShardCore>, body: Incoming, coding: Coding) -> Result<Collected, Failure> {
+pub(super) async fn collect(core: &Rc<ShardCore>, body: Incoming, coding: Coding) -> Result<Collected, RequestError> {
     match coding {
         Coding::Identity => collect_plain(core, body).await,
         // In a box, so that bodies that come as they are do not carry its state.
@@ -70,22 +70,22 @@ pub(super) async fn collect(core: &Rc<ShardCore>, body: Incoming, coding: Coding
     }
 }
 
-async fn collect_inflated(core: &Rc<ShardCore>, body: Incoming) -> Result<Collected, Failure> {
+async fn collect_inflated(core: &Rc<ShardCore>, body: Incoming) -> Result<Collected, RequestError> {
     let limits = core.limits();
-    let mut intake = Intake::new(core, body, Coding::Gzip, limits.body_bytes_max, limits.body)?;
-    let mut gathered = Gathered::new(Rc::clone(core));
+    let mut intake = BodyReader::new(core, body, Coding::Gzip, limits.body_bytes_max, limits.body)?;
+    let mut gathered = PooledBody::new(Rc::clone(core));
     while let Some(piece) = intake.next().await? {
         gathered.append(&piece, limits.body_bytes_max)?;
     }
-    Ok(Collected::Gathered(gathered))
+    Ok(Collected::PooledBody(gathered))
 }
 
-async fn collect_plain(core: &Rc<ShardCore>, mut body: Incoming) -> Result<Collected, Failure> {
+async fn collect_plain(core: &Rc<ShardCore>, mut body: Incoming) -> Result<Collected, RequestError> {
     let limit = core.limits().body_bytes_max;
     check_length(core, &body, limit)?;
     let mut deadline = Deadline::new(&**core, core.limits().body);
     let mut first: Option<Bytes> = None;
-    let mut gathered: Option<Gathered> = None;
+    let mut gathered: Option<PooledBody> = None;
     while let Some(frame) = deadline.frame(&mut body).await? {
         // Trailers say nothing that we ask for.
         let Ok(data) = frame.into_data() else { continue };
@@ -93,25 +93,25 @@ async fn collect_plain(core: &Rc<ShardCore>, mut body: Incoming) -> Result<Colle
             (None, None) if data.len() <= limit => first = Some(data),
             (_, Some(more)) => more.append(&data, limit)?,
             (Some(_), None) => {
-                let mut both = Gathered::new(Rc::clone(core));
+                let mut both = PooledBody::new(Rc::clone(core));
                 both.append(&first.take().unwrap_or_default(), limit)?;
                 both.append(&data, limit)?;
                 gathered = Some(both);
             }
-            (None, None) => return Err(Failure::BodyTooLarge { limit }),
+            (None, None) => return Err(RequestError::BodyTooLarge { limit }),
         }
         if body.is_end_stream() {
             break;
         }
     }
     Ok(match gathered {
-        Some(gathered) => Collected::Gathered(gathered),
+        Some(gathered) => Collected::PooledBody(gathered),
         None => Collected::Frame(first.unwrap_or_default()),
     })
 }
 
 /// What the length that a body says it has decides. Nothing is charged for bytes that have not come.
-fn check_length(core: &ShardCore, body: &Incoming, limit: usize) -> Result<(), Failure> {
+fn check_length(core: &ShardCore, body: &Incoming, limit: usize) -> Result<(), RequestError> {
     let length = body.size_hint().lower();
     if length <= SMALL_BODY_BYTES as u64 {
         return Ok(());
@@ -120,9 +120,9 @@ fn check_length(core: &ShardCore, body: &Incoming, limit: usize) -> Result<(), F
         Ok(bytes) if bytes <= limit && core.budget.has_room(bytes, Size::Large) => Ok(()),
         Ok(bytes) if bytes <= limit => {
             core.budget.refuse();
-            Err(Failure::OutOfMemory)
+            Err(RequestError::OutOfMemory)
         }
-        _ => Err(Failure::BodyTooLarge { limit }),
+        _ => Err(RequestError::BodyTooLarge { limit }),
     }
 }
 
@@ -145,27 +145,31 @@ impl<C: Deref<Target = ShardCore>> Deadline<C> {
         }
     }
 
-    async fn frame(&mut self, body: &mut Incoming) -> Result<Option<Frame<Bytes>>, Failure> {
+    async fn frame(&mut self, body: &mut Incoming) -> Result<Option<Frame<Bytes>>, RequestError> {
         poll_fn(|cx| self.poll_frame(body, cx)).await
     }
 
-    fn poll_frame(&mut self, body: &mut Incoming, cx: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, Failure>> {
+    fn poll_frame(
+        &mut self,
+        body: &mut Incoming,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Frame<Bytes>>, RequestError>> {
         match Pin::new(body).poll_frame(cx) {
             Poll::Ready(None) => Poll::Ready(Ok(None)),
             Poll::Ready(Some(Ok(frame))) => Poll::Ready(Ok(Some(frame))),
-            Poll::Ready(Some(Err(_))) => Poll::Ready(Err(Failure::BodyBroken)),
+            Poll::Ready(Some(Err(_))) => Poll::Ready(Err(RequestError::BodyBroken)),
             Poll::Pending => match self.poll_passed(cx) {
                 Err(failure) => Poll::Ready(Err(failure)),
                 Ok(true) => {
                     self.core.stats.borrow_mut().timeouts[Phase::Body as usize] += 1;
-                    Poll::Ready(Err(Failure::BodyTimeout))
+                    Poll::Ready(Err(RequestError::BodyTimeout))
                 }
                 Ok(false) => Poll::Pending,
             },
         }
     }
 
-    fn poll_passed(&mut self, cx: &Context<'_>) -> Result<bool, Failure> {
+    fn poll_passed(&mut self, cx: &Context<'_>) -> Result<bool, RequestError> {
         if self.charge.is_none() {
             let mut charge = Charge::new(&self.core.budget, Purpose::Bodies);
             charge.set(WAITING_REQUEST_BYTES, Size::Small)?;
@@ -191,7 +195,7 @@ impl<C: Deref<Target = ShardCore>> Drop for Deadline<C> {
 
 /// A body that is read piece by piece, inflated if it is compressed, within limits of size and time. However fast it comes,
 /// it takes turns with the shard's other work.
-pub(super) struct Intake {
+pub(super) struct BodyReader {
     incoming: Incoming,
     deadline: Deadline<Rc<ShardCore>>,
     limit: usize,
@@ -202,11 +206,11 @@ pub(super) struct Intake {
     _charge: Charge,
     /// What came last and is not inflated yet.
     compressed: Bytes,
-    turn: Turn,
+    turn: SliceTurn,
     bytes_since_turn: usize,
 }
 
-impl Intake {
+impl BodyReader {
     /// A body of at most `limit` bytes, inflated or not, that is complete within `time`.
     pub(super) fn new(
         core: &Rc<ShardCore>,
@@ -214,7 +218,7 @@ impl Intake {
         coding: Coding,
         limit: usize,
         time: Duration,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, RequestError> {
         check_length(core, &incoming, limit)?;
         let mut charge = Charge::new(&core.budget, Purpose::Bodies);
         if coding == Coding::Gzip {
@@ -228,17 +232,17 @@ impl Intake {
             inflater: (coding == Coding::Gzip).then(|| Box::new(Inflater::new(limit))),
             _charge: charge,
             compressed: Bytes::new(),
-            turn: Turn::new(Rc::clone(core)),
+            turn: SliceTurn::new(Rc::clone(core)),
             bytes_since_turn: 0,
         })
     }
 
     /// The next piece, never an empty one; none at the end.
-    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, RequestError> {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Failure>> {
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, RequestError>> {
         loop {
             if self.bytes_since_turn >= SLICE_BYTES {
                 ready!(self.turn.poll(cx));
@@ -261,12 +265,12 @@ impl Intake {
         }
     }
 
-    fn arrived(&mut self, frame: Frame<Bytes>) -> Result<Bytes, Failure> {
+    fn arrived(&mut self, frame: Frame<Bytes>) -> Result<Bytes, RequestError> {
         // Trailers say nothing that we ask for.
         let data = frame.into_data().unwrap_or_default();
         self.bytes += data.len();
         if self.bytes > self.limit {
-            return Err(Failure::BodyTooLarge { limit: self.limit });
+            return Err(RequestError::BodyTooLarge { limit: self.limit });
         }
         if self.inflater.is_some() {
             self.compressed = data;
@@ -276,7 +280,7 @@ impl Intake {
         Ok(data)
     }
 
-    fn inflate(&mut self) -> Result<Bytes, Failure> {
+    fn inflate(&mut self) -> Result<Bytes, RequestError> {
         let Some(inflater) = &mut self.inflater else {
             return Ok(std::mem::take(&mut self.compressed));
         };
@@ -290,7 +294,7 @@ impl Intake {
     }
 
     /// What only the end of a compressed body brings out.
-    fn rest(&mut self) -> Result<Option<Bytes>, Failure> {
+    fn rest(&mut self) -> Result<Option<Bytes>, RequestError> {
         let Some(mut inflater) = self.inflater.take() else {
             return Ok(None);
         };
@@ -299,30 +303,30 @@ impl Intake {
     }
 }
 
-fn failure(refused: Refused, limit: usize) -> Failure {
+fn failure(refused: InflateError, limit: usize) -> RequestError {
     match refused {
-        Refused::Damaged => Failure::BadGzip,
-        Refused::TooLarge => Failure::InflatesTooLarge { limit },
+        InflateError::Damaged => RequestError::BadGzip,
+        InflateError::TooLarge => RequestError::InflatesTooLarge { limit },
     }
 }
 
 /// A buffer of the shard's pool, given back when dropped. All that it has room for is charged.
-pub(super) struct Gathered {
+pub(super) struct PooledBody {
     core: Rc<ShardCore>,
     buffer: Vec<u8>,
     charge: Charge,
 }
 
-impl Gathered {
+impl PooledBody {
     fn new(core: Rc<ShardCore>) -> Self {
         let buffer = core.bodies.borrow_mut().pop().unwrap_or_default();
         let charge = Charge::new(&core.budget, Purpose::Bodies);
         Self { core, buffer, charge }
     }
 
-    fn append(&mut self, data: &Bytes, limit: usize) -> Result<(), Failure> {
+    fn append(&mut self, data: &Bytes, limit: usize) -> Result<(), RequestError> {
         if data.remaining() > limit - self.buffer.len() {
-            return Err(Failure::BodyTooLarge { limit });
+            return Err(RequestError::BodyTooLarge { limit });
         }
         self.make_room(self.buffer.len() + data.len(), limit)?;
         self.buffer.extend_from_slice(data);
@@ -330,7 +334,7 @@ impl Gathered {
     }
 
     /// Room for a body of so many bytes.
-    fn make_room(&mut self, bytes: usize, limit: usize) -> Result<(), Failure> {
+    fn make_room(&mut self, bytes: usize, limit: usize) -> Result<(), RequestError> {
         let capacity = match self.buffer.capacity() {
             enough if enough >= bytes => enough,
             less => bytes.max(2 * less).min(limit.max(bytes)),
@@ -344,11 +348,13 @@ impl Gathered {
             self.charge.set(capacity, size)?;
         }
         let more = capacity - self.buffer.len();
-        self.buffer.try_reserve_exact(more).map_err(|_| Failure::OutOfMemory)
+        self.buffer
+            .try_reserve_exact(more)
+            .map_err(|_| RequestError::OutOfMemory)
     }
 }
 
-impl Drop for Gathered {
+impl Drop for PooledBody {
     fn drop(&mut self) {
         let mut buffer = std::mem::take(&mut self.buffer);
         let mut pool = self.core.bodies.borrow_mut();

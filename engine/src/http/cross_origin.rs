@@ -15,7 +15,7 @@ const ANY_ORIGIN: &str = "*";
 
 /// Headers that a page may set, besides those that every page may.
 const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
-    "authorization, content-encoding, content-type, traceparent, tracestate, x-api-key, x-quintile-backend, x-request-id",
+    "authorization, content-encoding, content-type, traceparent, tracestate, x-api-key, x-quintile-scorer, x-request-id",
 );
 
 /// Headers of an answer that a page may read, besides those that every page may.

@@ -1,6 +1,6 @@
 //! Paths that only builds for tests have: they make happen what must not happen.
 
-use super::error::Failure;
+use super::error::RequestError;
 
 /// What a test asks for.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +23,7 @@ pub(super) fn probe(path: &str) -> Option<Probe> {
 }
 
 impl Probe {
-    pub(super) fn run(self) -> Result<&'static str, Failure> {
+    pub(super) fn run(self) -> Result<&'static str, RequestError> {
         match self {
             Self::Static => Ok("{}"),
             Self::Panic => panic!("asked for by a test"),

@@ -3,15 +3,15 @@
 use std::fmt;
 
 use http::StatusCode;
-use quintile_scoring::read::Rejection;
-use quintile_scoring::read::batch::Unscored;
+use quintile_scoring::read::ReadError;
+use quintile_scoring::read::batch::LeadError;
 
 use crate::budget::BudgetError;
-use crate::remote::Miss;
+use crate::remote::RemoteError;
 
 /// What went wrong. Building one allocates nothing; rendering may.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Failure {
+pub enum RequestError {
     /// An HTTP/1.1 request without a `Host`, with several, or with one that is none.
     Host,
     /// A transfer encoding other than `chunked` alone.
@@ -58,7 +58,7 @@ pub enum Failure {
         limit: usize,
     },
     /// The body is not JSON, or no lead of this model; the faults are in the workspace.
-    Rejected(Rejection),
+    Rejected(ReadError),
     /// The shard answers as many requests as it may.
     Overloaded,
     /// There are as many connections as there may be.
@@ -75,12 +75,12 @@ pub enum Failure {
     /// Records wait for the sink, and there is no room for one more.
     QueueFull,
     /// Somebody else was to score, did not, and nothing scores instead.
-    Remote(Miss),
+    Remote(RemoteError),
     /// The code panicked.
     Panicked,
 }
 
-impl Failure {
+impl RequestError {
     /// The status and a word for programs.
     #[must_use]
     pub fn status(&self) -> (StatusCode, &'static str) {
@@ -99,8 +99,8 @@ impl Failure {
             Self::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "body_timeout"),
             Self::BodyBroken => (StatusCode::BAD_REQUEST, "body_incomplete"),
             Self::HeadersTooMany { .. } => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "too_many_headers"),
-            Self::Rejected(Rejection::NotJson(_)) => (StatusCode::BAD_REQUEST, "not_json"),
-            Self::Rejected(Rejection::Invalid) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_request"),
+            Self::Rejected(ReadError::NotJson(_)) => (StatusCode::BAD_REQUEST, "not_json"),
+            Self::Rejected(ReadError::Invalid) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_request"),
             Self::BatchNotLocal => (StatusCode::NOT_IMPLEMENTED, "batch_not_local"),
             Self::Overloaded | Self::TooManyConnections | Self::OutOfMemory | Self::TooManyBatches { .. } => {
                 (StatusCode::SERVICE_UNAVAILABLE, "overloaded")
@@ -147,13 +147,13 @@ impl Failure {
     }
 }
 
-impl From<BudgetError> for Failure {
+impl From<BudgetError> for RequestError {
     fn from(_: BudgetError) -> Self {
         Self::OutOfMemory
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for RequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Host => f.write_str("a request of HTTP/1.1 has one host header, and its value is HOST or HOST:PORT"),
@@ -196,7 +196,7 @@ impl fmt::Display for Failure {
             Self::BatchNotLocal => f.write_str(
                 "SageMaker scores this model, and batches are only scored by this process: send leads one by one to POST /score",
             ),
-            Self::QueueFull => write!(f, "{}", Unscored::NotRecorded),
+            Self::QueueFull => write!(f, "{}", LeadError::NotRecorded),
             Self::Remote(miss) => write!(f, "SageMaker has not scored this lead: {miss}; try again"),
             Self::Panicked => f.write_str("a fault of the server; it is logged and counted"),
         }
@@ -211,30 +211,30 @@ mod tests {
     #[test]
     fn every_status_has_a_place_in_the_counts_and_every_code_in_the_document() {
         let failures = [
-            Failure::Host,
-            Failure::TransferEncoding,
-            Failure::NotFound,
-            Failure::MethodNotAllowed { allow: "POST" },
-            Failure::MediaType,
-            Failure::BatchMediaType,
-            Failure::ContentEncoding,
-            Failure::BadGzip,
-            Failure::BodyTooLarge { limit: 1 },
-            Failure::InflatesTooLarge { limit: 1 },
-            Failure::TooMuchBesideLeads,
-            Failure::TooManyLeads { limit: 1 },
-            Failure::BodyTimeout,
-            Failure::BodyBroken,
-            Failure::HeadersTooMany { limit: 1 },
-            Failure::Rejected(Rejection::Invalid),
-            Failure::Overloaded,
-            Failure::TooManyConnections,
-            Failure::OutOfMemory,
-            Failure::TooManyBatches { limit: 1 },
-            Failure::BatchNotLocal,
-            Failure::QueueFull,
-            Failure::Remote(Miss::Late),
-            Failure::Panicked,
+            RequestError::Host,
+            RequestError::TransferEncoding,
+            RequestError::NotFound,
+            RequestError::MethodNotAllowed { allow: "POST" },
+            RequestError::MediaType,
+            RequestError::BatchMediaType,
+            RequestError::ContentEncoding,
+            RequestError::BadGzip,
+            RequestError::BodyTooLarge { limit: 1 },
+            RequestError::InflatesTooLarge { limit: 1 },
+            RequestError::TooMuchBesideLeads,
+            RequestError::TooManyLeads { limit: 1 },
+            RequestError::BodyTimeout,
+            RequestError::BodyBroken,
+            RequestError::HeadersTooMany { limit: 1 },
+            RequestError::Rejected(ReadError::Invalid),
+            RequestError::Overloaded,
+            RequestError::TooManyConnections,
+            RequestError::OutOfMemory,
+            RequestError::TooManyBatches { limit: 1 },
+            RequestError::BatchNotLocal,
+            RequestError::QueueFull,
+            RequestError::Remote(RemoteError::Late),
+            RequestError::Panicked,
         ];
         for failure in failures {
             let (status, code) = failure.status();

@@ -9,15 +9,15 @@ use http::{HeaderMap, HeaderValue, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 
-use super::error::Failure;
+use super::error::RequestError;
 
 /// Refuses a request that has no single valid `Host` (RFC 9112, section 3.2), or a body in another transfer encoding than
 /// `chunked` alone (section 6.1).
 ///
 /// # Errors
-/// [`Failure::Host`] or [`Failure::TransferEncoding`]; both close the connection.
+/// [`RequestError::Host`] or [`RequestError::TransferEncoding`]; both close the connection.
 #[inline]
-pub(super) fn check(version: Version, headers: &HeaderMap, body: &Incoming) -> Result<(), Failure> {
+pub(super) fn check(version: Version, headers: &HeaderMap, body: &Incoming) -> Result<(), RequestError> {
     // HTTP/1.0 needs no host, and in HTTP/2 neither header frames anything.
     if version != Version::HTTP_11 {
         return Ok(());
@@ -25,11 +25,11 @@ pub(super) fn check(version: Version, headers: &HeaderMap, body: &Incoming) -> R
     let mut hosts = headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
         (Some(host), None) if is_host(host.as_bytes()) => {}
-        _ => return Err(Failure::Host),
+        _ => return Err(RequestError::Host),
     }
     // A body whose length is known came without a transfer encoding, so its headers need no second look.
     if body.size_hint().exact().is_none() && !is_chunked_alone(headers) {
-        return Err(Failure::TransferEncoding);
+        return Err(RequestError::TransferEncoding);
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use flate2::write::MultiGzDecoder;
 
 /// Why a body does not inflate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(super) enum InflateError {
     /// It is no gzip data, or damaged, or cut off.
     Damaged,
     /// There is more in it than is accepted.
@@ -59,16 +59,16 @@ impl Inflater {
 
     /// Inflates the start of `input` and returns how many bytes of it were used: one or more, and so many that some 32 KiB
     /// come out, which is what the library hands on at once.
-    pub(super) fn step(&mut self, input: &[u8]) -> Result<usize, Refused> {
+    pub(super) fn step(&mut self, input: &[u8]) -> Result<usize, InflateError> {
         match self.decoder.write(input) {
-            Ok(0) if !input.is_empty() => Err(Refused::Damaged),
+            Ok(0) if !input.is_empty() => Err(InflateError::Damaged),
             Ok(used) => Ok(used),
             Err(_) => Err(self.reason()),
         }
     }
 
     /// Nothing more will come: the rest, if the body is whole.
-    pub(super) fn finish(&mut self) -> Result<(), Refused> {
+    pub(super) fn finish(&mut self) -> Result<(), InflateError> {
         self.decoder.try_finish().map_err(|_| self.reason())
     }
 
@@ -82,11 +82,11 @@ impl Inflater {
         std::mem::take(&mut self.decoder.get_mut().bytes)
     }
 
-    fn reason(&self) -> Refused {
+    fn reason(&self) -> InflateError {
         if self.decoder.get_ref().total > self.limit {
-            Refused::TooLarge
+            InflateError::TooLarge
         } else {
-            Refused::Damaged
+            InflateError::Damaged
         }
     }
 }
@@ -105,7 +105,7 @@ mod tests {
     }
 
     /// Inflates a body that comes in pieces, and says how much was ready at once at most.
-    fn inflate(body: &[u8], piece: usize, limit: usize) -> Result<(Vec<u8>, usize), Refused> {
+    fn inflate(body: &[u8], piece: usize, limit: usize) -> Result<(Vec<u8>, usize), InflateError> {
         let mut inflater = Inflater::new(limit);
         let (mut text, mut most) = (Vec::new(), 0);
         for mut piece in body.chunks(piece) {
@@ -155,12 +155,12 @@ mod tests {
         let body = gzip(&vec![b' '; 50 << 20]);
         assert!(body.len() < 100 << 10);
         for piece in [1000, body.len()] {
-            assert_eq!(inflate(&body, piece, 1 << 20), Err(Refused::TooLarge));
+            assert_eq!(inflate(&body, piece, 1 << 20), Err(InflateError::TooLarge));
         }
         let (text, most) = inflate(&body, body.len(), 50 << 20).expect("as long as it may be");
         assert_eq!(text.len(), 50 << 20);
         assert!(most <= 100 << 10, "{most} bytes at once");
-        assert_eq!(inflate(&body, body.len(), (50 << 20) - 1), Err(Refused::TooLarge));
+        assert_eq!(inflate(&body, body.len(), (50 << 20) - 1), Err(InflateError::TooLarge));
     }
 
     #[test]
@@ -169,7 +169,7 @@ mod tests {
         for end in 0..body.len() {
             assert_eq!(
                 inflate(&body[..end], 100, 1 << 20),
-                Err(Refused::Damaged),
+                Err(InflateError::Damaged),
                 "cut at {end}"
             );
         }
@@ -181,8 +181,11 @@ mod tests {
         }
         assert_eq!(
             inflate(&[&body[..], b"x"].concat(), 100, 1 << 20),
-            Err(Refused::Damaged)
+            Err(InflateError::Damaged)
         );
-        assert_eq!(inflate(b"{\"lead_id\":\"a\"}", 100, 1 << 20), Err(Refused::Damaged));
+        assert_eq!(
+            inflate(b"{\"lead_id\":\"a\"}", 100, 1 << 20),
+            Err(InflateError::Damaged)
+        );
     }
 }

@@ -3,11 +3,11 @@
 use std::future::poll_fn;
 use std::rc::Rc;
 
-use super::error::Failure;
+use super::error::RequestError;
 use super::routes::contained;
 use crate::limits::{LONG_LEAD_BYTES, LONG_PLAIN_BYTES_MAX};
 use crate::shard::ShardCore;
-use crate::shard::turns::Turn;
+use crate::shard::slice_queue::SliceTurn;
 use quintile_scoring::read::SlicedRead;
 
 /// Whether a body is read here.
@@ -17,21 +17,21 @@ pub(super) fn is_long(body: &[u8]) -> bool {
 }
 
 /// Reads a lead to its end. What was read is in the shard's workspace until the caller's next `await`.
-pub(super) async fn read(core: &Rc<ShardCore>, body: &[u8]) -> Result<(), Failure> {
-    let mut turn = Turn::new(Rc::clone(core));
+pub(super) async fn read(core: &Rc<ShardCore>, body: &[u8]) -> Result<(), RequestError> {
+    let mut turn = SliceTurn::new(Rc::clone(core));
     poll_fn(|cx| turn.poll(cx)).await;
     if body.len() <= LONG_PLAIN_BYTES_MAX && contained(core, || Ok(core.scorer.borrow_mut().read_plain(body)))? {
         return Ok(());
     }
-    let mut served = core.scorer.borrow().shared();
-    let mut read = SlicedRead::new(&served, body);
+    let mut loaded = core.scorer.borrow().shared();
+    let mut read = SlicedRead::new(&loaded, body);
     loop {
         poll_fn(|cx| turn.poll(cx)).await;
         let slice = contained(core, || {
-            Ok(core.scorer.borrow_mut().read_slice(&mut served, &mut read, body))
+            Ok(core.scorer.borrow_mut().read_slice(&mut loaded, &mut read, body))
         })?;
         if let Some(outcome) = slice {
-            return outcome.map_err(Failure::Rejected);
+            return outcome.map_err(RequestError::Rejected);
         }
     }
 }

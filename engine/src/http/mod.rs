@@ -15,8 +15,6 @@ pub mod cross_origin;
 #[cfg(debug_assertions)]
 mod debug;
 pub mod error;
-#[cfg(feature = "static-answer")]
-mod fixed;
 mod framing;
 mod inflate;
 mod long_lead;
@@ -25,6 +23,8 @@ mod request_id;
 pub(crate) mod response;
 pub mod response_body;
 mod routes;
+#[cfg(feature = "static-answer")]
+mod static_answer;
 mod trace;
 
 use std::cell::RefCell;
@@ -41,14 +41,14 @@ use slab::Slab;
 use crate::runtime::Backend;
 use crate::shard::{ServeSockets, ShardCore};
 use crate::telemetry::Admission;
-use connection::deadlines::Watch;
+use connection::deadlines::ConnectionDeadlines;
 use cross_origin::CrossOrigin;
-#[cfg(feature = "static-answer")]
-use fixed::respond;
 use pages::Files;
-use response_body::Outgoing;
+use response_body::ResponseBody;
 #[cfg(not(feature = "static-answer"))]
 use routes::respond;
+#[cfg(feature = "static-answer")]
+use static_answer::respond;
 
 /// Connections that are made room for at start; the list grows beyond them.
 const CONNECTIONS: usize = 2048;
@@ -68,7 +68,7 @@ pub struct HttpShard {
     core: Rc<ShardCore>,
     setup: HttpSetup,
     /// The open connections, for a drain.
-    connections: RefCell<Slab<Weak<Watch>>>,
+    connections: RefCell<Slab<Weak<ConnectionDeadlines>>>,
 }
 
 impl HttpShard {
@@ -110,10 +110,10 @@ impl ServeSockets for Rc<HttpShard> {
 /// What hyper calls for each request of a connection. The future is hyper's to keep: no box a request.
 fn service(
     http: Rc<HttpShard>,
-    watch: Rc<Watch>,
-) -> impl hyper::service::HttpService<Incoming, ResBody = Outgoing, Error = Infallible, Future: 'static> {
+    watch: Rc<ConnectionDeadlines>,
+) -> impl hyper::service::HttpService<Incoming, ResBody = ResponseBody, Error = Infallible, Future: 'static> {
     service_fn(move |request: Request<Incoming>| {
         let (http, watch) = (Rc::clone(&http), Rc::clone(&watch));
-        async move { Ok::<Response<Outgoing>, Infallible>(respond(&http, &watch, request).await) }
+        async move { Ok::<Response<ResponseBody>, Infallible>(respond(&http, &watch, request).await) }
     })
 }

@@ -11,12 +11,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version};
 use quintile_scoring::read::Timings;
 use quintile_scoring::render;
 
-use super::batch::{Answering, Form};
-use super::connection::deadlines::Watch;
+use super::batch::{BatchResponse, Form};
+use super::connection::deadlines::ConnectionDeadlines;
 use super::cross_origin::CrossOriginHeaders;
-use super::error::Failure;
+use super::error::RequestError;
 use super::request_id::{HEADER as REQUEST_ID, RequestId};
-use super::response_body::{Outgoing, Whole};
+use super::response_body::{ResponseBody, Whole};
 use crate::media_type::{JSON, METRICS, TEXT};
 use crate::protocol::{Native, Protocol as _};
 use crate::shard::ShardCore;
@@ -29,7 +29,7 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 /// Writes the answer to one request.
 pub(super) struct Responder<'a> {
     pub(super) core: &'a Rc<ShardCore>,
-    pub(super) watch: &'a Rc<Watch>,
+    pub(super) watch: &'a Rc<ConnectionDeadlines>,
     pub(super) headers: HeaderMap,
     pub(super) id: &'a RequestId,
     pub(super) version: Version,
@@ -39,27 +39,38 @@ pub(super) struct Responder<'a> {
 }
 
 impl Responder<'_> {
-    pub(super) fn text(self, status: StatusCode, body: &'static str) -> Response<Outgoing> {
+    pub(super) fn text(self, status: StatusCode, body: &'static str) -> Response<ResponseBody> {
         self.finish(status, TEXT, Bytes::from_static(body.as_bytes()), false)
     }
 
-    /// The methods that a path takes.
-    pub(super) fn options(mut self, allow: &'static str) -> Response<Outgoing> {
-        self.headers.insert(ALLOW, HeaderValue::from_static(allow));
-        self.send(StatusCode::NO_CONTENT, Outgoing::Whole(Whole::new(Bytes::new())), false)
+    /// Whether the server takes traffic.
+    pub(super) fn readiness(self) -> Response<ResponseBody> {
+        if self.core.is_ready() {
+            self.text(StatusCode::OK, "ready\n")
+        } else {
+            self.text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+        }
     }
 
-    /// The same for a browser that asks for a page of another origin.
-    pub(super) fn preflight(mut self, allow: &'static str) -> Response<Outgoing> {
-        CrossOriginHeaders::put_preflight(&mut self.headers, allow);
-        self.send(StatusCode::NO_CONTENT, Outgoing::Whole(Whole::new(Bytes::new())), false)
+    /// The methods that a path takes, in a header of its own where a browser asks for a page of another origin (`preflight`).
+    pub(super) fn options(mut self, allow: &'static str, preflight: bool) -> Response<ResponseBody> {
+        if preflight {
+            CrossOriginHeaders::put_preflight(&mut self.headers, allow);
+        } else {
+            self.headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        self.send(
+            StatusCode::NO_CONTENT,
+            ResponseBody::Whole(Whole::new(Bytes::new())),
+            false,
+        )
     }
 
-    pub(super) fn metrics(self, body: Bytes) -> Response<Outgoing> {
+    pub(super) fn metrics(self, body: Bytes) -> Response<ResponseBody> {
         self.finish(StatusCode::OK, METRICS, body, false)
     }
 
-    pub(super) fn scored(mut self, answer: Bytes, timings: &Timings) -> Response<Outgoing> {
+    pub(super) fn scored(mut self, answer: Bytes, timings: &Timings) -> Response<ResponseBody> {
         let timing = self.core.arena.borrow_mut().cut(SERVER_TIMING_BYTES_MAX, |out| {
             for (name, nanoseconds) in [
                 ("parse;dur=", timings.parse_ns),
@@ -80,21 +91,21 @@ impl Responder<'_> {
         self.finish(StatusCode::OK, JSON, answer, false)
     }
 
-    pub(super) fn failed(mut self, failure: &Failure) -> Response<Outgoing> {
+    pub(super) fn failed(mut self, failure: &RequestError) -> Response<ResponseBody> {
         let (status, code) = failure.status();
-        if let Failure::MethodNotAllowed { allow } = failure {
+        if let RequestError::MethodNotAllowed { allow } = failure {
             self.headers.insert(ALLOW, HeaderValue::from_static(allow));
         }
-        if *failure == Failure::ContentEncoding {
+        if *failure == RequestError::ContentEncoding {
             self.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         }
         if let Some(seconds) = failure.retry_after() {
             self.headers.insert(RETRY_AFTER, HeaderValue::from_static(seconds));
         }
         let mut body = Vec::with_capacity(256);
-        if let Failure::Rejected(rejection) = failure {
+        if let RequestError::Rejected(rejection) = failure {
             let scorer = self.core.scorer.borrow();
-            Native::reject(&mut body, scorer.served(), scorer.workspace(), rejection);
+            Native::reject(&mut body, scorer.loaded(), scorer.workspace(), rejection);
         } else {
             render::error(&mut body, code, Some(&failure.to_string()), None);
         }
@@ -102,20 +113,20 @@ impl Responder<'_> {
     }
 
     /// The answer to a batch, but for its body.
-    pub(super) fn batch(self, form: Form, answering: Answering) -> Response<Outgoing> {
+    pub(super) fn batch(self, form: Form, answering: BatchResponse) -> Response<ResponseBody> {
         let mut response = self.finish(StatusCode::OK, form.content_type(), Bytes::new(), false);
-        *response.body_mut() = Outgoing::Batch(Box::new(answering));
+        *response.body_mut() = ResponseBody::Batch(Box::new(answering));
         response
     }
 
-    fn finish(mut self, status: StatusCode, kind: HeaderValue, body: Bytes, close: bool) -> Response<Outgoing> {
+    fn finish(mut self, status: StatusCode, kind: HeaderValue, body: Bytes, close: bool) -> Response<ResponseBody> {
         self.headers.insert(CONTENT_TYPE, kind);
         self.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        self.send(status, Outgoing::Whole(Whole::new(body)), close)
+        self.send(status, ResponseBody::Whole(Whole::new(body)), close)
     }
 
     /// Adds the headers that every answer has.
-    pub(super) fn send(mut self, status: StatusCode, body: Outgoing, close: bool) -> Response<Outgoing> {
+    pub(super) fn send(mut self, status: StatusCode, body: ResponseBody, close: bool) -> Response<ResponseBody> {
         if let Some(value) = self.id_value() {
             self.headers.insert(REQUEST_ID, value);
         }
@@ -127,7 +138,7 @@ impl Responder<'_> {
         let mut body = body;
         // Its streams share a socket: that one of them is not read shows nowhere else.
         if self.version == Version::HTTP_2
-            && let Outgoing::Whole(whole) = &mut body
+            && let ResponseBody::Whole(whole) = &mut body
         {
             whole.count(self.watch);
         }

@@ -7,8 +7,8 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 
-use super::batch::{Aborted, Answering};
-use super::connection::deadlines::{Unsent, Watch};
+use super::batch::{Aborted, BatchResponse};
+use super::connection::deadlines::{ConnectionDeadlines, Unsent};
 /// Bytes of an answer that are handed on at once. They are shared and not copied, but a stream that is not written from
 /// several places copies them into its buffer.
 const PIECE_BYTES: usize = 64 << 10;
@@ -41,7 +41,7 @@ impl Whole {
     }
 
     /// Counts it as held by a connection until it is written.
-    pub(super) fn count(&mut self, watch: &Rc<Watch>) {
+    pub(super) fn count(&mut self, watch: &Rc<ConnectionDeadlines>) {
         let bytes = if self.is_shared { 0 } else { self.bytes.len() };
         self.unsent = Some(Unsent::new(watch, bytes));
     }
@@ -85,7 +85,7 @@ pub struct Piece {
 
 impl Piece {
     /// Bytes that a connection holds until they are written.
-    pub(super) fn counted(bytes: Bytes, watch: &Rc<Watch>) -> Self {
+    pub(super) fn counted(bytes: Bytes, watch: &Rc<ConnectionDeadlines>) -> Self {
         let unsent = Some(Unsent::new(watch, bytes.len()));
         Self { bytes, unsent }
     }
@@ -118,14 +118,14 @@ impl Buf for Piece {
 }
 
 /// The body of any answer.
-pub enum Outgoing {
+pub enum ResponseBody {
     /// One that is there.
     Whole(Whole),
     /// One that is made as it is taken.
-    Batch(Box<Answering>),
+    Batch(Box<BatchResponse>),
 }
 
-impl Body for Outgoing {
+impl Body for ResponseBody {
     type Data = Piece;
     type Error = Aborted;
 

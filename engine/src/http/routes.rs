@@ -12,20 +12,20 @@ use quintile_scoring::read::Timings;
 
 use super::HttpShard;
 use super::admit::{Target, admit};
-use super::batch::{self, Answering, Form};
+use super::batch::{self, BatchResponse, Form};
 use super::body::{self, Coding};
-use super::connection::deadlines::Watch;
+use super::connection::deadlines::ConnectionDeadlines;
 use super::cross_origin::CrossOriginHeaders;
-use super::error::Failure;
+use super::error::RequestError;
 use super::long_lead;
 use super::pages;
 use super::request_id::RequestId;
 use super::response::Responder;
-use super::response_body::Outgoing;
+use super::response_body::ResponseBody;
 use super::trace;
 use crate::protocol::Native;
 use crate::shard::ShardCore;
-use crate::shard::away::Remote;
+use crate::shard::remote_call::Remote;
 use crate::shard::scorer::Outcome;
 use crate::telemetry::{Counter, Event, EventKind};
 
@@ -33,19 +33,23 @@ use crate::telemetry::{Counter, Event, EventKind};
 const SLOW_US: u32 = 250_000;
 
 /// Asks for a score by this process where SageMaker would be asked: its value is `local`.
-const BACKEND: HeaderName = HeaderName::from_static("x-quintile-backend");
+const SCORER_HEADER: HeaderName = HeaderName::from_static("x-quintile-scorer");
 
 /// Answers one request.
-pub(super) async fn respond(http: &Rc<HttpShard>, watch: &Rc<Watch>, request: Request<Incoming>) -> Response<Outgoing> {
+pub(super) async fn respond(
+    http: &Rc<HttpShard>,
+    watch: &Rc<ConnectionDeadlines>,
+    request: Request<Incoming>,
+) -> Response<ResponseBody> {
     let core = &http.core;
-    let under_way = UnderWay::new(core, watch);
+    let in_flight = InFlightGuard::new(core, watch);
     let (mut head, body) = request.into_parts();
     let id = RequestId::new(&head.headers, || core.scorer.borrow_mut().next_id());
     let trace = trace::given(&head.headers);
     let (route, target) = admit(http, watch, &head, &body);
     let cross_origin = CrossOriginHeaders::of(http.cross_origin(), &head.headers);
     let is_preflight = cross_origin.is_preflight(&head.method, &head.headers);
-    let stays = core.remote.is_some() && head.headers.get(BACKEND).is_some_and(|value| value == "local");
+    let stays = core.remote.is_some() && head.headers.get(SCORER_HEADER).is_some_and(|value| value == "local");
     let mut headers = std::mem::take(&mut head.headers);
     headers.clear();
     // It may be long, and the body may be long in coming.
@@ -73,11 +77,9 @@ pub(super) async fn respond(http: &Rc<HttpShard>, watch: &Rc<Watch>, request: Re
             Ok((answer, timings)) => responder.scored(answer, &timings),
             Err(failure) => responder.failed(&failure),
         },
-        Ok(Target::Options(allow)) if is_preflight => responder.preflight(allow),
-        Ok(Target::Options(allow)) => responder.options(allow),
+        Ok(Target::Options(allow)) => responder.options(allow, is_preflight),
         Ok(Target::Health) => responder.text(StatusCode::OK, "ok\n"),
-        Ok(Target::Ready) if core.is_ready() => responder.text(StatusCode::OK, "ready\n"),
-        Ok(Target::Ready) => responder.text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+        Ok(Target::Ready) => responder.readiness(),
         Ok(Target::Metrics) => responder.metrics(core.metrics_text()),
         Ok(Target::Page(page, wants)) => pages::answer(http, responder, page, wants),
         #[cfg(debug_assertions)]
@@ -86,7 +88,7 @@ pub(super) async fn respond(http: &Rc<HttpShard>, watch: &Rc<Watch>, request: Re
             Err(failure) => responder.failed(&failure),
         },
     };
-    drop(under_way);
+    drop(in_flight);
     let status = response.status().as_u16();
     core.stats.borrow_mut().answered(route, status);
     let total_us = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
@@ -131,7 +133,7 @@ async fn score_body(
     coding: Coding,
     (stays, request_id): (bool, &str),
     took: &mut Duration,
-) -> Result<(Bytes, Timings), Failure> {
+) -> Result<(Bytes, Timings), RequestError> {
     let body = body::collect(core, body, coding).await?;
     let began = Instant::now();
     let lead = if long_lead::is_long(&body) {
@@ -143,7 +145,7 @@ async fn score_body(
     let scored = match (lead, &core.remote) {
         (Err(failure), _) => Err(failure),
         // In a box, so that requests that are scored here do not carry its state.
-        (Ok(lead), Some(remote)) if remote.takes(core.scorer.borrow().served(), stays) => {
+        (Ok(lead), Some(remote)) if remote.takes(core.scorer.borrow().loaded(), stays) => {
             Box::pin(score_away(core, remote, lead, request_id)).await
         }
         (Ok(lead), _) => contained(core, || score(core, lead, request_id, began)),
@@ -156,7 +158,11 @@ async fn score_body(
 }
 
 #[cfg(debug_assertions)]
-async fn run_probe(core: &Rc<ShardCore>, body: Incoming, probe: &super::debug::Probe) -> Result<&'static str, Failure> {
+async fn run_probe(
+    core: &Rc<ShardCore>,
+    body: Incoming,
+    probe: &super::debug::Probe,
+) -> Result<&'static str, RequestError> {
     body::collect(core, body, Coding::Identity).await?;
     contained(core, || probe.run())
 }
@@ -170,7 +176,7 @@ enum Lead<'a> {
     Read,
 }
 
-fn score(core: &ShardCore, lead: Lead<'_>, request_id: &str, began: Instant) -> Result<(Bytes, Timings), Failure> {
+fn score(core: &ShardCore, lead: Lead<'_>, request_id: &str, began: Instant) -> Result<(Bytes, Timings), RequestError> {
     let mut scorer = core.scorer.borrow_mut();
     let arena = &mut core.arena.borrow_mut();
     let outcome = match lead {
@@ -182,10 +188,10 @@ fn score(core: &ShardCore, lead: Lead<'_>, request_id: &str, began: Instant) -> 
             core.stats.borrow_mut().scored(score, timings.total_ns);
             Ok((answer, timings))
         }
-        Outcome::Rejected(rejection) => Err(Failure::Rejected(rejection)),
+        Outcome::Rejected(rejection) => Err(RequestError::Rejected(rejection)),
         Outcome::QueueFull => {
             core.stats.borrow_mut().count(Counter::Shed);
-            Err(Failure::QueueFull)
+            Err(RequestError::QueueFull)
         }
     }
 }
@@ -193,14 +199,14 @@ fn score(core: &ShardCore, lead: Lead<'_>, request_id: &str, began: Instant) -> 
 /// Reads as much of a batch as its status depends on. `stays` is whether the client wants this process to score it.
 async fn open_batch(
     core: &Rc<ShardCore>,
-    watch: &Rc<Watch>,
+    watch: &Rc<ConnectionDeadlines>,
     body: Incoming,
     format: (Form, Coding),
     (stays, request_id): (bool, &str),
-) -> Result<Answering, Failure> {
-    let goes_away = |remote: &Remote| remote.takes(core.scorer.borrow().served(), stays);
+) -> Result<BatchResponse, RequestError> {
+    let goes_away = |remote: &Remote| remote.takes(core.scorer.borrow().loaded(), stays);
     if core.remote.as_ref().is_some_and(goes_away) {
-        return Err(Failure::BatchNotLocal);
+        return Err(RequestError::BatchNotLocal);
     }
     batch::open(core, watch, body, format, request_id).await
 }
@@ -211,17 +217,21 @@ async fn score_away(
     remote: &Remote,
     lead: Lead<'_>,
     request_id: &str,
-) -> Result<(Bytes, Timings), Failure> {
+) -> Result<(Bytes, Timings), RequestError> {
     let away = contained(core, || match lead {
-        Lead::Unread(body) => core.scorer.borrow_mut().read::<Native>(body).map_err(Failure::Rejected),
+        Lead::Unread(body) => core
+            .scorer
+            .borrow_mut()
+            .read::<Native>(body)
+            .map_err(RequestError::Rejected),
         Lead::Read => Ok(core.scorer.borrow().away(Instant::now())),
     })?;
-    let told = remote.ask(core, &away.served, &away.row, away.began).await;
+    let told = remote.ask(core, &away.loaded, &away.row, away.began).await;
     if let Err(miss) = &told
-        && !remote.falls_back(&away.served)
+        && !remote.falls_back(&away.loaded)
     {
         core.stats.borrow_mut().count(Counter::RemoteMissed);
-        return Err(Failure::Remote(miss.clone()));
+        return Err(RequestError::Remote(miss.clone()));
     }
     contained(core, || {
         let mut arena = core.arena.borrow_mut();
@@ -240,10 +250,10 @@ async fn score_away(
                 }
                 Ok((answer, timings))
             }
-            Outcome::Rejected(rejection) => Err(Failure::Rejected(rejection)),
+            Outcome::Rejected(rejection) => Err(RequestError::Rejected(rejection)),
             Outcome::QueueFull => {
                 core.stats.borrow_mut().count(Counter::Shed);
-                Err(Failure::QueueFull)
+                Err(RequestError::QueueFull)
             }
         }
     })
@@ -251,28 +261,28 @@ async fn score_away(
 
 /// Runs what has no `await`, and turns a panic into an answer. What the closure had borrowed is given back by unwinding,
 /// and what a shard shares is whole between statements.
-pub(super) fn contained<T>(core: &ShardCore, run: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+pub(super) fn contained<T>(core: &ShardCore, run: impl FnOnce() -> Result<T, RequestError>) -> Result<T, RequestError> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
         core.stats.borrow_mut().count(Counter::Panics);
-        Err(Failure::Panicked)
+        Err(RequestError::Panicked)
     })
 }
 
 /// Counts a request in and, however it ends, out.
-pub(super) struct UnderWay<'a> {
+pub(super) struct InFlightGuard<'a> {
     core: &'a ShardCore,
-    watch: &'a Watch,
+    watch: &'a ConnectionDeadlines,
 }
 
-impl<'a> UnderWay<'a> {
-    pub(super) fn new(core: &'a ShardCore, watch: &'a Watch) -> Self {
+impl<'a> InFlightGuard<'a> {
+    pub(super) fn new(core: &'a ShardCore, watch: &'a ConnectionDeadlines) -> Self {
         core.in_flight.set(core.in_flight.get() + 1);
         watch.request_began();
         Self { core, watch }
     }
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for InFlightGuard<'_> {
     fn drop(&mut self) {
         self.core.in_flight.set(self.core.in_flight.get() - 1);
         self.watch.request_ended();

@@ -58,7 +58,7 @@ pub(crate) struct Recording {
     /// Whether the system lets stacks be read.
     pub(crate) has_callers: bool,
     /// Nobody else records until this is drawn: that takes more memory than sampling.
-    _alone: Option<Alone>,
+    _alone: Option<RecorderLock>,
 }
 
 /// Samples every thread of this process for so long, or until `is_abandoned`. Blocks; the thread that calls it is sampled too.
@@ -66,7 +66,7 @@ pub(crate) struct Recording {
 /// # Errors
 /// Another recording, or a system that has no such timers.
 pub(crate) fn record(length: Duration, hertz: u32, is_abandoned: impl Fn() -> bool) -> Result<Recording, ProfileError> {
-    let alone = Alone::new().ok_or(ProfileError::Busy)?;
+    let alone = RecorderLock::new().ok_or(ProfileError::Busy)?;
     let armed = Armed::new().map_err(ProfileError::Handler)?;
     let mut recording = Recording {
         hertz,
@@ -160,15 +160,15 @@ fn name(thread: i32) -> Option<String> {
 
 /// That nobody else records.
 #[derive(Debug)]
-struct Alone;
+struct RecorderLock;
 
-impl Alone {
+impl RecorderLock {
     fn new() -> Option<Self> {
         (!IS_RECORDING.swap(true, Ordering::AcqRel)).then_some(Self)
     }
 }
 
-impl Drop for Alone {
+impl Drop for RecorderLock {
     fn drop(&mut self) {
         IS_RECORDING.store(false, Ordering::Release);
     }

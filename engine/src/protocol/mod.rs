@@ -9,9 +9,9 @@
 mod native;
 
 use bytes::BufMut;
-use quintile_scoring::loaded::Served;
-use quintile_scoring::read::{Rejection, Workspace};
-use quintile_scoring::render::Told;
+use quintile_scoring::loaded::LoadedModel;
+use quintile_scoring::read::{ReadError, Workspace};
+use quintile_scoring::render::AnswerFields;
 
 pub use native::Native;
 
@@ -21,14 +21,14 @@ pub trait Protocol {
     ///
     /// # Errors
     /// A body that is no lead of this model; the workspace has its faults.
-    fn read(workspace: &mut Workspace, served: &Served, body: &[u8]) -> Result<(), Rejection>;
+    fn read(workspace: &mut Workspace, loaded: &LoadedModel, body: &[u8]) -> Result<(), ReadError>;
 
     /// Bytes of the longest answer, so that room is made once.
-    fn answer_bytes_max(served: &Served) -> usize;
+    fn answer_bytes_max(loaded: &LoadedModel) -> usize;
 
     /// Writes the answer to a scored lead.
-    fn write<B: BufMut>(out: &mut B, served: &Served, answer: &Told<'_>);
+    fn write<B: BufMut>(out: &mut B, loaded: &LoadedModel, answer: &AnswerFields<'_>);
 
     /// Writes the answer to a body that is no lead.
-    fn reject<B: BufMut>(out: &mut B, served: &Served, workspace: &Workspace, rejection: &Rejection);
+    fn reject<B: BufMut>(out: &mut B, loaded: &LoadedModel, workspace: &Workspace, rejection: &ReadError);
 }

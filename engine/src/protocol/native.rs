@@ -1,9 +1,9 @@
 //! Our own format, `POST /score` (`docs/http.md`).
 
 use bytes::BufMut;
-use quintile_scoring::loaded::Served;
-use quintile_scoring::read::{Rejection, Workspace};
-use quintile_scoring::render::{self, Told};
+use quintile_scoring::loaded::LoadedModel;
+use quintile_scoring::read::{ReadError, Workspace};
+use quintile_scoring::render::{self, AnswerFields};
 
 use super::Protocol;
 
@@ -13,21 +13,21 @@ pub struct Native;
 
 impl Protocol for Native {
     #[inline]
-    fn read(workspace: &mut Workspace, served: &Served, body: &[u8]) -> Result<(), Rejection> {
-        workspace.read(served, body)
+    fn read(workspace: &mut Workspace, loaded: &LoadedModel, body: &[u8]) -> Result<(), ReadError> {
+        workspace.read(loaded, body)
     }
 
     #[inline]
-    fn answer_bytes_max(served: &Served) -> usize {
-        render::answer_bytes_max(served)
+    fn answer_bytes_max(loaded: &LoadedModel) -> usize {
+        render::answer_bytes_max(loaded)
     }
 
     #[inline]
-    fn write<B: BufMut>(out: &mut B, served: &Served, answer: &Told<'_>) {
-        render::told(out, served, answer);
+    fn write<B: BufMut>(out: &mut B, loaded: &LoadedModel, answer: &AnswerFields<'_>) {
+        render::told(out, loaded, answer);
     }
 
-    fn reject<B: BufMut>(out: &mut B, served: &Served, workspace: &Workspace, rejection: &Rejection) {
-        render::rejection(out, served, workspace, rejection);
+    fn reject<B: BufMut>(out: &mut B, loaded: &LoadedModel, workspace: &Workspace, rejection: &ReadError) {
+        render::rejection(out, loaded, workspace, rejection);
     }
 }

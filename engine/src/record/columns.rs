@@ -5,7 +5,7 @@ use quintile_scoring::record_columns::{ColumnType, FIXED, Field, feature_columns
 use uuid::Uuid;
 
 use super::categories::CategoryLabels;
-use super::{Extras, Floats, Frame, Schema, Source};
+use super::{Extras, Floats, Frame, RecordSource, Schema};
 
 /// A column of one model's records.
 #[derive(Debug, Clone)]
@@ -126,8 +126,8 @@ impl<'a> Cell<'a> {
             Field::Score => record.score.map_or(Cell::Null, |score| Cell::Whole(score.into())),
             Field::LatencyUs => Cell::Double(microseconds(record.latency_ns)),
             Field::Shard => Cell::Whole(record.shard),
-            Field::Source => text(record.source.map(Source::name)),
-            Field::SourceReason => text(record.source.and_then(Source::reason)),
+            Field::Source => text(record.source.map(RecordSource::name)),
+            Field::SourceReason => text(record.source.and_then(RecordSource::reason)),
             Field::Role => extra(Extras::role),
             Field::Protocol => extra(Extras::protocol),
             Field::ModelSha256 => text(schema.sha256.as_deref()),
@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn columns_are_those_of_every_model_and_its_features() {
         let columns = Columns::of(&Schema {
-            number: 1,
+            model_number: 1,
             model: "m".into(),
             version: "1".into(),
             sha256: None,

@@ -3,7 +3,7 @@
 //! ```text
 //!  0 length u32   bytes of the whole frame, a multiple of 8; zero where nothing was written yet
 //!  4 crc32 u32    of the length and of everything from byte 8 on
-//!  8 version u8   9 score u8 (0: none)  10 shard u16  12 model u32
+//!  8 version u8   9 score u8 (0: none)  10 shard u16  12 model_number u32
 //! 16 record id    16 bytes
 //! 32 time i64     microseconds since 1970      40 latency u64  nanoseconds
 //! 48 lead id bytes u16   50 request id bytes u16   52 margins u32   56 predictions u32   60 features u32
@@ -21,7 +21,7 @@ use quintile_scoring::limits::{LEAD_ID_BYTES_MAX, REQUEST_ID_BYTES_MAX};
 use uuid::Uuid;
 
 use super::extras::TAIL_BYTES_MAX;
-use super::{Extras, Source};
+use super::{Extras, RecordSource};
 use crate::limits::{REASON_BYTES_MAX, SHARDS_MAX};
 
 const VERSION: u8 = 3;
@@ -52,8 +52,8 @@ pub struct Entry<'a> {
     pub record_id: Uuid,
     /// When the score was made, in microseconds since 1970.
     pub time_us: i64,
-    /// Which model made it: `Served::generation`.
-    pub model: u32,
+    /// Which model made it: `LoadedModel::model_number`.
+    pub model_number: u32,
     /// Which shard.
     pub shard: u16,
     /// The band, 1 to 5, of a model that has bands.
@@ -71,7 +71,7 @@ pub struct Entry<'a> {
     /// The features by column; NaN is missing.
     pub row: &'a [f64],
     /// Who scored. A reason is cut to [`REASON_BYTES_MAX`] bytes.
-    pub source: Source<'a>,
+    pub source: RecordSource<'a>,
     /// What only some records say.
     pub extras: Extras<'a>,
 }
@@ -84,7 +84,7 @@ pub struct Frame<'a> {
     /// As in [`Entry`].
     pub time_us: i64,
     /// As in [`Entry`].
-    pub model: u32,
+    pub model_number: u32,
     /// As in [`Entry`].
     pub shard: u16,
     /// As in [`Entry`].
@@ -102,7 +102,7 @@ pub struct Frame<'a> {
     /// As in [`Entry`].
     pub row: Floats<'a>,
     /// As in [`Entry`]; none in frames of version 1, which do not say.
-    pub source: Option<Source<'a>>,
+    pub source: Option<RecordSource<'a>>,
     /// As in [`Entry`]; nothing in frames of versions 1 and 2.
     pub extras: Extras<'a>,
 }
@@ -132,7 +132,7 @@ pub enum FrameError {
     Version(u8),
     /// The checksum is right and yet the parts do not add up: a fault of the writer.
     #[error("the parts of a record of {0} bytes do not add up")]
-    Parts(usize),
+    FrameParts(usize),
 }
 
 /// Bytes of the largest frame of a model with so many outputs and features.
@@ -165,7 +165,7 @@ impl Entry<'_> {
         out.extend_from_slice(&[0; 4]);
         out.extend_from_slice(&[VERSION, self.score.unwrap_or(0)]);
         out.extend_from_slice(&self.shard.to_le_bytes());
-        out.extend_from_slice(&self.model.to_le_bytes());
+        out.extend_from_slice(&self.model_number.to_le_bytes());
         out.extend_from_slice(self.record_id.as_bytes());
         out.extend_from_slice(&self.time_us.to_le_bytes());
         out.extend_from_slice(&self.latency_ns.to_le_bytes());
@@ -282,10 +282,10 @@ pub(crate) fn parse(frame: &[u8]) -> Result<Frame<'_>, FrameError> {
         version @ 2..=VERSION => (version, HEAD),
         other => return Err(FrameError::Version(other)),
     };
-    let (head, body) = frame.split_at_checked(size).ok_or(FrameError::Parts(length))?;
+    let (head, body) = frame.split_at_checked(size).ok_or(FrameError::FrameParts(length))?;
     let mut head = Reader(&head[CHECKED..]);
     let [_, score] = head.take::<2>();
-    let (shard, model) = (head.u16(), head.u32());
+    let (shard, model_number) = (head.u16(), head.u32());
     let record_id = Uuid::from_bytes(head.take());
     let (time_us, latency_ns) = (i64::from_le_bytes(head.take()), u64::from_le_bytes(head.take()));
     let (lead_len, request_len) = (usize::from(head.u16()), usize::from(head.u16()));
@@ -295,22 +295,23 @@ pub(crate) fn parse(frame: &[u8]) -> Result<Frame<'_>, FrameError> {
         _ => {
             let [code, zero] = head.take::<2>();
             if zero != 0 && version == VERSION {
-                return Err(FrameError::Parts(length));
+                return Err(FrameError::FrameParts(length));
             }
             let (reason_len, tail_len) = (usize::from(head.u16()), head.u32());
             // A frame of version 2 has zeros there, and whatever else it had would not have been read.
             (Some(code), reason_len, if version == 2 { 0 } else { tail_len })
         }
     };
-    let parts = Parts { rest: body }.split(counts, [lead_len, request_len, reason_len], tail_len);
-    let ([margins, predictions, row], [lead_id, request_id, reason], tail) = parts.ok_or(FrameError::Parts(length))?;
-    let extras = Extras::decode(tail).ok_or(FrameError::Parts(length))?;
-    let source = code.map(|code| Source::of(code, reason).ok_or(FrameError::Parts(length)));
+    let parts = FrameParts { rest: body }.split(counts, [lead_len, request_len, reason_len], tail_len);
+    let ([margins, predictions, row], [lead_id, request_id, reason], tail) =
+        parts.ok_or(FrameError::FrameParts(length))?;
+    let extras = Extras::decode(tail).ok_or(FrameError::FrameParts(length))?;
+    let source = code.map(|code| RecordSource::of(code, reason).ok_or(FrameError::FrameParts(length)));
     let source = source.transpose()?;
     Ok(Frame {
         record_id,
         time_us,
-        model,
+        model_number,
         shard,
         score: (score != 0).then_some(score),
         latency_ns,
@@ -343,14 +344,14 @@ impl Reader<'_> {
     }
 }
 
-struct Parts<'a> {
+struct FrameParts<'a> {
     rest: &'a [u8],
 }
 
 /// Floats, texts and tail of a frame.
 type Split<'a> = ([Floats<'a>; 3], [&'a str; 3], &'a [u8]);
 
-impl<'a> Parts<'a> {
+impl<'a> FrameParts<'a> {
     /// None unless the parts and less than [`ALIGN`] zeros fill the frame.
     fn split(mut self, counts: [u32; 3], texts: [usize; 3], tail: u32) -> Option<Split<'a>> {
         let mut floats = [Floats { bytes: &[] }; 3];

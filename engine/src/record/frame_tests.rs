@@ -8,7 +8,7 @@ fn entry<'a>(lead_id: &'a str, request_id: &'a str, row: &'a [f64]) -> Entry<'a>
     Entry {
         record_id: Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001),
         time_us: 1_764_000_000_123_456,
-        model: 7,
+        model_number: 7,
         shard: 255,
         score: Some(4),
         latency_ns: 2_345,
@@ -17,7 +17,7 @@ fn entry<'a>(lead_id: &'a str, request_id: &'a str, row: &'a [f64]) -> Entry<'a>
         margins: &[-0.0, 1.5],
         predictions: &[0.75],
         row,
-        source: Source::Local,
+        source: RecordSource::Local,
         extras: Extras::default(),
     }
 }
@@ -55,7 +55,7 @@ fn check(entry: &Entry<'_>) {
         let back = Entry {
             record_id: frame.record_id,
             time_us: frame.time_us,
-            model: frame.model,
+            model_number: frame.model_number,
             shard: frame.shard,
             score: frame.score,
             latency_ns: frame.latency_ns,
@@ -105,9 +105,9 @@ fn comes_back_as_it_was() {
         ..entry("", "", &[])
     });
     for source in [
-        Source::SageMaker,
-        Source::Fallback(""),
-        Source::Fallback("the 🦀 was late"),
+        RecordSource::SageMaker,
+        RecordSource::Fallback(""),
+        RecordSource::Fallback("the 🦀 was late"),
     ] {
         check(&Entry {
             source,
@@ -131,7 +131,7 @@ fn comes_back_as_it_was() {
 fn a_long_reason_is_cut_between_characters() {
     let reason = format!("x{}", "ü".repeat(REASON_BYTES_MAX));
     let long = Entry {
-        source: Source::Fallback(&reason),
+        source: RecordSource::Fallback(&reason),
         ..entry("lead", "request", &[1.0])
     };
     let mut bytes = Vec::new();
@@ -164,7 +164,7 @@ fn frames_of_earlier_versions_are_read() {
     let (frame, length) = decode(VERSION_2).unwrap();
     assert_eq!(
         (length, frame.source, frame.extras),
-        (VERSION_2.len(), Some(Source::Local), Extras::default())
+        (VERSION_2.len(), Some(RecordSource::Local), Extras::default())
     );
     assert_eq!(
         (frame.lead_id, frame.request_id, frame.score, frame.latency_ns),
@@ -196,7 +196,7 @@ fn a_tail_is_checked_and_what_a_later_build_says_in_it_is_skipped() {
         wrong[place] = value;
         seal(&mut wrong);
         assert!(
-            matches!(decode(&wrong), Err(FrameError::Parts(_))),
+            matches!(decode(&wrong), Err(FrameError::FrameParts(_))),
             "byte {place} is {value}"
         );
     }
@@ -216,7 +216,7 @@ fn encoding_into_enough_room_keeps_the_buffer() {
         .with_reasons(&reasons)
         .and_then(|extras| extras.with_features_from(&from));
     let longest = Entry {
-        source: Source::Fallback(&reason),
+        source: RecordSource::Fallback(&reason),
         extras: extras.unwrap(),
         ..entry(&lead, &request, &row)
     };
@@ -286,7 +286,7 @@ fn any_bytes_are_an_error_and_no_panic() {
             bytes[8] = VERSION;
             let sum = checksum(&bytes[..end]);
             bytes[CRC..CHECKED].copy_from_slice(&sum.to_le_bytes());
-            assert!(matches!(decode(&bytes), Err(FrameError::Parts(_))));
+            assert!(matches!(decode(&bytes), Err(FrameError::FrameParts(_))));
         }
         assert!(decode(&bytes).is_err());
     }

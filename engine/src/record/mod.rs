@@ -22,4 +22,4 @@ pub(crate) use frame::{FRAME_BYTES_MIN, check, may_begin, parse};
 pub use id::IdSource;
 pub use quintile_scoring::record_columns::{BESIDE, ColumnType, FIXED, Field, SCHEMA_VERSION, renamed_features};
 pub use schema::{CategoryNames, Schema};
-pub use source::Source;
+pub use source::RecordSource;

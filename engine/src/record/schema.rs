@@ -1,6 +1,6 @@
 //! What must be known of a model to read its records, apart from the model itself: it may be gone when they are read.
 
-use quintile_scoring::loaded::Served;
+use quintile_scoring::loaded::LoadedModel;
 
 use super::Frame;
 
@@ -10,8 +10,9 @@ use super::Frame;
 /// this one has names.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Schema {
-    /// What records name it by: [`Frame::model`].
-    pub number: u32,
+    /// What records name it by: [`Frame::model_number`].
+    #[serde(rename = "number")]
+    pub model_number: u32,
     /// The model's name.
     pub model: String,
     /// The model's version.
@@ -42,18 +43,18 @@ pub struct CategoryNames {
 impl Schema {
     /// What the records of a model will be read with.
     #[must_use]
-    pub fn of(served: &Served) -> Self {
-        let model = &served.model;
+    pub fn of(loaded: &LoadedModel) -> Self {
+        let model = &loaded.model;
         let schema = model.schema();
         let names_of = |column| {
             let names = schema.categories(column)?.names().to_vec();
             Some(CategoryNames { column, names })
         };
         Self {
-            number: served.generation,
+            model_number: loaded.model_number,
             model: model.name().into(),
             version: model.version().into(),
-            sha256: served.model_sha256.clone(),
+            sha256: loaded.model_sha256.clone(),
             margins: model.margin_len(),
             predictions: model.prediction_len(),
             features: schema.names().map(String::from).collect(),
@@ -73,7 +74,7 @@ impl Schema {
     #[must_use]
     pub fn numbered(record: &Frame<'_>) -> Self {
         Self {
-            number: record.model,
+            model_number: record.model_number,
             model: String::new(),
             version: String::new(),
             sha256: None,

@@ -2,7 +2,7 @@
 
 /// Who made a score, where there may be two.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Source<'a> {
+pub enum RecordSource<'a> {
     /// This process, as it was asked to.
     #[default]
     Local,
@@ -12,7 +12,7 @@ pub enum Source<'a> {
     SageMaker,
 }
 
-impl<'a> Source<'a> {
+impl<'a> RecordSource<'a> {
     /// What the column `source` says.
     #[must_use]
     pub fn name(self) -> &'static str {

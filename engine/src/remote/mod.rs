@@ -17,11 +17,11 @@ use atomic_waker::AtomicWaker;
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
-pub use tickets::{Ticket, Tickets, Waiting};
+pub use tickets::{PendingTicket, Ticket, Tickets};
 
 /// Why there is no remote prediction.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Miss {
+pub enum RemoteError {
     /// Calls have failed too often; none is made for a while.
     #[error("the circuit is open after failures")]
     Open,
@@ -38,18 +38,18 @@ pub enum Miss {
 
 /// The predictions of one row, and when they were sent to the shard.
 #[derive(Debug)]
-pub struct Answer {
+pub struct RemoteResponse {
     /// Whose question it was.
     pub ticket: Ticket,
     /// What came of it.
-    pub result: Result<Box<[f64]>, Miss>,
+    pub result: Result<Box<[f64]>, RemoteError>,
     /// When side sent it: what the shard's wake takes is measured from here.
     pub sent: Instant,
 }
 
 /// One question.
 #[derive(Debug)]
-pub struct Ask {
+pub struct RemoteRequest {
     /// Which shard asks.
     pub shard: u16,
     /// What the answer must carry.
@@ -73,31 +73,31 @@ pub enum Circuit {
 
 /// A shard's way to ask.
 #[derive(Debug, Clone)]
-pub struct Line {
-    asks: Sender<Ask>,
+pub struct RemoteClient {
+    asks: Sender<RemoteRequest>,
     waker: Arc<AtomicWaker>,
     circuit: Arc<AtomicU8>,
 }
 
 /// Side's end.
 #[derive(Debug)]
-pub struct Desk {
-    asks: Receiver<Ask>,
+pub struct RemoteQueue {
+    asks: Receiver<RemoteRequest>,
     waker: Arc<AtomicWaker>,
     circuit: Arc<AtomicU8>,
 }
 
 /// Both ends of a queue of so many questions.
 #[must_use]
-pub fn line(questions: usize) -> (Line, Desk) {
+pub fn line(questions: usize) -> (RemoteClient, RemoteQueue) {
     let (sender, receiver) = bounded(questions);
     let (waker, circuit) = (Arc::new(AtomicWaker::new()), Arc::new(AtomicU8::new(0)));
-    let line = Line {
+    let line = RemoteClient {
         asks: sender,
         waker: Arc::clone(&waker),
         circuit: Arc::clone(&circuit),
     };
-    let desk = Desk {
+    let desk = RemoteQueue {
         asks: receiver,
         waker,
         circuit,
@@ -105,27 +105,27 @@ pub fn line(questions: usize) -> (Line, Desk) {
     (line, desk)
 }
 
-impl Line {
+impl RemoteClient {
     /// Asks, without waiting.
     ///
     /// # Errors
     /// When the circuit is open or the queue is full.
-    pub fn ask(&self, ask: Ask) -> Result<(), Miss> {
+    pub fn ask(&self, ask: RemoteRequest) -> Result<(), RemoteError> {
         if self.circuit.load(Ordering::Relaxed) == Circuit::Open as u8 {
-            return Err(Miss::Open);
+            return Err(RemoteError::Open);
         }
         match self.asks.try_send(ask) {
             Ok(()) => self.waker.wake(),
-            Err(TrySendError::Full(_)) => return Err(Miss::Busy),
-            Err(TrySendError::Disconnected(_)) => return Err(Miss::Failed("the side thread has ended".into())),
+            Err(TrySendError::Full(_)) => return Err(RemoteError::Busy),
+            Err(TrySendError::Disconnected(_)) => return Err(RemoteError::Failed("the side thread has ended".into())),
         }
         Ok(())
     }
 }
 
-impl Desk {
+impl RemoteQueue {
     /// The next question, if there is one.
-    pub fn next(&self) -> Option<Ask> {
+    pub fn next(&self) -> Option<RemoteRequest> {
         self.asks.try_recv().ok()
     }
 

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use slab::Slab;
 
-use super::{Answer, Miss};
+use super::{RemoteError, RemoteResponse};
 
 /// Tells a question from every other of its shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,21 +21,21 @@ pub struct Ticket {
 }
 
 /// A prediction, and what the shard took to notice it.
-type Got = (Result<Box<[f64]>, Miss>, Duration);
+type TicketResult = (Result<Box<[f64]>, RemoteError>, Duration);
 
 #[derive(Debug)]
 struct Open {
     serial: u64,
-    got: Option<Got>,
+    got: Option<TicketResult>,
     waker: Option<Waker>,
 }
 
 /// All open questions of a shard.
 #[derive(Debug, Clone, Default)]
-pub struct Tickets(Rc<RefCell<Desk>>);
+pub struct Tickets(Rc<RefCell<TicketTable>>);
 
 #[derive(Debug, Default)]
-struct Desk {
+struct TicketTable {
     open: Slab<Open>,
     serial: u64,
 }
@@ -43,7 +43,7 @@ struct Desk {
 impl Tickets {
     /// A new question.
     #[must_use]
-    pub fn issue(&self) -> Waiting {
+    pub fn issue(&self) -> PendingTicket {
         let mut desk = self.0.borrow_mut();
         desk.serial += 1;
         let serial = desk.serial;
@@ -52,14 +52,14 @@ impl Tickets {
             got: None,
             waker: None,
         });
-        Waiting {
+        PendingTicket {
             tickets: self.clone(),
             ticket: Ticket { place, serial },
         }
     }
 
     /// Hands an answer to whoever waits for it, if somebody still does.
-    pub fn settle(&self, answer: Answer) {
+    pub fn settle(&self, answer: RemoteResponse) {
         let wake = answer.sent.elapsed();
         let waker = {
             let mut desk = self.0.borrow_mut();
@@ -92,12 +92,12 @@ impl Tickets {
 
 /// One question: the answer, when it comes. Dropping it gives the answer up.
 #[derive(Debug)]
-pub struct Waiting {
+pub struct PendingTicket {
     tickets: Tickets,
     ticket: Ticket,
 }
 
-impl Waiting {
+impl PendingTicket {
     /// What the answer must carry.
     #[must_use]
     pub fn ticket(&self) -> Ticket {
@@ -105,10 +105,10 @@ impl Waiting {
     }
 }
 
-impl Future for Waiting {
-    type Output = Got;
+impl Future for PendingTicket {
+    type Output = TicketResult;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Got> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<TicketResult> {
         let mut desk = self.tickets.0.borrow_mut();
         let open = &mut desk.open[self.ticket.place];
         if let Some(got) = open.got.take() {
@@ -119,7 +119,7 @@ impl Future for Waiting {
     }
 }
 
-impl Drop for Waiting {
+impl Drop for PendingTicket {
     fn drop(&mut self) {
         self.tickets.0.borrow_mut().open.remove(self.ticket.place);
     }
@@ -129,15 +129,15 @@ impl Drop for Waiting {
 mod tests {
     use super::*;
 
-    fn answer(ticket: Ticket, prediction: f64) -> Answer {
-        Answer {
+    fn answer(ticket: Ticket, prediction: f64) -> RemoteResponse {
+        RemoteResponse {
             ticket,
             result: Ok([prediction].into()),
             sent: Instant::now(),
         }
     }
 
-    fn poll(waiting: &mut Waiting) -> Option<f64> {
+    fn poll(waiting: &mut PendingTicket) -> Option<f64> {
         let mut context = Context::from_waker(Waker::noop());
         match Pin::new(waiting).poll(&mut context) {
             Poll::Ready((Ok(predictions), _)) => Some(predictions[0]),

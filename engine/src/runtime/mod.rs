@@ -84,7 +84,7 @@ pub enum Chosen {
 /// glommio was forced and cannot run.
 #[derive(Debug, thiserror::Error)]
 #[error("start the glommio runtime: {0}; use --runtime epoll, or auto, which falls back by itself")]
-pub struct Refused(pub probe::Denied);
+pub struct RuntimeRefusedError(pub probe::IoUringError);
 
 /// The backend `auto` takes where both can run: the one `docs/benchmarks.md` shows faster.
 pub const FASTER: Chosen = Chosen::Epoll;
@@ -93,11 +93,11 @@ pub const FASTER: Chosen = Chosen::Epoll;
 ///
 /// # Errors
 /// When glommio is forced and the kernel or the limits of this process do not allow it.
-pub fn choose(choice: Choice, shards: usize) -> Result<(Chosen, String), Refused> {
+pub fn choose(choice: Choice, shards: usize) -> Result<(Chosen, String), RuntimeRefusedError> {
     match choice {
         Choice::Epoll => Ok((Chosen::Epoll, "asked for".into())),
         Choice::Glommio => {
-            probe::io_uring(shards).map_err(Refused)?;
+            probe::io_uring(shards).map_err(RuntimeRefusedError)?;
             Ok((Chosen::Glommio, "asked for".into()))
         }
         Choice::Auto => Ok(match (FASTER, probe::io_uring(shards)) {

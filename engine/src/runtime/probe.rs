@@ -20,7 +20,7 @@ const TRIAL_THREAD: &str = "io-uring-trial";
 
 /// Why io_uring cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum Denied {
+pub enum IoUringError {
     /// The kernel or a seccomp filter refuses the system call.
     #[error("io_uring_setup answers {0} ({hint})", hint = hint(*.0))]
     Setup(Errno),
@@ -53,12 +53,12 @@ fn hint(errno: Errno) -> &'static str {
 ///
 /// # Errors
 /// The first thing that stands in the way.
-pub fn io_uring(shards: usize) -> Result<(), Denied> {
-    ring().map_err(Denied::Setup)?;
+pub fn io_uring(shards: usize) -> Result<(), IoUringError> {
+    ring().map_err(IoUringError::Setup)?;
     let needed = LOCKED_BYTES_MIN.saturating_mul(shards as u64);
     // `None` is "unlimited".
     if let Some(limit) = getrlimit(Resource::Memlock).current.filter(|&limit| limit < needed) {
-        return Err(Denied::LockedMemory { limit, needed, shards });
+        return Err(IoUringError::LockedMemory { limit, needed, shards });
     }
     trial()
 }
@@ -75,7 +75,7 @@ fn ring() -> Result<(), Errno> {
 }
 
 /// Starts an executor and lets it finish. What it panics with becomes the reason.
-fn trial() -> Result<(), Denied> {
+fn trial() -> Result<(), IoUringError> {
     let run = || std::panic::catch_unwind(AssertUnwindSafe(|| Glommio::run(async {})));
     let handle = thread::Builder::new()
         .name(TRIAL_THREAD.into())
@@ -83,13 +83,13 @@ fn trial() -> Result<(), Denied> {
         .map_err(failed)?;
     match handle.join() {
         Ok(Ok(Ok(()))) => Ok(()),
-        Ok(Ok(Err(error))) => Err(Denied::Trial(error.reason)),
-        Ok(Err(panic)) | Err(panic) => Err(Denied::Trial(message(panic.as_ref()))),
+        Ok(Ok(Err(error))) => Err(IoUringError::Trial(error.reason)),
+        Ok(Err(panic)) | Err(panic) => Err(IoUringError::Trial(message(panic.as_ref()))),
     }
 }
 
-fn failed(error: io::Error) -> Denied {
-    Denied::Trial(error.to_string())
+fn failed(error: io::Error) -> IoUringError {
+    IoUringError::Trial(error.to_string())
 }
 
 /// Whether the current thread is a trial, whose panic is an answer and no fault.
@@ -113,8 +113,8 @@ mod tests {
     fn locked_memory_is_counted_for_all_shards() {
         // No machine lets a process lock this much; "unlimited" is the one exception.
         match io_uring(usize::MAX) {
-            Err(Denied::LockedMemory { shards, .. }) => assert_eq!(shards, usize::MAX),
-            Err(Denied::Setup(_)) | Ok(()) => {}
+            Err(IoUringError::LockedMemory { shards, .. }) => assert_eq!(shards, usize::MAX),
+            Err(IoUringError::Setup(_)) | Ok(()) => {}
             Err(other) => panic!("{other}"),
         }
     }
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn every_reason_says_what_to_look_at() {
         for errno in [Errno::PERM, Errno::NOSYS, Errno::NOMEM, Errno::MFILE] {
-            let text = Denied::Setup(errno).to_string();
+            let text = IoUringError::Setup(errno).to_string();
             assert!(
                 text.starts_with("io_uring_setup answers") && text.ends_with(')'),
                 "{text}"

@@ -3,9 +3,9 @@
 
 use std::net::SocketAddr;
 
-use quintile_scoring::loaded::Served;
+use quintile_scoring::loaded::LoadedModel;
 
-use crate::config::told::Tellings;
+use crate::config::origins::SettingOrigins;
 use crate::config::{Records, SinkKind, WhenFull};
 use crate::limits::Limits;
 use crate::record;
@@ -16,7 +16,7 @@ use crate::topology::Topology;
 const RENAMED_NAMED_MAX: usize = 8;
 
 /// What runs, and which settings somebody has set.
-pub(super) fn process(told: &Tellings) {
+pub(super) fn process(told: &SettingOrigins) {
     let set = told.effective().into_iter().filter_map(|key| {
         let (value, source) = (key.value?, key.source?);
         Some(format!("{} = {value} ({source})", key.path))
@@ -36,34 +36,34 @@ pub(super) fn ready(
     admin: Option<SocketAddr>,
     chosen: Chosen,
     topology: &Topology,
-    served: &Served,
+    loaded: &LoadedModel,
 ) {
     tracing::info!(
         %listen,
         runtime = chosen.name(),
         shards = topology.shards,
-        model = served.model.name(),
-        version = served.model.version(),
+        model = loaded.model.name(),
+        version = loaded.model.version(),
         admin = admin.map(|address| address.to_string()),
         "ready"
     );
 }
 
-pub(super) fn model(served: &Served) {
-    if let Some(fault) = &served.outline_only {
+pub(super) fn model(loaded: &LoadedModel) {
+    if let Some(fault) = &loaded.outline_only {
         tracing::warn!(fault, "the model cannot be evaluated here: SageMaker scores every lead");
     }
-    let model = &served.model;
+    let model = &loaded.model;
     let plan = model.explain();
     let why = plan.lines().find_map(|line| line.strip_prefix("kernel: "));
     tracing::info!(
         model = model.name(),
         version = model.version(),
-        format = served.folder.unwrap_or(model.format()),
+        format = loaded.folder.unwrap_or(model.format()),
         objective = model.objective(),
         trees = model.tree_count(),
         features = model.schema().len(),
-        golden_rows = served.golden_rows,
+        golden_rows = loaded.golden_rows,
         kernel = %model.kernel(),
         why = why.map(|why| why.split_once(", ").map_or(why, |(_, why)| why)),
         "model"
@@ -71,12 +71,12 @@ pub(super) fn model(served: &Served) {
     for note in model.notes() {
         tracing::warn!(model = model.name(), "{note}");
     }
-    renamed_features(served);
+    renamed_features(loaded);
 }
 
 /// Which features have a column of another name in records.
-fn renamed_features(served: &Served) {
-    let renamed: Vec<String> = record::renamed_features(served.model.schema().names())
+fn renamed_features(loaded: &LoadedModel) {
+    let renamed: Vec<String> = record::renamed_features(loaded.model.schema().names())
         .map(|(feature, column)| format!("{feature:?} is {column:?}"))
         .collect();
     if renamed.is_empty() {
@@ -84,7 +84,7 @@ fn renamed_features(served: &Served) {
     }
     let first = renamed.iter().take(RENAMED_NAMED_MAX).map(String::as_str);
     tracing::warn!(
-        model = served.model.name(),
+        model = loaded.model.name(),
         count = renamed.len(),
         features = first.collect::<Vec<_>>().join(", "),
         "features have other names in records, for a column or another feature has theirs, without regard to case; \

@@ -9,10 +9,10 @@ use std::thread;
 use std::time::Instant;
 
 use crossbeam_channel::Sender;
-use quintile_scoring::loaded::Served;
+use quintile_scoring::loaded::LoadedModel;
 
 use super::parts::{self, Registry};
-use crate::config::told::Tellings;
+use crate::config::origins::SettingOrigins;
 use crate::config::{Fault, Flags, Settings};
 use crate::topology;
 
@@ -22,16 +22,16 @@ pub(super) struct AttemptInput {
     pub(super) settings: Settings,
     pub(super) flags: Flags,
     /// The model in force.
-    pub(super) served: Arc<Served>,
+    pub(super) loaded: Arc<LoadedModel>,
     pub(super) registry: Option<Registry>,
 }
 
 /// What was found, and may take the place of what is in force.
-pub(super) struct Found {
+pub(super) struct AttemptOutcome {
     pub(super) settings: Settings,
-    pub(super) told: Tellings,
+    pub(super) told: SettingOrigins,
     /// None when the model is as it was.
-    pub(super) served: Option<Served>,
+    pub(super) loaded: Option<LoadedModel>,
 }
 
 /// Why nothing was found.
@@ -41,13 +41,13 @@ pub(super) enum AttemptError {
     Panicked,
 }
 
-pub(super) type AttemptResult = Result<Found, AttemptError>;
+pub(super) type AttemptResult = Result<AttemptOutcome, AttemptError>;
 
 /// The number of an attempt, and what came of it.
 pub(super) type AttemptEnd = (u64, AttemptResult);
 
 /// How it is looked; another one in tests.
-pub(super) type Look = dyn Fn(&AttemptInput) -> Result<Found, Vec<Fault>> + Send + Sync;
+pub(super) type AttemptFn = dyn Fn(&AttemptInput) -> Result<AttemptOutcome, Vec<Fault>> + Send + Sync;
 
 /// An attempt under way.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ pub(super) struct Attempt {
     pub(super) number: u64,
     pub(super) began: Instant,
     /// The model in force at its start.
-    pub(super) base: Arc<Served>,
+    pub(super) base: Arc<LoadedModel>,
     /// It has taken longer than it may, and what it finds does not count any more.
     pub(super) is_given_up: bool,
 }
@@ -69,10 +69,10 @@ impl Attempt {
     pub(super) fn start(
         number: u64,
         input: AttemptInput,
-        look: Arc<Look>,
+        look: Arc<AttemptFn>,
         done: Sender<AttemptEnd>,
     ) -> io::Result<Self> {
-        let base = Arc::clone(&input.served);
+        let base = Arc::clone(&input.loaded);
         let run = move || {
             topology::yield_to_shards();
             let found = catch_unwind(AssertUnwindSafe(|| look(&input)));
@@ -95,22 +95,22 @@ impl Attempt {
 }
 
 /// Everything of a reload that can fail.
-pub(super) fn look(input: &AttemptInput) -> Result<Found, Vec<Fault>> {
-    let (new, told) = Settings::of_process_told(&input.flags).map_err(|error| error.faults)?;
+pub(super) fn look(input: &AttemptInput) -> Result<AttemptOutcome, Vec<Fault>> {
+    let (new, told) = Settings::load_with_origins(&input.flags).map_err(|error| error.faults)?;
     let mut settings = input.settings.clone();
     settings.adopt(&new);
-    let mut served = parts::load(&settings).map_err(|error| error.faults())?;
-    let is_another = !served.is_same_as(&input.served);
+    let mut loaded = parts::load(&settings).map_err(|error| error.faults())?;
+    let is_another = !loaded.is_same_as(&input.loaded);
     if is_another {
         // Made here, so that no shard has to.
-        served.descriptions();
+        loaded.descriptions();
     }
     if let Some(registry) = input.registry.as_ref().filter(|_| is_another) {
-        registry.enter(&mut served).map_err(|error| error.faults())?;
+        registry.enter(&mut loaded).map_err(|error| error.faults())?;
     }
-    Ok(Found {
+    Ok(AttemptOutcome {
         settings,
         told,
-        served: is_another.then_some(served),
+        loaded: is_another.then_some(loaded),
     })
 }

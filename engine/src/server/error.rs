@@ -4,9 +4,9 @@ use std::io;
 
 use quintile_scoring::loaded::LoadError;
 
-use crate::config::{Fault, Source};
+use crate::config::{Fault, SettingSource};
 use crate::runtime::{self, StartError};
-use crate::side::{self, Undelivered};
+use crate::side::{self, UndeliveredError};
 use crate::spool::SpoolError;
 
 /// Why the server did not start, or did not end well.
@@ -17,7 +17,7 @@ pub enum ServeError {
     Model(#[from] LoadError),
     /// The runtime that was forced.
     #[error(transparent)]
-    Runtime(#[from] runtime::Refused),
+    Runtime(#[from] runtime::RuntimeRefusedError),
     /// The address.
     #[error("listen on {listen}: {source}")]
     Listen {
@@ -83,7 +83,7 @@ pub enum ServeError {
     },
     /// Records that could not be delivered.
     #[error(transparent)]
-    Undelivered(#[from] Undelivered),
+    UndeliveredError(#[from] UndeliveredError),
 }
 
 impl ServeError {
@@ -98,7 +98,7 @@ impl ServeError {
     /// A model's faults one by one, everything else as it is.
     pub(crate) fn faults(&self) -> Vec<Fault> {
         let setting = |key: &str| Fault {
-            source: Source::Setting(key.into()),
+            source: SettingSource::Setting(key.into()),
             message: self.to_string(),
             hint: None,
         };

@@ -8,27 +8,27 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
-use quintile_scoring::loaded::Served;
+use quintile_scoring::loaded::LoadedModel;
 use uuid::Uuid;
 
 use super::{ServeError, ShardThread};
-use crate::accept::{self, Acceptor, Place};
+use crate::accept::{self, Acceptor, ShardEntry};
 use crate::budget::{self, BUDGET_BYTES_UNASKED_MAX, Budget};
-use crate::config::{ADMIN, Records, Scorer, Settings};
+use crate::config::{ADMIN, Records, ScorerKind, Settings};
 use crate::http::cross_origin::CrossOrigin;
 use crate::http::pages::Files;
 use crate::http::{HttpSetup, HttpShard};
 use crate::limits::CONNECTION_BYTES;
 use crate::record::{Schema, frame_bytes_max};
-use crate::remote::{self, Desk};
+use crate::remote::{self, RemoteQueue};
 use crate::runtime::epoll::Epoll;
 use crate::runtime::glommio::Glommio;
 use crate::runtime::{self, Chosen, StartError};
-use crate::shard::away::Asking;
 use crate::shard::mailbox::mailbox;
-use crate::shard::scorer::Outlet;
-use crate::shard::{self, Parts};
-use crate::side::{About, RemoteParts, ShardLink};
+use crate::shard::remote_call::RemoteSetup;
+use crate::shard::scorer::RecordOutput;
+use crate::shard::{self, ShardParts};
+use crate::side::{ProcessFacts, RemoteParts, ShardLink};
 use crate::spool::{self, Schemas, Spool, Writer};
 use crate::telemetry::{Event, Gauges};
 use crate::topology::{self, Topology};
@@ -40,12 +40,12 @@ const UNKNOWN_MEMORY_BYTES: u64 = 512 << 20;
 const START: Duration = Duration::from_secs(10);
 
 /// The model, or its outline when it cannot be evaluated here and SageMaker can.
-pub(super) fn load(settings: &Settings) -> Result<Served, ServeError> {
-    let served = match Served::load(settings.model.as_deref(), settings.options, 0) {
-        Err(fault) if settings.scoring.asks_sagemaker() => Served::outline(settings.model.as_deref(), fault, 0),
-        served => served,
+pub(super) fn load(settings: &Settings) -> Result<LoadedModel, ServeError> {
+    let loaded = match LoadedModel::load(settings.model.as_deref(), settings.options, 0) {
+        Err(fault) if settings.scoring.asks_sagemaker() => LoadedModel::outline(settings.model.as_deref(), fault, 0),
+        loaded => loaded,
     };
-    Ok(served?)
+    Ok(loaded?)
 }
 
 /// How many shards there are and where, with one line about it in the log.
@@ -96,15 +96,15 @@ pub(super) fn admin(settings: &Settings) -> Result<Option<(TcpListener, SocketAd
 }
 
 /// Both ends of the way to SageMaker, if it may be asked.
-pub(super) fn asking(settings: &Settings) -> Option<(Asking, Desk)> {
+pub(super) fn asking(settings: &Settings) -> Option<(RemoteSetup, RemoteQueue)> {
     let scoring = &settings.scoring;
     let (line, desk) = remote::line(scoring.calls_max);
-    let asking = Asking {
+    let asking = RemoteSetup {
         line,
         content: scoring.content(),
         deadline: scoring.deadline,
-        first: scoring.backend == Scorer::SageMaker,
-        falls_back: scoring.fallback == Some(Scorer::Local),
+        first: scoring.primary == ScorerKind::SageMaker,
+        falls_back: scoring.fallback == Some(ScorerKind::Local),
     };
     scoring.asks_sagemaker().then_some((asking, desk))
 }
@@ -113,13 +113,13 @@ pub(super) fn asking(settings: &Settings) -> Option<(Asking, Desk)> {
 pub(super) fn open_spool(
     records: &Records,
     topology: &Topology,
-    served: &mut Served,
+    loaded: &mut LoadedModel,
 ) -> Result<(Option<Spool>, Vec<Writer>), ServeError> {
     let (shards, memory) = (topology.shards, topology.inputs.memory.as_ref());
     if records.sinks.is_empty() {
         return Ok((None, (0..shards).map(|_| Writer::nowhere()).collect()));
     }
-    let model = &served.model;
+    let model = &loaded.model;
     let (spool, writers) = Spool::open(spool::Options {
         folder: records.spool_dir(),
         bytes_max: records.spool_bytes,
@@ -128,7 +128,7 @@ pub(super) fn open_spool(
         record_bytes_max: frame_bytes_max(model.margin_len(), model.prediction_len(), model.schema().len()),
         memory_bytes: memory.map_or(usize::MAX, |limit| usize::try_from(limit.bytes).unwrap_or(usize::MAX)),
     })?;
-    Registry::new(&spool).enter(served)?;
+    Registry::new(&spool).enter(loaded)?;
     let found = spool.found();
     tracing::info!(
         path = %records.spool_dir().display(),
@@ -208,8 +208,8 @@ impl Registry {
     }
 
     /// Gives a model the number that its records will carry.
-    pub(super) fn enter(&self, served: &mut Served) -> Result<(), ServeError> {
-        let model = &served.model;
+    pub(super) fn enter(&self, loaded: &mut LoadedModel) -> Result<(), ServeError> {
+        let model = &loaded.model;
         let record_bytes = frame_bytes_max(model.margin_len(), model.prediction_len(), model.schema().len());
         if record_bytes > self.record_bytes_max {
             return Err(ServeError::RecordTooLarge {
@@ -217,8 +217,8 @@ impl Registry {
                 record_bytes_max: self.record_bytes_max,
             });
         }
-        let number = self.schemas.register(Schema::of(served));
-        served.generation = number.map_err(|source| ServeError::Register {
+        let number = self.schemas.register(Schema::of(loaded));
+        loaded.model_number = number.map_err(|source| ServeError::Register {
             path: self.folder.clone(),
             source,
         })?;
@@ -229,19 +229,19 @@ impl Registry {
 /// What all shards are built from.
 pub(super) struct ShardTemplate<'a> {
     pub(super) settings: &'a Settings,
-    pub(super) served: Arc<Served>,
+    pub(super) loaded: Arc<LoadedModel>,
     /// The latest record id that another process has left.
     pub(super) latest: Option<Uuid>,
     pub(super) events: Sender<Event>,
     pub(super) ready: Arc<AtomicBool>,
-    pub(super) asking: Option<Asking>,
+    pub(super) asking: Option<RemoteSetup>,
     pub(super) budget: Arc<Budget>,
     pub(super) nonce: u64,
 }
 
 impl ShardTemplate<'_> {
     /// A shard's parts, and side's ends of what runs between the two.
-    pub(super) fn build(&self, number: usize, writer: Writer) -> (Parts, ShardLink) {
+    pub(super) fn build(&self, number: usize, writer: Writer) -> (ShardParts, ShardLink) {
         let (address, mailbox) = mailbox();
         let (stats, stats_out) = shard::stats_channel();
         let gauges = Arc::new(Gauges::default());
@@ -250,11 +250,11 @@ impl ShardTemplate<'_> {
             stats: stats_out,
             gauges: Arc::clone(&gauges),
         };
-        let parts = Parts {
+        let parts = ShardParts {
             number: u16::try_from(number).expect("SHARDS_MAX is below 2^16"),
             mailbox,
-            served: Arc::clone(&self.served),
-            records: Outlet {
+            loaded: Arc::clone(&self.loaded),
+            records: RecordOutput {
                 writer,
                 when_full: self.settings.records.when_full,
                 latest: self.latest,
@@ -274,16 +274,16 @@ impl ShardTemplate<'_> {
 }
 
 /// A shard as the acceptor sees it.
-pub(super) fn place(link: &ShardLink) -> Place {
-    Place {
+pub(super) fn place(link: &ShardLink) -> ShardEntry {
+    ShardEntry {
         address: link.address.clone(),
         gauges: Arc::clone(&link.gauges),
     }
 }
 
 /// What the metrics say of this process.
-pub(super) fn about(chosen: Chosen) -> About {
-    About {
+pub(super) fn about(chosen: Chosen) -> ProcessFacts {
+    ProcessFacts {
         version: env!("CARGO_PKG_VERSION").into(),
         commit: env!("BUILD_COMMIT").into(),
         target: env!("BUILD_TARGET").into(),
@@ -292,7 +292,7 @@ pub(super) fn about(chosen: Chosen) -> About {
 }
 
 /// How side answers what the shards ask of SageMaker.
-pub(super) fn remote(settings: &Settings, desk: Desk) -> RemoteParts {
+pub(super) fn remote(settings: &Settings, desk: RemoteQueue) -> RemoteParts {
     RemoteParts {
         desk,
         scoring: settings.scoring.clone(),
@@ -310,7 +310,7 @@ pub(super) fn http(settings: &Settings) -> HttpSetup {
 /// Opens the port to traffic.
 pub(super) fn accept_connections(
     listener: TcpListener,
-    places: Vec<Place>,
+    places: Vec<ShardEntry>,
     connections_max: usize,
 ) -> Result<Acceptor, ServeError> {
     let started = Acceptor::start(listener, places, connections_max);
@@ -323,9 +323,9 @@ pub(super) fn accept_connections(
 pub(super) fn spawn_shards(
     chosen: Chosen,
     topology: &Topology,
-    parts: Vec<Parts>,
+    parts: Vec<ShardParts>,
     http: &HttpSetup,
-    places: &[Place],
+    places: &[ShardEntry],
 ) -> Result<(Vec<ShardThread>, Receiver<usize>), ServeError> {
     let (ended, ended_out) = unbounded();
     let mut shards = Vec::with_capacity(parts.len());

@@ -20,18 +20,18 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, never, unbounded};
-use quintile_scoring::loaded::Served;
+use quintile_scoring::loaded::LoadedModel;
 
-use super::attempt::{self, Attempt, AttemptEnd, AttemptError, AttemptInput, AttemptResult, Found, Look};
+use super::attempt::{self, Attempt, AttemptEnd, AttemptError, AttemptFn, AttemptInput, AttemptOutcome, AttemptResult};
 use super::parts::Registry;
 use super::signals::Lifecycle;
 use super::{ServeError, announce, spawn};
-use crate::accept::Place;
+use crate::accept::ShardEntry;
 use crate::config::change::{Change, InForce};
-use crate::config::told::Tellings;
-use crate::config::{Fault, Flags, Settings, Source};
+use crate::config::origins::SettingOrigins;
+use crate::config::{Fault, Flags, SettingSource, Settings};
 use crate::shard::mailbox::Mail;
-use crate::side::{News, Reload};
+use crate::side::{Reload, ReloadNotifier};
 use crate::topology;
 
 /// How often it is looked whether an old model can go, or an attempt has taken too long.
@@ -48,23 +48,23 @@ const TAKEN: Duration = Duration::from_secs(5);
 
 /// How the configuration is read again, and what of it lies outside of the server.
 #[derive(Debug)]
-pub(crate) struct Again {
+pub(crate) struct ReloadSource {
     /// The flags of the command line: files and variables are looked at anew.
     pub(crate) flags: Flags,
     /// What was told at the start.
-    pub(crate) told: Tellings,
+    pub(crate) told: SettingOrigins,
     /// Makes another filter of log lines the one in force.
     pub(crate) set_log_level: fn(&str),
 }
 
 /// What reloading needs of the server.
-pub(super) struct Parts {
+pub(super) struct ReloadParts {
     pub(super) settings: Settings,
-    pub(super) again: Again,
-    pub(super) served: Arc<Served>,
-    pub(super) shards: Vec<Place>,
+    pub(super) again: ReloadSource,
+    pub(super) loaded: Arc<LoadedModel>,
+    pub(super) shards: Vec<ShardEntry>,
     pub(super) registry: Option<Registry>,
-    pub(super) side: News,
+    pub(super) side: ReloadNotifier,
     pub(super) life: Arc<Lifecycle>,
 }
 
@@ -72,7 +72,7 @@ pub(super) struct Parts {
 ///
 /// # Errors
 /// When there is no thread to be had.
-pub(super) fn start(parts: Parts, asked: Receiver<()>) -> Result<(), ServeError> {
+pub(super) fn start(parts: ReloadParts, asked: Receiver<()>) -> Result<(), ServeError> {
     let reloader = Reloader::new(parts, Arc::new(attempt::look));
     spawn("reload", move || reloader.run(asked))?;
     Ok(())
@@ -80,11 +80,11 @@ pub(super) fn start(parts: Parts, asked: Receiver<()>) -> Result<(), ServeError>
 
 /// See the head of this file.
 struct Reloader {
-    parts: Parts,
+    parts: ReloadParts,
     in_force: InForce,
     /// Models that somebody may still have.
-    retired: Vec<Arc<Served>>,
-    look: Arc<Look>,
+    retired: Vec<Arc<LoadedModel>>,
+    look: Arc<AttemptFn>,
     attempts: Vec<Attempt>,
     /// Of the last attempt that began, and of the last whose result was taken.
     begun: u64,
@@ -95,7 +95,7 @@ struct Reloader {
 }
 
 impl Reloader {
-    fn new(parts: Parts, look: Arc<Look>) -> Self {
+    fn new(parts: ReloadParts, look: Arc<AttemptFn>) -> Self {
         Self {
             in_force: InForce::new(&parts.again.told),
             parts,
@@ -160,7 +160,7 @@ impl Reloader {
             if !attempt.is_given_up && attempt.began.elapsed() > limit {
                 attempt.is_given_up = true;
                 refused(&[Fault {
-                    source: Source::Setting("limits.reload_ms".into()),
+                    source: SettingSource::Setting("limits.reload_ms".into()),
                     message: format!(
                         "reading the configuration and the model has taken longer than {} ms: given up",
                         limit.as_millis()
@@ -192,7 +192,7 @@ impl Reloader {
         let input = AttemptInput {
             settings: self.parts.settings.clone(),
             flags: self.parts.again.flags.clone(),
-            served: Arc::clone(&self.parts.served),
+            loaded: Arc::clone(&self.parts.loaded),
             registry: self.parts.registry.clone(),
         };
         match Attempt::start(self.begun, input, Arc::clone(&self.look), self.done.0.clone()) {
@@ -203,7 +203,7 @@ impl Reloader {
 
     fn refuse(&self, message: String) {
         refused(&[Fault {
-            source: Source::Setting("server".into()),
+            source: SettingSource::Setting("server".into()),
             message,
             hint: None,
         }]);
@@ -227,7 +227,7 @@ impl Reloader {
         self.taken = number;
         let outcome = match result {
             // As it was is not as it is: another attempt has put another model into force meanwhile.
-            Ok(found) if found.served.is_none() && !Arc::ptr_eq(&attempt.base, &self.parts.served) => {
+            Ok(found) if found.loaded.is_none() && !Arc::ptr_eq(&attempt.base, &self.parts.loaded) => {
                 self.is_asked = true;
                 return;
             }
@@ -250,7 +250,7 @@ impl Reloader {
     }
 
     /// Nothing here fails. A drain that begins meanwhile is no reason to stop: shards take letters to their end.
-    fn put_into_force(&mut self, next: Found, began: Instant) -> Reload {
+    fn put_into_force(&mut self, next: AttemptOutcome, began: Instant) -> Reload {
         let changes = self.in_force.changes(&next.told);
         for change in &changes {
             log(change);
@@ -263,22 +263,22 @@ impl Reloader {
             parts.tell_shards(|| Mail::Limits(Box::new(next.settings.limits)));
             parts.life.set_drain(next.settings.limits.drain);
         }
-        let outcome = match next.served {
-            Some(served) => {
-                announce::model(&served);
-                let served = Arc::new(served);
-                if !parts.hand_over(&served) {
+        let outcome = match next.loaded {
+            Some(loaded) => {
+                announce::model(&loaded);
+                let loaded = Arc::new(loaded);
+                if !parts.hand_over(&loaded) {
                     tracing::warn!("a shard has not taken the model yet: it answers with the old one until it has");
                 }
-                parts.side.serves(Arc::clone(&served));
-                let old = std::mem::replace(&mut parts.served, Arc::clone(&served));
-                let (from, to) = (named(&old), named(&served));
+                parts.side.serves(Arc::clone(&loaded));
+                let old = std::mem::replace(&mut parts.loaded, Arc::clone(&loaded));
+                let (from, to) = (named(&old), named(&loaded));
                 tracing::info!(from, to, "another model is served from now on");
                 self.retired.push(old);
                 Reload::Swapped
             }
             None => {
-                tracing::info!(model = named(&parts.served), "the model is as it was");
+                tracing::info!(model = named(&parts.loaded), "the model is as it was");
                 Reload::Unchanged
             }
         };
@@ -295,13 +295,13 @@ impl Reloader {
     }
 }
 
-impl Parts {
+impl ReloadParts {
     /// Gives a model to every shard, and waits until each has taken it; false when one has not in [`TAKEN`], or when the
     /// process drains meanwhile.
-    fn hand_over(&self, served: &Arc<Served>) -> bool {
-        let taken = |place: &Place| place.gauges.models.load(Ordering::Acquire);
+    fn hand_over(&self, loaded: &Arc<LoadedModel>) -> bool {
+        let taken = |place: &ShardEntry| place.gauges.models.load(Ordering::Acquire);
         let before: Vec<usize> = self.shards.iter().map(taken).collect();
-        self.tell_shards(|| Mail::Model(Arc::clone(served)));
+        self.tell_shards(|| Mail::Model(Arc::clone(loaded)));
         let until = Instant::now() + TAKEN;
         while self
             .shards
@@ -354,8 +354,8 @@ fn refused(faults: &[Fault]) {
     );
 }
 
-fn named(served: &Served) -> String {
-    format!("{} {}", served.model.name(), served.model.version())
+fn named(loaded: &LoadedModel) -> String {
+    format!("{} {}", loaded.model.name(), loaded.model.version())
 }
 
 fn log(change: &Change) {

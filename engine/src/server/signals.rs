@@ -19,7 +19,7 @@ use signal_hook::iterator::Signals;
 
 use super::{DELIVER, ServeError, spawn};
 use crate::log_writer;
-use crate::side::News;
+use crate::side::ReloadNotifier;
 
 /// How long a process that ends at once waits for its log.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -140,17 +140,17 @@ impl Lifecycle {
 }
 
 /// What signals ask for.
-pub(super) struct Asked {
+pub(super) struct SignalRequests {
     /// SIGTERM or SIGINT, while serving and later.
     pub(super) stop: Receiver<i32>,
     /// SIGHUP, also one of the start.
     pub(super) reload: Receiver<()>,
-    watchdog: Sender<News>,
+    watchdog: Sender<ReloadNotifier>,
 }
 
-impl Asked {
+impl SignalRequests {
     /// From now on a second signal, or a drain that takes too long, ends the process.
-    pub(super) fn drain_began(&self, side: News) {
+    pub(super) fn drain_began(&self, side: ReloadNotifier) {
         // The thread waits for this or for nothing.
         let _ = self.watchdog.send(side);
     }
@@ -160,7 +160,7 @@ impl Asked {
 ///
 /// # Errors
 /// When a thread or a handler cannot be had.
-pub(super) fn listen(life: &Arc<Lifecycle>) -> Result<Asked, ServeError> {
+pub(super) fn listen(life: &Arc<Lifecycle>) -> Result<SignalRequests, ServeError> {
     ignore();
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(|source| ServeError::Thread {
         name: "signals".into(),
@@ -180,7 +180,7 @@ pub(super) fn listen(life: &Arc<Lifecycle>) -> Result<Asked, ServeError> {
     })?;
     let again = asked_to_stop.clone();
     spawn("watchdog", move || watch(&of_watchdog, &armed, &again))?;
-    Ok(Asked {
+    Ok(SignalRequests {
         stop: asked_to_stop,
         reload: asked_to_reload,
         watchdog,
@@ -213,7 +213,7 @@ fn ask_to_stop(life: &Lifecycle, signal: i32, stop: &Sender<i32>) {
 }
 
 /// Ends the process when it is asked again, or when its time is over.
-fn watch(life: &Lifecycle, armed: &Receiver<News>, again: &Receiver<i32>) {
+fn watch(life: &Lifecycle, armed: &Receiver<ReloadNotifier>, again: &Receiver<i32>) {
     let Ok(side) = armed.recv() else { return };
     let until = life.drain_ends();
     let asked = again.recv_deadline(until);

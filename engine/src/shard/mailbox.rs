@@ -10,10 +10,10 @@ use std::task::Poll;
 use atomic_waker::AtomicWaker;
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError, bounded};
-use quintile_scoring::loaded::Served;
+use quintile_scoring::loaded::LoadedModel;
 
 use crate::limits::{Limits, MAILBOX_LETTERS};
-use crate::remote::Answer;
+use crate::remote::RemoteResponse;
 use crate::telemetry::{Admission, ShardStats};
 
 /// What is sent to a shard.
@@ -22,7 +22,7 @@ pub enum Mail {
     /// A connected, non-blocking socket, and what it may ask for.
     Socket(TcpStream, Admission),
     /// The model to score with from now on.
-    Model(Arc<Served>),
+    Model(Arc<LoadedModel>),
     /// The limits from now on.
     Limits(Box<Limits>),
     /// An empty block of counts, to be swapped for the full one.
@@ -32,7 +32,7 @@ pub enum Mail {
     /// The text of `/v1/status` from now on.
     Status(Bytes),
     /// What came of a question to somebody else.
-    Remote(Answer),
+    Remote(RemoteResponse),
     /// Finish what is in flight and end.
     Drain,
 }

@@ -11,12 +11,12 @@
 //! and never waits for another thread.
 
 pub mod arena;
-pub mod away;
+mod busy_poll;
 pub mod mailbox;
+pub mod remote_call;
 pub mod scorer;
-mod spin;
-pub(crate) mod turns;
-pub mod wheel;
+pub(crate) mod slice_queue;
+pub mod timers;
 
 use std::cell::{Cell, RefCell};
 use std::net::TcpStream;
@@ -27,19 +27,19 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use quintile_scoring::loaded::Served;
+use quintile_scoring::loaded::LoadedModel;
 
 use crate::budget::Budget;
 use crate::limits::{Limits, TICK};
 use crate::runtime::{Backend, Contained, StartError};
 use crate::telemetry::{Admission, Counter, Event, Gauges, ShardStats};
 use arena::Arena;
-use away::{Asking, Remote};
+use busy_poll::BusyPoll;
 use mailbox::{Mail, Mailbox};
-use scorer::{Outlet, Scorer};
-use spin::Spin;
-use turns::Turns;
-use wheel::Wheel;
+use remote_call::{Remote, RemoteSetup};
+use scorer::{RecordOutput, Scorer};
+use slice_queue::SliceQueue;
+use timers::TimerWheel;
 
 /// Timers made room for at start; beyond them the wheel grows.
 const TIMERS: usize = 2048;
@@ -52,15 +52,15 @@ pub const STATS_ON_THE_WAY: usize = 2;
 
 /// What a shard is built from; crosses into its thread.
 #[derive(Debug)]
-pub struct Parts {
+pub struct ShardParts {
     /// Which shard, from 0.
     pub number: u16,
     /// Letters in.
     pub mailbox: Mailbox,
     /// The first model.
-    pub served: Arc<Served>,
+    pub loaded: Arc<LoadedModel>,
     /// Records out.
-    pub records: Outlet,
+    pub records: RecordOutput,
     /// Counts out.
     pub stats: Sender<Box<ShardStats>>,
     /// Log events out.
@@ -70,7 +70,7 @@ pub struct Parts {
     /// Whether the process wants traffic, for `/readyz`.
     pub ready: Arc<AtomicBool>,
     /// How somebody else is asked for predictions, if anybody is.
-    pub asking: Option<Asking>,
+    pub asking: Option<RemoteSetup>,
     /// Limits.
     pub limits: Limits,
     /// What requests may hold, for all shards.
@@ -93,7 +93,7 @@ pub struct ShardCore {
     pub(crate) number: u16,
     limits: Cell<Limits>,
     pub(crate) budget: Arc<Budget>,
-    pub(crate) wheel: RefCell<Wheel>,
+    pub(crate) wheel: RefCell<TimerWheel>,
     pub(crate) arena: RefCell<Arena>,
     pub(crate) scorer: RefCell<Scorer>,
     pub(crate) remote: Option<Remote>,
@@ -105,8 +105,8 @@ pub struct ShardCore {
     pub(crate) in_flight: Cell<usize>,
     /// Batches that are being read or answered.
     pub(crate) batches: Cell<usize>,
-    pub(crate) turns: Turns,
-    pub(crate) spin: Spin,
+    pub(crate) turns: SliceQueue,
+    pub(crate) spin: BusyPoll,
     stats_out: Sender<Box<ShardStats>>,
     events: Sender<Event>,
     pub(crate) gauges: Arc<Gauges>,
@@ -114,9 +114,9 @@ pub struct ShardCore {
 }
 
 impl ShardCore {
-    fn new(parts: Parts) -> (Rc<Self>, Mailbox) {
+    fn new(parts: ShardParts) -> (Rc<Self>, Mailbox) {
         let scorer = Scorer::new(
-            parts.served,
+            parts.loaded,
             parts.records,
             parts.number,
             parts.nonce,
@@ -126,7 +126,7 @@ impl ShardCore {
             number: parts.number,
             limits: Cell::new(parts.limits),
             budget: parts.budget,
-            wheel: RefCell::new(Wheel::new(TIMERS)),
+            wheel: RefCell::new(TimerWheel::new(TIMERS)),
             arena: RefCell::default(),
             scorer: RefCell::new(scorer),
             remote: parts.asking.map(Remote::new),
@@ -137,8 +137,8 @@ impl ShardCore {
             draining: Cell::new(false),
             in_flight: Cell::new(0),
             batches: Cell::new(0),
-            turns: Turns::default(),
-            spin: Spin::new(parts.spin),
+            turns: SliceQueue::default(),
+            spin: BusyPoll::new(parts.spin),
             stats_out: parts.stats,
             events: parts.events,
             gauges: parts.gauges,
@@ -193,7 +193,7 @@ pub trait ServeSockets: 'static {
 /// # Errors
 /// When the backend cannot start; `started` has not been called then.
 pub fn run<B: Backend, S: ServeSockets>(
-    parts: Parts,
+    parts: ShardParts,
     serve: impl FnOnce(Rc<ShardCore>) -> S,
     started: impl FnOnce(),
 ) -> Result<(), StartError> {
@@ -213,7 +213,7 @@ pub fn run<B: Backend, S: ServeSockets>(
         });
         let for_turns = Rc::clone(&core);
         B::spawn_local(async move {
-            let contained = Contained::new(turns::give::<B>(Rc::clone(&for_turns))).await;
+            let contained = Contained::new(slice_queue::give::<B>(Rc::clone(&for_turns))).await;
             if contained.is_err() {
                 for_turns.stats.borrow_mut().count(Counter::Panics);
             }
@@ -222,7 +222,7 @@ pub fn run<B: Backend, S: ServeSockets>(
             let for_spin = Rc::clone(&core);
             B::spawn_local(async move {
                 // It has nothing that panics.
-                let _ = Contained::new(spin::keep_awake::<B>(for_spin)).await;
+                let _ = Contained::new(busy_poll::keep_awake::<B>(for_spin)).await;
             });
         }
         let began = Instant::now();
@@ -255,8 +255,8 @@ async fn read_mail<B: Backend, S: ServeSockets>(core: Rc<ShardCore>, sockets: S,
 fn deliver<B: Backend, S: ServeSockets>(core: &ShardCore, sockets: &S, mail: Mail) {
     match mail {
         Mail::Socket(socket, admission) => sockets.open::<B>(socket, admission),
-        Mail::Model(served) => {
-            core.scorer.borrow_mut().swap(served);
+        Mail::Model(loaded) => {
+            core.scorer.borrow_mut().swap(loaded);
             core.gauges.models.fetch_add(1, Ordering::Release);
         }
         Mail::Limits(limits) => core.limits.set(*limits),

@@ -9,18 +9,18 @@ use arrayvec::ArrayString;
 use bytes::{Bytes, BytesMut};
 use quintile_model::Precision;
 use quintile_scoring::limits::LEAD_ID_BYTES_MAX;
-use quintile_scoring::loaded::Served;
-use quintile_scoring::read::{Rejection, SlicedRead, Timings, Workspace};
+use quintile_scoring::loaded::LoadedModel;
+use quintile_scoring::read::{ReadError, SlicedRead, Timings, Workspace};
 use quintile_scoring::render;
 use uuid::Uuid;
 
-use self::slice::Bench;
+use self::slice::SliceBuffers;
 use super::arena::Arena;
 use crate::config::WhenFull;
 use crate::limits::LONG_LEAD_SLICE_BYTES;
 use crate::protocol::Protocol;
-use crate::record::{Entry, Extras, IdSource, ProtocolName, Source, frame_bytes_max};
-use crate::remote::Miss;
+use crate::record::{Entry, Extras, IdSource, ProtocolName, RecordSource, frame_bytes_max};
+use crate::remote::RemoteError;
 use crate::spool;
 
 /// What scoring one body came to.
@@ -33,14 +33,14 @@ pub(crate) enum Outcome {
         timings: Timings,
     },
     /// Not a lead: faults are in [`Scorer::workspace`].
-    Rejected(Rejection),
+    Rejected(ReadError),
     /// There is no room for its record, so the lead was not answered.
     QueueFull,
 }
 
 /// Where a shard's records go.
 #[derive(Debug)]
-pub struct Outlet {
+pub struct RecordOutput {
     /// The shard's end of the spool.
     pub writer: spool::Writer,
     /// What becomes of a lead whose record has no room.
@@ -52,7 +52,7 @@ pub struct Outlet {
 /// See the head of this file.
 #[derive(Debug)]
 pub struct Scorer {
-    served: Arc<Served>,
+    loaded: Arc<LoadedModel>,
     workspace: Workspace,
     records: spool::Writer,
     when_full: WhenFull,
@@ -61,19 +61,25 @@ pub struct Scorer {
     ids: IdSource,
     frame: Vec<u8>,
     shard: u16,
-    bench: Bench,
+    bench: SliceBuffers,
 }
 
 impl Scorer {
-    pub(super) fn new(served: Arc<Served>, records: Outlet, shard: u16, nonce: u64, body_bytes_max: usize) -> Self {
-        let workspace = Workspace::new(&served, body_bytes_max);
-        let frame = Vec::with_capacity(frame_capacity(&served));
+    pub(super) fn new(
+        loaded: Arc<LoadedModel>,
+        records: RecordOutput,
+        shard: u16,
+        nonce: u64,
+        body_bytes_max: usize,
+    ) -> Self {
+        let workspace = Workspace::new(&loaded, body_bytes_max);
+        let frame = Vec::with_capacity(frame_capacity(&loaded));
         let mut ids = IdSource::new(shard, nonce);
         if let Some(latest) = records.latest {
             ids.follow(latest);
         }
         Self {
-            served,
+            loaded,
             workspace,
             records: records.writer,
             when_full: records.when_full,
@@ -81,15 +87,15 @@ impl Scorer {
             ids,
             frame,
             shard,
-            bench: Bench::new(),
+            bench: SliceBuffers::new(),
         }
     }
 
     /// Scores with another model from now on. Whoever sent it still has the old one, so nothing of that is freed here.
-    pub(super) fn swap(&mut self, served: Arc<Served>) {
-        self.workspace.fit(&served);
-        self.frame.reserve(frame_capacity(&served));
-        self.served = served;
+    pub(super) fn swap(&mut self, loaded: Arc<LoadedModel>) {
+        self.workspace.fit(&loaded);
+        self.frame.reserve(frame_capacity(&loaded));
+        self.loaded = loaded;
     }
 
     /// A new id, for a request that came without one.
@@ -102,13 +108,13 @@ impl Scorer {
         std::mem::take(&mut self.dropped)
     }
 
-    pub(crate) fn served(&self) -> &Served {
-        &self.served
+    pub(crate) fn loaded(&self) -> &LoadedModel {
+        &self.loaded
     }
 
     /// The model, for whoever stays with it when another one comes.
-    pub(crate) fn shared(&self) -> Arc<Served> {
-        Arc::clone(&self.served)
+    pub(crate) fn shared(&self) -> Arc<LoadedModel> {
+        Arc::clone(&self.loaded)
     }
 
     /// Whether leads are refused now, for their records have no room.
@@ -140,7 +146,7 @@ impl Scorer {
         start: Instant,
         arena: &mut Arena,
     ) -> Outcome {
-        if let Err(rejection) = P::read(&mut self.workspace, &self.served, body) {
+        if let Err(rejection) = P::read(&mut self.workspace, &self.loaded, body) {
             return Outcome::Rejected(rejection);
         }
         self.score_read::<P>(request_id, start, arena)
@@ -149,7 +155,7 @@ impl Scorer {
     /// As [`Self::score`] of the lead that was read last.
     pub(crate) fn score_read<P: Protocol>(&mut self, request_id: &str, start: Instant, arena: &mut Arena) -> Outcome {
         let parsed = Instant::now();
-        let score = self.workspace.score(&self.served);
+        let score = self.workspace.score(&self.loaded);
         let scored = Instant::now();
         let mut timings = Timings {
             parse_ns: nanoseconds(start, parsed),
@@ -166,7 +172,7 @@ impl Scorer {
             }
             timings.total_ns = nanoseconds(start, Instant::now());
         }
-        let told = render::Told {
+        let told = render::AnswerFields {
             lead_id: self.workspace.lead_id(),
             score,
             predictions: self.workspace.predictions(),
@@ -174,23 +180,23 @@ impl Scorer {
             request_id,
             timings: &timings,
         };
-        let answer = arena.cut(P::answer_bytes_max(&self.served), |out: &mut BytesMut| {
-            P::write(out, &self.served, &told);
+        let answer = arena.cut(P::answer_bytes_max(&self.loaded), |out: &mut BytesMut| {
+            P::write(out, &self.loaded, &told);
         });
         Outcome::Scored { answer, score, timings }
     }
 
     /// Reads a lead that somebody else will score.
-    pub(crate) fn read<P: Protocol>(&mut self, body: &[u8]) -> Result<Away, Rejection> {
+    pub(crate) fn read<P: Protocol>(&mut self, body: &[u8]) -> Result<Away, ReadError> {
         let began = Instant::now();
-        P::read(&mut self.workspace, &self.served, body)?;
+        P::read(&mut self.workspace, &self.loaded, body)?;
         Ok(self.away(began))
     }
 
     /// The lead that was read last, for somebody else.
     pub(crate) fn away(&self, began: Instant) -> Away {
         Away {
-            served: Arc::clone(&self.served),
+            loaded: Arc::clone(&self.loaded),
             lead_id: ArrayString::from(self.workspace.lead_id()).unwrap_or_default(),
             row: self.workspace.row().into(),
             began,
@@ -198,24 +204,24 @@ impl Scorer {
         }
     }
 
-    /// Reads on in a long lead that was begun under `served`, for a slice; none while there is more to read, and also when
+    /// Reads on in a long lead that was begun under `loaded`, for a slice; none while there is more to read, and also when
     /// another model has come meanwhile: then `read` begins again.
     pub(crate) fn read_slice(
         &mut self,
-        served: &mut Arc<Served>,
+        loaded: &mut Arc<LoadedModel>,
         read: &mut SlicedRead,
         body: &[u8],
-    ) -> Option<Result<(), Rejection>> {
-        if !Arc::ptr_eq(served, &self.served) {
-            *served = Arc::clone(&self.served);
-            *read = SlicedRead::new(served, body);
+    ) -> Option<Result<(), ReadError>> {
+        if !Arc::ptr_eq(loaded, &self.loaded) {
+            *loaded = Arc::clone(&self.loaded);
+            *read = SlicedRead::new(loaded, body);
         }
-        self.workspace.read_slice(served, read, body, LONG_LEAD_SLICE_BYTES)
+        self.workspace.read_slice(loaded, read, body, LONG_LEAD_SLICE_BYTES)
     }
 
     /// Reads a plain lead; false for one that has to be read in slices.
     pub(crate) fn read_plain(&mut self, body: &[u8]) -> bool {
-        self.workspace.read_plain(&self.served, body)
+        self.workspace.read_plain(&self.loaded, body)
     }
 
     /// Records and renders the answer to a lead that was away: with the predictions that came back, or with our own and
@@ -223,7 +229,7 @@ impl Scorer {
     pub(crate) fn finish<P: Protocol>(
         &mut self,
         away: &Away,
-        told: &Result<(Box<[f64]>, Duration), Miss>,
+        told: &Result<(Box<[f64]>, Duration), RemoteError>,
         request_id: &str,
         arena: &mut Arena,
     ) -> Outcome {
@@ -244,7 +250,7 @@ impl Scorer {
         let entry = Entry {
             record_id: self.ids.next(time_us),
             time_us,
-            model: away.served.generation,
+            model_number: away.loaded.model_number,
             shard: self.shard,
             score,
             latency_ns: timings.total_ns,
@@ -253,7 +259,7 @@ impl Scorer {
             margins: &margins,
             predictions: &predictions,
             row: &away.row,
-            source: miss.as_deref().map_or(Source::SageMaker, Source::Fallback),
+            source: miss.as_deref().map_or(RecordSource::SageMaker, RecordSource::Fallback),
             extras: Extras::of(ProtocolName::Native),
         };
         if self.records.keeps() {
@@ -266,27 +272,27 @@ impl Scorer {
             }
         }
         timings.total_ns = nanoseconds(away.began, Instant::now());
-        let bytes_max = P::answer_bytes_max(&away.served) + render::SOURCE_BYTES_MAX;
+        let bytes_max = P::answer_bytes_max(&away.loaded) + render::SOURCE_BYTES_MAX;
         let answer = arena.cut(bytes_max, |out: &mut BytesMut| {
-            let told = render::Told {
+            let told = render::AnswerFields {
                 lead_id: &away.lead_id,
                 score,
                 predictions: &predictions,
                 source: Some(match &miss {
-                    None => render::Source::SageMaker,
-                    Some(why) => render::Source::Local(why),
+                    None => render::ScoreSource::SageMaker,
+                    Some(why) => render::ScoreSource::Local(why),
                 }),
                 request_id,
                 timings: &timings,
             };
-            P::write(out, &away.served, &told);
+            P::write(out, &away.loaded, &told);
         });
         Outcome::Scored { answer, score, timings }
     }
 
     /// The predictions that came back, or our own.
-    fn score_away(&mut self, away: &Away, told: &Result<(Box<[f64]>, Duration), Miss>) -> RemoteScore {
-        let model = &away.served.model;
+    fn score_away(&mut self, away: &Away, told: &Result<(Box<[f64]>, Duration), RemoteError>) -> RemoteScore {
+        let model = &away.loaded.model;
         match told {
             Ok((predictions, wake)) => {
                 let as_model = predictions
@@ -303,7 +309,7 @@ impl Scorer {
                 }
             }
             Err(miss) => RemoteScore {
-                score: self.workspace.score_row(&away.served, &away.row),
+                score: self.workspace.score_row(&away.loaded, &away.row),
                 predictions: self.workspace.predictions().to_vec(),
                 margins: self.workspace.margins().to_vec(),
                 wake: Duration::ZERO,
@@ -318,7 +324,7 @@ impl Scorer {
             // Made of this moment, so that records sorted by id are sorted by time.
             record_id: self.ids.next(time_us),
             time_us,
-            model: self.served.generation,
+            model_number: self.loaded.model_number,
             shard: self.shard,
             score,
             latency_ns,
@@ -327,7 +333,7 @@ impl Scorer {
             margins: self.workspace.margins(),
             predictions: self.workspace.predictions(),
             row: self.workspace.row(),
-            source: Source::Local,
+            source: RecordSource::Local,
             extras: Extras::of(ProtocolName::Native),
         };
         entry.encode(&mut self.frame);
@@ -349,7 +355,7 @@ struct RemoteScore {
 /// A lead on its way to somebody else.
 #[derive(Debug)]
 pub(crate) struct Away {
-    pub(crate) served: Arc<Served>,
+    pub(crate) loaded: Arc<LoadedModel>,
     lead_id: ArrayString<LEAD_ID_BYTES_MAX>,
     pub(crate) row: Box<[f64]>,
     pub(crate) began: Instant,
@@ -369,8 +375,8 @@ fn rounded(prediction: f64, precision: Precision) -> f64 {
 }
 
 /// Bytes of the longest frame of a model's records.
-fn frame_capacity(served: &Served) -> usize {
-    let model = &served.model;
+fn frame_capacity(loaded: &LoadedModel) -> usize {
+    let model = &loaded.model;
     frame_bytes_max(model.margin_len(), model.prediction_len(), model.schema().len())
 }
 

@@ -19,7 +19,7 @@ pub(super) struct Counts {
     pub(super) remote: Option<RemoteCounts>,
     /// What requests hold and may hold.
     pub(super) budget: Option<Arc<Budget>>,
-    /// Reloads by what came of them, as [`super::news::Reload::NAMES`].
+    /// Reloads by what came of them, as [`super::reload_notifier::Reload::NAMES`].
     pub(super) reloads: [Count; 3],
     /// One for each sink.
     pub(super) sinks: Vec<Arc<SinkCounts>>,

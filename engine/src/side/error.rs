@@ -1,6 +1,6 @@
 //! Why side does not start, and what it has not delivered at its end.
 
-use super::lane::Lane;
+use super::sink_reader::SinkReader;
 use super::{AwsError, SinkError};
 
 /// Why side cannot start.
@@ -39,16 +39,16 @@ pub struct Delivered {
 
 /// Side ended without having delivered everything, or not as it should.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", .0.iter().map(Left::to_string).collect::<Vec<_>>().join("; "))]
-pub struct Undelivered(
+#[error("{}", .0.iter().map(DeliveryError::to_string).collect::<Vec<_>>().join("; "))]
+pub struct UndeliveredError(
     /// Where, and why; never empty.
-    pub Vec<Left>,
+    pub Vec<DeliveryError>,
 );
 
 /// What one sink has not delivered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("deliver {left} records to {sink} ({delivered} were): {reason}; they stay in the spool")]
-pub struct Left {
+pub struct DeliveryError {
     /// The sink.
     pub sink: &'static str,
     /// Records that reached their place.
@@ -59,9 +59,9 @@ pub struct Left {
     pub reason: Reason,
 }
 
-impl Left {
+impl DeliveryError {
     /// A sink that had to stop at the deadline. How much is left, `finish` counts when nothing moves any more.
-    pub(super) fn new(lane: &Lane) -> Self {
+    pub(super) fn new(lane: &SinkReader) -> Self {
         let error = lane.last_error();
         Self {
             sink: lane.name(),

@@ -18,13 +18,13 @@ mod aws;
 mod calendar;
 mod counts;
 mod error;
-mod lane;
 mod metrics;
-mod news;
 mod process;
+mod reload_notifier;
 mod remote_counts;
 mod sagemaker;
 mod sink;
+mod sink_reader;
 mod stats;
 mod status;
 mod trim;
@@ -41,23 +41,23 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use quintile_scoring::loaded::Served;
+use quintile_scoring::loaded::LoadedModel;
 
 pub use self::aws::AwsError;
-pub use self::error::{Delivered, Left, Reason, StartError, Undelivered};
-pub use self::news::{News, Reload};
+pub use self::error::{Delivered, DeliveryError, Reason, StartError, UndeliveredError};
+pub use self::reload_notifier::{Reload, ReloadNotifier};
 pub(crate) use self::sink::Lines;
 pub use self::sink::SinkError;
-pub use self::worker::Pace;
+pub use self::worker::CpuBudget;
 
 use self::counts::{Counts, Stop, StopOnDrop};
-use self::lane::Lane;
 use self::remote_counts::RemoteCounts;
 use self::sink::Opened;
-use self::worker::Post;
+use self::sink_reader::SinkReader;
+use self::worker::SinkTask;
 use crate::budget::Budget;
 use crate::config;
-use crate::remote::Desk;
+use crate::remote::RemoteQueue;
 use crate::shard::mailbox::Address;
 use crate::spool::Spool;
 use crate::telemetry::{Event, Gauges, ShardStats};
@@ -67,7 +67,7 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// Everything side is made of.
 #[derive(Debug)]
-pub struct Parts {
+pub struct SideParts {
     /// One link for each shard, in the order of their numbers.
     pub shards: Vec<ShardLink>,
     /// Where records go.
@@ -75,15 +75,15 @@ pub struct Parts {
     /// Where they wait for that; none when they go nowhere.
     pub spool: Option<Spool>,
     /// The model that is served from the start.
-    pub served: Arc<Served>,
+    pub loaded: Arc<LoadedModel>,
     /// What the metrics say of this process.
-    pub about: About,
+    pub about: ProcessFacts,
     /// What shards want logged.
     pub events: Receiver<Event>,
     /// What AWS's services need to be told.
     pub aws: config::Aws,
     /// How much the worker may do at once.
-    pub pace: Pace,
+    pub pace: CpuBudget,
     /// Where operators ask.
     pub admin: Option<TcpListener>,
     /// What requests hold and may hold.
@@ -96,7 +96,7 @@ pub struct Parts {
 #[derive(Debug)]
 pub struct RemoteParts {
     /// Where they come in.
-    pub desk: Desk,
+    pub desk: RemoteQueue,
     /// Who is asked, and how.
     pub scoring: config::Scoring,
 }
@@ -114,7 +114,7 @@ pub struct ShardLink {
 
 /// What does not change while a process runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct About {
+pub struct ProcessFacts {
     /// Version of this program.
     pub version: String,
     /// The commit it was built from.
@@ -129,12 +129,12 @@ pub struct About {
 #[derive(Debug)]
 #[must_use = "records are delivered to the end only by `finish`"]
 pub struct Side {
-    side: JoinHandle<Vec<Left>>,
-    worker: JoinHandle<Vec<Left>>,
+    side: JoinHandle<Vec<DeliveryError>>,
+    worker: JoinHandle<Vec<DeliveryError>>,
     /// Whether the worker has any sinks; without, it ends at once.
     has_posts: bool,
     counts: Arc<Counts>,
-    models: Sender<Arc<Served>>,
+    models: Sender<Arc<LoadedModel>>,
     spool: Option<Spool>,
     stop: StopOnDrop,
 }
@@ -143,7 +143,7 @@ pub struct Side {
 ///
 /// # Errors
 /// Whatever would keep records from being delivered, found before anything is served.
-pub fn start(parts: Parts) -> Result<Side, StartError> {
+pub fn start(parts: SideParts) -> Result<Side, StartError> {
     let open = |&kind: &config::SinkKind| {
         let name = kind.name();
         let opened =
@@ -154,7 +154,7 @@ pub fn start(parts: Parts) -> Result<Side, StartError> {
     start_with(sinks, parts)
 }
 
-fn start_with(sinks: Vec<(&'static str, Opened)>, parts: Parts) -> Result<Side, StartError> {
+fn start_with(sinks: Vec<(&'static str, Opened)>, parts: SideParts) -> Result<Side, StartError> {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().build().map_err(StartError::Runtime)?;
     let endpoint = endpoint(&parts)?;
@@ -168,10 +168,10 @@ fn start_with(sinks: Vec<(&'static str, Opened)>, parts: Parts) -> Result<Side, 
         counts: Arc::clone(&counts),
     });
     let (models, models_out) = unbounded();
-    let stats = published(parts.shards, &parts.about, &parts.served, models_out, &counts);
+    let stats = published(parts.shards, &parts.about, &parts.loaded, models_out, &counts);
     let (has_posts, pace) = (!posts.is_empty(), parts.pace);
     let worker = spawn("worker", move || worker::run(posts, pace))?;
-    let work = Work {
+    let work = SideWork {
         tasks,
         stats,
         events: parts.events,
@@ -194,7 +194,7 @@ fn start_with(sinks: Vec<(&'static str, Opened)>, parts: Parts) -> Result<Side, 
 }
 
 /// Who is asked for predictions, if anybody is.
-fn endpoint(parts: &Parts) -> Result<Option<sagemaker::Endpoint>, StartError> {
+fn endpoint(parts: &SideParts) -> Result<Option<sagemaker::Endpoint>, StartError> {
     let endpoint = parts
         .remote
         .as_ref()
@@ -202,7 +202,7 @@ fn endpoint(parts: &Parts) -> Result<Option<sagemaker::Endpoint>, StartError> {
     endpoint.transpose().map_err(StartError::SageMaker)
 }
 
-fn counts(sinks: &[(&'static str, Opened)], parts: &Parts, asks: bool) -> Arc<Counts> {
+fn counts(sinks: &[(&'static str, Opened)], parts: &SideParts, asks: bool) -> Arc<Counts> {
     let names: Vec<&'static str> = sinks.iter().map(|(name, _)| *name).collect();
     let mut counts = Counts::new(&names, parts.spool.as_ref());
     counts.remote = asks.then(RemoteCounts::default);
@@ -210,7 +210,7 @@ fn counts(sinks: &[(&'static str, Opened)], parts: &Parts, asks: bool) -> Arc<Co
     Arc::new(counts)
 }
 
-type WaitingSink = (Box<dyn sink::Waits>, Lane);
+type WaitingSink = (Box<dyn sink::NetworkSink>, SinkReader);
 
 /// Gives each sink its cursor: those that compute to the worker, those that wait to side.
 fn lanes(
@@ -218,14 +218,14 @@ fn lanes(
     spool: Option<&Spool>,
     counts: &Counts,
     stop: &Stop,
-) -> (Vec<Post>, Vec<WaitingSink>) {
+) -> (Vec<SinkTask>, Vec<WaitingSink>) {
     let cursors = spool.map(Spool::cursors).unwrap_or_default();
     let (mut posts, mut tasks) = (Vec::new(), Vec::new());
     for (((_, sink), cursor), counts) in sinks.into_iter().zip(cursors).zip(&counts.sinks) {
-        let lane = Lane::new(cursor, Arc::clone(counts), stop.clone());
+        let lane = SinkReader::new(cursor, Arc::clone(counts), stop.clone());
         match sink {
-            Opened::Computes(sink) => posts.push(Post::new(sink, lane)),
-            Opened::Waits(sink) => tasks.push((sink, lane)),
+            Opened::EncodingSink(sink) => posts.push(SinkTask::new(sink, lane)),
+            Opened::NetworkSink(sink) => tasks.push((sink, lane)),
         }
     }
     (posts, tasks)
@@ -234,15 +234,15 @@ fn lanes(
 /// What collects the shards' counts, with the first texts sent.
 fn published(
     shards: Vec<ShardLink>,
-    about: &About,
-    served: &Served,
-    models: Receiver<Arc<Served>>,
+    about: &ProcessFacts,
+    loaded: &LoadedModel,
+    models: Receiver<Arc<LoadedModel>>,
     counts: &Arc<Counts>,
 ) -> stats::Stats {
     let link = |shard: ShardLink| stats::Link::new(shard.address, shard.stats, shard.gauges);
     let links: Vec<_> = shards.into_iter().map(link).collect();
-    let facts = metrics::Facts::new(about, &served.model, links.len());
-    let status = status::Status::new(about, &served.model, links.len(), Instant::now());
+    let facts = metrics::Facts::new(about, &loaded.model, links.len());
+    let status = status::Status::new(about, &loaded.model, links.len(), Instant::now());
     let mut stats = stats::Stats::new(links, facts, status, models, Arc::clone(counts));
     stats.publish();
     stats
@@ -251,14 +251,14 @@ fn published(
 /// What asks SageMaker.
 struct Remote {
     endpoint: sagemaker::Endpoint,
-    desk: Desk,
+    desk: RemoteQueue,
     /// Where answers go.
     addresses: Vec<Address>,
     counts: Arc<Counts>,
 }
 
 /// Everything that the side thread does.
-struct Work {
+struct SideWork {
     tasks: Vec<WaitingSink>,
     stats: stats::Stats,
     events: Receiver<Event>,
@@ -267,9 +267,9 @@ struct Work {
     until: Stop,
 }
 
-impl Work {
+impl SideWork {
     /// Runs to the end; then what the sinks have left.
-    async fn run(self) -> Vec<Left> {
+    async fn run(self) -> Vec<DeliveryError> {
         let until = &self.until;
         let sinks = self.tasks.into_iter().map(|(sink, lane)| task(sink, lane)).collect();
         let remote = async {
@@ -294,20 +294,20 @@ impl Work {
     }
 }
 
-type Task = (&'static str, tokio::task::JoinHandle<Result<(), Left>>);
+type Task = (&'static str, tokio::task::JoinHandle<Result<(), DeliveryError>>);
 
 /// A task of its own for a sink: when it panics, the others go on.
-fn task(sink: Box<dyn sink::Waits>, lane: Lane) -> Task {
+fn task(sink: Box<dyn sink::NetworkSink>, lane: SinkReader) -> Task {
     (lane.name(), tokio::task::spawn_local(sink.run(lane)))
 }
 
-async fn ended(tasks: Vec<Task>) -> Vec<Left> {
+async fn ended(tasks: Vec<Task>) -> Vec<DeliveryError> {
     let mut left = Vec::new();
     for (sink, task) in tasks {
         match task.await {
             Ok(Ok(())) => {}
             Ok(Err(of_sink)) => left.push(of_sink),
-            Err(error) => left.push(Left {
+            Err(error) => left.push(DeliveryError {
                 sink,
                 delivered: 0,
                 left: 0,
@@ -340,8 +340,8 @@ impl Side {
 
     /// The way to tell it of reloads.
     #[must_use]
-    pub fn news(&self) -> News {
-        News {
+    pub fn news(&self) -> ReloadNotifier {
+        ReloadNotifier {
             models: self.models.clone(),
             counts: Arc::clone(&self.counts),
         }
@@ -352,7 +352,7 @@ impl Side {
     ///
     /// # Errors
     /// How many records are left, and why; also a panic that has left none.
-    pub fn finish(self, deadline: Instant) -> Result<Delivered, Undelivered> {
+    pub fn finish(self, deadline: Instant) -> Result<Delivered, UndeliveredError> {
         if let Some(spool) = &self.spool {
             spool.end_writers();
         }
@@ -378,7 +378,7 @@ impl Side {
                 (None, None) => Reason::Damaged,
             };
             let sink = sink.name;
-            all.push(Left {
+            all.push(DeliveryError {
                 sink,
                 delivered,
                 left,
@@ -397,13 +397,13 @@ impl Side {
         match (all.is_empty(), fault) {
             (true, None) => Ok(Delivered { records }),
             // Without sinks a thread may panic all the same.
-            (true, Some(reason)) => Err(Undelivered(vec![Left {
+            (true, Some(reason)) => Err(UndeliveredError(vec![DeliveryError {
                 sink: "none",
                 delivered: 0,
                 left: 0,
                 reason,
             }])),
-            (false, _) => Err(Undelivered(all)),
+            (false, _) => Err(UndeliveredError(all)),
         }
     }
 }

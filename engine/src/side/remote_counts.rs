@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
-use crate::remote::{Circuit, Miss};
+use crate::remote::{Circuit, RemoteError};
 
 /// Results by name, as the metrics have them.
 pub(super) const RESULTS: [&str; 5] = ["answered", "open", "late", "busy", "failed"];
@@ -26,13 +26,13 @@ impl RemoteCounts {
         self.throttled.fetch_add(throttled, Ordering::Relaxed);
     }
 
-    pub(super) fn result(&self, result: &Result<Box<[f64]>, Miss>) {
+    pub(super) fn result(&self, result: &Result<Box<[f64]>, RemoteError>) {
         let place = match result {
             Ok(_) => 0,
-            Err(Miss::Open) => 1,
-            Err(Miss::Late) => 2,
-            Err(Miss::Busy) => 3,
-            Err(Miss::Failed(_)) => 4,
+            Err(RemoteError::Open) => 1,
+            Err(RemoteError::Late) => 2,
+            Err(RemoteError::Busy) => 3,
+            Err(RemoteError::Failed(_)) => 4,
         };
         self.results[place].fetch_add(1, Ordering::Relaxed);
     }

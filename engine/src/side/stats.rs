@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use crossbeam_channel::Receiver;
 use hdrhistogram::Histogram;
-use quintile_scoring::loaded::Served;
+use quintile_scoring::loaded::LoadedModel;
 use tokio::time::MissedTickBehavior;
 
 use super::counts::{Counts, Stop};
@@ -122,7 +122,7 @@ pub(super) struct Stats {
     links: Vec<Link>,
     facts: Facts,
     status: Status,
-    models: Receiver<Arc<Served>>,
+    models: Receiver<Arc<LoadedModel>>,
     counts: Arc<Counts>,
     totals: ShardStats,
     latency: Latency,
@@ -139,7 +139,7 @@ impl Stats {
         links: Vec<Link>,
         facts: Facts,
         status: Status,
-        models: Receiver<Arc<Served>>,
+        models: Receiver<Arc<LoadedModel>>,
         counts: Arc<Counts>,
     ) -> Self {
         Self {
@@ -230,9 +230,9 @@ impl Stats {
 
     /// Renders `/metrics` and sends it to every shard. One whose mailbox is full keeps what it has.
     pub(super) fn publish(&mut self) {
-        if let Some(served) = self.models.try_iter().last() {
-            self.facts.serve(&served.model);
-            self.status.serve(&served.model);
+        if let Some(loaded) = self.models.try_iter().last() {
+            self.facts.serve(&loaded.model);
+            self.status.serve(&loaded.model);
         }
         let text = self.render();
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

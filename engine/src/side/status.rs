@@ -12,7 +12,7 @@ use quintile_model::Model;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::About;
+use super::ProcessFacts;
 use crate::telemetry::{Route, STATUSES, ShardStats};
 
 /// One step.
@@ -33,7 +33,7 @@ pub(super) struct Status {
     process: Value,
     began: Instant,
     /// Steps that are over, the oldest first, and the one that is going on.
-    steps: VecDeque<Step>,
+    steps: VecDeque<StatusStep>,
     /// Scores of the step that is going on.
     latency: Histogram<u64>,
     /// Sums since the start, at the ticks of the last [`NOW`].
@@ -41,7 +41,7 @@ pub(super) struct Status {
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Step {
+struct StatusStep {
     number: u64,
     requests: u64,
     client_errors: u64,
@@ -88,7 +88,7 @@ struct History {
 }
 
 impl Status {
-    pub(super) fn new(about: &About, model: &Model, shards: usize, now: Instant) -> Self {
+    pub(super) fn new(about: &ProcessFacts, model: &Model, shards: usize, now: Instant) -> Self {
         let process = serde_json::json!({
             "version": about.version,
             "commit": about.commit,
@@ -99,7 +99,7 @@ impl Status {
             model: model_told(model),
             process,
             began: now,
-            steps: VecDeque::from([Step::default()]),
+            steps: VecDeque::from([StatusStep::default()]),
             latency: ShardStats::new().score_ns,
             sums: VecDeque::from([(now, Sums::default())]),
         }
@@ -141,9 +141,9 @@ impl Status {
         let first = (last + 1).max((number + 1).saturating_sub(STEPS_MAX as u64));
         for number in first..=number {
             self.latency.reset();
-            self.steps.push_back(Step {
+            self.steps.push_back(StatusStep {
                 number,
-                ..Step::default()
+                ..StatusStep::default()
             });
         }
         while self.steps.len() > STEPS_MAX {
@@ -196,7 +196,7 @@ impl Status {
 
     fn history(&self, now: Instant, now_unix: Duration) -> History {
         let over = now.duration_since(self.began).as_secs_f64() % STEP.as_secs_f64();
-        fn each<T>(steps: &VecDeque<Step>, of: impl Fn(&Step) -> T) -> Vec<T> {
+        fn each<T>(steps: &VecDeque<StatusStep>, of: impl Fn(&StatusStep) -> T) -> Vec<T> {
             steps.iter().map(of).collect()
         }
         let steps = &self.steps;
@@ -241,14 +241,14 @@ mod tests {
     use super::*;
 
     fn status(began: Instant) -> Status {
-        let about = About {
+        let about = ProcessFacts {
             version: "1".into(),
             commit: "c".into(),
             target: "t".into(),
             runtime: "epoll".into(),
         };
         let demo =
-            quintile_scoring::loaded::Served::load(None, quintile_model::Options::default(), 0).expect("the demo");
+            quintile_scoring::loaded::LoadedModel::load(None, quintile_model::Options::default(), 0).expect("the demo");
         Status::new(&about, &demo.model, 2, began)
     }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use quintile_model::Options;
-use quintile_scoring::loaded::Served;
+use quintile_scoring::loaded::LoadedModel;
 
-use crate::record::{Entry, Extras, Frame, IdSource, Source, decode};
+use crate::record::{Entry, Extras, Frame, IdSource, RecordSource, decode};
 
 /// Says something that is seen although the test passes: the harness keeps what `eprintln!` writes.
 pub(crate) fn say(line: &str) {
@@ -63,46 +63,46 @@ impl Drop for TestDir {
 }
 
 /// A model of four features with one margin and one prediction.
-pub(super) fn logistic(names: [&str; 4], generation: u32) -> Arc<Served> {
+pub(super) fn logistic(names: [&str; 4], model_number: u32) -> Arc<LoadedModel> {
     let json = include_str!("../../../model/tests/fixtures/objective-binary-logistic.json");
-    served("logistic", json, names, generation)
+    loaded("logistic", json, names, model_number)
 }
 
 /// A model of four features with three margins and three predictions.
-pub(super) fn softprob(names: [&str; 4], generation: u32) -> Arc<Served> {
+pub(super) fn softprob(names: [&str; 4], model_number: u32) -> Arc<LoadedModel> {
     let json = include_str!("../../../model/tests/fixtures/objective-multi-softprob.json");
-    served("softprob", json, names, generation)
+    loaded("softprob", json, names, model_number)
 }
 
-fn served(name: &str, json: &str, names: [&str; 4], generation: u32) -> Arc<Served> {
+fn loaded(name: &str, json: &str, names: [&str; 4], model_number: u32) -> Arc<LoadedModel> {
     let dir = TestDir::new("model");
     let path = dir.path().join(format!("{name}.json"));
     let named = json.replacen("\"feature_names\":[]", &format!("\"feature_names\":{names:?}"), 1);
     fs::write(&path, named).expect("the test's folder is writable");
-    Arc::new(Served::load(Some(&path), Options::default(), generation).expect("the fixture is a valid model"))
+    Arc::new(LoadedModel::load(Some(&path), Options::default(), model_number).expect("the fixture is a valid model"))
 }
 
 /// Makes records of one shard.
 pub(super) struct Recorder {
     ids: IdSource,
     bytes: Vec<u8>,
-    served: Arc<Served>,
+    loaded: Arc<LoadedModel>,
     shard: u16,
 }
 
 impl Recorder {
-    pub(super) fn new(served: &Arc<Served>, shard: u16) -> Self {
+    pub(super) fn new(loaded: &Arc<LoadedModel>, shard: u16) -> Self {
         Self {
             ids: IdSource::new(shard, 7),
             bytes: Vec::new(),
-            served: Arc::clone(served),
+            loaded: Arc::clone(loaded),
             shard,
         }
     }
 
     /// A record of a lead; its numbers follow from `number`.
     pub(super) fn record(&mut self, time_us: i64, number: u32) -> &[u8] {
-        let model = &self.served.model;
+        let model = &self.loaded.model;
         let value = f64::from(number);
         let margins = vec![value + 0.25; model.margin_len()];
         let predictions = vec![value / 7.0; model.prediction_len()];
@@ -112,7 +112,7 @@ impl Recorder {
         Entry {
             record_id: self.ids.next(time_us),
             time_us,
-            model: self.served.generation,
+            model_number: self.loaded.model_number,
             shard: self.shard,
             score: Some(u8::try_from(number % 5 + 1).expect("1 to 5")),
             latency_ns: 1_500,
@@ -121,7 +121,7 @@ impl Recorder {
             margins: &margins,
             predictions: &predictions,
             row: &row,
-            source: Source::Local,
+            source: RecordSource::Local,
             extras: Extras::default(),
         }
         .encode(&mut self.bytes);

@@ -4,13 +4,13 @@ use std::pin::Pin;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use super::sink::{Computes, Delivery, SinkError, Waits};
+use super::sink::{Delivery, EncodingSink, NetworkSink, SinkError};
 use super::testing::{Recorder, TestDir, logistic, softprob};
 use super::*;
 use crate::config::{Records, SinkKind};
 use crate::record::Schema;
 use crate::shard::mailbox::{Mail, Mailbox, mailbox};
-use crate::spool::{self, Full, Item, Writer};
+use crate::spool::{self, Item, SpoolFullError, Writer};
 use crate::telemetry::{EventKind, Phase, Route, Trace};
 
 mod shards;
@@ -38,8 +38,8 @@ fn parts(
     sinks: &[&'static str],
     shards: u16,
     spool_bytes: usize,
-) -> (Parts, Vec<Shard>, crossbeam_channel::Sender<Event>) {
-    let mut served = Arc::into_inner(logistic(["a", "b", "c", "d"], 0)).unwrap();
+) -> (SideParts, Vec<Shard>, crossbeam_channel::Sender<Event>) {
+    let mut loaded = Arc::into_inner(logistic(["a", "b", "c", "d"], 0)).unwrap();
     let opened = (!sinks.is_empty()).then(|| {
         let options = spool::Options {
             folder: dir.path().join("spool"),
@@ -56,9 +56,9 @@ fn parts(
         None => (None, (0..shards).map(|_| Writer::nowhere()).collect()),
     };
     if let Some(spool) = &spool {
-        served.generation = spool.schemas().register(Schema::of(&served)).unwrap();
+        loaded.model_number = spool.schemas().register(Schema::of(&loaded)).unwrap();
     }
-    let served = Arc::new(served);
+    let loaded = Arc::new(loaded);
     let (mut links, mut ends) = (Vec::new(), Vec::new());
     for (shard, writer) in writers.into_iter().enumerate() {
         let (address, mailbox) = mailbox();
@@ -72,25 +72,25 @@ fn parts(
             writer,
             mailbox,
             full,
-            recorder: Recorder::new(&served, u16::try_from(shard).unwrap()),
+            recorder: Recorder::new(&loaded, u16::try_from(shard).unwrap()),
         });
     }
-    let about = About {
+    let about = ProcessFacts {
         version: "1".into(),
         commit: "c".into(),
         target: "t".into(),
         runtime: "epoll".into(),
     };
     let (sender, events) = crossbeam_channel::bounded(16);
-    let parts = Parts {
+    let parts = SideParts {
         shards: links,
         records,
         spool,
-        served,
+        loaded,
         about,
         events,
         aws: config::Aws::default(),
-        pace: Pace::FULL,
+        pace: CpuBudget::FULL,
         admin: None,
         budget: Budget::new(1 << 20),
         remote: None,
@@ -213,7 +213,7 @@ impl Stubborn {
     }
 }
 
-impl Computes for Stubborn {
+impl EncodingSink for Stubborn {
     fn take(&mut self, item: &Item<'_>, _: Instant) -> Result<(), SinkError> {
         self.failure()?;
         assert_ne!(item.record.lead_id, "lead-1000000", "a record that nobody likes");
@@ -246,7 +246,7 @@ fn stubborn(fails: bool) -> (Arc<Shared>, Side, Shard, TestDir) {
     shared.fails.store(fails, Ordering::Relaxed);
     let dir = TestDir::new("stubborn");
     let (parts, mut shards, _events) = parts(&dir, records(&dir, &[]), &["stubborn"], 1, TIGHT);
-    let sink = Opened::Computes(Box::new(Stubborn(Arc::clone(&shared))));
+    let sink = Opened::EncodingSink(Box::new(Stubborn(Arc::clone(&shared))));
     let side = start_with(vec![("stubborn", sink)], parts).unwrap();
     (shared, side, shards.remove(0), dir)
 }
@@ -257,7 +257,7 @@ fn fill(shard: &mut Shard) -> u32 {
     while full < 50 {
         match shard.writer.append(shard.recorder.record(NOW_US, pushed)) {
             Ok(()) => (pushed, full) = (pushed + 1, 0),
-            Err(Full) => {
+            Err(SpoolFullError) => {
                 full += 1;
                 std::thread::sleep(Duration::from_millis(3));
             }
@@ -298,12 +298,12 @@ fn what_a_sink_refuses_to_the_end_is_counted() {
 /// Takes what there is in batches of three, of which two are under way; the later one is always confirmed first.
 struct Courier(Arc<Mutex<Vec<String>>>);
 
-impl Waits for Courier {
-    fn run(self: Box<Self>, mut lane: Lane) -> Pin<Box<dyn Future<Output = Result<(), Left>>>> {
+impl NetworkSink for Courier {
+    fn run(self: Box<Self>, mut lane: SinkReader) -> Pin<Box<dyn Future<Output = Result<(), DeliveryError>>>> {
         Box::pin(async move {
             while !(lane.is_ending() && lane.is_finished() && lane.is_delivered()) {
                 if lane.is_late() {
-                    return Err(Left::new(&lane));
+                    return Err(DeliveryError::new(&lane));
                 }
                 let mut ends = Vec::new();
                 for _ in 0..2 {
@@ -314,7 +314,7 @@ impl Waits for Courier {
                     }
                     ends.push(lane.number());
                 }
-                tokio::time::sleep(lane::TICK).await;
+                tokio::time::sleep(sink_reader::TICK).await;
                 let before = lane.counts().delivered.get();
                 lane.acknowledge(before);
                 assert_eq!(lane.counts().delivered.get(), before);
@@ -333,9 +333,12 @@ fn a_sink_that_fails_does_not_stop_another() {
     stubborn.fails.store(true, Ordering::Relaxed);
     let parquet = sink::open(SinkKind::Parquet, &parts.records, &parts.aws).unwrap();
     let sinks = vec![
-        ("stubborn", Opened::Computes(Box::new(Stubborn(Arc::clone(&stubborn))))),
+        (
+            "stubborn",
+            Opened::EncodingSink(Box::new(Stubborn(Arc::clone(&stubborn)))),
+        ),
         ("parquet", parquet),
-        ("courier", Opened::Waits(Box::new(Courier(Arc::clone(&taken))))),
+        ("courier", Opened::NetworkSink(Box::new(Courier(Arc::clone(&taken))))),
     ];
     let side = start_with(sinks, parts).unwrap();
     for number in 0..2_500 {
@@ -379,12 +382,12 @@ fn a_panic_of_the_worker_is_reported() {
 fn records_of_another_shape_or_model_are_reported() {
     let dir = TestDir::new("unfit");
     let (parts, mut shards, _events) = parts(&dir, records(&dir, &[SinkKind::Parquet]), &["parquet"], 1, ROOMY);
-    let known = parts.served.generation;
+    let known = parts.loaded.model_number;
     let side = start(parts).unwrap();
-    for generation in [known, known + 1] {
-        let mut wide = Recorder::new(&softprob(["a", "b", "c", "d"], generation), 0);
+    for model_number in [known, known + 1] {
+        let mut wide = Recorder::new(&softprob(["a", "b", "c", "d"], model_number), 0);
         shards[0].writer.append(wide.record(NOW_US, 1)).unwrap();
-        push(&mut shards[0], generation);
+        push(&mut shards[0], model_number);
     }
     within(Duration::from_secs(5), || {
         (side.counts.sinks[0].damaged.get() == 2).then_some(())

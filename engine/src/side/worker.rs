@@ -5,9 +5,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::Left;
-use super::lane::{Lane, TICK};
-use super::sink::{Computes, SinkError};
+use super::DeliveryError;
+use super::sink::{EncodingSink, SinkError};
+use super::sink_reader::{SinkReader, TICK};
 use crate::clock::thread_cpu;
 use crate::topology;
 
@@ -26,9 +26,9 @@ const LOOK: Duration = Duration::from_millis(20);
 /// the worker burns in a burst, the shard lacks until the next period. So it rests in proportion to what it has worked,
 /// unless records have to leave because the spool is filling.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Pace(f64);
+pub struct CpuBudget(f64);
 
-impl Pace {
+impl CpuBudget {
     /// Never rests.
     pub const FULL: Self = Self(1.0);
 
@@ -49,9 +49,9 @@ impl Pace {
 }
 
 /// One sink and its way to the records.
-pub(super) struct Post {
-    sink: Box<dyn Computes>,
-    lane: Lane,
+pub(super) struct SinkTask {
+    sink: Box<dyn EncodingSink>,
+    lane: SinkReader,
     retry_at: Option<Instant>,
 }
 
@@ -68,8 +68,8 @@ enum Turn {
     GaveUp,
 }
 
-impl Post {
-    pub(super) fn new(sink: Box<dyn Computes>, lane: Lane) -> Self {
+impl SinkTask {
+    pub(super) fn new(sink: Box<dyn EncodingSink>, lane: SinkReader) -> Self {
         let retry_at = None;
         Self { sink, lane, retry_at }
     }
@@ -131,7 +131,7 @@ impl Post {
 }
 
 /// Works until every sink has everything or the deadline has passed; then what is left where.
-pub(super) fn run(mut posts: Vec<Post>, pace: Pace) -> Vec<Left> {
+pub(super) fn run(mut posts: Vec<SinkTask>, pace: CpuBudget) -> Vec<DeliveryError> {
     topology::yield_to_shards();
     let mut left = Vec::new();
     while !posts.is_empty() {
@@ -140,7 +140,7 @@ pub(super) fn run(mut posts: Vec<Post>, pace: Pace) -> Vec<Left> {
         posts.retain_mut(|post| match post.turn() {
             Turn::Done => false,
             Turn::GaveUp => {
-                left.push(Left::new(&post.lane));
+                left.push(DeliveryError::new(&post.lane));
                 false
             }
             turn => {
@@ -169,12 +169,12 @@ mod tests {
     #[test]
     fn rests_are_in_proportion() {
         let worked = Duration::from_millis(3);
-        assert_eq!(Pace::of(2.0), Pace::FULL);
-        assert_eq!(Pace::FULL.rest(worked), Duration::ZERO);
+        assert_eq!(CpuBudget::of(2.0), CpuBudget::FULL);
+        assert_eq!(CpuBudget::FULL.rest(worked), Duration::ZERO);
         // 3 ms of 10 are three tenths.
-        assert!(Pace::of(1.0).rest(worked).abs_diff(Duration::from_millis(7)) < Duration::from_micros(1));
-        assert_eq!(Pace::of(1.5), Pace::of(1.0));
-        assert!(Pace::of(0.25).rest(worked).abs_diff(Duration::from_millis(37)) < Duration::from_micros(1));
-        assert_eq!(Pace::of(0.01), Pace::of(0.05));
+        assert!(CpuBudget::of(1.0).rest(worked).abs_diff(Duration::from_millis(7)) < Duration::from_micros(1));
+        assert_eq!(CpuBudget::of(1.5), CpuBudget::of(1.0));
+        assert!(CpuBudget::of(0.25).rest(worked).abs_diff(Duration::from_millis(37)) < Duration::from_micros(1));
+        assert_eq!(CpuBudget::of(0.01), CpuBudget::of(0.05));
     }
 }

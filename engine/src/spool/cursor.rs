@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use self::run::{MARKED, Run};
 use super::layout::{ALL, BODY};
-use super::protocol::Look;
+use super::protocol::FrameLook;
 use super::segment::{Segment, Window};
 use super::shared::Shared;
 use crate::record::{Frame, Schema, parse};
@@ -257,14 +257,14 @@ impl Cursor {
                 self.current = 0;
             }
             let step = if self.is_early() {
-                Step::Nothing
+                CursorStep::Nothing
             } else {
                 self.step().unwrap_or_else(|error| self.not_now(&error))
             };
             match step {
-                Step::Found => return true,
-                Step::Moved => missed = 0,
-                Step::Nothing => {
+                CursorStep::Found => return true,
+                CursorStep::Moved => missed = 0,
+                CursorStep::Nothing => {
                     missed += 1;
                     self.current += 1;
                 }
@@ -275,7 +275,7 @@ impl Cursor {
     }
 
     /// The current segment's file cannot be read now, or not any more.
-    fn not_now(&mut self, error: &io::Error) -> Step {
+    fn not_now(&mut self, error: &io::Error) -> CursorStep {
         let now = Instant::now();
         let segment = Arc::clone(&self.readings[self.current].segment);
         if error.kind() == io::ErrorKind::NotFound {
@@ -290,7 +290,7 @@ impl Cursor {
             self.logged = Some(now);
             tracing::error!(path = %segment.path().display(), %error, "a segment of the spool cannot be read now; it is tried again");
         }
-        Step::Nothing
+        CursorStep::Nothing
     }
 
     /// Whether the current segment has to wait for an earlier one of its shard. That one may have had nothing when it was
@@ -301,9 +301,9 @@ impl Cursor {
         earlier.any(|reading| reading.segment.layout.shard == shard)
     }
 
-    fn step(&mut self) -> io::Result<Step> {
+    fn step(&mut self) -> io::Result<CursorStep> {
         if self.retry_at.is_some_and(|at| at > Instant::now()) {
-            return Ok(Step::Nothing);
+            return Ok(CursorStep::Nothing);
         }
         self.retry_at = None;
         let reading = &mut self.readings[self.current];
@@ -314,32 +314,32 @@ impl Cursor {
         }
         if reading.slot.is_some_and(is_marked) {
             reading.at += self.frame.len();
-            return Ok(Step::Moved);
+            return Ok(CursorStep::Moved);
         }
         let model = match parse(&self.frame) {
-            Ok(record) => record.model,
+            Ok(record) => record.model_number,
             Err(error) => {
                 tracing::error!(path = %segment.path().display(), at = reading.at, %error, "lost a record");
                 reading.at += self.frame.len();
                 self.damaged += 1;
-                return Ok(Step::Moved);
+                return Ok(CursorStep::Moved);
             }
         };
-        if self.schema.as_ref().is_none_or(|schema| schema.number != model) {
+        if self.schema.as_ref().is_none_or(|schema| schema.model_number != model) {
             self.schema = self.shared.schemas.find(model);
         }
         if self.schema.is_some() {
-            return Ok(Step::Found);
+            return Ok(CursorStep::Found);
         }
         // Recovery has put aside a copy of the file.
         tracing::error!(path = %segment.path().display(), at = reading.at, model, "a record is not delivered: its model is not known");
         reading.at += self.frame.len();
         self.damaged += 1;
-        Ok(Step::Moved)
+        Ok(CursorStep::Moved)
     }
 
     /// No whole frame begins here.
-    fn gap(&mut self, look: Look) -> io::Result<Step> {
+    fn gap(&mut self, look: FrameLook) -> io::Result<CursorStep> {
         let reading = &mut self.readings[self.current];
         let segment = &reading.segment;
         if let Some(extents) = segment.old() {
@@ -349,16 +349,16 @@ impl Cursor {
                 return Ok(match extents.iter().find(|extent| extent.start >= reading.at) {
                     Some(extent) => {
                         reading.at = extent.start;
-                        Step::Moved
+                        CursorStep::Moved
                     }
                     None => self.end(),
                 });
             }
         }
         match look {
-            Look::Nothing => Ok(Step::Nothing),
-            Look::Sealed if segment.old().is_none() => Ok(self.end()),
-            Look::Sealed | Look::Frame(_) => {
+            FrameLook::Nothing => Ok(CursorStep::Nothing),
+            FrameLook::Sealed if segment.old().is_none() => Ok(self.end()),
+            FrameLook::Sealed | FrameLook::Frame(_) => {
                 // It was whole before: somebody else writes here, or the disk has damaged what memory has given back.
                 if reading.reported != reading.at {
                     reading.reported = reading.at;
@@ -368,19 +368,19 @@ impl Cursor {
                 match segment.next_frame(reading.at + 8, &mut self.window)? {
                     Some(next) => {
                         reading.at = next;
-                        Ok(Step::Moved)
+                        Ok(CursorStep::Moved)
                     }
                     None if segment.is_sealed() => Ok(self.end()),
-                    None => Ok(Step::Nothing),
+                    None => Ok(CursorStep::Nothing),
                 }
             }
         }
     }
 
     /// The current segment was read to its end.
-    fn end(&mut self) -> Step {
+    fn end(&mut self) -> CursorStep {
         let Some(reading) = self.readings.remove(self.current) else {
-            return Step::Nothing;
+            return CursorStep::Nothing;
         };
         self.window.close();
         let order = reading.segment.order;
@@ -393,7 +393,7 @@ impl Cursor {
                 self.shared.finish(order, self.sink);
             }
         }
-        Step::Moved
+        CursorStep::Moved
     }
 
     fn refresh(&mut self) {
@@ -423,7 +423,7 @@ impl Cursor {
     }
 }
 
-enum Step {
+enum CursorStep {
     /// A record comes next in the current segment, and was copied.
     Found,
     /// Something has changed: look again.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::layout::{BODY, Layout, VERSION, place_tag};
-use super::protocol::{Look, SEALED};
+use super::protocol::{FrameLook, SEALED};
 use crate::record::{check, may_begin, parse};
 
 /// A serial up to this is believed when a single frame says it, as one in 65,536 damaged ones would.
@@ -38,21 +38,21 @@ impl Walk {
 }
 
 /// What the word at a place says; nothing where bytes end.
-fn look(bytes: &[u8], at: usize) -> Look {
+fn look(bytes: &[u8], at: usize) -> FrameLook {
     let word = bytes.get(at..).and_then(<[u8]>::first_chunk);
     match word.map_or(0, |&word| u32::from_le_bytes(word)) {
-        0 => Look::Nothing,
-        SEALED => Look::Sealed,
-        length => Look::Frame(length as usize),
+        0 => FrameLook::Nothing,
+        SEALED => FrameLook::Sealed,
+        length => FrameLook::Frame(length as usize),
     }
 }
 
 /// The length of the whole frame that begins at a place of the file, or why there is none. `bytes` begin at `from` of the
 /// file.
-pub(super) fn frame(bytes: &[u8], from: usize, at: usize, layout: &Layout) -> Result<usize, Look> {
+pub(super) fn frame(bytes: &[u8], from: usize, at: usize, layout: &Layout) -> Result<usize, FrameLook> {
     let here = at - from;
     let found = look(bytes, here);
-    let Look::Frame(length) = found else {
+    let FrameLook::Frame(length) = found else {
         return Err(found);
     };
     let is_whole = length.is_multiple_of(8)
@@ -89,13 +89,13 @@ pub(super) fn walk(bytes: &[u8], layout: &Layout) -> Walk {
         if at > start {
             walk.extend(start..at);
         }
-        if stopped == Look::Sealed && bytes.len() >= layout.bytes && !holds_more(bytes, at + 8, layout) {
+        if stopped == FrameLook::Sealed && bytes.len() >= layout.bytes && !holds_more(bytes, at + 8, layout) {
             return walk;
         }
         let next = next_frame(bytes, 0, at + 8, layout);
         let gap = at.min(end)..next.unwrap_or(end);
-        if holds_anything(&bytes[gap.clone()]) && !(stopped == Look::Sealed && next.is_none()) {
-            if next.is_none() && stopped == Look::Nothing && bytes.len() >= layout.bytes {
+        if holds_anything(&bytes[gap.clone()]) && !(stopped == FrameLook::Sealed && next.is_none()) {
+            if next.is_none() && stopped == FrameLook::Nothing && bytes.len() >= layout.bytes {
                 // Its length is stored last, and was not.
                 walk.is_torn = true;
             } else {
@@ -108,7 +108,7 @@ pub(super) fn walk(bytes: &[u8], layout: &Layout) -> Walk {
             Some(next) => at = next,
             None => {
                 // What was cut off may have held records, unless the segment ends before that.
-                if stopped != Look::Sealed {
+                if stopped != FrameLook::Sealed {
                     walk.damaged_bytes += layout.end().saturating_sub(bytes.len());
                 }
                 return walk;

@@ -176,7 +176,7 @@ fn visit(
     each: &mut impl FnMut(&Seen<'_>, Option<&Arc<Schema>>) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>, SpoolError> {
     for (place, record) in file.frames() {
-        let schema = models.find(record.model)?;
+        let schema = models.find(record.model_number)?;
         let record = &record;
         let seen = Seen { record, place, file };
         if each(&seen, schema.as_ref()).is_break() {

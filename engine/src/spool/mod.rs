@@ -20,6 +20,7 @@ mod cursor;
 mod disk;
 mod error;
 mod folder;
+mod folder_watch;
 mod frames;
 mod gauges;
 mod inspect;
@@ -30,7 +31,6 @@ mod recover;
 mod schemas;
 mod segment;
 mod shared;
-mod watch;
 mod writer;
 
 #[cfg(test)]
@@ -53,7 +53,7 @@ pub use self::inspect::{Inspected, Seen, inspect};
 pub use self::keeper::keep_if_asked;
 pub use self::recover::Found;
 pub use self::schemas::Schemas;
-pub use self::writer::{Full, Writer};
+pub use self::writer::{SpoolFullError, Writer};
 
 use self::arena::{Arena, Plan};
 use self::disk::{Disk, READY};
@@ -120,7 +120,7 @@ pub struct Spool {
 
 /// What is left in a spool that was closed: records that a sink has not acknowledged, by sink.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Remains {
+pub struct LeftoverRecords {
     /// For each sink that has some.
     pub records: HashMap<&'static str, u64>,
     /// Segments that were kept for them.
@@ -170,7 +170,7 @@ impl Spool {
         let threads = vec![
             spawn("spool", folder, move || disk.run())?,
             spawn("spool-sync", folder, move || disk::sync(&for_sync, &sealed))?,
-            spawn("spool-watch", folder, move || watch::run(&for_watch, &watched))?,
+            spawn("spool-watch", folder, move || folder_watch::run(&for_watch, &watched))?,
         ];
         let spool = Self {
             shared,
@@ -225,9 +225,9 @@ impl Spool {
 
     /// Ends the threads, removes what is delivered, and syncs what is not. Writers and cursors must have ended. A disk that
     /// does not answer is waited for in bounded time: what it has not got stays with the keeper process.
-    pub fn close(mut self) -> Remains {
+    pub fn close(mut self) -> LeftoverRecords {
         let is_whole = self.end_threads();
-        let mut remains = Remains::default();
+        let mut remains = LeftoverRecords::default();
         let folder = self.shared.folder();
         let path = folder.path.display();
         let state = std::mem::take(&mut *self.shared.state());
@@ -344,7 +344,7 @@ fn refused(folder: &Path, source: io::Error) -> SpoolError {
 }
 
 /// What memory has to have room for: also what was found.
-fn plan(options: &Options, segment_bytes: usize, gathered: &recover::Gathered) -> Plan {
+fn plan(options: &Options, segment_bytes: usize, gathered: &recover::RecoveredFolder) -> Plan {
     let control = BODY + options.sinks.len() * layout::mark_bytes(segment_bytes, true);
     let slots = options.shards.max(1) * SLOTS_PER_SHARD;
     Plan {

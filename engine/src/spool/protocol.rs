@@ -60,7 +60,7 @@ pub(super) trait Memory {
 
 /// What lies at a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Look {
+pub(super) enum FrameLook {
     /// Nothing yet.
     Nothing,
     /// A frame of so many bytes, whole if its checksum says so.
@@ -93,11 +93,11 @@ pub(super) fn seal<M: Memory>(memory: &M, at: usize) {
 
 /// Looks at a place. What a frame holds may be read after this has found it.
 #[inline]
-pub(super) fn look<M: Memory>(memory: &M, at: usize) -> Look {
+pub(super) fn look<M: Memory>(memory: &M, at: usize) -> FrameLook {
     match memory.word(at).load(Ordering::Acquire) {
-        0 => Look::Nothing,
-        SEALED => Look::Sealed,
-        length => Look::Frame(length as usize),
+        0 => FrameLook::Nothing,
+        SEALED => FrameLook::Sealed,
+        length => FrameLook::Frame(length as usize),
     }
 }
 

@@ -98,9 +98,9 @@ fn write_and_read(is_weak: bool) {
         let mut segment = &first;
         while number < 2 {
             match look(&**segment, at) {
-                Look::Nothing => loom::thread::yield_now(),
-                Look::Sealed => (segment, at) = (&second, 0),
-                Look::Frame(length) => {
+                FrameLook::Nothing => loom::thread::yield_now(),
+                FrameLook::Sealed => (segment, at) = (&second, 0),
+                FrameLook::Frame(length) => {
                     number += 1;
                     assert_eq!(length, FRAME);
                     let expected = [(1000 + number) ^ TAG, 7 * number, 9 * number];

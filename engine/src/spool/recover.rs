@@ -70,13 +70,13 @@ pub(super) struct Read {
 
 /// Everything that was read of a folder before there is memory for it.
 #[derive(Debug, Default)]
-pub(super) struct Gathered {
+pub(super) struct RecoveredFolder {
     files: Vec<(PathBuf, Read)>,
     pub(super) postponed: Vec<PathBuf>,
     found: Found,
 }
 
-impl Gathered {
+impl RecoveredFolder {
     /// Bytes that the controls of these files take at most.
     pub(super) fn control_bytes(&self) -> usize {
         let bytes = self.files.iter().map(|(_, read)| read.found.layout.control_bytes());
@@ -89,8 +89,8 @@ impl Gathered {
 }
 
 /// Reads what is there. The folder is locked.
-pub(super) fn gather(folder: &Folder, schemas: &Schemas) -> Result<Gathered, SpoolError> {
-    let mut all = Gathered::default();
+pub(super) fn gather(folder: &Folder, schemas: &Schemas) -> Result<RecoveredFolder, SpoolError> {
+    let mut all = RecoveredFolder::default();
     let (names, last_file) = names(&folder.path)?;
     all.found.last_file = last_file;
     let mut models = HashSet::new();
@@ -130,7 +130,7 @@ pub(super) fn gather(folder: &Folder, schemas: &Schemas) -> Result<Gathered, Spo
 }
 
 /// Takes what was read into use.
-pub(super) fn adopt(all: Gathered, shared: &Arc<Shared>) -> Result<Found, SpoolError> {
+pub(super) fn adopt(all: RecoveredFolder, shared: &Arc<Shared>) -> Result<Found, SpoolError> {
     let mut found = all.found;
     for (name, read) in all.files {
         adopt_one(shared, &name, read, &mut found)?;
@@ -382,7 +382,7 @@ impl Read {
                 };
                 self.places.push(place);
                 if let Ok(record) = parse(&bytes[place..place + length]) {
-                    self.models.insert(record.model);
+                    self.models.insert(record.model_number);
                     self.latest = self.latest.max(Some(record.record_id));
                 }
                 place += length;

@@ -77,15 +77,15 @@ impl Schemas {
     pub fn register(&self, mut schema: Schema) -> io::Result<u32> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let same = self.all().into_iter().find(|other| {
-            schema.number = other.number;
+            schema.model_number = other.model_number;
             **other == schema
         });
         if let Some(same) = same {
-            return Ok(same.number);
+            return Ok(same.model_number);
         }
         let there = numbers(&self.folder)?.into_iter().max().unwrap_or(0);
         let number = (*last).max(there) + 1;
-        schema.number = number;
+        schema.model_number = number;
         write(&self.folder, &schema)?;
         *last = number;
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
@@ -104,8 +104,11 @@ impl Schemas {
         let _one = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         for schema in self.all() {
             let is_there = |ending| {
-                let there = read_whole(&path(&self.folder, schema.number, ending)).ok();
-                there.and_then(|bytes| checked(&bytes, schema.number).ok()).as_ref() == Some(&*schema)
+                let there = read_whole(&path(&self.folder, schema.model_number, ending)).ok();
+                there
+                    .and_then(|bytes| checked(&bytes, schema.model_number).ok())
+                    .as_ref()
+                    == Some(&*schema)
             };
             if !ENDINGS.into_iter().all(is_there) {
                 fs::create_dir_all(&self.folder)?;
@@ -120,7 +123,7 @@ impl Schemas {
         let all = self.all();
         let mut paths = all
             .iter()
-            .flat_map(|schema| ENDINGS.map(|ending| path(&self.folder, schema.number, ending)));
+            .flat_map(|schema| ENDINGS.map(|ending| path(&self.folder, schema.model_number, ending)));
         paths.all(|path| path.exists())
     }
 
@@ -133,14 +136,18 @@ impl Schemas {
         let (kept, gone) = self
             .all()
             .into_iter()
-            .partition(|schema| numbers.contains(&schema.number));
+            .partition(|schema| numbers.contains(&schema.model_number));
         let gone: Vec<Arc<Schema>> = gone;
         for schema in gone {
             for ending in ENDINGS {
-                let _ = fs::remove_file(path(&self.folder, schema.number, ending));
+                let _ = fs::remove_file(path(&self.folder, schema.model_number, ending));
             }
         }
-        *last = kept.iter().map(|schema: &Arc<Schema>| schema.number).max().unwrap_or(0);
+        *last = kept
+            .iter()
+            .map(|schema: &Arc<Schema>| schema.model_number)
+            .max()
+            .unwrap_or(0);
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = kept;
     }
 
@@ -152,7 +159,10 @@ impl Schemas {
     #[must_use]
     pub fn find(&self, number: u32) -> Option<Arc<Schema>> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        known.iter().find(|schema| schema.number == number).map(Arc::clone)
+        known
+            .iter()
+            .find(|schema| schema.model_number == number)
+            .map(Arc::clone)
     }
 }
 
@@ -212,10 +222,10 @@ fn checked(bytes: &[u8], number: u32) -> Result<Schema, String> {
 fn parsed(text: &[u8], number: u32) -> Result<Schema, String> {
     let text = std::str::from_utf8(text).map_err(|error| error.to_string())?;
     let schema: Schema = toml::from_str(text).map_err(|error| error.to_string())?;
-    if schema.number == number {
+    if schema.model_number == number {
         Ok(schema)
     } else {
-        Err(format!("it says that it is of model {}", schema.number))
+        Err(format!("it says that it is of model {}", schema.model_number))
     }
 }
 
@@ -231,7 +241,7 @@ fn write(folder: &Path, schema: &Schema) -> io::Result<()> {
         let mut file = File::create(&temporary)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
-        fs::rename(&temporary, path(folder, schema.number, ending))?;
+        fs::rename(&temporary, path(folder, schema.model_number, ending))?;
     }
     File::open(folder)?.sync_all()
 }

@@ -20,7 +20,7 @@ use super::arena::{Entry, Field, Slot, State, UNNAMED};
 use super::folder::{Folder, write_all_at};
 use super::frames;
 use super::layout::{BODY, END_AT, HEAD_BYTES, Layout, name_of};
-use super::protocol::{Look, SEAL_BYTES, look};
+use super::protocol::{FrameLook, SEAL_BYTES, look};
 use crate::record::check;
 
 const PAGE: usize = 4096;
@@ -178,14 +178,14 @@ impl Segment {
     ///
     /// # Errors
     /// When the file cannot be read now.
-    pub(super) fn read(&self, at: usize, window: &mut Window, out: &mut Vec<u8>) -> io::Result<Result<(), Look>> {
+    pub(super) fn read(&self, at: usize, window: &mut Window, out: &mut Vec<u8>) -> io::Result<Result<(), FrameLook>> {
         out.clear();
         let slot = self.slot_lock().clone();
         let Some(slot) = slot else {
             return window.read(self, at, out);
         };
         let found = look(&slot.piece, at);
-        let Look::Frame(length) = found else {
+        let FrameLook::Frame(length) = found else {
             return Ok(Err(found));
         };
         if !length.is_multiple_of(8) || !self.layout.has_room(at, length) {
@@ -341,8 +341,8 @@ pub(super) fn frames_end(slot: &Slot, from: usize, layout: &Layout) -> (usize, b
     let mut at = from;
     while at < layout.end() + SEAL_BYTES {
         match look(&slot.piece, at) {
-            Look::Frame(length) if length.is_multiple_of(8) && layout.has_room(at, length) => at += length,
-            Look::Sealed => return (at, true),
+            FrameLook::Frame(length) if length.is_multiple_of(8) && layout.has_room(at, length) => at += length,
+            FrameLook::Sealed => return (at, true),
             _ => break,
         }
     }

@@ -1,7 +1,7 @@
 //! Files as a process may leave them.
 
 use super::*;
-use crate::record::{Entry, Extras, IdSource, Source};
+use crate::record::{Entry, Extras, IdSource, RecordSource};
 use crate::side::testing::TestDir;
 use crate::spool::protocol::{Memory as _, append, seal};
 
@@ -13,7 +13,7 @@ fn entry(ids: &mut IdSource, number: u32) -> Vec<u8> {
     Entry {
         record_id: ids.next(i64::from(number)),
         time_us: i64::from(number),
-        model: 1,
+        model_number: 1,
         shard: 3,
         score: None,
         latency_ns: 5,
@@ -22,7 +22,7 @@ fn entry(ids: &mut IdSource, number: u32) -> Vec<u8> {
         margins: &[1.0],
         predictions: &[0.5],
         row: &[f64::from(number); 4],
-        source: Source::Local,
+        source: RecordSource::Local,
         extras: Extras::default(),
     }
     .encode(&mut bytes);

@@ -12,7 +12,7 @@ use super::shared::Shared;
 /// There was no room for a record; nothing of it was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the spool is full")]
-pub struct Full;
+pub struct SpoolFullError;
 
 /// Where a shard puts records.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ impl Writer {
     /// # Errors
     /// When the segment is full and no other is ready: the bytes are used up, or the disk is too slow or has failed.
     #[inline]
-    pub fn append(&mut self, frame: &[u8]) -> Result<(), Full> {
+    pub fn append(&mut self, frame: &[u8]) -> Result<(), SpoolFullError> {
         let Some(ends) = &mut self.spool else {
             return Ok(());
         };
@@ -94,7 +94,7 @@ impl Writer {
         {
             ends.change(frame.len())?;
         }
-        let Ready { segment, slot } = ends.current.as_ref().ok_or(Full)?;
+        let Ready { segment, slot } = ends.current.as_ref().ok_or(SpoolFullError)?;
         protocol::append(&slot.piece, ends.at, frame, segment.layout.frame_tag(ends.at));
         segment.count_one();
         ends.at += frame.len();
@@ -104,13 +104,17 @@ impl Writer {
 
 impl Ends {
     #[cold]
-    fn change(&mut self, frame_bytes: usize) -> Result<(), Full> {
+    fn change(&mut self, frame_bytes: usize) -> Result<(), SpoolFullError> {
         self.is_refusing = true;
         // A frame that fits into no segment would use them all up.
         let fits = |next: &Ready| next.segment.layout.has_room(BODY, frame_bytes);
         let fits = self.ready.peek().is_ok_and(fits);
-        let next = if fits { self.ready.pop() } else { return Err(Full) };
-        let next = next.map_err(|_| Full)?;
+        let next = if fits {
+            self.ready.pop()
+        } else {
+            return Err(SpoolFullError);
+        };
+        let next = next.map_err(|_| SpoolFullError)?;
         self.seal();
         self.current = Some(next);
         self.at = BODY;

@@ -190,9 +190,9 @@ fn connections_beyond_the_limit_wait(runtime: &str) {
         .no_sink()
         .set("LIMITS__CONNECTIONS_MAX", "4")
         .start();
-    let mut served: Vec<Connection> = (0..4).map(|_| server.connect()).collect();
+    let mut loaded: Vec<Connection> = (0..4).map(|_| server.connect()).collect();
     assert!(
-        served
+        loaded
             .iter_mut()
             .all(|connection| connection.get("/healthz").status == 200)
     );
@@ -201,7 +201,7 @@ fn connections_beyond_the_limit_wait(runtime: &str) {
         fifth.is_quiet_for(Duration::from_millis(300)),
         "a fifth connection was closed"
     );
-    drop(served.pop());
+    drop(loaded.pop());
     // It has its place when the server has noticed; before that it would be told 503.
     thread::sleep(Duration::from_millis(300));
     assert_eq!(fifth.post("/score", &lead(1)).status, 200);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use quintile_scoring::loaded::Served;
+use quintile_scoring::loaded::LoadedModel;
 use quintile_scoring::read::Workspace;
 use rustix::process::Signal;
 
@@ -98,11 +98,12 @@ fn another_base_score(mut model: Vec<u8>) -> Vec<u8> {
 
 /// What a model makes of each lead.
 fn expected(folder: &Folder, model: &str) -> Vec<f64> {
-    let served = Served::load(Some(&folder.0.join(model)), quintile_model::Options::default(), 0).expect("a model");
-    let mut workspace = Workspace::new(&served, 1 << 16);
+    let loaded =
+        LoadedModel::load(Some(&folder.0.join(model)), quintile_model::Options::default(), 0).expect("a model");
+    let mut workspace = Workspace::new(&loaded, 1 << 16);
     let predict = |number| {
-        workspace.read(&served, lead(number).as_bytes()).expect("a lead");
-        workspace.score(&served);
+        workspace.read(&loaded, lead(number).as_bytes()).expect("a lead");
+        workspace.score(&loaded);
         workspace.predictions()[0]
     };
     (0..LEADS).map(predict).collect()

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use quintile::record::{Entry, Extras, Frame, IdSource, Schema, Source};
+use quintile::record::{Entry, Extras, Frame, IdSource, RecordSource, Schema};
 use quintile::spool::{Cursor, Options, Spool, Writer};
 use uuid::Uuid;
 
@@ -27,7 +27,7 @@ pub(crate) const BODY: usize = 4096;
 pub(crate) struct Written {
     pub(crate) record_id: Uuid,
     pub(crate) time_us: i64,
-    pub(crate) model: u32,
+    pub(crate) model_number: u32,
     pub(crate) lead_id: String,
     /// Margins, predictions and features, bit by bit, so that a missing one equals itself.
     pub(crate) numbers: [Vec<u64>; 3],
@@ -38,7 +38,7 @@ impl Written {
         Self {
             record_id: frame.record_id,
             time_us: frame.time_us,
-            model: frame.model,
+            model_number: frame.model_number,
             lead_id: frame.lead_id.to_owned(),
             numbers: [frame.margins, frame.predictions, frame.row]
                 .map(|floats| floats.iter().map(f64::to_bits).collect()),
@@ -77,7 +77,7 @@ pub(crate) fn options(folder: &Path, bytes_max: usize) -> Options {
 
 pub(crate) fn schema(version: &str, features: &[&str]) -> Schema {
     Schema {
-        number: 0,
+        model_number: 0,
         model: "leads".into(),
         version: version.into(),
         sha256: None,
@@ -119,7 +119,7 @@ impl Records {
         let written = Written {
             record_id: self.ids.next(1_790_000_000_000_000),
             time_us: 1_790_000_000_000_000 + i64::try_from(number).expect("small"),
-            model: schema.number,
+            model_number: schema.model_number,
             lead_id,
             numbers: [&margin[..], &prediction[..], &row[..]]
                 .map(|floats| floats.iter().map(|x| x.to_bits()).collect()),
@@ -128,7 +128,7 @@ impl Records {
         Entry {
             record_id: written.record_id,
             time_us: written.time_us,
-            model: written.model,
+            model_number: written.model_number,
             shard: self.shard,
             score: Some(3),
             latency_ns: 1,
@@ -137,7 +137,7 @@ impl Records {
             margins: &margin,
             predictions: &prediction,
             row: &row,
-            source: Source::Local,
+            source: RecordSource::Local,
             extras: Extras::default(),
         }
         .encode(&mut bytes);
@@ -157,7 +157,7 @@ impl Base {
             schema("3", &["age", "amount", "visits", "more", "and more"]),
         ];
         for schema in &mut schemas {
-            schema.number = spool.schemas().register(schema.clone()).unwrap();
+            schema.model_number = spool.schemas().register(schema.clone()).unwrap();
         }
         let mut sources = [Records::new(0, variant), Records::new(1, variant)];
         let mut records = HashMap::new();
@@ -181,7 +181,10 @@ impl Base {
         drop(spool);
         let files = read(folder, |_| true);
         let records = locate(&files, records);
-        let schemas = schemas.into_iter().map(|schema| (schema.number, schema)).collect();
+        let schemas = schemas
+            .into_iter()
+            .map(|schema| (schema.model_number, schema))
+            .collect();
         Self {
             files,
             records,

@@ -174,12 +174,15 @@ fn write_later(
     random: &mut Random,
 ) -> Result<Later, String> {
     let mut schema = schema("4", &["visits", "age", "amount"]);
-    schema.number = spool
+    schema.model_number = spool
         .schemas()
         .register(schema.clone())
         .map_err(|error| format!("no model can be registered: {error}"))?;
     for (number, old) in &base.schemas {
-        let mut records = base.records.values().filter(|known| known.written.model == *number);
+        let mut records = base
+            .records
+            .values()
+            .filter(|known| known.written.model_number == *number);
         let is_named = records.any(|known| damaged.is_untouched(base, known) && !damaged.is_gone(base, known));
         if let Some(now) = spool.schemas().find(*number).filter(|now| is_named && **now != *old) {
             return Err(format!("model {number} was {old:?} and is {now:?}"));
@@ -219,7 +222,7 @@ fn deliver(cursor: &mut Cursor, base: &Base, later: &Later) -> Result<Delivered,
                 .records
                 .get(&found.record_id)
                 .ok_or_else(|| format!("nobody wrote {found:?}"))?;
-            (&known.written, &base.schemas[&known.written.model])
+            (&known.written, &base.schemas[&known.written.model_number])
         };
         if *written != found {
             return Err(format!("{written:?} came out as {found:?}"));

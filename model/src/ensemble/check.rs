@@ -1,10 +1,10 @@
 //! The proof behind [`super::Ensemble::try_new`]: that every tree is a tree, and that every number is in its place.
 
-use super::{EnsembleError, Finish, Linear, Node, NodeFault, Parts, Precision, Term, Tree};
+use super::{EnsembleError, EnsembleParts, Finish, Linear, Node, NodeFault, Precision, Term, Tree};
 use crate::limits::{LEAF_VALUES_MAX, NODES_MAX, OUTPUTS_MAX, TREE_NODES_MAX, TREES_MAX};
 
 /// Checks everything a kernel relies on. Returns how many nodes there are.
-pub(super) fn node_count(parts: &Parts) -> Result<usize, EnsembleError> {
+pub(super) fn node_count(parts: &EnsembleParts) -> Result<usize, EnsembleError> {
     count("trees", parts.trees.len(), 0, TREES_MAX)?;
     count("outputs", parts.base_margins.len(), 1, OUTPUTS_MAX)?;
     for (output, &value) in parts.base_margins.iter().enumerate() {
@@ -52,7 +52,7 @@ fn fits(precision: Precision, value: f64) -> bool {
     precision == Precision::F64 || value.is_nan() || f64::from(value as f32).to_bits() == value.to_bits()
 }
 
-fn check_tree(parts: &Parts, number: usize, tree: &Tree, reached: &mut Vec<bool>) -> Result<(), EnsembleError> {
+fn check_tree(parts: &EnsembleParts, number: usize, tree: &Tree, reached: &mut Vec<bool>) -> Result<(), EnsembleError> {
     let at = |node: usize, fault| EnsembleError::Node {
         tree: number,
         node,
@@ -117,7 +117,7 @@ fn check_reach(tree: &Tree, reached: &mut [bool]) -> Result<(), (usize, NodeFaul
     strays.map_or(Ok(()), |node| Err((node, NodeFault::Unreachable)))
 }
 
-fn check_node(parts: &Parts, tree: &Tree, node: &Node) -> Result<(), NodeFault> {
+fn check_node(parts: &EnsembleParts, tree: &Tree, node: &Node) -> Result<(), NodeFault> {
     let features = parts.schema.len();
     let column = |feature: u32| match (feature as usize) < features {
         true => Ok(()),
@@ -207,7 +207,7 @@ fn check_finish(finish: &Finish, outputs: usize) -> Result<(), EnsembleError> {
     }
 }
 
-fn check_linear(parts: &Parts, linear: &Linear) -> Result<(), EnsembleError> {
+fn check_linear(parts: &EnsembleParts, linear: &Linear) -> Result<(), EnsembleError> {
     count("trees beside a linear model", parts.trees.len(), 0, 0)?;
     let weights = (parts.schema.len() + 1) * parts.base_margins.len();
     count("weights", linear.weights.len(), weights, weights)?;

@@ -31,7 +31,7 @@ pub enum Trees {
 
 /// What a reader gathers. Public fields: it proves nothing until [`Ensemble::try_new`] has seen it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Parts {
+pub struct EnsembleParts {
     /// What the file was, for people: `XGBoost JSON`.
     pub format: &'static str,
     /// What wrote it, for people, as far as the file says: `XGBoost 3.2.0`.
@@ -67,7 +67,7 @@ pub struct Parts {
 /// A model that can be evaluated: see the head of this file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ensemble {
-    parts: Parts,
+    parts: EnsembleParts,
     node_count: usize,
 }
 
@@ -76,7 +76,7 @@ impl Ensemble {
     ///
     /// # Errors
     /// The first fault, with its tree and node.
-    pub fn try_new(parts: Parts) -> Result<Self, EnsembleError> {
+    pub fn try_new(parts: EnsembleParts) -> Result<Self, EnsembleError> {
         let node_count = check::node_count(&parts)?;
         Ok(Self { parts, node_count })
     }

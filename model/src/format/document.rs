@@ -200,11 +200,11 @@ fn to_f32(int: i64) -> f32 {
 pub(super) struct Cursor<'a> {
     value: &'a Value,
     parent: Option<&'a Cursor<'a>>,
-    step: Step<'a>,
+    step: ParseStep<'a>,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Step<'a> {
+enum ParseStep<'a> {
     Root,
     Key(&'a str),
     Index(usize),
@@ -215,7 +215,7 @@ impl<'a> Cursor<'a> {
         Self {
             value,
             parent: None,
-            step: Step::Root,
+            step: ParseStep::Root,
         }
     }
 
@@ -223,10 +223,10 @@ impl<'a> Cursor<'a> {
     fn path(&self) -> String {
         let mut path = self.parent.map_or_else(String::new, Cursor::path);
         match self.step {
-            Step::Root => {}
-            Step::Key(key) if path.is_empty() => path.push_str(key),
-            Step::Key(key) => path.extend([".", key]),
-            Step::Index(index) => {
+            ParseStep::Root => {}
+            ParseStep::Key(key) if path.is_empty() => path.push_str(key),
+            ParseStep::Key(key) => path.extend([".", key]),
+            ParseStep::Index(index) => {
                 let _ = write!(path, "[{index}]");
             }
         }
@@ -271,7 +271,7 @@ impl<'a> Cursor<'a> {
         Ok(value.map(|value| Cursor {
             value,
             parent: Some(self),
-            step: Step::Key(key),
+            step: ParseStep::Key(key),
         }))
     }
 
@@ -283,7 +283,7 @@ impl<'a> Cursor<'a> {
         let element = |(index, value)| Cursor {
             value,
             parent: Some(self),
-            step: Step::Index(index),
+            step: ParseStep::Index(index),
         };
         Ok(list.iter().enumerate().map(element))
     }

@@ -28,7 +28,7 @@ use std::arch::x86_64::{
 };
 
 use super::block::LaneBlock;
-use super::face::face;
+use super::entry_points::entry_points;
 use super::isa::{Isa, Numbers, Stages};
 use super::lanes::LaneScratch;
 use super::real::Real;
@@ -55,7 +55,7 @@ impl Avx2 {
     }
 }
 
-face!(Avx2, 2, 1, "avx2,popcnt");
+entry_points!(Avx2, 2, 1, "avx2,popcnt");
 
 impl Numbers for Avx2 {
     #[inline(always)]

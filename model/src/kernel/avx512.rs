@@ -37,7 +37,7 @@ mod leaves;
 mod shuffles;
 
 use super::block::LaneBlock;
-use super::face::face;
+use super::entry_points::entry_points;
 use super::isa::{Isa, Numbers, Stages};
 use super::lanes::LaneScratch;
 use super::real::Real;
@@ -61,7 +61,7 @@ impl Avx512 {
     }
 }
 
-face!(Avx512, 1, 8, "avx512f,avx512bw,avx512vl,avx512vbmi,popcnt");
+entry_points!(Avx512, 1, 8, "avx512f,avx512bw,avx512vl,avx512vbmi,popcnt");
 
 /// What the two kernels differ in. A value proves AVX-512 F, BW and VL, and POPCNT.
 pub(super) trait Permute: Copy {

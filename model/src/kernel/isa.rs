@@ -117,7 +117,7 @@ pub(super) trait Isa<const PARTS: usize>: Numbers {
     fn prefetch(self, _: *const Line) {}
 }
 
-/// The stages on lines, as [`super::face`] compiles them for a kernel.
+/// The stages on lines, as [`super::entry_points`] compiles them for a kernel.
 pub(super) trait Stages<const PARTS: usize>: Isa<PARTS> {
     /// Decides a chunk of full trees of a depth for a row, and may ask for lines ahead.
     fn full<const LANES: usize>(

@@ -6,7 +6,7 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 pub mod block;
-mod face;
+mod entry_points;
 #[doc(hidden)]
 pub mod isa;
 pub mod lanes;

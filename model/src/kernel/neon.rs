@@ -26,7 +26,7 @@ use std::arch::aarch64::{
 };
 
 use super::block::LaneBlock;
-use super::face::face;
+use super::entry_points::entry_points;
 use super::isa::{Isa, Numbers, Stages};
 use super::lanes::LaneScratch;
 use super::real::Real;
@@ -49,7 +49,7 @@ impl Neon {
     }
 }
 
-face!(Neon, 4, 2, "neon");
+entry_points!(Neon, 4, 2, "neon");
 
 impl Numbers for Neon {
     #[inline(always)]

@@ -12,7 +12,7 @@
 //!    depth 6 (Zen 5).
 //! 2. Leaves are found by tree and label without following anything, and added while the next pack is decided (`listed.rs` has
 //!    the gain).
-//! 3. What is large is a function of its own for each count of lanes (`face.rs`), shared by one row and several, and by both
+//! 3. What is large is a function of its own for each count of lanes (`entry_points.rs`), shared by one row and several, and by both
 //!    kinds of number.
 //!
 //! Several rows at once: see `block.rs`.

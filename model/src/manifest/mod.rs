@@ -48,7 +48,7 @@ use reader::Reader;
 
 /// A place in a manifest: both count from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Place {
+pub struct ManifestPlace {
     /// Line.
     pub line: usize,
     /// Column.
@@ -59,7 +59,7 @@ pub struct Place {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManifestFault {
     /// Where.
-    pub place: Place,
+    pub place: ManifestPlace,
     /// What is wrong and what is accepted.
     pub message: String,
 }
@@ -111,15 +111,15 @@ pub struct FeatureNote {
     /// The numbers that count as missing, in the place of the model's.
     pub missing: Option<Vec<f64>>,
     /// Where its name stands.
-    pub place: Place,
+    pub place: ManifestPlace,
     /// Where its names of categories stand.
-    pub categories_place: Place,
+    pub categories_place: ManifestPlace,
 }
 
 /// A row with the margins the training library gave for it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Golden {
-    pub(crate) place: Place,
+    pub(crate) place: ManifestPlace,
     pub(crate) features: Vec<f64>,
     pub(crate) margin: Vec<f64>,
 }
@@ -137,13 +137,13 @@ pub struct Manifest {
     pub owner: Option<String>,
     /// What is said of features, not of all of them.
     pub features: Vec<FeatureNote>,
-    pub(crate) edges: Option<(Bands, Place)>,
-    pub(crate) band_names: Option<([String; 5], Place)>,
-    pub(crate) probability_output: Option<(usize, Place)>,
+    pub(crate) edges: Option<(Bands, ManifestPlace)>,
+    pub(crate) band_names: Option<([String; 5], ManifestPlace)>,
+    pub(crate) probability_output: Option<(usize, ManifestPlace)>,
     /// Numbers that count as missing.
     pub(crate) missing: Vec<f64>,
     /// The precision that values are rounded to before they are compared.
-    pub(crate) input: Option<(Precision, Place)>,
+    pub(crate) input: Option<(Precision, ManifestPlace)>,
     pub(crate) golden: Vec<Golden>,
 }
 

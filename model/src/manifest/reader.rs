@@ -5,7 +5,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Golden, Manifest, ManifestFault, Place};
+use super::{Golden, Manifest, ManifestFault, ManifestPlace};
 use crate::bands::Bands;
 use crate::ensemble::Precision;
 use crate::nearest::nearest;
@@ -56,11 +56,11 @@ impl<'t> Reader<'t> {
         self.faults.push(ManifestFault { place, message });
     }
 
-    pub(super) fn place(&self, offset: usize) -> Place {
+    pub(super) fn place(&self, offset: usize) -> ManifestPlace {
         let line = self.lines.partition_point(|&start| start <= offset);
         let start = self.lines.get(line.saturating_sub(1)).copied().unwrap_or(0);
         let before = self.text.get(start..offset).unwrap_or("");
-        Place {
+        ManifestPlace {
             line,
             column: 1 + before.chars().count(),
         }
@@ -185,7 +185,7 @@ impl<'t> Reader<'t> {
         Some(numbers)
     }
 
-    fn input(&mut self, value: &Spanned<DeValue<'_>>) -> Option<(Precision, Place)> {
+    fn input(&mut self, value: &Spanned<DeValue<'_>>) -> Option<(Precision, ManifestPlace)> {
         let word = self.text("input", value)?;
         let precision = match word.as_str() {
             "float32" => Precision::F32,
@@ -201,7 +201,7 @@ impl<'t> Reader<'t> {
         Some((precision, self.place(value.span().start)))
     }
 
-    fn edges(&mut self, value: &Spanned<DeValue<'_>>) -> Option<(Bands, Place)> {
+    fn edges(&mut self, value: &Spanned<DeValue<'_>>) -> Option<(Bands, ManifestPlace)> {
         let numbers = self.numbers("edges", value)?;
         let Ok(edges) = <[f64; 4]>::try_from(numbers.as_slice()) else {
             self.fault(value.span(), format!("edges are four numbers, not {}", numbers.len()));
@@ -216,7 +216,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn band_names(&mut self, value: &Spanned<DeValue<'_>>) -> Option<([String; 5], Place)> {
+    fn band_names(&mut self, value: &Spanned<DeValue<'_>>) -> Option<([String; 5], ManifestPlace)> {
         let DeValue::Array(array) = value.get_ref() else {
             let actual = value.get_ref().type_str();
             self.fault(
@@ -239,7 +239,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn output(&mut self, value: &Spanned<DeValue<'_>>) -> Option<(usize, Place)> {
+    fn output(&mut self, value: &Spanned<DeValue<'_>>) -> Option<(usize, ManifestPlace)> {
         let index = match value.get_ref() {
             DeValue::Integer(integer) => usize::from_str_radix(integer.as_str(), integer.radix()).ok(),
             _ => None,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::bands::Bands;
 use crate::ensemble::{Codes, Ensemble, Input, Precision, Trees};
-use crate::manifest::{FeatureNote, Manifest, ManifestFault, Place};
+use crate::manifest::{FeatureNote, Manifest, ManifestFault, ManifestPlace};
 use crate::nearest::nearest;
 use crate::objective::Objective;
 use crate::schema::{FeatureKind, MissingMarkers, Schema};
@@ -64,7 +64,7 @@ pub(super) fn misfits(manifest: &Manifest, ensemble: &Ensemble) -> Vec<ManifestF
 fn outputs(manifest: &Manifest, objective: &Objective, margins: usize) -> Vec<ManifestFault> {
     let predictions = objective.prediction_len(margins);
     let mut faults = Vec::new();
-    let mut fault = |place: Place, message: String| faults.push(ManifestFault { place, message });
+    let mut fault = |place: ManifestPlace, message: String| faults.push(ManifestFault { place, message });
     if let Some((output, place)) = manifest.probability_output {
         if output >= predictions {
             let last = predictions.saturating_sub(1);

@@ -1,8 +1,8 @@
 //! A model of which only the outline is known: the features and bands of its manifest. Somebody else evaluates it.
 
 use super::{BuildError, Identity, Model, Options};
-use crate::ensemble::{Codes, Comparison, Ensemble, Finish, Input, Parts, Precision};
-use crate::manifest::{FeatureNote, Manifest, ManifestError, ManifestFault, Place};
+use crate::ensemble::{Codes, Comparison, Ensemble, EnsembleParts, Finish, Input, Precision};
+use crate::manifest::{FeatureNote, Manifest, ManifestError, ManifestFault, ManifestPlace};
 use crate::objective::Objective;
 use crate::schema::{FeatureKind, Schema};
 
@@ -14,7 +14,7 @@ impl Model {
     /// A manifest without features, or with names that no schema takes.
     pub fn outline(mut manifest: Manifest, identity: Identity) -> Result<Self, BuildError> {
         let whole = |message: String| {
-            let place = Place { line: 1, column: 1 };
+            let place = ManifestPlace { line: 1, column: 1 };
             let faults = vec![ManifestFault { place, message }];
             BuildError::Manifest(ManifestError { faults })
         };
@@ -33,7 +33,7 @@ impl Model {
             None => "reg:squarederror",
         };
         let schema = Schema::try_new(features).map_err(|error| whole(error.to_string()))?;
-        let ensemble = Ensemble::try_new(Parts {
+        let ensemble = Ensemble::try_new(EnsembleParts {
             format: "manifest",
             written_by: None,
             // What a client sends goes on as it came; a prediction comes back as it is.

@@ -7,7 +7,7 @@
     reason = "the lint spares test functions but not what they call; numbers here are small"
 )]
 
-use quintile_model::ensemble::{Codes, Comparison, Finish, Input, Node, Parts, Term, Tree};
+use quintile_model::ensemble::{Codes, Comparison, EnsembleParts, Finish, Input, Node, Term, Tree};
 use quintile_model::kernel::real::Real;
 use quintile_model::objective::Objective;
 use quintile_model::{Ensemble, FeatureKind, Precision, Schema};
@@ -104,7 +104,7 @@ impl Recipe {
             Precision::F32 => (Comparison::Less, Codes::Below24Bits),
             Precision::F64 => (Comparison::LessOrEqual, Codes::Int),
         };
-        let parts = Parts {
+        let parts = EnsembleParts {
             format: "random",
             written_by: None,
             precision: self.precision,

@@ -1,19 +1,19 @@
 //! How the cost of a row grows with trees, depth, columns and the share of missing values. Called by `perf/growth`.
 //!
-//! One property is swept, the others stay at those of [`made::BASE`] with a tenth of the values missing. At each point the
+//! One property is swept, the others stay at those of [`random_models::BASE`] with a tenth of the values missing. At each point the
 //! kernels run interleaved, five rounds; a figure is the median. Prints JSON. With an argument, only the sweeps that begin so.
 
 #![allow(clippy::print_stdout, reason = "figures are what this program is for")]
 
-#[path = "../made.rs"]
-mod made;
+#[path = "../random_models.rs"]
+mod random_models;
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use made::BASE;
-use made::random::Recipe;
 use quintile_model::{KernelChoice, Model, Scratch};
+use random_models::BASE;
+use random_models::random::Recipe;
 
 /// Those that the machine at hand has are timed.
 const KERNELS: [KernelChoice; 5] = [
@@ -88,10 +88,10 @@ struct Contestant {
 fn time(point: &Point) -> Vec<String> {
     let columns = point.recipe.features;
     let count = (ROWS_BYTES / 8 / columns).min(ROWS_MAX);
-    let rows = made::rows(columns, count, point.missing_per_mille);
+    let rows = random_models::rows(columns, count, point.missing_per_mille);
     let ensemble = point.recipe.ensemble().ensemble;
     let contestant = |kernel| {
-        let model = made::model(ensemble.clone(), kernel)?;
+        let model = random_models::model(ensemble.clone(), kernel)?;
         Some(Contestant {
             kernel,
             scratch: model.scratch(),

@@ -1,15 +1,15 @@
 //! Scores rows of a made model with one kernel, for `perf/icount-kernels` to count the instructions of: icount MODEL KERNEL
 //! USE ROWS. Two runs of different length, subtracted, leave what the rows cost.
 
-#[path = "../made.rs"]
-mod made;
+#[path = "../random_models.rs"]
+mod random_models;
 
 use std::hint::black_box;
 use std::process::ExitCode;
 
-use made::BASE;
-use made::random::Recipe;
 use quintile_model::{KernelChoice, Precision};
+use random_models::BASE;
+use random_models::random::Recipe;
 
 fn recipe(name: &str) -> Option<Recipe> {
     let listed = Recipe {
@@ -36,8 +36,8 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let run = |[name, kernel, how, rows]: [&str; 4]| {
         let recipe = recipe(name)?;
-        let model = made::model(recipe.ensemble().ensemble, kernel.parse().ok()?)?;
-        let rows = made::rows(recipe.features, rows.parse().ok()?, 100);
+        let model = random_models::model(recipe.ensemble().ensemble, kernel.parse().ok()?)?;
+        let rows = random_models::rows(recipe.features, rows.parse().ok()?, 100);
         let mut scratch = model.scratch();
         match how {
             "single" => {

@@ -40,8 +40,8 @@ pub(super) fn beside_archive(archive: &Path) -> PathBuf {
 pub fn manifest_path(model: &Path) -> Option<PathBuf> {
     if let Ok(Some(bundle)) = bundle::open(model) {
         return Some(match bundle.model {
-            bundle::Source::File(file) => file.with_extension("toml"),
-            bundle::Source::Entry { archive, .. } => beside_archive(&archive),
+            bundle::ModelSource::File(file) => file.with_extension("toml"),
+            bundle::ModelSource::Entry { archive, .. } => beside_archive(&archive),
         });
     }
     let place = model.with_extension("toml");

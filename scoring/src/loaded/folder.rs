@@ -5,13 +5,18 @@ use std::path::Path;
 use quintile_model::{Cell, Manifest, Options};
 
 use super::files::{beside_archive, manifest, text_of};
-use super::{LoadError, Served};
+use super::{LoadError, LoadedModel};
 use crate::loaded::bundle::{self, Bundle};
 use crate::loaded::describe;
 
-impl Served {
+impl LoadedModel {
     /// Loads what a folder points at, and holds the two against each other.
-    pub(super) fn of_bundle(path: &Path, bundle: Bundle, options: Options, generation: u32) -> Result<Self, LoadError> {
+    pub(super) fn of_bundle(
+        path: &Path,
+        bundle: Bundle,
+        options: Options,
+        model_number: u32,
+    ) -> Result<Self, LoadError> {
         let Bundle {
             kind,
             model,
@@ -28,8 +33,8 @@ impl Served {
         let mut unsigned = says.clone();
         unsigned.features.clear();
         let build = |says: Manifest| match &model {
-            bundle::Source::File(file) => Self::of_file(file, says, options, generation),
-            bundle::Source::Entry {
+            bundle::ModelSource::File(file) => Self::of_file(file, says, options, model_number),
+            bundle::ModelSource::Entry {
                 archive,
                 name,
                 bytes,
@@ -45,11 +50,11 @@ impl Served {
                     None => manifest(archive, &place)?,
                 };
                 let beside = beside.as_deref().map(|text| (place.as_path(), text));
-                Self::build((Path::new(name), bytes), beside, says, options, generation)
+                Self::build((Path::new(name), bytes), beside, says, options, model_number)
             }
         };
-        let mut served = build(unsigned)?;
-        let schema = served.model.schema();
+        let mut loaded = build(unsigned)?;
+        let schema = loaded.model.schema();
         if let Some(features) = features.filter(|&features| features != schema.len()) {
             return Err(contradicted(format!(
                 "the {kind} states {features} features, but the model has {}",
@@ -57,25 +62,21 @@ impl Served {
             )));
         }
         if !signed.is_empty() {
-            let unknown: Vec<_> = signed
-                .iter()
-                .filter(|name| schema.column(name).is_none())
-                .take(4)
-                .cloned()
-                .collect();
+            let is_unknown = |name: &&String| schema.column(name).is_none();
+            let unknown: Vec<_> = signed.iter().filter(is_unknown).take(4).cloned().collect();
             if !unknown.is_empty() {
                 return Err(contradicted(format!(
                     "the {kind} names features that the model does not have: {unknown:?}; the model's are {:?}",
                     schema.names().take(4).collect::<Vec<_>>()
                 )));
             }
-            served = build(says)?;
+            loaded = build(says)?;
         }
-        served.folder = Some(kind);
-        if let Some(row) = served.row_of(&example) {
-            served.example = Some(row);
+        loaded.folder = Some(kind);
+        if let Some(row) = loaded.row_of(&example) {
+            loaded.example = Some(row);
         }
-        Ok(served)
+        Ok(loaded)
     }
 
     /// An example as a row of the model; none when it does not fit.

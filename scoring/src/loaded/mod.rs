@@ -30,9 +30,9 @@ const DEMO_MANIFEST: &str = include_str!("../../../engine/demo/demo.toml");
 
 /// A model that has met its golden rows.
 #[derive(Debug)]
-pub struct Served {
+pub struct LoadedModel {
     /// Which model of this process: records name it by this number until they reach the sink.
-    pub generation: u32,
+    pub model_number: u32,
     /// The model.
     pub model: Model,
     /// Its columns by name.
@@ -54,20 +54,20 @@ pub struct Served {
     content: [u8; 32],
 }
 
-impl Served {
+impl LoadedModel {
     /// Loads a model file and the manifest beside it (`model.ubj` → `model.toml`), a model folder of another server
     /// ([`crate::loaded::bundle`]), or the demo.
     ///
     /// # Errors
     /// The step that failed, with the file's name.
-    pub fn load(path: Option<&Path>, options: Options, generation: u32) -> Result<Self, LoadError> {
+    pub fn load(path: Option<&Path>, options: Options, model_number: u32) -> Result<Self, LoadError> {
         match path {
             None => Self::build(
                 (Path::new("demo.ubj"), DEMO_MODEL),
                 Some((Path::new("demo.toml"), DEMO_MANIFEST)),
                 Manifest::empty(),
                 options,
-                generation,
+                model_number,
             ),
             Some(path) => {
                 let bundle = bundle::open(path).map_err(|source| LoadError::Bundle {
@@ -75,19 +75,19 @@ impl Served {
                     source,
                 })?;
                 match bundle {
-                    Some(bundle) => Self::of_bundle(path, bundle, options, generation),
-                    None => Self::of_file(path, Manifest::empty(), options, generation),
+                    Some(bundle) => Self::of_bundle(path, bundle, options, model_number),
+                    None => Self::of_file(path, Manifest::empty(), options, model_number),
                 }
             }
         }
     }
 
-    fn of_file(path: &Path, says: Manifest, options: Options, generation: u32) -> Result<Self, LoadError> {
+    fn of_file(path: &Path, says: Manifest, options: Options, model_number: u32) -> Result<Self, LoadError> {
         let bytes = read(path, MODEL_BYTES_MAX)?;
         let manifest_path = path.with_extension("toml");
         let manifest = manifest(path, &manifest_path)?;
         let manifest = manifest.as_deref().map(|text| (manifest_path.as_path(), text));
-        Self::build((path, &bytes), manifest, says, options, generation)
+        Self::build((path, &bytes), manifest, says, options, model_number)
     }
 
     /// Reads the model file alone, or the demo's, as its trees are before anything is compiled.
@@ -103,8 +103,8 @@ impl Served {
             source,
         })?;
         match bundle.map(|bundle| bundle.model) {
-            Some(bundle::Source::Entry { name, bytes, .. }) => parsed(Path::new(&name), &bytes),
-            Some(bundle::Source::File(file)) => parsed(&file, &read(&file, MODEL_BYTES_MAX)?),
+            Some(bundle::ModelSource::Entry { name, bytes, .. }) => parsed(Path::new(&name), &bytes),
+            Some(bundle::ModelSource::File(file)) => parsed(&file, &read(&file, MODEL_BYTES_MAX)?),
             None => parsed(path, &read(path, MODEL_BYTES_MAX)?),
         }
     }
@@ -144,8 +144,8 @@ impl Served {
     /// Whether it came from the same files and options: then nothing tells the two apart but their generation.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
-        let example = |served: &Self| {
-            served
+        let example = |loaded: &Self| {
+            loaded
                 .example
                 .iter()
                 .flatten()
@@ -159,7 +159,7 @@ impl Served {
     ///
     /// # Errors
     /// `fault`, when there is no manifest; else what is wrong with that.
-    pub fn outline(path: Option<&Path>, fault: LoadError, generation: u32) -> Result<Self, LoadError> {
+    pub fn outline(path: Option<&Path>, fault: LoadError, model_number: u32) -> Result<Self, LoadError> {
         let Some(path) = path else { return Err(fault) };
         let manifest_path = path.with_extension("toml");
         let text = match read(&manifest_path, MANIFEST_BYTES_MAX) {
@@ -177,7 +177,7 @@ impl Served {
         })?;
         let fault = fault.to_string();
         let content = digest([text.as_bytes(), fault.as_bytes()]);
-        Ok(Self::of(model, 0, generation, content, Some(fault)))
+        Ok(Self::of(model, 0, model_number, content, Some(fault)))
     }
 
     fn build(
@@ -185,7 +185,7 @@ impl Served {
         manifest: Option<(&Path, &str)>,
         says: Manifest,
         options: Options,
-        generation: u32,
+        model_number: u32,
     ) -> Result<Self, LoadError> {
         let at = || path.to_path_buf();
         let ensemble = parsed(path, bytes)?;
@@ -208,11 +208,17 @@ impl Served {
             .map_err(|source| LoadError::Golden { path: at(), source })?;
         Ok(Self {
             model_sha256: Some(sha256),
-            ..Self::of(model, golden_rows, generation, content, None)
+            ..Self::of(model, golden_rows, model_number, content, None)
         })
     }
 
-    fn of(model: Model, golden_rows: usize, generation: u32, content: [u8; 32], outline_only: Option<String>) -> Self {
+    fn of(
+        model: Model,
+        golden_rows: usize,
+        model_number: u32,
+        content: [u8; 32],
+        outline_only: Option<String>,
+    ) -> Self {
         let told = |row: &[f64]| row.iter().filter(|value| !value.is_nan()).count();
         let rows = model.golden().map(|(row, _)| row);
         let rows = rows.filter(|row| describe::is_fit(model.schema(), row));
@@ -228,7 +234,7 @@ impl Served {
         identity_json.push(b'}');
         let identity_json = String::from_utf8_lossy(&identity_json).into_owned();
         Self {
-            generation,
+            model_number,
             model,
             columns,
             identity_json,

@@ -27,15 +27,15 @@ impl Drop for Folder {
     }
 }
 
-fn load(path: &Path) -> Result<Served, LoadError> {
-    Served::load(Some(path), Options::default(), 7)
+fn load(path: &Path) -> Result<LoadedModel, LoadError> {
+    LoadedModel::load(Some(path), Options::default(), 7)
 }
 
 #[test]
 fn the_demo_meets_its_golden_rows() {
-    let demo = Served::load(None, Options::default(), 3).unwrap();
+    let demo = LoadedModel::load(None, Options::default(), 3).unwrap();
     assert_eq!(
-        (demo.generation, demo.model.name(), demo.model.version()),
+        (demo.model_number, demo.model.name(), demo.model.version()),
         (3, "demo", "1.0.0")
     );
     assert_eq!(demo.identity_json, r#"{"name":"demo","version":"1.0.0"}"#);
@@ -46,12 +46,12 @@ fn the_demo_meets_its_golden_rows() {
 fn a_manifest_beside_the_model_names_it_and_without_one_its_file_does() {
     let folder = Folder::new("beside");
     let model = folder.file("leads.ubj", DEMO_MODEL);
-    let served = load(&model).unwrap();
+    let loaded = load(&model).unwrap();
     assert_eq!(
-        (served.generation, served.model.name(), served.golden_rows),
+        (loaded.model_number, loaded.model.name(), loaded.golden_rows),
         (7, "leads", 0)
     );
-    assert!(served.model.version().starts_with("sha256-") && served.model.version().len() == 19);
+    assert!(loaded.model.version().starts_with("sha256-") && loaded.model.version().len() == 19);
     folder.file("leads.toml", "name = \"quoted \\\" ü\"\nversion = \"9\"");
     assert_eq!(
         load(&model).unwrap().identity_json,
@@ -140,7 +140,7 @@ fn a_manifest_that_contradicts_the_model_says_how() {
             "2:14: category 0 is \"x\" here and ",
         ),
     ] {
-        let error = Served::of_bytes(model, text).expect_err(text).to_string();
+        let error = LoadedModel::of_bytes(model, text).expect_err(text).to_string();
         assert!(error.contains(says), "{text}\n{error}\n{says}");
     }
 }

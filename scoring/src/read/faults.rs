@@ -16,14 +16,14 @@ pub struct Faults {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fault {
     /// Where.
-    pub place: Place,
+    pub place: FaultPlace,
     /// What.
-    pub kind: Kind,
+    pub kind: FaultKind,
 }
 
 /// Where in a body a fault is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum FaultPlace {
     /// The body itself.
     Body,
     /// `lead_id`.
@@ -44,7 +44,7 @@ pub enum Place {
 
 /// What a fault is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum FaultKind {
     /// A value of another type than the place takes.
     WrongType {
         /// Its type.
@@ -130,22 +130,22 @@ impl Fault {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self.kind {
-            Kind::WrongType { .. } => "wrong_type",
-            Kind::UnknownCategory => "unknown_category",
-            Kind::OutOfRange | Kind::BeyondLimits => "out_of_range",
-            Kind::WrongForm => "wrong_form",
-            Kind::Duplicate => "duplicate_key",
-            Kind::Missing if matches!(self.place, Place::Feature(_)) => "missing_feature",
-            Kind::Missing => "missing_field",
-            Kind::Unknown if matches!(self.place, Place::UnknownFeature(_)) => "unknown_feature",
-            Kind::Unknown => "unknown_field",
-            Kind::Empty => "empty",
-            Kind::TooLong { .. } => "too_long",
+            FaultKind::WrongType { .. } => "wrong_type",
+            FaultKind::UnknownCategory => "unknown_category",
+            FaultKind::OutOfRange | FaultKind::BeyondLimits => "out_of_range",
+            FaultKind::WrongForm => "wrong_form",
+            FaultKind::Duplicate => "duplicate_key",
+            FaultKind::Missing if matches!(self.place, FaultPlace::Feature(_)) => "missing_feature",
+            FaultKind::Missing => "missing_field",
+            FaultKind::Unknown if matches!(self.place, FaultPlace::UnknownFeature(_)) => "unknown_feature",
+            FaultKind::Unknown => "unknown_field",
+            FaultKind::Empty => "empty",
+            FaultKind::TooLong { .. } => "too_long",
         }
     }
 }
 
-impl Kind {
+impl FaultKind {
     /// What a broken rule of the manifest is, for a feature with named categories or one without.
     pub fn of(violation: Violation, has_names: bool) -> Self {
         match violation {
@@ -218,8 +218,8 @@ mod tests {
         let mut faults = Faults::default();
         for _ in 0..1000 {
             faults.push(|| Fault {
-                place: Place::Body,
-                kind: Kind::Missing,
+                place: FaultPlace::Body,
+                kind: FaultKind::Missing,
             });
         }
         assert_eq!((faults.list().len(), faults.total()), (FAULTS_MAX, 1000));

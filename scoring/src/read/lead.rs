@@ -11,10 +11,10 @@ use arrayvec::ArrayString;
 use quintile_model::{Categories, Cell, FeatureKind, Form, Precision};
 use simd_json::{Node, StaticNode};
 
-use super::faults::{Echo, Fault, Faults, JsonType, Kind, Place};
+use super::faults::{Echo, Fault, FaultKind, FaultPlace, Faults, JsonType};
 use super::parser::Document;
 use crate::limits::LEAD_ID_BYTES_MAX;
-use crate::loaded::Served;
+use crate::loaded::LoadedModel;
 use crate::missing_texts::MissingTexts;
 
 /// From here on a double rounds to an infinite `f32`: halfway between `f32::MAX` and 2^128.
@@ -44,14 +44,14 @@ pub(super) struct Lead {
 }
 
 impl Lead {
-    pub(super) fn new(served: &Served) -> Self {
-        let features = served.model.schema().len();
+    pub(super) fn new(loaded: &LoadedModel) -> Self {
+        let features = loaded.model.schema().len();
         Self {
             id: ArrayString::new(),
             row: vec![f64::NAN; features],
             seen: vec![0; features.div_ceil(64)],
             faults: Faults::default(),
-            range_end: range_end(served.model.input_precision()),
+            range_end: range_end(loaded.model.input_precision()),
             order: (0..).take(features + 1).collect(),
             is_row: false,
             missing: MissingTexts::default(),
@@ -60,9 +60,9 @@ impl Lead {
     }
 
     /// Whether it was made for a model like this one.
-    pub(super) fn fits(&self, served: &Served) -> bool {
-        self.row.len() == served.model.schema().len()
-            && self.range_end.to_bits() == range_end(served.model.input_precision()).to_bits()
+    pub(super) fn fits(&self, loaded: &LoadedModel) -> bool {
+        self.row.len() == loaded.model.schema().len()
+            && self.range_end.to_bits() == range_end(loaded.model.input_precision()).to_bits()
     }
 
     pub(super) fn id(&self) -> &str {
@@ -78,33 +78,38 @@ impl Lead {
     }
 
     /// Reads a document from its top. What was read before is gone.
-    pub(super) fn take(&mut self, served: &Served, document: &Document<'_>) {
+    pub(super) fn take(&mut self, loaded: &LoadedModel, document: &Document<'_>) {
         self.reset();
         let mut seen = (false, false);
-        if !self.take_members(served, document, &mut seen) {
-            return self.wrong_type(Place::Body, document, 0);
+        if !self.take_members(loaded, document, &mut seen) {
+            return self.wrong_type(FaultPlace::Body, document, 0);
         }
         self.require_members(seen);
     }
 
     /// Reads members of a lead, and remembers in `seen` whether id and features were among them. False for no object.
-    pub(super) fn take_members(&mut self, served: &Served, document: &Document<'_>, seen: &mut (bool, bool)) -> bool {
+    pub(super) fn take_members(
+        &mut self,
+        loaded: &LoadedModel,
+        document: &Document<'_>,
+        seen: &mut (bool, bool),
+    ) -> bool {
         let Some(Node::Object { count, .. }) = document.nodes.first() else {
             return false;
         };
         for (key, value) in entries(document.nodes, 1, *count) {
             match key {
                 "lead_id" => {
-                    self.once(&mut seen.0, Place::LeadId);
+                    self.once(&mut seen.0, FaultPlace::LeadId);
                     self.take_id(document, value);
                 }
                 "features" => {
                     self.begin_features(seen);
-                    self.take_features(served, document, value);
+                    self.take_features(loaded, document, value);
                 }
                 _ => self.faults.push(|| Fault {
-                    place: Place::UnknownField(Echo::new(key)),
-                    kind: Kind::Unknown,
+                    place: FaultPlace::UnknownField(Echo::new(key)),
+                    kind: FaultKind::Unknown,
                 }),
             }
         }
@@ -113,14 +118,14 @@ impl Lead {
 
     /// The features begin.
     pub(super) fn begin_features(&mut self, seen: &mut (bool, bool)) {
-        self.once(&mut seen.1, Place::Features);
+        self.once(&mut seen.1, FaultPlace::Features);
     }
 
     /// Faults for id and features that the body does not name.
     pub(super) fn require_members(&mut self, (id_seen, features_seen): (bool, bool)) {
-        for (seen, place) in [(id_seen, Place::LeadId), (features_seen, Place::Features)] {
+        for (seen, place) in [(id_seen, FaultPlace::LeadId), (features_seen, FaultPlace::Features)] {
             if !seen {
-                self.fault(place, Kind::Missing);
+                self.fault(place, FaultKind::Missing);
             }
         }
     }
@@ -133,9 +138,9 @@ impl Lead {
         self.faults.clear();
     }
 
-    fn once(&mut self, seen: &mut bool, place: Place) {
+    fn once(&mut self, seen: &mut bool, place: FaultPlace) {
         if *seen {
-            self.fault(place, Kind::Duplicate);
+            self.fault(place, FaultKind::Duplicate);
         }
         *seen = true;
     }
@@ -143,7 +148,7 @@ impl Lead {
     fn take_id(&mut self, document: &Document<'_>, value: usize) {
         match document.nodes.get(value) {
             Some(Node::String(id)) if !document.is_huge_number(id) => self.name(id),
-            _ => self.wrong_type(Place::LeadId, document, value),
+            _ => self.wrong_type(FaultPlace::LeadId, document, value),
         }
     }
 
@@ -151,23 +156,23 @@ impl Lead {
     pub(super) fn name(&mut self, id: &str) {
         self.id.clear();
         if id.is_empty() {
-            self.fault(Place::LeadId, Kind::Empty);
+            self.fault(FaultPlace::LeadId, FaultKind::Empty);
         } else if self.id.try_push_str(id).is_err() {
-            self.fault(Place::LeadId, Kind::TooLong { bytes: id.len() });
+            self.fault(FaultPlace::LeadId, FaultKind::TooLong { bytes: id.len() });
         }
     }
 
-    fn take_features(&mut self, served: &Served, document: &Document<'_>, value: usize) {
-        if !self.take_feature_members(served, document, value, &mut 0) {
-            return self.wrong_type(Place::Features, document, value);
+    fn take_features(&mut self, loaded: &LoadedModel, document: &Document<'_>, value: usize) {
+        if !self.take_feature_members(loaded, document, value, &mut 0) {
+            return self.wrong_type(FaultPlace::Features, document, value);
         }
-        self.require(served);
+        self.require(loaded);
     }
 
     /// Reads members of the features; `guess` is the column that is expected next. False for no object.
     pub(super) fn take_feature_members(
         &mut self,
-        served: &Served,
+        loaded: &LoadedModel,
         document: &Document<'_>,
         value: usize,
         guess: &mut usize,
@@ -176,29 +181,29 @@ impl Lead {
             return false;
         };
         for (name, value) in entries(document.nodes, value + 1, *count) {
-            let Some(column) = served.columns.column_near(name, *guess) else {
+            let Some(column) = loaded.columns.column_near(name, *guess) else {
                 self.faults.push(|| Fault {
-                    place: Place::UnknownFeature(Echo::new(name)),
-                    kind: Kind::Unknown,
+                    place: FaultPlace::UnknownFeature(Echo::new(name)),
+                    kind: FaultKind::Unknown,
                 });
                 continue;
             };
             *guess = column + 1;
             if !self.see(column) {
-                self.fault(Place::Feature(column), Kind::Duplicate);
+                self.fault(FaultPlace::Feature(column), FaultKind::Duplicate);
             }
-            self.take_value(served, document, value, column);
+            self.take_value(loaded, document, value, column);
         }
         true
     }
 
     /// Faults for required features that the body does not name.
-    pub(super) fn require(&mut self, served: &Served) {
-        for (word, &required) in served.model.schema().required().iter().enumerate() {
+    pub(super) fn require(&mut self, loaded: &LoadedModel) {
+        for (word, &required) in loaded.model.schema().required().iter().enumerate() {
             let mut absent = required & !self.seen.get(word).copied().unwrap_or(0);
             while absent != 0 {
                 let column = word * 64 + absent.trailing_zeros() as usize;
-                self.fault(Place::Feature(column), Kind::Missing);
+                self.fault(FaultPlace::Feature(column), FaultKind::Missing);
                 absent &= absent - 1;
             }
         }
@@ -213,24 +218,24 @@ impl Lead {
         is_first
     }
 
-    fn take_value(&mut self, served: &Served, document: &Document<'_>, value: usize, column: usize) {
-        let place = Place::Feature(column);
+    fn take_value(&mut self, loaded: &LoadedModel, document: &Document<'_>, value: usize, column: usize) {
+        let place = FaultPlace::Feature(column);
         let taken = match document.nodes.get(value) {
-            Some(&Node::Static(StaticNode::Bool(flag))) => self.flag(served, column, flag),
-            Some(&Node::Static(value)) if served.model.schema().has_numeric_names(column) => {
-                self.named(served, column, cell(value));
+            Some(&Node::Static(StaticNode::Bool(flag))) => self.flag(loaded, column, flag),
+            Some(&Node::Static(value)) if loaded.model.schema().has_numeric_names(column) => {
+                self.named(loaded, column, cell(value));
                 Some(())
             }
             Some(&Node::Static(value)) => {
-                self.number(served, column, number(value).unwrap_or(f64::NAN));
+                self.number(loaded, column, number(value).unwrap_or(f64::NAN));
                 Some(())
             }
             Some(Node::String(text)) if document.is_huge_number(text) => {
-                self.fault(place, Kind::OutOfRange);
+                self.fault(place, FaultKind::OutOfRange);
                 Some(())
             }
-            Some(Node::String(text)) if self.is_row => return self.row_text(served, document, value, column, text),
-            Some(Node::String(name)) => self.category(served, column, name),
+            Some(Node::String(text)) if self.is_row => return self.row_text(loaded, document, value, column, text),
+            Some(Node::String(name)) => self.category(loaded, column, name),
             _ => None,
         };
         if taken.is_none() {
@@ -240,76 +245,76 @@ impl Lead {
 
     /// Takes a feature's number, NaN for null.
     #[inline]
-    pub(super) fn number(&mut self, served: &Served, column: usize, number: f64) {
+    pub(super) fn number(&mut self, loaded: &LoadedModel, column: usize, number: f64) {
         if number.abs() >= self.range_end {
             self.out_of_range(column);
         }
-        self.store(served, column, number);
+        self.store(loaded, column, number);
     }
 
     #[cold]
     fn out_of_range(&mut self, column: usize) {
-        self.fault(Place::Feature(column), Kind::OutOfRange);
+        self.fault(FaultPlace::Feature(column), FaultKind::OutOfRange);
     }
 
     /// Takes a boolean; none for a feature of a request that has no use for one.
-    pub(super) fn flag(&mut self, served: &Served, column: usize, flag: bool) -> Option<()> {
-        let schema = served.model.schema();
+    pub(super) fn flag(&mut self, loaded: &LoadedModel, column: usize, flag: bool) -> Option<()> {
+        let schema = loaded.model.schema();
         let categories = schema.categories(column);
         let is_boolean = schema.rule(column).form == Form::Binary || schema.kind(column) == FeatureKind::Boolean;
         if !(self.is_row || is_boolean || categories.is_some_and(Categories::has_booleans)) {
             return None;
         }
         match categories {
-            Some(_) => self.named(served, column, Cell::Boolean(flag)),
-            None => self.store(served, column, f64::from(flag)),
+            Some(_) => self.named(loaded, column, Cell::Boolean(flag)),
+            None => self.store(loaded, column, f64::from(flag)),
         }
         Some(())
     }
 
     /// Takes a category's name; none for a feature that has no names.
-    pub(super) fn category(&mut self, served: &Served, column: usize, name: &str) -> Option<()> {
-        served.model.schema().categories(column)?;
-        self.named(served, column, Cell::Text(name));
+    pub(super) fn category(&mut self, loaded: &LoadedModel, column: usize, name: &str) -> Option<()> {
+        loaded.model.schema().categories(column)?;
+        self.named(loaded, column, Cell::Text(name));
         Some(())
     }
 
     /// Takes what names a category.
-    fn named(&mut self, served: &Served, column: usize, cell: Cell<'_>) {
-        let schema = served.model.schema();
+    fn named(&mut self, loaded: &LoadedModel, column: usize, cell: Cell<'_>) {
+        let schema = loaded.model.schema();
         match (schema.value(column, cell), schema.rule(column).required) {
             (Ok(code), _) if !code.is_nan() => self.row[column] = code,
             (Ok(code), false) => self.row[column] = code,
-            (Ok(_), true) if cell == Cell::Null => self.fault(Place::Feature(column), Kind::Missing),
+            (Ok(_), true) if cell == Cell::Null => self.fault(FaultPlace::Feature(column), FaultKind::Missing),
             // A name that training never saw is missing for some libraries, and may not be where one is required.
-            _ => self.fault(Place::Feature(column), Kind::UnknownCategory),
+            _ => self.fault(FaultPlace::Feature(column), FaultKind::UnknownCategory),
         }
     }
 
     /// Puts a number into the row, NaN for missing, as the name of a category or held to the manifest's rule.
     #[inline]
-    fn store(&mut self, served: &Served, column: usize, number: f64) {
+    fn store(&mut self, loaded: &LoadedModel, column: usize, number: f64) {
         self.row[column] = number;
-        if served.model.schema().is_checked() {
-            self.hold(served, column, number);
+        if loaded.model.schema().is_checked() {
+            self.hold(loaded, column, number);
         }
     }
 
     /// Out of line, so that the reader's loop keeps its registers where there are no rules.
     #[inline(never)]
-    fn hold(&mut self, served: &Served, column: usize, number: f64) {
-        let schema = served.model.schema();
+    fn hold(&mut self, loaded: &LoadedModel, column: usize, number: f64) {
+        let schema = loaded.model.schema();
         if schema.has_numeric_names(column) && !number.is_nan() {
             if number.abs() >= INTEGERS_END {
                 // An integer of the body may be another one than this double: the tape has it exactly.
-                return self.fault(Place::Feature(column), Kind::UnknownCategory);
+                return self.fault(FaultPlace::Feature(column), FaultKind::UnknownCategory);
             }
-            return self.named(served, column, Cell::Float(number));
+            return self.named(loaded, column, Cell::Float(number));
         }
         if let Err(violation) = schema.check(column, number) {
             self.fault(
-                Place::Feature(column),
-                Kind::of(violation, schema.categories(column).is_some()),
+                FaultPlace::Feature(column),
+                FaultKind::of(violation, schema.categories(column).is_some()),
             );
         }
     }
@@ -327,7 +332,7 @@ impl Lead {
     }
 
     #[cold]
-    fn wrong_type(&mut self, place: Place, document: &Document<'_>, value: usize) {
+    fn wrong_type(&mut self, place: FaultPlace, document: &Document<'_>, value: usize) {
         let found = match document.nodes.get(value) {
             Some(Node::String(text)) if document.is_huge_number(text) => JsonType::Number,
             Some(Node::String(_)) => JsonType::String,
@@ -337,11 +342,11 @@ impl Lead {
             Some(Node::Static(StaticNode::Null)) | None => JsonType::Null,
             Some(Node::Static(_)) => JsonType::Number,
         };
-        self.fault(place, Kind::WrongType { found });
+        self.fault(place, FaultKind::WrongType { found });
     }
 
     #[cold]
-    fn fault(&mut self, place: Place, kind: Kind) {
+    fn fault(&mut self, place: FaultPlace, kind: FaultKind) {
         self.faults.push(|| Fault { place, kind });
     }
 }

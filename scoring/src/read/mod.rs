@@ -24,7 +24,7 @@ mod sliced;
 
 use quintile_model::Scratch;
 
-use crate::loaded::Served;
+use crate::loaded::LoadedModel;
 use crate::missing_texts::MissingTexts;
 pub use faults::Faults;
 use faults::JsonType;
@@ -44,7 +44,7 @@ pub struct Workspace {
 
 /// Why a body is no request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Rejection {
+pub enum ReadError {
     /// It is not JSON.
     #[error("read the body: {0}")]
     NotJson(JsonFault),
@@ -69,77 +69,77 @@ pub struct Timings {
 impl Workspace {
     /// Memory for bodies of up to `body_bytes_max` bytes (a longer one is read too, but allocates).
     #[must_use]
-    pub fn new(served: &Served, body_bytes_max: usize) -> Self {
+    pub fn new(loaded: &LoadedModel, body_bytes_max: usize) -> Self {
         let mut parser = Parser::new(body_bytes_max);
-        parser.warm(served.model.schema().len());
+        parser.warm(loaded.model.schema().len());
         Self {
             parser,
-            lead: Lead::new(served),
-            scratch: served.model.scratch(),
+            lead: Lead::new(loaded),
+            scratch: loaded.model.scratch(),
         }
     }
 
     /// Makes it fit another model. Allocates: to be called after a swap, not on every request.
-    pub fn fit(&mut self, served: &Served) {
-        self.parser.warm(served.model.schema().len());
-        self.lead = Lead::new(served);
-        self.scratch = served.model.scratch();
+    pub fn fit(&mut self, loaded: &LoadedModel) {
+        self.parser.warm(loaded.model.schema().len());
+        self.lead = Lead::new(loaded);
+        self.scratch = loaded.model.scratch();
     }
 
     /// Reads `{"lead_id": "…", "features": {…}}`; a category's name becomes its code. Nothing borrows `body` afterwards.
     ///
     /// # Errors
     /// A body that is not JSON, or no request for this model; then row and lead id are those of no request.
-    pub fn read(&mut self, served: &Served, body: &[u8]) -> Result<(), Rejection> {
-        if !self.lead.fits(served) {
-            self.fit(served);
+    pub fn read(&mut self, loaded: &LoadedModel, body: &[u8]) -> Result<(), ReadError> {
+        if !self.lead.fits(loaded) {
+            self.fit(loaded);
         }
-        if plain::read(&mut self.lead, served, body) {
+        if plain::read(&mut self.lead, loaded, body) {
             return Ok(());
         }
-        self.read_any(served, body)
+        self.read_any(loaded, body)
     }
 
     /// As [`Self::read`], without the short way that plain bodies have: it must come to the same.
     ///
     /// # Errors
     /// As [`Self::read`].
-    pub fn read_any(&mut self, served: &Served, body: &[u8]) -> Result<(), Rejection> {
-        if !self.lead.fits(served) {
-            self.fit(served);
+    pub fn read_any(&mut self, loaded: &LoadedModel, body: &[u8]) -> Result<(), ReadError> {
+        if !self.lead.fits(loaded) {
+            self.fit(loaded);
         }
         let lead = &mut self.lead;
         self.parser
-            .parse(body, |document| lead.take(served, document))
-            .map_err(Rejection::NotJson)?;
+            .parse(body, |document| lead.take(loaded, document))
+            .map_err(ReadError::NotJson)?;
         if self.lead.faults().total() == 0 {
             Ok(())
         } else {
-            Err(Rejection::Invalid)
+            Err(ReadError::Invalid)
         }
     }
 
     /// As [`Self::read`] of a plain body: false for one that has to be read in another way.
-    pub fn read_plain(&mut self, served: &Served, body: &[u8]) -> bool {
-        if !self.lead.fits(served) {
-            self.fit(served);
+    pub fn read_plain(&mut self, loaded: &LoadedModel, body: &[u8]) -> bool {
+        if !self.lead.fits(loaded) {
+            self.fit(loaded);
         }
-        plain::read(&mut self.lead, served, body)
+        plain::read(&mut self.lead, loaded, body)
     }
 
     /// As [`Self::read`] of a long body, a slice at a time: none while there is more to read. At the end row, id and faults
     /// are those of the body.
     pub fn read_slice(
         &mut self,
-        served: &Served,
+        loaded: &LoadedModel,
         read: &mut SlicedRead,
         body: &[u8],
         bytes: usize,
-    ) -> Option<Result<(), Rejection>> {
-        if !self.lead.fits(served) {
-            self.fit(served);
+    ) -> Option<Result<(), ReadError>> {
+        if !self.lead.fits(loaded) {
+            self.fit(loaded);
         }
-        let result = read.step(&mut self.parser, served, body, bytes)?;
+        let result = read.step(&mut self.parser, loaded, body, bytes)?;
         read.swap(&mut self.lead);
         Some(result)
     }
@@ -150,21 +150,21 @@ impl Workspace {
     /// As [`Self::read`].
     pub fn read_line(
         &mut self,
-        served: &Served,
+        loaded: &LoadedModel,
         line: &[u8],
         key: Option<&str>,
         missing: &MissingTexts,
-    ) -> Result<Option<String>, Rejection> {
+    ) -> Result<Option<String>, ReadError> {
         let lead = &mut self.lead;
         lead.begin_line(missing);
         let id = self
             .parser
-            .parse(line, |document| lead.take_line(served, document, key))
-            .map_err(Rejection::NotJson)?;
+            .parse(line, |document| lead.take_line(loaded, document, key))
+            .map_err(ReadError::NotJson)?;
         if self.lead.faults().total() == 0 {
             Ok(id)
         } else {
-            Err(Rejection::Invalid)
+            Err(ReadError::Invalid)
         }
     }
 
@@ -178,38 +178,38 @@ impl Workspace {
     ///
     /// # Errors
     /// As [`Self::read`].
-    pub fn read_skeleton(&mut self, skeleton: &[u8]) -> Result<(), Rejection> {
+    pub fn read_skeleton(&mut self, skeleton: &[u8]) -> Result<(), ReadError> {
         let lead = &mut self.lead;
         self.parser
             .parse(skeleton, |document| lead.take_batch(document))
-            .map_err(Rejection::NotJson)?;
+            .map_err(ReadError::NotJson)?;
         if self.lead.faults().total() == 0 {
             Ok(())
         } else {
-            Err(Rejection::Invalid)
+            Err(ReadError::Invalid)
         }
     }
 
     /// A body that is no batch because it is JSON of this type.
-    pub fn refuse_type(&mut self, found: JsonType) -> Rejection {
+    pub fn refuse_type(&mut self, found: JsonType) -> ReadError {
         self.lead.refuse_type(found);
-        Rejection::Invalid
+        ReadError::Invalid
     }
 
     /// Runs the model over the row: the score, or none for a model without bands.
-    pub fn score(&mut self, served: &Served) -> Option<u8> {
-        served.model.score_row(self.lead.row(), &mut self.scratch)
+    pub fn score(&mut self, loaded: &LoadedModel) -> Option<u8> {
+        loaded.model.score_row(self.lead.row(), &mut self.scratch)
     }
 
     /// Runs the model over a row that was read before.
-    pub fn score_row(&mut self, served: &Served, row: &[f64]) -> Option<u8> {
-        served.model.score_row(row, &mut self.scratch)
+    pub fn score_row(&mut self, loaded: &LoadedModel, row: &[f64]) -> Option<u8> {
+        loaded.model.score_row(row, &mut self.scratch)
     }
 
     /// Runs the model over rows that were read before, through the kernel that takes several at once, and hands on each one's
     /// number and score with its margins and predictions.
-    pub fn score_rows(&mut self, served: &Served, rows: &[f64], each: impl FnMut(usize, Option<u8>, &Scratch)) {
-        served.model.score_rows(rows, &mut self.scratch, each);
+    pub fn score_rows(&mut self, loaded: &LoadedModel, rows: &[f64], each: impl FnMut(usize, Option<u8>, &Scratch)) {
+        loaded.model.score_rows(rows, &mut self.scratch, each);
     }
 
     /// The lead's id.
@@ -236,7 +236,7 @@ impl Workspace {
         self.scratch.predictions()
     }
 
-    /// What is wrong with the last body, when it was [`Rejection::Invalid`].
+    /// What is wrong with the last body, when it was [`ReadError::Invalid`].
     #[must_use]
     pub fn faults(&self) -> &Faults {
         self.lead.faults()

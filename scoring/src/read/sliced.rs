@@ -9,12 +9,12 @@
 
 use std::ops::Range;
 
-use super::Rejection;
+use super::ReadError;
 use super::faults::JsonType;
 use super::lead::Lead;
 use super::parser::Parser;
 use super::scan::{JsonFault, JsonReason, Nesting, Scanner};
-use crate::loaded::Served;
+use crate::loaded::LoadedModel;
 
 /// Bytes of a group of members: few enough to be read within a slice, enough to be worth a document. A longer member is a
 /// group of its own.
@@ -51,16 +51,16 @@ pub struct SlicedRead {
 /// What a slice works with.
 struct Slice<'a> {
     parser: &'a mut Parser,
-    served: &'a Served,
+    loaded: &'a LoadedModel,
     scanner: Scanner<'a>,
 }
 
 impl SlicedRead {
     /// Begins to read a body.
     #[must_use]
-    pub fn new(served: &Served, body: &[u8]) -> Self {
+    pub fn new(loaded: &LoadedModel, body: &[u8]) -> Self {
         Self {
-            lead: Lead::new(served),
+            lead: Lead::new(loaded),
             end: std::str::from_utf8(body).map_or_else(|error| error.valid_up_to(), str::len),
             at: 0,
             nesting: Nesting::default(),
@@ -81,14 +81,14 @@ impl SlicedRead {
     pub(super) fn step(
         &mut self,
         parser: &mut Parser,
-        served: &Served,
+        loaded: &LoadedModel,
         body: &[u8],
         bytes: usize,
-    ) -> Option<Result<(), Rejection>> {
+    ) -> Option<Result<(), ReadError>> {
         let stop = self.at + bytes;
         let mut slice = Slice {
             parser,
-            served,
+            loaded,
             scanner: Scanner::resume(&body[..self.end], self.at, self.key.clone()),
         };
         let is_whole = loop {
@@ -105,20 +105,20 @@ impl SlicedRead {
         Some(self.outcome(is_whole, body.len()))
     }
 
-    fn outcome(&mut self, is_whole: Result<(), JsonFault>, bytes: usize) -> Result<(), Rejection> {
+    fn outcome(&mut self, is_whole: Result<(), JsonFault>, bytes: usize) -> Result<(), ReadError> {
         let is_whole = if self.end < bytes {
             Err(super::scan::before_bad_utf8(is_whole, self.end))
         } else {
             is_whole
         };
-        is_whole.map_err(Rejection::NotJson)?;
+        is_whole.map_err(ReadError::NotJson)?;
         if self.level.is_some() {
             self.lead.require_members(self.seen);
         }
         if self.lead.faults().total() == 0 {
             Ok(())
         } else {
-            Err(Rejection::Invalid)
+            Err(ReadError::Invalid)
         }
     }
 
@@ -147,7 +147,7 @@ impl SlicedRead {
         let is_end = !has_opened && slice.scanner.close(&mut self.nesting)?;
         if self.level == Some(Level::Features) && self.nesting.depth() < 2 {
             self.flush(slice)?;
-            self.lead.require(slice.served);
+            self.lead.require(slice.loaded);
             self.level = Some(Level::Lead);
         }
         if is_end {
@@ -218,12 +218,12 @@ impl SlicedRead {
         self.group.push(b'}');
         let (lead, seen, guess) = (&mut self.lead, &mut self.seen, &mut self.guess);
         let is_features = self.level == Some(Level::Features);
-        let served = slice.served;
+        let loaded = slice.loaded;
         let read = slice.parser.parse(&self.group, |document| {
             if is_features {
-                lead.take_feature_members(served, document, 0, guess);
+                lead.take_feature_members(loaded, document, 0, guess);
             } else {
-                lead.take_members(served, document, seen);
+                lead.take_members(loaded, document, seen);
             }
         });
         self.group.clear();

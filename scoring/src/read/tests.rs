@@ -17,26 +17,26 @@ mod numbers;
 mod plain;
 mod rules;
 
-pub(super) fn demo() -> Served {
-    Served::load(None, Options::default(), 0).unwrap()
+pub(super) fn demo() -> LoadedModel {
+    LoadedModel::load(None, Options::default(), 0).unwrap()
 }
 
-pub(super) fn fixture(name: &str) -> Served {
+pub(super) fn fixture(name: &str) -> LoadedModel {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../model/tests/fixtures")
         .join(name);
-    Served::load(Some(&path), Options::default(), 1).unwrap()
+    LoadedModel::load(Some(&path), Options::default(), 1).unwrap()
 }
 
 /// Reads a body with a fresh workspace and tells what came of it in a line: `ok`, `@offset reason`, or each fault's code
 /// and pointer.
-pub(super) fn verdict(served: &Served, workspace: &mut Workspace, body: &[u8]) -> String {
-    match workspace.read(served, body) {
+pub(super) fn verdict(loaded: &LoadedModel, workspace: &mut Workspace, body: &[u8]) -> String {
+    match workspace.read(loaded, body) {
         Ok(()) => "ok".into(),
-        Err(Rejection::NotJson(fault)) => format!("@{} {}", fault.offset, fault.reason),
+        Err(ReadError::NotJson(fault)) => format!("@{} {}", fault.offset, fault.reason),
         Err(rejection) => {
             let mut out = Vec::new();
-            render::rejection(&mut out, served, workspace, &rejection);
+            render::rejection(&mut out, loaded, workspace, &rejection);
             let body: serde_json::Value = serde_json::from_slice(&out).unwrap();
             let faults = body["error"]["faults"].as_array().unwrap();
             let word = |fault: &serde_json::Value, key: &str| fault[key].as_str().unwrap().to_owned();

@@ -1,6 +1,6 @@
 //! "Did you mean …": the feature whose name is nearest to an unknown one, if one is near enough.
 
-use crate::loaded::Served;
+use crate::loaded::LoadedModel;
 
 /// Names one answer may be compared with. At some 20 ns each this is a tenth of a millisecond of the shard's time.
 const NAMES_MAX: usize = 4096;
@@ -18,8 +18,8 @@ impl Default for Hints {
 
 impl Hints {
     /// The nearest of the model's names. A model with more names than are left gets no hint.
-    pub(super) fn near<'a>(&mut self, served: &'a Served, name: &str) -> Option<&'a str> {
-        let schema = served.model.schema();
+    pub(super) fn near<'a>(&mut self, loaded: &'a LoadedModel, name: &str) -> Option<&'a str> {
+        let schema = loaded.model.schema();
         self.names_left = self.names_left.checked_sub(schema.len())?;
         let mut best: Option<(usize, &str)> = None;
         for candidate in schema.names() {

@@ -6,12 +6,12 @@ use bytes::BufMut;
 use quintile_model::{Model, Schema, Violation};
 
 use crate::limits::{LEAD_ID_BYTES_MAX, REQUEST_ID_BYTES_MAX};
-use crate::loaded::Served;
-use crate::read::batch::{self, Unscored};
+use crate::loaded::LoadedModel;
+use crate::read::batch::{self, LeadError};
 use crate::read::categories::Accepted;
-use crate::read::faults::{Fault, Faults, Place};
+use crate::read::faults::{Fault, FaultPlace, Faults};
 use crate::read::scan::JsonFault;
-use crate::read::{Rejection, Timings, Workspace};
+use crate::read::{ReadError, Timings, Workspace};
 
 mod escape;
 mod hint;
@@ -32,13 +32,13 @@ const ESCAPE_BYTES_MAX: usize = 6;
 
 /// No answer of this model is longer, so that callers make room once.
 #[must_use]
-pub fn answer_bytes_max(served: &Served) -> usize {
+pub fn answer_bytes_max(loaded: &LoadedModel) -> usize {
     // Everything in an answer that is the same for all, three times an integer of 20 digits included.
     const FRAME: usize = 256;
     FRAME
         + ESCAPE_BYTES_MAX * (LEAD_ID_BYTES_MAX + REQUEST_ID_BYTES_MAX)
-        + served.identity_json.len()
-        + NUMBER_BYTES_MAX * (served.model.prediction_len() + 1)
+        + loaded.identity_json.len()
+        + NUMBER_BYTES_MAX * (loaded.model.prediction_len() + 1)
 }
 
 /// Bytes that say who scored, and why, at most: a reason has up to 300.
@@ -46,7 +46,7 @@ pub const SOURCE_BYTES_MAX: usize = 48 + 300 * ESCAPE_BYTES_MAX;
 
 /// Who made a score, where it may be one of two.
 #[derive(Debug, Clone, Copy)]
-pub enum Source<'a> {
+pub enum ScoreSource<'a> {
     /// The endpoint.
     SageMaker,
     /// This process, because the endpoint did not: why.
@@ -55,7 +55,7 @@ pub enum Source<'a> {
 
 /// What an answer says.
 #[derive(Debug, Clone, Copy)]
-pub struct Told<'a> {
+pub struct AnswerFields<'a> {
     /// The lead's id.
     pub lead_id: &'a str,
     /// Its band.
@@ -63,7 +63,7 @@ pub struct Told<'a> {
     /// Its predictions.
     pub predictions: &'a [f64],
     /// Who made the score, where it may be one of two.
-    pub source: Option<Source<'a>>,
+    pub source: Option<ScoreSource<'a>>,
     /// The request's id.
     pub request_id: &'a str,
     /// How long it took.
@@ -73,13 +73,13 @@ pub struct Told<'a> {
 /// Writes the answer to a scored request.
 pub fn answer<B: BufMut>(
     out: &mut B,
-    served: &Served,
+    loaded: &LoadedModel,
     workspace: &Workspace,
     score: Option<u8>,
     request_id: &str,
     timings: &Timings,
 ) {
-    let told = Told {
+    let told = AnswerFields {
         lead_id: workspace.lead_id(),
         score,
         predictions: workspace.predictions(),
@@ -87,23 +87,23 @@ pub fn answer<B: BufMut>(
         request_id,
         timings,
     };
-    self::told(out, served, &told);
+    self::told(out, loaded, &told);
 }
 
 /// Writes the answer to a request, whoever has scored it.
-pub fn told<B: BufMut>(out: &mut B, served: &Served, told: &Told<'_>) {
+pub fn told<B: BufMut>(out: &mut B, loaded: &LoadedModel, told: &AnswerFields<'_>) {
     let timings = told.timings;
-    begin(out, served, told.lead_id, told.score, told.predictions);
+    begin(out, loaded, told.lead_id, told.score, told.predictions);
     match told.source {
         None => {}
-        Some(Source::SageMaker) => out.put_slice(b",\"source\":\"sagemaker\""),
-        Some(Source::Local(why)) => {
+        Some(ScoreSource::SageMaker) => out.put_slice(b",\"source\":\"sagemaker\""),
+        Some(ScoreSource::Local(why)) => {
             out.put_slice(b",\"source\":\"local\",\"reason\":");
             string(out, why);
         }
     }
     out.put_slice(b",\"model\":");
-    out.put_slice(served.identity_json.as_bytes());
+    out.put_slice(loaded.identity_json.as_bytes());
     out.put_slice(b",\"request_id\":");
     string(out, told.request_id);
     out.put_slice(b",\"latency_us\":{\"parse\":");
@@ -116,7 +116,7 @@ pub fn told<B: BufMut>(out: &mut B, served: &Served, told: &Told<'_>) {
 }
 
 /// Writes what is the same of a lead that is scored alone and of one in a batch, without the closing brace.
-fn begin<B: BufMut>(out: &mut B, served: &Served, lead_id: &str, score: Option<u8>, predictions: &[f64]) {
+fn begin<B: BufMut>(out: &mut B, loaded: &LoadedModel, lead_id: &str, score: Option<u8>, predictions: &[f64]) {
     out.put_slice(b"{\"lead_id\":");
     string(out, lead_id);
     out.put_slice(b",\"score\":");
@@ -124,12 +124,12 @@ fn begin<B: BufMut>(out: &mut B, served: &Served, lead_id: &str, score: Option<u
         Some(score) => integer(out, u64::from(score)),
         None => out.put_slice(b"null"),
     }
-    self::predictions(out, &served.model, predictions);
+    self::predictions(out, &loaded.model, predictions);
 }
 
 /// Writes the result of one scored lead of a batch.
-pub fn scored<B: BufMut>(out: &mut B, served: &Served, lead_id: &str, score: Option<u8>, predictions: &[f64]) {
-    begin(out, served, lead_id, score, predictions);
+pub fn scored<B: BufMut>(out: &mut B, loaded: &LoadedModel, lead_id: &str, score: Option<u8>, predictions: &[f64]) {
+    begin(out, loaded, lead_id, score, predictions);
     out.put_u8(b'}');
 }
 
@@ -137,25 +137,25 @@ pub fn scored<B: BufMut>(out: &mut B, served: &Served, lead_id: &str, score: Opt
 pub fn unscored<B: BufMut>(
     out: &mut B,
     lead_id: Option<&str>,
-    place: batch::Place,
-    why: Unscored,
-    (served, faults): (&Served, &Faults),
+    place: batch::LeadPlace,
+    why: LeadError,
+    (loaded, faults): (&LoadedModel, &Faults),
 ) {
     out.put_slice(b"{\"lead_id\":");
     match lead_id {
         Some(id) => string(out, id),
         None => out.put_slice(b"null"),
     }
-    if let batch::Place::Line(number) = place {
+    if let batch::LeadPlace::Line(number) = place {
         out.put_slice(b",\"line\":");
         integer(out, number);
     }
     out.put_slice(b",\"error\":");
     match why {
-        Unscored::Rejected(Rejection::NotJson(fault)) => not_json_object(out, &place.fault(fault)),
-        Unscored::Rejected(rejection @ Rejection::Invalid) => {
+        LeadError::Rejected(ReadError::NotJson(fault)) => not_json_object(out, &place.fault(fault)),
+        LeadError::Rejected(rejection @ ReadError::Invalid) => {
             let message = rejection.to_string();
-            error_object(out, why.code(), Some(&message), Some((served, faults)), Some(place));
+            error_object(out, why.code(), Some(&message), Some((loaded, faults)), Some(place));
         }
         _ => error_object(out, why.code(), Some(&why.to_string()), None, None),
     }
@@ -165,7 +165,7 @@ pub fn unscored<B: BufMut>(
 /// Writes the end of a batch's answer, which began with `{"results":[`. `total_ns` is the time since its body was complete.
 pub fn batch_end<B: BufMut>(
     out: &mut B,
-    served: &Served,
+    loaded: &LoadedModel,
     (scored, failed): (u64, u64),
     request_id: &str,
     total_ns: u64,
@@ -175,7 +175,7 @@ pub fn batch_end<B: BufMut>(
     out.put_slice(b",\"failed\":");
     integer(out, failed);
     out.put_slice(b",\"model\":");
-    out.put_slice(served.identity_json.as_bytes());
+    out.put_slice(loaded.identity_json.as_bytes());
     out.put_slice(b",\"request_id\":");
     string(out, request_id);
     out.put_slice(b",\"latency_us\":{\"total\":");
@@ -193,7 +193,7 @@ pub fn broken_off<B: BufMut>(out: &mut B, line: u64, code: &str, message: &str) 
 }
 
 /// Writes an error body: a code for programs, words for people, and the faults of a request if it has any.
-pub fn error<B: BufMut>(out: &mut B, code: &str, message: Option<&str>, faults: Option<(&Served, &Faults)>) {
+pub fn error<B: BufMut>(out: &mut B, code: &str, message: Option<&str>, faults: Option<(&LoadedModel, &Faults)>) {
     out.put_slice(b"{\"error\":");
     error_object(out, code, message, faults, None);
     out.put_u8(b'}');
@@ -204,8 +204,8 @@ fn error_object<B: BufMut>(
     out: &mut B,
     code: &str,
     message: Option<&str>,
-    faults: Option<(&Served, &Faults)>,
-    place: Option<batch::Place>,
+    faults: Option<(&LoadedModel, &Faults)>,
+    place: Option<batch::LeadPlace>,
 ) {
     out.put_slice(b"{\"code\":");
     string(out, code);
@@ -213,14 +213,14 @@ fn error_object<B: BufMut>(
         out.put_slice(b",\"message\":");
         string(out, message);
     }
-    if let Some((served, faults)) = faults {
+    if let Some((loaded, faults)) = faults {
         out.put_slice(b",\"faults\":[");
         let mut hints = Hints::default();
         for (index, fault) in faults.list().iter().enumerate() {
             if index > 0 {
                 out.put_u8(b',');
             }
-            one_fault(out, served, fault, place, &mut hints);
+            one_fault(out, loaded, fault, place, &mut hints);
         }
         out.put_slice(b"],\"faults_total\":");
         integer(out, faults.total() as u64);
@@ -229,33 +229,33 @@ fn error_object<B: BufMut>(
 }
 
 /// Writes the error body of a body that was not accepted: `invalid_request` (422) or `not_json` (400).
-pub fn rejection<B: BufMut>(out: &mut B, served: &Served, workspace: &Workspace, rejection: &Rejection) {
+pub fn rejection<B: BufMut>(out: &mut B, loaded: &LoadedModel, workspace: &Workspace, rejection: &ReadError) {
     match rejection {
-        Rejection::NotJson(fault) => not_json(out, fault),
-        Rejection::Invalid => {
+        ReadError::NotJson(fault) => not_json(out, fault),
+        ReadError::Invalid => {
             let message = "the request does not fit the model";
             error(
                 out,
                 "invalid_request",
                 Some(message),
-                Some((served, workspace.faults())),
+                Some((loaded, workspace.faults())),
             );
         }
     }
 }
 
 /// The first fault in a sentence, and how many more there are.
-pub fn sentence(served: &Served, faults: &Faults) -> String {
+pub fn sentence(loaded: &LoadedModel, faults: &Faults) -> String {
     let mut text = Vec::new();
     if let Some(fault) = faults.list().first() {
-        if let Place::Feature(column) = fault.place {
+        if let FaultPlace::Feature(column) = fault.place {
             text.put_slice(b"column ");
-            string(&mut text, served.model.schema().name(column));
+            string(&mut text, loaded.model.schema().name(column));
         } else {
-            words::pointer(&mut Escaped(&mut text), served, &fault.place);
+            words::pointer(&mut Escaped(&mut text), loaded, &fault.place);
         }
         text.put_slice(if text.is_empty() { b"the row " } else { b" " });
-        words::message(&mut Escaped(&mut text), served, fault, &mut Hints::default());
+        words::message(&mut Escaped(&mut text), loaded, fault, &mut Hints::default());
     }
     if faults.total() > 1 {
         text.put_slice(format!("; and {} more faults", faults.total() - 1).as_bytes());
@@ -325,16 +325,22 @@ fn predictions<B: BufMut>(out: &mut B, model: &Model, predictions: &[f64]) {
     }
 }
 
-fn one_fault<B: BufMut>(out: &mut B, served: &Served, fault: &Fault, place: Option<batch::Place>, hints: &mut Hints) {
+fn one_fault<B: BufMut>(
+    out: &mut B,
+    loaded: &LoadedModel,
+    fault: &Fault,
+    place: Option<batch::LeadPlace>,
+    hints: &mut Hints,
+) {
     out.put_slice(b"{\"code\":\"");
     out.put_slice(fault.code().as_bytes());
     out.put_slice(b"\",\"pointer\":\"");
-    if let Some(batch::Place::Element { index, .. }) = place {
+    if let Some(batch::LeadPlace::Element { index, .. }) = place {
         Escaped(out).put(format_args!("/leads/{index}"));
     }
-    words::pointer(&mut Escaped(out), served, &fault.place);
+    words::pointer(&mut Escaped(out), loaded, &fault.place);
     out.put_slice(b"\",\"message\":\"");
-    words::message(&mut Escaped(out), served, fault, hints);
+    words::message(&mut Escaped(out), loaded, fault, hints);
     out.put_slice(b"\"}");
 }
 

@@ -7,19 +7,19 @@ use super::escape::Escaped;
 use super::hint::Hints;
 use super::wanted::{Limits, Wanted};
 use crate::limits::LEAD_ID_BYTES_MAX;
-use crate::loaded::Served;
+use crate::loaded::LoadedModel;
 use crate::read::categories::Accepted;
-use crate::read::faults::{Echo, Fault, Kind, Place};
+use crate::read::faults::{Echo, Fault, FaultKind, FaultPlace};
 
-pub(super) fn pointer<B: BufMut>(out: &mut Escaped<'_, B>, served: &Served, place: &Place) {
+pub(super) fn pointer<B: BufMut>(out: &mut Escaped<'_, B>, loaded: &LoadedModel, place: &FaultPlace) {
     match place {
-        Place::Body => {}
-        Place::LeadId => out.put(format_args!("/lead_id")),
-        Place::Features => out.put(format_args!("/features")),
-        Place::Leads => out.put(format_args!("/leads")),
-        Place::Feature(column) => token(out, "/features/", served.model.schema().name(*column), false),
-        Place::UnknownFeature(echo) => token(out, "/features/", echo.text(), echo.cut_from().is_some()),
-        Place::UnknownField(echo) | Place::UnknownBatchField(echo) => {
+        FaultPlace::Body => {}
+        FaultPlace::LeadId => out.put(format_args!("/lead_id")),
+        FaultPlace::Features => out.put(format_args!("/features")),
+        FaultPlace::Leads => out.put(format_args!("/leads")),
+        FaultPlace::Feature(column) => token(out, "/features/", loaded.model.schema().name(*column), false),
+        FaultPlace::UnknownFeature(echo) => token(out, "/features/", echo.text(), echo.cut_from().is_some()),
+        FaultPlace::UnknownField(echo) | FaultPlace::UnknownBatchField(echo) => {
             token(out, "/", echo.text(), echo.cut_from().is_some());
         }
     }
@@ -40,63 +40,65 @@ fn token<B: BufMut>(out: &mut Escaped<'_, B>, before: &str, name: &str, cut: boo
     }
 }
 
-pub(super) fn message<B: BufMut>(out: &mut Escaped<'_, B>, served: &Served, fault: &Fault, hints: &mut Hints) {
-    let schema = served.model.schema();
+pub(super) fn message<B: BufMut>(out: &mut Escaped<'_, B>, loaded: &LoadedModel, fault: &Fault, hints: &mut Hints) {
+    let schema = loaded.model.schema();
     match (fault.kind, fault.place) {
-        (Kind::WrongType { found }, Place::Feature(column)) => {
+        (FaultKind::WrongType { found }, FaultPlace::Feature(column)) => {
             out.put(format_args!(
                 "must be {}, but is {}",
                 Wanted { schema, column },
                 found.phrase()
             ));
         }
-        (Kind::WrongType { found }, place) => {
+        (FaultKind::WrongType { found }, place) => {
             let accepted = match place {
-                Place::LeadId => "a string",
-                Place::Leads => "an array",
+                FaultPlace::LeadId => "a string",
+                FaultPlace::Leads => "an array",
                 _ => "an object",
             };
             out.put(format_args!("must be {accepted}, but is {}", found.phrase()));
         }
-        (Kind::WrongForm, Place::Feature(column)) => out.put(format_args!("must be {}", Wanted { schema, column })),
-        (Kind::BeyondLimits, Place::Feature(column)) => {
+        (FaultKind::WrongForm, FaultPlace::Feature(column)) => {
+            out.put(format_args!("must be {}", Wanted { schema, column }))
+        }
+        (FaultKind::BeyondLimits, FaultPlace::Feature(column)) => {
             out.put(format_args!("must be {}", Limits { schema, column }));
         }
-        (Kind::Missing, Place::Feature(column)) => {
+        (FaultKind::Missing, FaultPlace::Feature(column)) => {
             out.put(format_args!("is required: it must be {}", Wanted { schema, column }));
         }
-        (Kind::BeyondLimits | Kind::WrongForm, _) => out.put(format_args!("is not accepted")),
-        (Kind::UnknownCategory, place) => {
+        (FaultKind::BeyondLimits | FaultKind::WrongForm, _) => out.put(format_args!("is not accepted")),
+        (FaultKind::UnknownCategory, place) => {
             out.put(format_args!("is no category of this feature"));
-            if let Place::Feature(column) = place
+            if let FaultPlace::Feature(column) = place
                 && let Some(categories) = schema.categories(column)
             {
                 out.put(format_args!(", which has {}", Accepted(categories)));
             }
         }
-        (Kind::OutOfRange, _) => {
-            let bits = match served.model.input_precision() {
+        (FaultKind::OutOfRange, _) => {
+            let bits = match loaded.model.input_precision() {
                 Precision::F32 => 32,
                 Precision::F64 => 64,
             };
             out.put(format_args!("is beyond the range of the model's {bits}-bit numbers"));
         }
-        (Kind::Duplicate, _) => out.put(format_args!("appears more than once")),
-        (Kind::Missing, _) => out.put(format_args!("is required")),
-        (Kind::Unknown, Place::UnknownFeature(echo)) => unknown_feature(out, served, &echo, hints),
-        (Kind::Unknown, Place::UnknownField(echo)) => {
+        (FaultKind::Duplicate, _) => out.put(format_args!("appears more than once")),
+        (FaultKind::Missing, _) => out.put(format_args!("is required")),
+        (FaultKind::Unknown, FaultPlace::UnknownFeature(echo)) => unknown_feature(out, loaded, &echo, hints),
+        (FaultKind::Unknown, FaultPlace::UnknownField(echo)) => {
             out.put(format_args!(
                 "is not a field of a request: only lead_id and features are"
             ));
             cut(out, &echo);
         }
-        (Kind::Unknown, Place::UnknownBatchField(echo)) => {
+        (FaultKind::Unknown, FaultPlace::UnknownBatchField(echo)) => {
             out.put(format_args!("is not a field of a batch: only leads is"));
             cut(out, &echo);
         }
-        (Kind::Unknown, _) => out.put(format_args!("is unknown")),
-        (Kind::Empty, _) => out.put(format_args!("must not be empty")),
-        (Kind::TooLong { bytes }, _) => {
+        (FaultKind::Unknown, _) => out.put(format_args!("is unknown")),
+        (FaultKind::Empty, _) => out.put(format_args!("must not be empty")),
+        (FaultKind::TooLong { bytes }, _) => {
             out.put(format_args!(
                 "has {bytes} bytes; at most {LEAD_ID_BYTES_MAX} are accepted"
             ));
@@ -104,11 +106,11 @@ pub(super) fn message<B: BufMut>(out: &mut Escaped<'_, B>, served: &Served, faul
     }
 }
 
-fn unknown_feature<B: BufMut>(out: &mut Escaped<'_, B>, served: &Served, echo: &Echo, hints: &mut Hints) {
+fn unknown_feature<B: BufMut>(out: &mut Escaped<'_, B>, loaded: &LoadedModel, echo: &Echo, hints: &mut Hints) {
     out.put(format_args!("the model has no such feature"));
     cut(out, echo);
     if echo.cut_from().is_none()
-        && let Some(near) = hints.near(served, echo.text())
+        && let Some(near) = hints.near(loaded, echo.text())
     {
         out.put(format_args!("; did you mean \"{near}\"?"));
     }

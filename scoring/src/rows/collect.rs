@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::source::{Memory, Source};
+use super::source::{Memory, RowSource};
 use super::{Format, Job, Output, ScoreError, open};
-use crate::loaded::Served;
+use crate::loaded::LoadedModel;
 
 /// Which rows, and what of them.
 #[derive(Debug, Clone, Copy)]
@@ -37,14 +37,14 @@ impl Collect<'_> {
     ///
     /// # Errors
     /// As [`Job::run`]; also the first row that cannot be read.
-    pub fn run(&self, served: &Served) -> Result<Collected, ScoreError> {
-        let mut job = Job::new(served, Output::Margin);
+    pub fn run(&self, loaded: &LoadedModel) -> Result<Collected, ScoreError> {
+        let mut job = Job::new(loaded, Output::Margin);
         let mut nothing = std::io::empty();
         let rows = open(self.path, self.format, &mut nothing)?;
         job.input = rows.format();
         job.id = self.id;
         job.renames = self.renames;
-        let mut source = Source::open(&job, rows)?;
+        let mut source = RowSource::open(&job, rows)?;
         let mut collected = Collected {
             said: source.said().to_vec(),
             file_order: source
@@ -55,7 +55,7 @@ impl Collect<'_> {
         let mut memory = Memory::default();
         let mut fault = None;
         while let Some(chunk) = source.next()? {
-            chunk.read(served, self.id, &mut memory, |_, outcome| {
+            chunk.read(loaded, self.id, &mut memory, |_, outcome| {
                 match outcome {
                     Ok((row, id)) => {
                         collected.values.extend_from_slice(row);

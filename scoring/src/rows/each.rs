@@ -3,9 +3,9 @@
 use std::io;
 use std::path::Path;
 
-use super::source::{Memory, Source};
+use super::source::{Memory, RowSource};
 use super::{Format, Job, Output, ScoreError, open};
-use crate::loaded::Served;
+use crate::loaded::LoadedModel;
 
 /// A file of rows.
 #[derive(Debug, Clone, Copy)]
@@ -23,17 +23,17 @@ impl Rows<'_> {
     ///
     /// # Errors
     /// As [`Job::run`].
-    pub fn each(&self, served: &Served, mut take: impl FnMut(&[f64])) -> Result<(), ScoreError> {
-        let mut job = Job::new(served, Output::Margin);
+    pub fn each(&self, loaded: &LoadedModel, mut take: impl FnMut(&[f64])) -> Result<(), ScoreError> {
+        let mut job = Job::new(loaded, Output::Margin);
         job.missing = self.missing;
         let mut no_stdin = io::empty();
         let rows = open(self.path, self.input, &mut no_stdin)?;
         job.input = rows.format();
-        let mut source = Source::open(&job, rows)?;
+        let mut source = RowSource::open(&job, rows)?;
         let mut memory = Memory::default();
         let mut fault = None;
         while let Some(chunk) = source.next()? {
-            chunk.read(served, None, &mut memory, |_, outcome| {
+            chunk.read(loaded, None, &mut memory, |_, outcome| {
                 match outcome {
                     Ok((row, _)) => take(row),
                     Err(error) => fault = Some(error),

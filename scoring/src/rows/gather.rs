@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::source::{Memory, Source};
+use super::source::{Memory, RowSource};
 use super::{Format, Job, Output, ScoreError, open};
-use crate::loaded::Served;
+use crate::loaded::LoadedModel;
 
 /// Rows of a file, one after the other, with a value for each column.
 #[derive(Debug, Default)]
@@ -22,16 +22,16 @@ pub struct Gathered {
 /// # Errors
 /// As `quintile score` has them.
 pub fn gather(
-    served: &Served,
+    loaded: &LoadedModel,
     (path, format): (&Path, Option<Format>),
     rows_max: usize,
     stdin: &mut dyn std::io::Read,
 ) -> Result<Gathered, ScoreError> {
-    let mut job = Job::new(served, Output::Margin);
+    let mut job = Job::new(loaded, Output::Margin);
     let rows = open(path, format, stdin)?;
     job.input = rows.format();
-    let mut source = Source::open(&job, rows)?;
-    let schema = served.model.schema();
+    let mut source = RowSource::open(&job, rows)?;
+    let schema = loaded.model.schema();
     let values_max = schema.len().saturating_mul(rows_max);
     let mut gathered = Gathered {
         said: source.said().to_vec(),
@@ -40,7 +40,7 @@ pub fn gather(
     let mut memory = Memory::default();
     let mut fault = None;
     while let Some(chunk) = source.next()? {
-        chunk.read(served, None, &mut memory, |_, outcome| {
+        chunk.read(loaded, None, &mut memory, |_, outcome| {
             match outcome {
                 Ok((row, _)) if gathered.values.len() < values_max => gathered.values.extend_from_slice(row),
                 Ok(_) => gathered.has_more = true,

@@ -9,9 +9,9 @@ use super::array::ArrayReader;
 use super::csv_rows::RECORD_BYTES_MAX;
 use super::source::{CHUNK_BYTES, CHUNK_ROWS, Outcome, Row};
 use super::{Job, Output, ScoreError, members};
-use crate::loaded::Served;
+use crate::loaded::LoadedModel;
 use crate::missing_texts::MissingTexts;
-use crate::read::{Rejection, Workspace};
+use crate::read::{ReadError, Workspace};
 use crate::render;
 use crate::text::excerpt;
 
@@ -165,19 +165,19 @@ impl Chunk {
     /// Reads every row into the workspace and gives it to `take`, with its id, until it answers false.
     pub(super) fn read(
         &self,
-        served: &Served,
+        loaded: &LoadedModel,
         key: Option<&str>,
         workspace: &mut Workspace,
         mut take: impl FnMut(usize, Outcome<'_>) -> bool,
     ) {
         for (index, &(Row { row, line }, _)) in self.rows.iter().enumerate() {
-            let id = workspace.read_line(served, self.text(index), key, &self.missing);
+            let id = workspace.read_line(loaded, self.text(index), key, &self.missing);
             let outcome = match &id {
                 Ok(id) => Ok((workspace.row(), id.as_deref())),
                 Err(rejection) => {
                     let says = match rejection {
-                        Rejection::NotJson(fault) => fault.to_string(),
-                        Rejection::Invalid => render::sentence(served, workspace.faults()),
+                        ReadError::NotJson(fault) => fault.to_string(),
+                        ReadError::Invalid => render::sentence(loaded, workspace.faults()),
                     };
                     Err(match workspace.refused_text() {
                         Some(text) => ScoreError::Text {

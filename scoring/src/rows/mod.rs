@@ -16,7 +16,6 @@ mod column_names;
 mod csv_rows;
 mod dialect;
 mod each;
-mod echo;
 mod encoding;
 mod error;
 mod folder;
@@ -28,6 +27,7 @@ mod numbers;
 mod opening;
 mod parquet_file;
 mod parquet_parts;
+mod passthrough;
 mod progress;
 mod results;
 mod signatures;
@@ -44,7 +44,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use crate::loaded::Served;
+use crate::loaded::LoadedModel;
 use crate::text::clip;
 pub use cells::csv_cell;
 pub use collect::{Collect, Collected};
@@ -57,7 +57,7 @@ pub use opening::{Opened, Stated};
 use progress::Progress;
 use results::Style;
 use sink::Sink;
-use source::Source;
+use source::RowSource;
 
 /// Bytes of the first fault that a note repeats.
 const FIRST_BYTES_MAX: usize = 400;
@@ -146,7 +146,7 @@ impl std::fmt::Debug for Input<'_> {
 #[derive(Debug)]
 pub struct Job<'s> {
     /// The model.
-    pub served: &'s Served,
+    pub loaded: &'s LoadedModel,
     /// What is written for each row.
     pub output: Output,
     /// What the rows are, once they are open.
@@ -172,8 +172,8 @@ pub struct Job<'s> {
 }
 
 /// Rows in memory to predictions as CSV, and the fault in words that ended it: `quintile score` for the fuzz targets.
-pub fn score_rows(served: &Served, rows: &[u8], format: Format) -> (Vec<u8>, Result<(), String>) {
-    let mut job = Job::new(served, Output::Prediction);
+pub fn score_rows(loaded: &LoadedModel, rows: &[u8], format: Format) -> (Vec<u8>, Result<(), String>) {
+    let mut job = Job::new(loaded, Output::Prediction);
     job.threads = 0;
     job.input = format;
     let mut results = Vec::new();
@@ -206,9 +206,9 @@ pub fn open<'i>(rows: &Path, flag: Option<Format>, stdin: &'i mut dyn Read) -> R
 impl<'s> Job<'s> {
     /// CSV to CSV on all cores.
     #[must_use]
-    pub fn new(served: &'s Served, output: Output) -> Self {
+    pub fn new(loaded: &'s LoadedModel, output: Output) -> Self {
         Self {
-            served,
+            loaded,
             output,
             input: Format::Csv,
             delimiter: None,
@@ -237,7 +237,7 @@ impl<'s> Job<'s> {
     /// # Errors
     /// A model that gives no scores.
     pub fn check(&self) -> Result<(), ScoreError> {
-        let model = &self.served.model;
+        let model = &self.loaded.model;
         if self.output == Output::Score && model.bands().is_none() {
             return Err(ScoreError::NoBands {
                 objective: model.objective().to_owned(),
@@ -258,7 +258,7 @@ impl<'s> Job<'s> {
         mut notes: impl Write,
     ) -> Result<(), ScoreError> {
         self.check()?;
-        let mut source = Source::open(self, rows)?;
+        let mut source = RowSource::open(self, rows)?;
         for text in source.said() {
             // Standard error may be gone; the results are what counts.
             let _ = writeln!(notes, "quintile: note: {text}");

@@ -105,7 +105,7 @@ impl OpenTable {
 
     fn of_files(mut files: Vec<NamedFile>, job: &Job<'_>) -> Result<Self, ScoreError> {
         let names = union(&files)?;
-        let mut cells = Cells::new(job.renamed(names), job.served.model.schema(), job.id)?;
+        let mut cells = Cells::new(job.renamed(names), job.loaded.model.schema(), job.id)?;
         cells.missing = MissingTexts::new(job.missing);
         let is_taken =
             |&cell: &usize| job.output == Output::Rows || cells.places[cell].is_some() || cells.id == Some(cell);
@@ -189,7 +189,7 @@ fn check(
     cells: &Cells,
     job: &Job<'_>,
 ) -> Result<(), ScoreError> {
-    let schema = job.served.model.schema();
+    let schema = job.loaded.model.schema();
     for (&cell, origin) in taken.iter().zip(origins) {
         let place = cells.places[cell];
         let is_id = cells.id == Some(cell);

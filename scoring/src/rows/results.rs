@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use arrow_array::ArrayRef;
 
 use super::dialect::Decimal;
-use super::echo::Echo;
-use super::source::{Chunk, Source};
+use super::passthrough::Echo;
+use super::source::{Chunk, RowSource};
 use super::{Format, Job, Output, ScoreError, cells, column_names, values};
 use crate::render;
 use crate::text::excerpt;
@@ -60,8 +60,8 @@ pub(super) struct Answer<'a> {
 
 impl Style {
     /// Names the columns, and refuses those that the results cannot hold.
-    pub(super) fn new(job: &Job<'_>, source: &Source<'_>) -> Result<Self, ScoreError> {
-        let model = &job.served.model;
+    pub(super) fn new(job: &Job<'_>, source: &RowSource<'_>) -> Result<Self, ScoreError> {
+        let model = &job.loaded.model;
         let own = cells::names(job.output, model);
         let (mut kept, mut fields) = (Vec::new(), Vec::new());
         if job.output == Output::Rows {

@@ -9,7 +9,7 @@ use super::header::Cells;
 use super::opening::{Opened, Text};
 use super::parquet_parts::OpenTable;
 use super::{Job, ScoreError, batches, lines, table};
-use crate::loaded::Served;
+use crate::loaded::LoadedModel;
 use crate::read::Workspace;
 
 /// Bytes of a chunk, give or take a row: enough that handing it over costs nothing, few enough for a cache.
@@ -52,12 +52,12 @@ impl Chunk {
     /// Gives every row to `take`, with its place in the chunk, until it answers false.
     pub(super) fn read(
         &self,
-        served: &Served,
+        loaded: &LoadedModel,
         key: Option<&str>,
         memory: &mut Memory,
         take: impl FnMut(usize, Outcome<'_>) -> bool,
     ) {
-        let schema = served.model.schema();
+        let schema = loaded.model.schema();
         match self {
             Self::Cells(cells) => {
                 memory.row.resize(schema.len(), f64::NAN);
@@ -67,8 +67,8 @@ impl Chunk {
             Self::Lines(lines) => {
                 let workspace = memory
                     .workspace
-                    .get_or_insert_with(|| Workspace::new(served, LINE_BYTES));
-                lines.read(served, key, workspace, take);
+                    .get_or_insert_with(|| Workspace::new(loaded, LINE_BYTES));
+                lines.read(loaded, key, workspace, take);
             }
         }
     }
@@ -92,13 +92,13 @@ impl Chunk {
 }
 
 /// Whatever the rows are in.
-pub(super) enum Source<'i> {
+pub(super) enum RowSource<'i> {
     Cells(table::Table<Text<'i>>),
     Lines(lines::Lines<Text<'i>>),
     Batches(batches::Batches),
 }
 
-impl<'i> Source<'i> {
+impl<'i> RowSource<'i> {
     /// Reads the header, where there is one.
     pub(super) fn open(job: &Job<'_>, rows: Opened<'i>) -> Result<Self, ScoreError> {
         Ok(match rows {

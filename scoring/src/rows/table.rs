@@ -40,7 +40,7 @@ pub(super) struct Chunk {
 impl<R: Read> Table<Peeked<R>> {
     /// Finds out how cells are written, and reads the header.
     pub(super) fn open(mut stream: Peeked<R>, job: &Job<'_>) -> Result<Self, ScoreError> {
-        let schema = job.served.model.schema();
+        let schema = job.loaded.model.schema();
         let (mut stated, mut line) = (job.delimiter, 1);
         if let Some((separator, bytes)) = dialect::stated_line(stream.head()) {
             stated = stated.or(Some(separator));

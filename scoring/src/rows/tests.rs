@@ -22,7 +22,7 @@ fn fixture(name: &str) -> PathBuf {
         .join(name)
 }
 
-fn served(name: &str) -> Served {
+fn loaded(name: &str) -> LoadedModel {
     let trees = if name.starts_with("best") {
         Trees::Best
     } else {
@@ -34,16 +34,16 @@ fn served(name: &str) -> Served {
     };
     let files = ["ubj", "json", "txt", "bin", "onnx"].map(|suffix| fixture(&format!("{name}.{suffix}")));
     let file = files.iter().find(|file| file.exists()).expect(name);
-    Served::load(Some(file), options, 0).unwrap()
+    LoadedModel::load(Some(file), options, 0).unwrap()
 }
 
-fn demo() -> Served {
-    Served::load(None, Options::default(), 0).unwrap()
+fn demo() -> LoadedModel {
+    LoadedModel::load(None, Options::default(), 0).unwrap()
 }
 
 /// A model by its file's full name.
-fn named(file: &str) -> Served {
-    Served::load(Some(&fixture(file)), Options::default(), 0).unwrap()
+fn named(file: &str) -> LoadedModel {
+    LoadedModel::load(Some(&fixture(file)), Options::default(), 0).unwrap()
 }
 
 /// Rows without end, of which only so many bytes are given.
@@ -74,13 +74,13 @@ fn opened<'i>(job: &Job<'_>, input: Input<'i>) -> Result<Opened<'i>, ScoreError>
 
 /// CSV to CSV on two threads.
 fn score(
-    served: &Served,
+    loaded: &LoadedModel,
     output: Output,
     rows: impl Read,
     results: impl Write,
     notes: impl Write,
 ) -> Result<(), ScoreError> {
-    let mut job = Job::new(served, output);
+    let mut job = Job::new(loaded, output);
     job.threads = 2;
     job.run(
         opened(&job, Input::Stream(Box::new(rows)))?,
@@ -90,7 +90,7 @@ fn score(
 }
 
 /// Results, notes and the outcome.
-fn run(model: &Served, output: Output, rows: &[u8]) -> (String, String, Result<(), ScoreError>) {
+fn run(model: &LoadedModel, output: Output, rows: &[u8]) -> (String, String, Result<(), ScoreError>) {
     let (mut results, mut notes) = (Vec::new(), Vec::new());
     let outcome = score(model, output, rows, &mut results, &mut notes);
     (
@@ -100,13 +100,13 @@ fn run(model: &Served, output: Output, rows: &[u8]) -> (String, String, Result<(
     )
 }
 
-fn margins(model: &Served, rows: &str) -> Vec<String> {
+fn margins(model: &LoadedModel, rows: &str) -> Vec<String> {
     let (results, _, outcome) = run(model, Output::Margin, rows.as_bytes());
     outcome.unwrap_or_else(|error| panic!("{rows:?}: {error}"));
     results.lines().skip(1).map(str::to_owned).collect()
 }
 
-fn refusal(model: &Served, rows: &str) -> String {
+fn refusal(model: &LoadedModel, rows: &str) -> String {
     run(model, Output::Margin, rows.as_bytes())
         .2
         .expect_err(rows)
@@ -123,11 +123,11 @@ fn fixtures_are_answered_as_the_library_does() {
         }
         files += 1;
         let name = path.file_stem().unwrap().to_str().unwrap();
-        let served = served(name);
+        let loaded = loaded(name);
         let text = std::fs::read_to_string(&path).unwrap();
         let parts = |line: &str| line.split(';').map(|part| part.replace(' ', ",")).collect::<Vec<_>>();
         let expected: Vec<Vec<String>> = text.lines().map(parts).collect();
-        let names: Vec<_> = served
+        let names: Vec<_> = loaded
             .model
             .schema()
             .names()
@@ -145,7 +145,7 @@ fn fixtures_are_answered_as_the_library_does() {
                 .collect::<Vec<_>>()
         };
         for (output, part, tolerance) in [(Output::Margin, 1, 0.0), (Output::Prediction, 2, 2e-7)] {
-            let (results, notes, outcome) = run(&served, output, rows.as_bytes());
+            let (results, notes, outcome) = run(&loaded, output, rows.as_bytes());
             outcome.unwrap();
             assert_eq!(notes, "", "{name}");
             let lines: Vec<_> = results.lines().skip(1).collect();
@@ -173,9 +173,9 @@ fn fixtures_are_answered_as_the_library_does() {
 #[test]
 fn headers_name_the_outputs() {
     let header = |name: &str, output| {
-        let served = served(name);
-        let names: Vec<_> = served.model.schema().names().map(|name| format!("{name:?}")).collect();
-        run(&served, output, names.join(",").replace("\\\"", "\"\"").as_bytes()).0
+        let loaded = loaded(name);
+        let names: Vec<_> = loaded.model.schema().names().map(|name| format!("{name:?}")).collect();
+        run(&loaded, output, names.join(",").replace("\\\"", "\"\"").as_bytes()).0
     };
     assert_eq!(
         header("objective-multi-softprob", Output::Margin),
@@ -196,7 +196,7 @@ fn headers_name_the_outputs() {
 
 #[test]
 fn a_model_without_bands_gives_no_scores() {
-    let (results, _, outcome) = run(&served("objective-multi-softprob"), Output::Score, b"a,b\n");
+    let (results, _, outcome) = run(&loaded("objective-multi-softprob"), Output::Score, b"a,b\n");
     assert_eq!(results, "");
     let says = outcome.unwrap_err().to_string();
     assert!(
@@ -216,9 +216,9 @@ fn golden_rows_of_the_demo_come_back() {
         }
         expected.extend(list("margin = ["));
     }
-    let served = demo();
-    assert_eq!(margins(&served, &rows), expected);
-    let (scores, ..) = run(&served, Output::Score, rows.as_bytes());
+    let loaded = demo();
+    assert_eq!(margins(&loaded, &rows), expected);
+    let (scores, ..) = run(&loaded, Output::Score, rows.as_bytes());
     assert!(
         scores
             .lines()
@@ -239,8 +239,8 @@ fn names(count: usize) -> String {
 
 #[test]
 fn rows_that_do_not_fit_name_their_row_line_and_column() {
-    let served = served("gbtree-base-score");
-    let model = &served;
+    let loaded = loaded("gbtree-base-score");
+    let model = &loaded;
     let long = "x".repeat(100);
     for (rows, says) in [
         ("1,2,3\n", "row 1 (line 2) has 3 cells, but the header has 4"),
@@ -293,10 +293,10 @@ fn rows_that_do_not_fit_name_their_row_line_and_column() {
 
 #[test]
 fn what_the_manifest_demands_is_demanded_of_rows() {
-    let served = Served::demo_with(
+    let loaded = LoadedModel::demo_with(
         "[features.f1]\nrange = [0, 5]\nunit = \"visits\"\nrequired = true\n[features.f9]\ntype = \"boolean\"\n",
     );
-    let names: Vec<_> = served.model.schema().names().collect();
+    let names: Vec<_> = loaded.model.schema().names().collect();
     let header = names.join(",");
     let row = |first: &str, ninth: &str| format!("{header}\n{first},,,,,,,,{ninth}{}\n", ",".repeat(41));
     for (first, ninth, says) in [
@@ -304,19 +304,19 @@ fn what_the_manifest_demands_is_demanded_of_rows() {
         ("", "1", "row 1, column \"f1\" is required: it must be a number"),
         ("5", "2", "row 1, column \"f9\" must be true, false, 1, 0, or null"),
     ] {
-        assert_eq!(refusal(&served, &row(first, ninth)), says);
+        assert_eq!(refusal(&loaded, &row(first, ninth)), says);
     }
-    let line = |first: &str| refusal_of_lines(&served, &format!("{{\"f1\":{first}}}\n"));
+    let line = |first: &str| refusal_of_lines(&loaded, &format!("{{\"f1\":{first}}}\n"));
     assert_eq!(line("9"), "row 1 (line 1): column \"f1\" must be from 0 to 5 visits");
     assert_eq!(
         line("null"),
         "row 1 (line 1): column \"f1\" is required: it must be a number"
     );
-    let same = margins(&served, &row("1", "1"));
-    assert_eq!(margins(&served, &row("1", "True")), same);
+    let same = margins(&loaded, &row("1", "1"));
+    assert_eq!(margins(&loaded, &row("1", "True")), same);
 }
 
-fn refusal_of_lines(model: &Served, lines: &str) -> String {
+fn refusal_of_lines(model: &LoadedModel, lines: &str) -> String {
     let mut job = Job::new(model, Output::Margin);
     job.input = Format::Ndjson;
     let rows = opened(&job, Input::Stream(Box::new(lines.as_bytes()))).unwrap();

@@ -14,7 +14,7 @@ use quintile_model::Scratch;
 use super::progress::Progress;
 use super::results::{Answer, Results, Style};
 use super::sink::Sink;
-use super::source::{Chunk, Memory, Source};
+use super::source::{Chunk, Memory, RowSource};
 use super::{Job, ScoreError};
 
 /// Chunks under way for each thread: one that it works on and one that waits for it.
@@ -49,7 +49,7 @@ impl Tally {
 /// Scores all rows of the source.
 pub(super) fn run<W: Write, P: Write>(
     job: &Job<'_>,
-    source: &mut Source<'_>,
+    source: &mut RowSource<'_>,
     style: &Style,
     sink: &mut Sink<W>,
     progress: &mut Option<Progress<P>>,
@@ -71,7 +71,7 @@ pub(super) fn run<W: Write, P: Write>(
             });
         }
         drop(taken);
-        let mut under_way = UnderWay::default();
+        let mut under_way = ChunksInFlight::default();
         let mut tally = Tally::default();
         let mut write = |done: Done| {
             if let Some(progress) = progress {
@@ -113,7 +113,7 @@ pub(super) fn run<W: Write, P: Write>(
 /// The same on the calling thread, for texts so short that a thread would cost more.
 fn run_alone<W: Write>(
     job: &Job<'_>,
-    source: &mut Source<'_>,
+    source: &mut RowSource<'_>,
     style: &Style,
     sink: &mut Sink<W>,
 ) -> Result<Tally, ScoreError> {
@@ -132,12 +132,12 @@ fn run_alone<W: Write>(
 
 /// Chunks that workers have, in the order of their rows.
 #[derive(Default)]
-struct UnderWay {
+struct ChunksInFlight {
     answers: VecDeque<(usize, Receiver<Done>)>,
     bytes: usize,
 }
 
-impl UnderWay {
+impl ChunksInFlight {
     fn add(&mut self, bytes: usize, answered: Receiver<Done>) {
         self.bytes += bytes;
         self.answers.push_back((bytes, answered));
@@ -173,13 +173,13 @@ impl<'j> Worker<'j> {
         Self {
             job,
             style,
-            scratch: job.served.model.scratch(),
+            scratch: job.loaded.model.scratch(),
             memory: Memory::default(),
         }
     }
 
     fn work(&mut self, chunk: &Chunk) -> Done {
-        let (served, style, scratch) = (self.job.served, self.style, &mut self.scratch);
+        let (loaded, style, scratch) = (self.job.loaded, self.style, &mut self.scratch);
         let mut results = match Results::new(style, chunk) {
             Ok(results) => results,
             Err(fault) => {
@@ -190,10 +190,10 @@ impl<'j> Worker<'j> {
             }
         };
         let mut fault = None;
-        chunk.read(served, self.job.id, &mut self.memory, |index, outcome| {
+        chunk.read(loaded, self.job.id, &mut self.memory, |index, outcome| {
             match outcome {
                 Ok((row, id)) => {
-                    let band = served.model.score_row(row, scratch);
+                    let band = loaded.model.score_row(row, scratch);
                     let answer = Answer {
                         band,
                         margins: scratch.margins(),

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use quintile_model::{Model, Options};
 
-use crate::loaded::{LoadError, Served};
+use crate::loaded::{LoadError, LoadedModel};
 use crate::rows::{Format, ScoreError};
 pub use compare::{Distance, Tally};
 pub use expected::Expected;
@@ -148,11 +148,11 @@ impl Report {
 /// # Errors
 /// A model, rows or numbers that cannot be read or do not fit each other.
 pub fn verify(job: &VerifyJob<'_>) -> Result<Report, VerifyError> {
-    let served = Served::load(job.model, job.options, 0).map_err(Box::new)?;
-    if served.model.schema().is_empty() {
+    let loaded = LoadedModel::load(job.model, job.options, 0).map_err(Box::new)?;
+    if loaded.model.schema().is_empty() {
         return Err(VerifyError::NoFeatures);
     }
-    let read = read::read(&served, job)?;
+    let read = read::read(&loaded, job)?;
     let (rows, expected) = (read.table.rows(), read.expected.rows());
     if rows == 0 {
         return Err(VerifyError::Empty);
@@ -160,11 +160,11 @@ pub fn verify(job: &VerifyJob<'_>) -> Result<Report, VerifyError> {
     if rows != expected {
         return Err(VerifyError::Counts { rows, expected });
     }
-    let scores = Scores::of(&served.model, &read.table);
-    let comparison = Comparison::new(&served.model, &scores, &read.expected, job.quantity)?;
+    let scores = Scores::of(&loaded.model, &read.table);
+    let comparison = Comparison::new(&loaded.model, &scores, &read.expected, job.quantity)?;
     let mut report = comparison.report(read.notes.clone());
     if report.tally.equal < rows {
-        search::search(job, &served, &read, &comparison, &mut report)?;
+        search::search(job, &loaded, &read, &comparison, &mut report)?;
     }
     if let Some(renamed) = &read.renamed {
         // The rows as they are cannot be scored, so they are not equal, whatever the renamed ones give.

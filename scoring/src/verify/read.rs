@@ -5,7 +5,7 @@ use std::path::Path;
 use super::expected::Expected;
 use super::scores::RowTable;
 use super::{Finding, VerifyError, VerifyJob};
-use crate::loaded::Served;
+use crate::loaded::LoadedModel;
 use crate::rows::{Collect, Collected, ScoreError};
 use crate::text::excerpt;
 
@@ -24,14 +24,14 @@ pub(super) struct Read {
     pub(super) renamed: Option<Finding>,
 }
 
-pub(super) fn read(served: &Served, job: &VerifyJob<'_>) -> Result<Read, VerifyError> {
+pub(super) fn read(loaded: &LoadedModel, job: &VerifyJob<'_>) -> Result<Read, VerifyError> {
     let failed = |source: ScoreError| VerifyError::Rows {
         path: job.rows.to_path_buf(),
         source: Box::new(source),
     };
     let (file, columns) = expected_place(job.expect);
     fn collect(
-        served: &Served,
+        loaded: &LoadedModel,
         job: &VerifyJob<'_>,
         id: Option<&str>,
         renames: &[(String, String)],
@@ -42,15 +42,15 @@ pub(super) fn read(served: &Served, job: &VerifyJob<'_>) -> Result<Read, VerifyE
             id,
             renames,
         };
-        collect.run(served)
+        collect.run(loaded)
     }
     let first = columns.first().copied();
-    let (collected, renames) = match collect(served, job, first, &[]) {
+    let (collected, renames) = match collect(loaded, job, first, &[]) {
         Ok(collected) => (collected, Vec::new()),
         Err(ScoreError::Header(error)) if !error.likely().is_empty() => {
             let renames = error.likely().to_vec();
             // What the header lacks is the cause, should another name not help.
-            let collected = collect(served, job, first, &renames).map_err(|_| failed(ScoreError::Header(error)))?;
+            let collected = collect(loaded, job, first, &renames).map_err(|_| failed(ScoreError::Header(error)))?;
             (collected, renames)
         }
         Err(error) => return Err(failed(error)),
@@ -60,7 +60,7 @@ pub(super) fn read(served: &Served, job: &VerifyJob<'_>) -> Result<Read, VerifyE
         None => {
             let mut texts = vec![collected.ids.clone()];
             for &column in &columns[1..] {
-                texts.push(collect(served, job, Some(column), &renames).map_err(failed)?.ids);
+                texts.push(collect(loaded, job, Some(column), &renames).map_err(failed)?.ids);
             }
             Expected::of_columns(&texts, &columns)?
         }
@@ -74,7 +74,7 @@ pub(super) fn read(served: &Served, job: &VerifyJob<'_>) -> Result<Read, VerifyE
     Ok(Read {
         table: RowTable {
             values,
-            width: served.model.schema().len(),
+            width: loaded.model.schema().len(),
         },
         expected,
         file_order,

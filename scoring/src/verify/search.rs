@@ -10,7 +10,7 @@ use super::compare::Distance;
 use super::read::Read;
 use super::scores::{Quantity, RowTable, Scores};
 use super::{Comparison, Finding, Report, VerifyError, VerifyJob, columns, outputs};
-use crate::loaded::{Served, manifest_path};
+use crate::loaded::{LoadedModel, manifest_path};
 
 /// Rows of each kind, equal and not, on which causes are tried before all rows are scored again.
 const SAMPLE_ROWS: usize = 1_000;
@@ -22,7 +22,7 @@ const FINDINGS_MAX: usize = 3;
 const COMBINED_MAX: usize = 4;
 
 /// A model and a change of rows, and how many rows of all are equal with them.
-struct Trial {
+struct AdviceTrial {
     finding: Finding,
     cause: Option<Cause>,
 }
@@ -33,20 +33,20 @@ struct Trial {
 /// A model file that has gone meanwhile.
 pub(super) fn search(
     job: &VerifyJob<'_>,
-    served: &Served,
+    loaded: &LoadedModel,
     read: &Read,
     comparison: &Comparison<'_>,
     report: &mut Report,
 ) -> Result<(), VerifyError> {
     let sampled = Sample::new(comparison);
-    let mut trials: Vec<Trial> = outputs::findings(comparison)
+    let mut trials: Vec<AdviceTrial> = outputs::findings(comparison)
         .into_iter()
-        .map(|finding| Trial { finding, cause: None })
+        .map(|finding| AdviceTrial { finding, cause: None })
         .collect();
-    let model = &served.model;
+    let model = &loaded.model;
     let mut causes = columns::usual(model, read.file_order.as_deref());
     causes.extend(causes::of_values(model, &read.table, &manifest_name(job.model)));
-    let is_explained = |trials: &[Trial]| trials.iter().any(|trial| trial.finding.equal == report.rows);
+    let is_explained = |trials: &[AdviceTrial]| trials.iter().any(|trial| trial.finding.equal == report.rows);
     if !is_explained(&trials) {
         trials.extend(try_all(model, &causes, read, comparison, &sampled));
         trials.extend(other_trees(job, read, comparison));
@@ -73,7 +73,7 @@ pub(super) fn search(
     }
     trials.truncate(FINDINGS_MAX);
     if let Some(cause) = trials.iter().find_map(|trial| trial.cause.as_ref()) {
-        tell_partings(job, served, &read.table, cause, report)?;
+        tell_partings(job, loaded, &read.table, cause, report)?;
     }
     report.findings = trials.into_iter().map(|trial| trial.finding).collect();
     if report.findings.is_empty() {
@@ -130,7 +130,13 @@ impl Sample {
 }
 
 /// Tries causes on the sample, and counts over all rows for those that help there.
-fn try_all(model: &Model, causes: &[Cause], read: &Read, comparison: &Comparison<'_>, sample: &Sample) -> Vec<Trial> {
+fn try_all(
+    model: &Model,
+    causes: &[Cause],
+    read: &Read,
+    comparison: &Comparison<'_>,
+    sample: &Sample,
+) -> Vec<AdviceTrial> {
     let all: Vec<usize> = (0..read.table.rows()).collect();
     let helps = |cause: &&Cause| best(model, cause, read, comparison, &sample.all).1 > sample.equal;
     let tried = causes.iter().filter(helps).map(|cause| {
@@ -139,7 +145,7 @@ fn try_all(model: &Model, causes: &[Cause], read: &Read, comparison: &Comparison
             true => format!("the library {}", cause.what),
             false => format!("the library {}, and the numbers are {}", cause.what, quantity.plural()),
         };
-        Trial {
+        AdviceTrial {
             finding: Finding {
                 cause: cause.name,
                 what,
@@ -167,7 +173,7 @@ fn best_of(scores: &Scores, read: &Read, comparison: &Comparison<'_>, rows: &[us
 }
 
 /// The other choice of trees: the best iteration, or all of them.
-fn other_trees(job: &VerifyJob<'_>, read: &Read, comparison: &Comparison<'_>) -> Option<Trial> {
+fn other_trees(job: &VerifyJob<'_>, read: &Read, comparison: &Comparison<'_>) -> Option<AdviceTrial> {
     let (trees, what, advice) = match job.options.trees {
         Trees::All => (
             Trees::Best,
@@ -182,10 +188,10 @@ fn other_trees(job: &VerifyJob<'_>, read: &Read, comparison: &Comparison<'_>) ->
     };
     let options = Options { trees, ..job.options };
     // A model without a best iteration has no other choice.
-    let served = Served::load(job.model, options, 0).ok()?;
+    let loaded = LoadedModel::load(job.model, options, 0).ok()?;
     let all: Vec<usize> = (0..read.table.rows()).collect();
-    let (_, equal) = best_of(&Scores::of(&served.model, &read.table), read, comparison, &all);
-    Some(Trial {
+    let (_, equal) = best_of(&Scores::of(&loaded.model, &read.table), read, comparison, &all);
+    Some(AdviceTrial {
         finding: Finding {
             cause: "best_iteration",
             what: format!("the library {what}"),
@@ -197,8 +203,8 @@ fn other_trees(job: &VerifyJob<'_>, read: &Read, comparison: &Comparison<'_>) ->
 }
 
 /// Each of the causes that helped most with each other cause.
-fn combined(trials: &[Trial], causes: &[Cause]) -> Vec<Cause> {
-    let mut helped: Vec<&Trial> = trials.iter().filter(|trial| trial.cause.is_some()).collect();
+fn combined(trials: &[AdviceTrial], causes: &[Cause]) -> Vec<Cause> {
+    let mut helped: Vec<&AdviceTrial> = trials.iter().filter(|trial| trial.cause.is_some()).collect();
     helped.sort_by_key(|trial| std::cmp::Reverse(trial.finding.equal));
     let helped: Vec<&Cause> = helped.iter().filter_map(|trial| trial.cause.as_ref()).collect();
     // One that helps alone also tells where to begin; where none does, two must be tried blindly.
@@ -220,18 +226,18 @@ fn combined(trials: &[Trial], causes: &[Cause]) -> Vec<Cause> {
 /// Says of each reported difference at which node the changed row takes another branch.
 fn tell_partings(
     job: &VerifyJob<'_>,
-    served: &Served,
+    loaded: &LoadedModel,
     table: &RowTable,
     cause: &Cause,
     report: &mut Report,
 ) -> Result<(), VerifyError> {
-    let ensemble = Served::ensemble(job.model).map_err(Box::new)?;
+    let ensemble = LoadedModel::ensemble(job.model).map_err(Box::new)?;
     for difference in &mut report.differences {
         let row = table.row(difference.row - 1);
         let mut changed = row.to_vec();
         (cause.change)(&mut changed);
         difference.parting = ensemble.parting(row, &changed).map(|parting| {
-            let name = crate::text::excerpt(served.model.schema().name(parting.feature));
+            let name = crate::text::excerpt(loaded.model.schema().name(parting.feature));
             let compared = parting
                 .threshold
                 .map_or_else(|| "a set of categories".into(), |threshold| format!("{threshold:?}"));

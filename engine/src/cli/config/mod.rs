@@ -9,7 +9,7 @@ use super::json::{Object, array};
 use super::print::{PrintArgs, PrintFormat};
 use super::{Exit, Streams, report};
 use crate::config::Settings;
-use crate::config::told::Effective;
+use crate::config::origins::EffectiveSetting;
 
 const SHOW_EXAMPLES: &str = "Examples:
   quintile config show
@@ -51,7 +51,7 @@ pub(crate) struct ShowArgs {
 /// `quintile config …`.
 pub(crate) fn run(command: &ConfigCommand, streams: &mut Streams<'_>) -> Exit {
     match command {
-        ConfigCommand::Show(args) => match Settings::of_process_told(&args.serve.flags) {
+        ConfigCommand::Show(args) => match Settings::load_with_origins(&args.serve.flags) {
             Ok((_, told)) => report::print(&shown(&told.effective(), args.print.format()), streams),
             Err(error) => report::configuration(&error, streams),
         },
@@ -61,8 +61,8 @@ pub(crate) fn run(command: &ConfigCommand, streams: &mut Streams<'_>) -> Exit {
 }
 
 /// All values: a table in two columns and their source, or rows for scripts.
-fn shown(keys: &[Effective], format: PrintFormat) -> String {
-    let source = |key: &Effective| match (&key.source, &key.value) {
+fn shown(keys: &[EffectiveSetting], format: PrintFormat) -> String {
+    let source = |key: &EffectiveSetting| match (&key.source, &key.value) {
         (Some(source), _) => source.to_string(),
         (None, Some(_)) => "default".to_owned(),
         (None, None) => "found out at start".to_owned(),
@@ -94,7 +94,7 @@ fn shown(keys: &[Effective], format: PrintFormat) -> String {
         }
         PrintFormat::Table => {
             let path_width = keys.iter().map(|key| key.path.len()).max().unwrap_or(0);
-            let value = |key: &Effective| {
+            let value = |key: &EffectiveSetting| {
                 key.value
                     .clone()
                     .map_or_else(|| "-".to_owned(), |value| value.escape_debug().to_string())

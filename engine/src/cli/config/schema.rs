@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::cli::json::{Object, array, quoted};
 use crate::config::keys::{KEYS, Key, sections};
-use crate::config::value::Kind;
+use crate::config::value::ValueKind;
 
 /// JSON Schema (draft 2020-12) of the file: what it accepts, the file accepts, but for texts that must have a form.
 pub(super) fn json() -> String {
@@ -33,16 +33,16 @@ fn property(key: &Key) -> String {
     let mut property = Object::default();
     property.text("description", Some(key.help));
     let is_number = match &key.kind {
-        Kind::Text { .. } | Kind::Path { .. } => {
+        ValueKind::Text { .. } | ValueKind::Path { .. } => {
             property.text("type", Some("string"));
             property.raw("minLength", "1");
             false
         }
-        Kind::Word { words, .. } => {
+        ValueKind::Word { words, .. } => {
             property.raw("enum", &array(words().into_iter().map(quoted)));
             false
         }
-        Kind::Words { words, .. } => {
+        ValueKind::Words { words, .. } => {
             let mut items = Object::default();
             items.raw("enum", &array(words().into_iter().chain(["none"]).map(quoted)));
             property.text("type", Some("array"));
@@ -50,7 +50,7 @@ fn property(key: &Key) -> String {
             property.raw("uniqueItems", "true");
             false
         }
-        Kind::Texts { .. } => {
+        ValueKind::Texts { .. } => {
             let mut items = Object::default();
             items.text("type", Some("string"));
             items.raw("minLength", "1");
@@ -59,13 +59,13 @@ fn property(key: &Key) -> String {
             property.raw("uniqueItems", "true");
             false
         }
-        Kind::Count { range, .. } | Kind::Millis { range, .. } => {
+        ValueKind::Count { range, .. } | ValueKind::Millis { range, .. } => {
             property.text("type", Some("integer"));
             property.raw("minimum", &range.start().to_string());
             property.raw("maximum", &range.end().to_string());
             true
         }
-        Kind::Number { range, .. } | Kind::Seconds { range, .. } => {
+        ValueKind::Number { range, .. } | ValueKind::Seconds { range, .. } => {
             property.text("type", Some("number"));
             property.raw("minimum", &range.start().to_string());
             property.raw("maximum", &range.end().to_string());
@@ -74,7 +74,7 @@ fn property(key: &Key) -> String {
     };
     match key.default {
         Some(default) if is_number => property.raw("default", default),
-        Some(default) if matches!(key.kind, Kind::Words { .. } | Kind::Texts { .. }) => {
+        Some(default) if matches!(key.kind, ValueKind::Words { .. } | ValueKind::Texts { .. }) => {
             property.raw("default", &array(default.split(',').map(|word| quoted(word.trim()))));
         }
         Some(default) => property.text("default", Some(default)),

@@ -37,7 +37,7 @@ pub(super) struct Text;
 
 /// What an event says, in order.
 #[derive(Default)]
-struct Said {
+struct EventText {
     body: String,
     values: Vec<(&'static str, Value)>,
 }
@@ -48,7 +48,7 @@ enum Value {
     Text(String),
 }
 
-impl Visit for Said {
+impl Visit for EventText {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.record_str(field, &format!("{value:?}"));
     }
@@ -81,8 +81,8 @@ impl Visit for Said {
     }
 }
 
-fn said(event: &Event<'_>) -> Said {
-    let mut said = Said::default();
+fn said(event: &Event<'_>) -> EventText {
+    let mut said = EventText::default();
     event.record(&mut said);
     said
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use quintile_model::{FeatureKind, Form, MissingMarkers, Model, Precision};
-use quintile_scoring::loaded::Served;
+use quintile_scoring::loaded::LoadedModel;
 
 use super::edges;
 use super::survey::{Column, Survey, missing_flags, told};
@@ -14,7 +14,7 @@ const CATEGORIES_TOLD: usize = 8;
 
 /// What a draft is made from.
 pub(super) struct Draft<'s> {
-    pub(super) served: &'s Served,
+    pub(super) loaded: &'s LoadedModel,
     /// The model's path, for the first comment.
     pub(super) model: &'s Path,
     /// The rows and what they hold.
@@ -29,7 +29,7 @@ impl Draft<'_> {
         let mut out = String::new();
         self.head(&mut out);
         self.bands(&mut out);
-        for column in 0..self.served.model.schema().len() {
+        for column in 0..self.loaded.model.schema().len() {
             self.feature(&mut out, column);
         }
         self.golden(&mut out);
@@ -37,7 +37,7 @@ impl Draft<'_> {
     }
 
     fn head(&self, out: &mut String) {
-        let model = &self.served.model;
+        let model = &self.loaded.model;
         line(
             out,
             format_args!(
@@ -101,12 +101,12 @@ impl Draft<'_> {
     }
 
     fn bands(&self, out: &mut String) {
-        let model = &self.served.model;
+        let model = &self.loaded.model;
         line(
             out,
             format_args!("\n# A prediction's score: 1 below the first edge, one more from each edge on."),
         );
-        if super::survey::banded(self.served).is_none() {
+        if super::survey::banded(self.loaded).is_none() {
             let last = model.prediction_len().saturating_sub(1);
             line(
                 out,
@@ -165,7 +165,7 @@ impl Draft<'_> {
     }
 
     fn feature(&self, out: &mut String, column: usize) {
-        let (model, schema) = (&self.served.model, self.served.model.schema());
+        let (model, schema) = (&self.loaded.model, self.loaded.model.schema());
         let seen = self.survey.map(|(_, survey)| (survey.rows, survey.columns[column]));
         line(out, format_args!("\n[features.{}]", key(schema.name(column))));
         match schema.label(column) {
@@ -187,7 +187,7 @@ impl Draft<'_> {
     }
 
     fn golden(&self, out: &mut String) {
-        let model = &self.served.model;
+        let model = &self.loaded.model;
         line(
             out,
             format_args!(

@@ -27,14 +27,14 @@ pub(super) fn run(args: &FitArgs, streams: &mut Streams<'_>) -> Exit {
             return report::failure(message, streams);
         }
     };
-    let served = match load(&args.model, streams) {
-        Ok(served) => served,
+    let loaded = match load(&args.model, streams) {
+        Ok(loaded) => loaded,
         Err(exit) => return exit,
     };
-    let Some(_) = super::survey::banded(&served) else {
+    let Some(_) = super::survey::banded(&loaded) else {
         let message = format!(
             "the model gives {} predictions: say in {} which one is banded, by probability_output",
-            served.model.prediction_len(),
+            loaded.model.prediction_len(),
             place.display()
         );
         return report::failure(message, streams);
@@ -44,7 +44,7 @@ pub(super) fn run(args: &FitArgs, streams: &mut Streams<'_>) -> Exit {
         input: args.input,
         missing: &args.missing,
     };
-    let survey = match survey(&rows, Survey::of(&served, &rows), streams) {
+    let survey = match survey(&rows, Survey::of(&loaded, &rows), streams) {
         Ok(survey) => survey,
         Err(exit) => return exit,
     };
@@ -65,7 +65,7 @@ pub(super) fn run(args: &FitArgs, streams: &mut Streams<'_>) -> Exit {
         }
         report::note(format_args!("wrote {}", place.display()), streams);
     }
-    let old = served.model.bands().map(quintile_model::Bands::edges);
+    let old = loaded.model.bands().map(quintile_model::Bands::edges);
     report::print(&table(old, &fitted, &survey, &args.rows), streams)
 }
 

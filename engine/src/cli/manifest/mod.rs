@@ -11,7 +11,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use quintile_model::Options;
-use quintile_scoring::loaded::{self, Served};
+use quintile_scoring::loaded::{self, LoadedModel};
 use quintile_scoring::rows::{Format, Rows, ScoreError};
 
 use super::{Exit, Streams, report};
@@ -114,8 +114,8 @@ fn init(args: &InitArgs, streams: &mut Streams<'_>) -> Exit {
         let message = format!("{} is there: --force replaces it, --out - prints", place.display());
         return report::failure(message, streams);
     }
-    let served = match load(&args.model, streams) {
-        Ok(served) => served,
+    let loaded = match load(&args.model, streams) {
+        Ok(loaded) => loaded,
         Err(exit) => return exit,
     };
     let rows = args.rows.as_deref().map(|path| Rows {
@@ -123,7 +123,7 @@ fn init(args: &InitArgs, streams: &mut Streams<'_>) -> Exit {
         input: args.input,
         missing: &args.missing,
     });
-    let survey = match rows.map(|rows| survey(&rows, Survey::lenient(&served, &rows), streams)) {
+    let survey = match rows.map(|rows| survey(&rows, Survey::lenient(&loaded, &rows), streams)) {
         None => None,
         Some(Ok(survey)) => Some(survey),
         Some(Err(exit)) => return exit,
@@ -132,7 +132,7 @@ fn init(args: &InitArgs, streams: &mut Streams<'_>) -> Exit {
         report::note(text, streams);
     }
     let draft = Draft {
-        served: &served,
+        loaded: &loaded,
         model: &args.model,
         survey: args.rows.as_deref().zip(survey.as_ref()),
         is_loose: args.loose,
@@ -150,8 +150,8 @@ fn init(args: &InitArgs, streams: &mut Streams<'_>) -> Exit {
     }
 }
 
-fn load(model: &Path, streams: &mut Streams<'_>) -> Result<Served, Exit> {
-    Served::load(Some(model), Options::default(), 0).map_err(|error| report::model(&error, streams))
+fn load(model: &Path, streams: &mut Streams<'_>) -> Result<LoadedModel, Exit> {
+    LoadedModel::load(Some(model), Options::default(), 0).map_err(|error| report::model(&error, streams))
 }
 
 /// What was seen of the rows, of which there must be some.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use quintile_scoring::loaded::Served;
+use quintile_scoring::loaded::LoadedModel;
 use quintile_scoring::rows::{Rows, ScoreError};
 
 use super::sentinels::Sentinels;
@@ -71,12 +71,12 @@ impl Column {
 
 impl Survey {
     /// As [`Self::of`], but the usual texts for a missing value are that, unless some category is called so.
-    pub(super) fn lenient(served: &Served, rows: &Rows<'_>) -> Result<Self, ScoreError> {
+    pub(super) fn lenient(loaded: &LoadedModel, rows: &Rows<'_>) -> Result<Self, ScoreError> {
         let mut missing = rows.missing.to_vec();
         let mut taken = Vec::new();
         loop {
             let fault = match Self::of(
-                served,
+                loaded,
                 &Rows {
                     missing: &missing,
                     ..*rows
@@ -86,7 +86,7 @@ impl Survey {
                 Err(fault) => fault,
             };
             match fault.usual_missing() {
-                Some(text) if !taken.contains(&text) && !is_category(served, text) => {
+                Some(text) if !taken.contains(&text) && !is_category(loaded, text) => {
                     taken.push(text);
                     missing.push(text.to_owned());
                 }
@@ -96,8 +96,8 @@ impl Survey {
     }
 
     /// Reads all rows, and once more those that are kept.
-    pub(super) fn of(served: &Served, rows: &Rows<'_>) -> Result<Self, ScoreError> {
-        let model = &served.model;
+    pub(super) fn of(loaded: &LoadedModel, rows: &Rows<'_>) -> Result<Self, ScoreError> {
+        let model = &loaded.model;
         let mut scratch = model.scratch();
         let mut survey = Self {
             rows: 0,
@@ -107,8 +107,8 @@ impl Survey {
             taken: Vec::new(),
         };
         let markers = model.schema().markers();
-        let output = banded(served);
-        rows.each(served, |row| {
+        let output = banded(loaded);
+        rows.each(loaded, |row| {
             survey.rows += 1;
             for (place, (column, &value)) in survey.columns.iter_mut().zip(row).enumerate() {
                 let is_marker = markers.is_some_and(|markers| markers.is_missing(place, value));
@@ -122,7 +122,7 @@ impl Survey {
         })?;
         let kept = survey.kept();
         let mut at = 0;
-        rows.each(served, |row| {
+        rows.each(loaded, |row| {
             if kept.contains(&at) {
                 model.score_row(row, &mut scratch);
                 survey.golden.push(Golden {
@@ -158,15 +158,15 @@ impl Survey {
 }
 
 /// Whether a feature has a category of this name.
-fn is_category(served: &Served, text: &str) -> bool {
-    let schema = served.model.schema();
+fn is_category(loaded: &LoadedModel, text: &str) -> bool {
+    let schema = loaded.model.schema();
     let mut names = (0..schema.len()).filter_map(|column| schema.categories(column));
     names.any(|categories| categories.names().iter().any(|name| name.trim() == text))
 }
 
 /// The prediction that is or may be banded: the model's only one, or the one that its manifest names.
-pub(super) fn banded(served: &Served) -> Option<usize> {
-    let model = &served.model;
+pub(super) fn banded(loaded: &LoadedModel) -> Option<usize> {
+    let model = &loaded.model;
     model
         .probability_output()
         .or((model.prediction_len() == 1).then_some(0))

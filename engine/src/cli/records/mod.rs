@@ -6,7 +6,7 @@ mod ddl;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use quintile_scoring::loaded::Served;
+use quintile_scoring::loaded::LoadedModel;
 use serde_json::{Value, json};
 
 use super::{Exit, Streams, report};
@@ -75,12 +75,12 @@ fn schema(args: &SchemaArgs, streams: &mut Streams<'_>) -> Exit {
         Ok(settings) => settings,
         Err(error) => return report::configuration(&error, streams),
     };
-    let served = match Served::load(settings.model.as_deref(), settings.options, 0) {
-        Err(fault) if settings.scoring.asks_sagemaker() => Served::outline(settings.model.as_deref(), fault, 0),
-        served => served,
+    let loaded = match LoadedModel::load(settings.model.as_deref(), settings.options, 0) {
+        Err(fault) if settings.scoring.asks_sagemaker() => LoadedModel::outline(settings.model.as_deref(), fault, 0),
+        loaded => loaded,
     };
-    match served {
-        Ok(served) => report::print(&text(&Schema::of(&served), args.format), streams),
+    match loaded {
+        Ok(loaded) => report::print(&text(&Schema::of(&loaded), args.format), streams),
         Err(error) => report::model(&error, streams),
     }
 }
@@ -192,8 +192,8 @@ mod tests {
             "put this into docs/records.md:\n{}",
             markdown()
         );
-        let served = Served::load(None, quintile_model::Options::default(), 0).unwrap();
-        let athena = text(&Schema::of(&served), SchemaFormat::Athena);
+        let loaded = LoadedModel::load(None, quintile_model::Options::default(), 0).unwrap();
+        let athena = text(&Schema::of(&loaded), SchemaFormat::Athena);
         assert!(page.contains(&athena), "put this into docs/records.md:\n{athena}");
         assert!(page.contains(&format!("Schema version {SCHEMA_VERSION} ")));
     }

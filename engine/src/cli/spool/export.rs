@@ -136,7 +136,7 @@ fn microseconds(time: SystemTime) -> i64 {
 }
 
 fn is_for(schema: &Schema, record: &Frame<'_>) -> bool {
-    schema.number == record.model && schema.fits(record)
+    schema.model_number == record.model_number && schema.fits(record)
 }
 
 /// What an operator must know beside the records. Only damage is a failure.

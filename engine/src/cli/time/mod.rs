@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use quintile_model::{BuildError, KernelChoice, Model, Options, Scratch};
-use quintile_scoring::loaded::{LoadError, Served};
+use quintile_scoring::loaded::{LoadError, LoadedModel};
 use quintile_scoring::rows::gather;
 
 use super::args::TimeArgs;
@@ -95,7 +95,7 @@ fn times(args: &TimeArgs, streams: &mut Streams<'_>) -> Result<Times, Fault> {
             trees: args.trees,
             kernel,
         };
-        Served::load(args.model.as_deref(), options, 0)
+        LoadedModel::load(args.model.as_deref(), options, 0)
     };
     let chosen = load(KernelChoice::Auto).map_err(Fault::Model)?;
     let is_wanted = |kernel: KernelChoice| match args.kernel {
@@ -120,8 +120,8 @@ fn times(args: &TimeArgs, streams: &mut Streams<'_>) -> Result<Times, Fault> {
     let mut kernels = Vec::new();
     for (choice, loaded) in loaded {
         let outcome = match loaded {
-            Ok(served) => {
-                contestants.push(Contestant::new(choice, served.model));
+            Ok(loaded) => {
+                contestants.push(Contestant::new(choice, loaded.model));
                 Ok(())
             }
             Err(LoadError::Build {
@@ -154,11 +154,11 @@ fn times(args: &TimeArgs, streams: &mut Streams<'_>) -> Result<Times, Fault> {
 }
 
 /// The rows, and whether they were made.
-fn rows(args: &TimeArgs, served: &Served, streams: &mut Streams<'_>) -> Result<(Vec<f64>, bool), Fault> {
-    let columns = served.model.schema().len();
+fn rows(args: &TimeArgs, loaded: &LoadedModel, streams: &mut Streams<'_>) -> Result<(Vec<f64>, bool), Fault> {
+    let columns = loaded.model.schema().len();
     let rows_max = rows::rows_max(columns);
     let Some(path) = &args.rows else {
-        let ensemble = Served::ensemble(args.model.as_deref()).map_err(Fault::Model)?;
+        let ensemble = LoadedModel::ensemble(args.model.as_deref()).map_err(Fault::Model)?;
         let mut rows = rows::made(&ensemble, rows_max);
         if columns == 0 {
             rows = vec![f64::NAN];
@@ -166,7 +166,7 @@ fn rows(args: &TimeArgs, served: &Served, streams: &mut Streams<'_>) -> Result<(
         return Ok((rows, true));
     };
     let fault = |error: &dyn std::fmt::Display| Fault::Other(format!("{}: {error}", path.display()));
-    let gathered = gather(served, (path, args.input), rows_max, streams.stdin).map_err(|error| fault(&error))?;
+    let gathered = gather(loaded, (path, args.input), rows_max, streams.stdin).map_err(|error| fault(&error))?;
     for text in &gathered.said {
         report::note(text, streams);
     }
@@ -198,13 +198,13 @@ struct Contestant {
     model: Model,
     scratch: Scratch,
     figures: Figures,
-    single: Course,
-    batch: Course,
+    single: TimingCourse,
+    batch: TimingCourse,
 }
 
 /// How one figure of a kernel is taken: so many calls a round, beginning with the row at which the last one ended.
 #[derive(Default)]
-struct Course {
+struct TimingCourse {
     calls: usize,
     next_row: usize,
 }
@@ -221,8 +221,8 @@ impl Contestant {
             scratch: model.scratch(),
             model,
             figures,
-            single: Course::default(),
-            batch: Course::default(),
+            single: TimingCourse::default(),
+            batch: TimingCourse::default(),
         }
     }
 
@@ -238,7 +238,7 @@ impl Contestant {
         let is_single = rows_a_call == 1;
         let course = if is_single { single } else { batch };
         let row_count = timed.rows.len() / timed.width;
-        let mut call = |course: &mut Course| {
+        let mut call = |course: &mut TimingCourse| {
             if course.next_row + rows_a_call > row_count {
                 course.next_row = 0;
             }
@@ -276,7 +276,7 @@ fn count(rows: usize) -> f64 {
 /// Holds every kernel's answers to those of the literal walk: a figure of a wrong answer is worth nothing.
 fn compare(
     contestants: &mut [Contestant],
-    load: &dyn Fn(KernelChoice) -> Result<Served, LoadError>,
+    load: &dyn Fn(KernelChoice) -> Result<LoadedModel, LoadError>,
     timed: &Timed<'_>,
 ) -> Result<(), Fault> {
     let reference = load(KernelChoice::Reference).map_err(Fault::Model)?.model;

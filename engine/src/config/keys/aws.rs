@@ -1,14 +1,14 @@
 //! `[aws]`: how AWS is reached.
 
 use super::{Key, plain};
-use crate::config::forms::{check_region, check_url};
-use crate::config::value::Kind;
+use crate::config::validators::{check_region, check_url};
+use crate::config::value::ValueKind;
 
 pub(super) static KEYS: &[Key] = &[
     plain(
         "aws",
         "region",
-        Kind::Text {
+        ValueKind::Text {
             form: "a region, as eu-central-1",
             check: check_region,
             set: |settings, text| settings.aws.region = Some(text),
@@ -19,7 +19,7 @@ pub(super) static KEYS: &[Key] = &[
     plain(
         "aws",
         "endpoint",
-        Kind::Text {
+        ValueKind::Text {
             form: "a URL, as http://127.0.0.1:5000",
             check: check_url,
             set: |settings, text| settings.aws.endpoint = Some(text),

@@ -2,12 +2,12 @@
 
 use super::{HOUR_MS, KIB, Key, MIB, TICK_MS, plain};
 use crate::budget::BUDGET_BYTES_MIN;
-use crate::config::value::Kind;
+use crate::config::value::ValueKind;
 
 pub(super) static KEYS: &[Key] = &[
     limit(
         "body_bytes_max",
-        Kind::Count {
+        ValueKind::Count {
             range: KIB..=256 * MIB,
             unit: "bytes",
             set: |settings, bytes| settings.limits.body_bytes_max = bytes,
@@ -17,7 +17,7 @@ pub(super) static KEYS: &[Key] = &[
     ),
     limit(
         "batch_bytes_max",
-        Kind::Count {
+        ValueKind::Count {
             range: KIB..=256 * MIB,
             unit: "bytes",
             set: |settings, bytes| settings.limits.batch_bytes_max = bytes,
@@ -27,7 +27,7 @@ pub(super) static KEYS: &[Key] = &[
     ),
     limit(
         "batch_leads_max",
-        Kind::Count {
+        ValueKind::Count {
             range: 1..=1_000_000,
             unit: "leads",
             set: |settings, count| settings.limits.batch_leads_max = count,
@@ -37,7 +37,7 @@ pub(super) static KEYS: &[Key] = &[
     ),
     limit(
         "batches_max",
-        Kind::Count {
+        ValueKind::Count {
             range: 1..=1000,
             unit: "batches",
             set: |settings, count| settings.limits.batches_max = count,
@@ -48,7 +48,7 @@ pub(super) static KEYS: &[Key] = &[
     limit(
         "head_bytes_max",
         // hyper refuses a buffer below 8 KiB.
-        Kind::Count {
+        ValueKind::Count {
             range: 8 * KIB..=MIB,
             unit: "bytes",
             set: |settings, bytes| settings.limits.head_bytes_max = bytes,
@@ -59,7 +59,7 @@ pub(super) static KEYS: &[Key] = &[
     limit(
         "headers_max",
         // hyper holds a hundred without allocating; with fewer than eight no browser gets through.
-        Kind::Count {
+        ValueKind::Count {
             range: 8..=100,
             unit: "headers",
             set: |settings, count| settings.limits.headers_max = count,
@@ -69,7 +69,7 @@ pub(super) static KEYS: &[Key] = &[
     ),
     limit(
         "connections_max",
-        Kind::Count {
+        ValueKind::Count {
             range: 1..=1_000_000,
             unit: "connections",
             set: |settings, count| settings.limits.connections_max = count,
@@ -80,7 +80,7 @@ pub(super) static KEYS: &[Key] = &[
     plain(
         "limits",
         "memory_bytes",
-        Kind::Count {
+        ValueKind::Count {
             range: BUDGET_BYTES_MIN..=1 << 40,
             unit: "bytes",
             set: |settings, bytes| settings.memory_bytes = Some(bytes),
@@ -91,7 +91,7 @@ pub(super) static KEYS: &[Key] = &[
     ),
     limit(
         "in_flight_max",
-        Kind::Count {
+        ValueKind::Count {
             range: 1..=1_000_000,
             unit: "requests",
             set: |settings, count| settings.limits.in_flight_max = count,
@@ -101,7 +101,7 @@ pub(super) static KEYS: &[Key] = &[
     ),
     limit(
         "first_byte_ms",
-        Kind::Millis {
+        ValueKind::Millis {
             range: TICK_MS..=HOUR_MS,
             set: |settings, time| settings.limits.first_byte = time,
         },
@@ -110,7 +110,7 @@ pub(super) static KEYS: &[Key] = &[
     ),
     limit(
         "head_ms",
-        Kind::Millis {
+        ValueKind::Millis {
             range: TICK_MS..=HOUR_MS,
             set: |settings, time| settings.limits.head = time,
         },
@@ -119,7 +119,7 @@ pub(super) static KEYS: &[Key] = &[
     ),
     limit(
         "body_ms",
-        Kind::Millis {
+        ValueKind::Millis {
             range: TICK_MS..=HOUR_MS,
             set: |settings, time| settings.limits.body = time,
         },
@@ -128,7 +128,7 @@ pub(super) static KEYS: &[Key] = &[
     ),
     limit(
         "batch_ms",
-        Kind::Millis {
+        ValueKind::Millis {
             range: TICK_MS..=HOUR_MS,
             set: |settings, time| settings.limits.batch = time,
         },
@@ -137,7 +137,7 @@ pub(super) static KEYS: &[Key] = &[
     ),
     limit(
         "idle_ms",
-        Kind::Millis {
+        ValueKind::Millis {
             range: TICK_MS..=24 * HOUR_MS,
             set: |settings, time| settings.limits.idle = time,
         },
@@ -146,7 +146,7 @@ pub(super) static KEYS: &[Key] = &[
     ),
     limit(
         "write_ms",
-        Kind::Millis {
+        ValueKind::Millis {
             range: TICK_MS..=HOUR_MS,
             set: |settings, time| settings.limits.write = time,
         },
@@ -155,7 +155,7 @@ pub(super) static KEYS: &[Key] = &[
     ),
     limit(
         "linger_ms",
-        Kind::Millis {
+        ValueKind::Millis {
             range: 0..=60_000,
             set: |settings, time| settings.limits.linger = time,
         },
@@ -164,7 +164,7 @@ pub(super) static KEYS: &[Key] = &[
     ),
     limit(
         "drain_idle_ms",
-        Kind::Millis {
+        ValueKind::Millis {
             range: 0..=HOUR_MS,
             set: |settings, time| settings.limits.drain_idle = time,
         },
@@ -173,7 +173,7 @@ pub(super) static KEYS: &[Key] = &[
     ),
     limit(
         "drain_ms",
-        Kind::Millis {
+        ValueKind::Millis {
             range: TICK_MS..=HOUR_MS,
             set: |settings, time| settings.limits.drain = time,
         },
@@ -182,7 +182,7 @@ pub(super) static KEYS: &[Key] = &[
     ),
     limit(
         "reload_ms",
-        Kind::Millis {
+        ValueKind::Millis {
             range: TICK_MS..=HOUR_MS,
             set: |settings, time| settings.limits.reload = time,
         },
@@ -192,7 +192,7 @@ pub(super) static KEYS: &[Key] = &[
 ];
 
 /// Shortens the table: a key of `[limits]`.
-const fn limit(name: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Key {
+const fn limit(name: &'static str, kind: ValueKind, default: &'static str, help: &'static str) -> Key {
     Key {
         section: "limits",
         name,

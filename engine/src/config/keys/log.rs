@@ -2,15 +2,15 @@
 
 use super::Key;
 use crate::config::LogFormat;
-use crate::config::forms::check_level;
-use crate::config::value::Kind;
+use crate::config::validators::check_level;
+use crate::config::value::ValueKind;
 
 pub(super) static KEYS: &[Key] = &[
     Key {
         section: "log",
         name: "format",
         flag: Some("log"),
-        kind: Kind::Word {
+        kind: ValueKind::Word {
             words: || vec!["json", "text"],
             set: |settings, word| {
                 let format = match word {
@@ -29,7 +29,7 @@ pub(super) static KEYS: &[Key] = &[
         section: "log",
         name: "level",
         flag: None,
-        kind: Kind::Text {
+        kind: ValueKind::Text {
             form: "error, warn, info, debug, trace, off, or TARGET=LEVEL, separated by commas",
             check: check_level,
             set: |settings, text| settings.log_level = text,

@@ -15,7 +15,7 @@ use quintile_model::Trees;
 use toml::de::DeValue;
 
 use super::Settings;
-use super::value::{Kind, Wrong};
+use super::value::{ValueError, ValueKind};
 
 /// One key.
 pub(crate) struct Key {
@@ -26,7 +26,7 @@ pub(crate) struct Key {
     /// Its flag, without dashes.
     pub(crate) flag: Option<&'static str>,
     /// What it accepts and where it is stored.
-    pub(crate) kind: Kind,
+    pub(crate) kind: ValueKind,
     /// The value it has when nobody sets it, as a text; none when it then is found out.
     pub(crate) default: Option<&'static str>,
     /// What it is for.
@@ -57,23 +57,23 @@ impl Key {
     }
 
     /// Stores a text.
-    pub(crate) fn store_text(&self, settings: &mut Settings, text: &OsStr) -> Result<(), Wrong> {
+    pub(crate) fn store_text(&self, settings: &mut Settings, text: &OsStr) -> Result<(), ValueError> {
         self.kind.store_text(settings, text).map_err(|wrong| self.hidden(wrong))
     }
 
     /// Stores a TOML value.
-    pub(crate) fn store_toml(&self, settings: &mut Settings, value: &DeValue<'_>) -> Result<(), Wrong> {
+    pub(crate) fn store_toml(&self, settings: &mut Settings, value: &DeValue<'_>) -> Result<(), ValueError> {
         self.kind
             .store_toml(settings, value)
             .map_err(|wrong| self.hidden(wrong))
     }
 
     /// What is wrong, without the value of a secret.
-    fn hidden(&self, wrong: Wrong) -> Wrong {
+    fn hidden(&self, wrong: ValueError) -> ValueError {
         if !self.is_secret() {
             return wrong;
         }
-        Wrong {
+        ValueError {
             message: format!("is not accepted; accepted: {}", self.kind.accepts()),
             hint: None,
         }
@@ -89,7 +89,7 @@ impl Key {
 const fn plain(
     section: &'static str,
     name: &'static str,
-    kind: Kind,
+    kind: ValueKind,
     default: Option<&'static str>,
     help: &'static str,
 ) -> Key {
@@ -148,18 +148,18 @@ pub(super) mod tests {
     /// A value that is not the default.
     pub(in crate::config) fn another_value(key: &Key) -> String {
         match &key.kind {
-            Kind::Text { .. } if key.name == "level" => "debug".to_owned(),
-            Kind::Text { .. } if key.name == "s3_url" => "s3://lake/x".to_owned(),
-            Kind::Text { .. } if key.name == "template" => "[$record]".to_owned(),
-            Kind::Text { .. } if key.path() == "aws.endpoint" => "http://x".to_owned(),
-            Kind::Text { .. } if !matches!(key.name, "listen" | "admin") => "name-1".to_owned(),
-            Kind::Text { .. } => "[::1]:9".to_owned(),
-            Kind::Path { .. } => "elsewhere".to_owned(),
-            Kind::Word { words, .. } => words().pop().unwrap_or_default().to_owned(),
-            Kind::Words { .. } => "none".to_owned(),
-            Kind::Texts { .. } => "https://crm.example".to_owned(),
-            Kind::Count { range, .. } | Kind::Millis { range, .. } => (range.end() - 7).to_string(),
-            Kind::Number { range, .. } | Kind::Seconds { range, .. } => (range.end() - 7.0).to_string(),
+            ValueKind::Text { .. } if key.name == "level" => "debug".to_owned(),
+            ValueKind::Text { .. } if key.name == "s3_url" => "s3://lake/x".to_owned(),
+            ValueKind::Text { .. } if key.name == "template" => "[$record]".to_owned(),
+            ValueKind::Text { .. } if key.path() == "aws.endpoint" => "http://x".to_owned(),
+            ValueKind::Text { .. } if !matches!(key.name, "listen" | "admin") => "name-1".to_owned(),
+            ValueKind::Text { .. } => "[::1]:9".to_owned(),
+            ValueKind::Path { .. } => "elsewhere".to_owned(),
+            ValueKind::Word { words, .. } => words().pop().unwrap_or_default().to_owned(),
+            ValueKind::Words { .. } => "none".to_owned(),
+            ValueKind::Texts { .. } => "https://crm.example".to_owned(),
+            ValueKind::Count { range, .. } | ValueKind::Millis { range, .. } => (range.end() - 7).to_string(),
+            ValueKind::Number { range, .. } | ValueKind::Seconds { range, .. } => (range.end() - 7.0).to_string(),
         }
     }
 
@@ -169,7 +169,7 @@ pub(super) mod tests {
             section: "x",
             name: "client_secret",
             flag: None,
-            kind: Kind::Text {
+            kind: ValueKind::Text {
                 form: "sixteen letters",
                 check: |_| Err(String::new()),
                 set: |_, _| {},
@@ -211,21 +211,21 @@ pub(super) mod tests {
             .store_text(&mut Settings::default(), OsStr::new("hunter2"))
             .unwrap_err();
         assert_eq!(wrong.message, "is not accepted; accepted: sixteen letters");
-        let mut told = crate::config::told::Tellings::default();
-        told.add(&key, "hunter2", crate::config::Source::Flag("--x".into()));
+        let mut told = crate::config::origins::SettingOrigins::default();
+        told.add(&key, "hunter2", crate::config::SettingSource::Flag("--x".into()));
         assert!(!format!("{told:?}").contains("hunter2"));
     }
 
     #[test]
     fn words_are_all_known_to_their_setter() {
         for key in KEYS.iter() {
-            if let Kind::Word { words, set } = &key.kind {
+            if let ValueKind::Word { words, set } = &key.kind {
                 for word in words() {
                     assert!(set(&mut Settings::default(), word), "{} {word}", key.path());
                 }
                 assert!(!set(&mut Settings::default(), "AUTO "), "{}", key.path());
             }
-            if let Kind::Words { words, set } = &key.kind {
+            if let ValueKind::Words { words, set } = &key.kind {
                 let mut settings = Settings::default();
                 set(&mut settings, &words());
                 assert_eq!(settings.records.sinks.len(), words().len());

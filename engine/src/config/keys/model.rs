@@ -3,14 +3,14 @@
 use quintile_model::{KernelChoice, Trees};
 
 use super::{Key, TREES};
-use crate::config::value::Kind;
+use crate::config::value::ValueKind;
 
 pub(super) static KEYS: &[Key] = &[
     Key {
         section: "model",
         name: "path",
         flag: Some("model"),
-        kind: Kind::Path {
+        kind: ValueKind::Path {
             set: |settings, path| settings.model = Some(path),
         },
         default: None,
@@ -20,7 +20,7 @@ pub(super) static KEYS: &[Key] = &[
         section: "model",
         name: "trees",
         flag: Some("trees"),
-        kind: Kind::Word {
+        kind: ValueKind::Word {
             words: || TREES.iter().map(|(name, _)| *name).collect(),
             set: |settings, word| trees(word).map(|trees| settings.options.trees = trees).is_some(),
         },
@@ -31,7 +31,7 @@ pub(super) static KEYS: &[Key] = &[
         section: "model",
         name: "kernel",
         flag: Some("kernel"),
-        kind: Kind::Word {
+        kind: ValueKind::Word {
             words: || KernelChoice::NAMES.iter().map(|(name, _)| *name).collect(),
             set: |settings, word| word.parse().map(|kernel| settings.options.kernel = kernel).is_ok(),
         },

@@ -1,8 +1,8 @@
 //! `[records]`: where answered scores are written.
 
 use super::{Key, MIB, plain};
-use crate::config::forms::{check_name, check_s3};
-use crate::config::value::Kind;
+use crate::config::validators::{check_name, check_s3};
+use crate::config::value::ValueKind;
 use crate::config::{SinkKind, WhenFull};
 
 pub(super) static KEYS: &[Key] = &[
@@ -10,7 +10,7 @@ pub(super) static KEYS: &[Key] = &[
         section: "records",
         name: "sinks",
         flag: Some("sink"),
-        kind: Kind::Words {
+        kind: ValueKind::Words {
             words: || SinkKind::ALL.map(SinkKind::name).to_vec(),
             set: |settings, words| {
                 let find = |word: &&str| SinkKind::ALL.into_iter().find(|kind| kind.name() == *word);
@@ -25,7 +25,7 @@ pub(super) static KEYS: &[Key] = &[
         section: "records",
         name: "data_dir",
         flag: Some("data-dir"),
-        kind: Kind::Path {
+        kind: ValueKind::Path {
             set: |settings, path| settings.records.data_dir = path,
         },
         default: Some("data"),
@@ -35,7 +35,7 @@ pub(super) static KEYS: &[Key] = &[
         section: "records",
         name: "spool_dir",
         flag: None,
-        kind: Kind::Path {
+        kind: ValueKind::Path {
             set: |settings, path| settings.records.spool_dir = Some(path),
         },
         default: None,
@@ -45,7 +45,7 @@ pub(super) static KEYS: &[Key] = &[
         section: "records",
         name: "spool_bytes",
         flag: None,
-        kind: Kind::Count {
+        kind: ValueKind::Count {
             // The least holds a few hundred records of 50 features.
             range: MIB..=1024 * 1024 * MIB,
             unit: "bytes",
@@ -58,7 +58,7 @@ pub(super) static KEYS: &[Key] = &[
         section: "records",
         name: "when_full",
         flag: None,
-        kind: Kind::Word {
+        kind: ValueKind::Word {
             words: || vec!["shed", "drop"],
             set: |settings, word| {
                 let when_full = match word {
@@ -77,7 +77,7 @@ pub(super) static KEYS: &[Key] = &[
         section: "records",
         name: "dead_letter_bytes",
         flag: None,
-        kind: Kind::Count {
+        kind: ValueKind::Count {
             // The least holds eight of the largest records.
             range: 16 * MIB..=1024 * 1024 * MIB,
             unit: "bytes",
@@ -90,7 +90,7 @@ pub(super) static KEYS: &[Key] = &[
         section: "records",
         name: "roll_rows",
         flag: None,
-        kind: Kind::Count {
+        kind: ValueKind::Count {
             range: 1..=10_000_000,
             unit: "records",
             set: |settings, rows| settings.records.roll_rows = rows,
@@ -102,7 +102,7 @@ pub(super) static KEYS: &[Key] = &[
         section: "records",
         name: "roll_seconds",
         flag: None,
-        kind: Kind::Seconds {
+        kind: ValueKind::Seconds {
             range: 0.1..=86_400.0,
             set: |settings, after| settings.records.roll_after = after,
         },
@@ -112,7 +112,7 @@ pub(super) static KEYS: &[Key] = &[
     plain(
         "records",
         "firehose_stream",
-        Kind::Text {
+        ValueKind::Text {
             form: "the name of a delivery stream: 1 to 64 of letters, digits, _ . -",
             check: check_name,
             set: |settings, text| settings.records.firehose_stream = Some(text),
@@ -123,7 +123,7 @@ pub(super) static KEYS: &[Key] = &[
     plain(
         "records",
         "s3_url",
-        Kind::Text {
+        ValueKind::Text {
             form: "s3://BUCKET or s3://BUCKET/PREFIX",
             check: check_s3,
             set: |settings, text| settings.records.s3_url = Some(text),

@@ -3,17 +3,17 @@
 use quintile_scoring::render::row_body::Template;
 
 use super::{Key, plain};
-use crate::config::forms::{check_name, check_template};
-use crate::config::value::Kind;
-use crate::config::{BodyKind, Scorer};
+use crate::config::validators::{check_name, check_template};
+use crate::config::value::ValueKind;
+use crate::config::{BodyKind, ScorerKind};
 
 pub(super) static KEYS: &[Key] = &[
     plain(
         "scoring",
-        "backend",
-        Kind::Word {
+        "primary",
+        ValueKind::Word {
             words: || vec!["local", "sagemaker"],
-            set: |settings, word| scorer(word).map(|scorer| settings.scoring.backend = scorer).is_some(),
+            set: |settings, word| scorer(word).map(|scorer| settings.scoring.primary = scorer).is_some(),
         },
         Some("local"),
         "Who scores: this process, or a SageMaker endpoint",
@@ -21,7 +21,7 @@ pub(super) static KEYS: &[Key] = &[
     plain(
         "scoring",
         "fallback",
-        Kind::Word {
+        ValueKind::Word {
             words: || vec!["none", "local", "sagemaker"],
             set: |settings, word| {
                 settings.scoring.fallback = scorer(word);
@@ -29,12 +29,12 @@ pub(super) static KEYS: &[Key] = &[
             },
         },
         Some("none"),
-        "Who scores when the backend does not: sagemaker also serves a model that cannot be evaluated here",
+        "Who scores when the primary does not: sagemaker also serves a model that cannot be evaluated here",
     ),
     plain(
         "scoring",
         "endpoint",
-        Kind::Text {
+        ValueKind::Text {
             form: "the name of an endpoint: 1 to 64 of letters, digits, _ . -",
             check: check_name,
             set: |settings, text| settings.scoring.endpoint = Some(text),
@@ -45,7 +45,7 @@ pub(super) static KEYS: &[Key] = &[
     plain(
         "scoring",
         "body",
-        Kind::Word {
+        ValueKind::Word {
             words: || vec!["csv", "json"],
             set: |settings, word| {
                 let body = match word {
@@ -63,7 +63,7 @@ pub(super) static KEYS: &[Key] = &[
     plain(
         "scoring",
         "template",
-        Kind::Text {
+        ValueKind::Text {
             form: "a JSON text with $features (a list of values) or $record (an object) in it",
             check: check_template,
             set: |settings, text| {
@@ -78,7 +78,7 @@ pub(super) static KEYS: &[Key] = &[
     plain(
         "scoring",
         "deadline_ms",
-        Kind::Millis {
+        ValueKind::Millis {
             range: 10..=60_000,
             set: |settings, time| settings.scoring.deadline = time,
         },
@@ -88,7 +88,7 @@ pub(super) static KEYS: &[Key] = &[
     plain(
         "scoring",
         "calls_max",
-        Kind::Count {
+        ValueKind::Count {
             range: 1..=4096,
             unit: "calls",
             set: |settings, calls| settings.scoring.calls_max = calls,
@@ -98,10 +98,10 @@ pub(super) static KEYS: &[Key] = &[
     ),
 ];
 
-fn scorer(word: &str) -> Option<Scorer> {
+fn scorer(word: &str) -> Option<ScorerKind> {
     match word {
-        "local" => Some(Scorer::Local),
-        "sagemaker" => Some(Scorer::SageMaker),
+        "local" => Some(ScorerKind::Local),
+        "sagemaker" => Some(ScorerKind::SageMaker),
         _ => None,
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{Key, plain};
 use crate::config::ADMIN;
-use crate::config::forms::{check_listen, check_origin};
-use crate::config::value::Kind;
+use crate::config::validators::{check_listen, check_origin};
+use crate::config::value::ValueKind;
 use crate::limits::{SHARDS_MAX, SPIN_US_MAX};
 use crate::runtime;
 
@@ -14,7 +14,7 @@ pub(super) static KEYS: &[Key] = &[
         section: "server",
         name: "listen",
         flag: Some("listen"),
-        kind: Kind::Text {
+        kind: ValueKind::Text {
             form: "HOST:PORT, as 127.0.0.1:8080, 0.0.0.0:8080 or [::]:8080",
             check: check_listen,
             set: |settings, text| settings.listen = text,
@@ -26,7 +26,7 @@ pub(super) static KEYS: &[Key] = &[
         section: "server",
         name: "runtime",
         flag: Some("runtime"),
-        kind: Kind::Word {
+        kind: ValueKind::Word {
             words: || vec!["auto", "glommio", "epoll"],
             set: |settings, word| {
                 word.parse::<runtime::Choice>()
@@ -41,7 +41,7 @@ pub(super) static KEYS: &[Key] = &[
         section: "server",
         name: "shards",
         flag: Some("shards"),
-        kind: Kind::Count {
+        kind: ValueKind::Count {
             range: 1..=SHARDS_MAX,
             unit: "",
             set: |settings, count| settings.shards = Some(count),
@@ -53,7 +53,7 @@ pub(super) static KEYS: &[Key] = &[
         section: "server",
         name: "cpus",
         flag: Some("cpus"),
-        kind: Kind::Number {
+        kind: ValueKind::Number {
             range: 0.01..=1024.0,
             unit: "CPUs",
             set: |settings, cpus| settings.cpus = Some(cpus),
@@ -64,7 +64,7 @@ pub(super) static KEYS: &[Key] = &[
     plain(
         "server",
         "pages",
-        Kind::Word {
+        ValueKind::Word {
             words: || vec!["on", "off"],
             set: |settings, word| {
                 settings.pages = word == "on";
@@ -77,7 +77,7 @@ pub(super) static KEYS: &[Key] = &[
     plain(
         "server",
         "cors_origins",
-        Kind::Texts {
+        ValueKind::Texts {
             form: "origins, as https://crm.example.com, or * for any",
             check: check_origin,
             set: |settings, origins| settings.cors_origins = origins,
@@ -88,7 +88,7 @@ pub(super) static KEYS: &[Key] = &[
     plain(
         "server",
         "spin_us",
-        Kind::Count {
+        ValueKind::Count {
             range: 0..=SPIN_US_MAX,
             unit: "µs",
             set: |settings, micros| settings.spin = Duration::from_micros(micros as u64),
@@ -100,7 +100,7 @@ pub(super) static KEYS: &[Key] = &[
     plain(
         "server",
         "admin",
-        Kind::Text {
+        ValueKind::Text {
             form: "none or HOST:PORT, as 127.0.0.1:9901",
             check: |text| if text == "none" { Ok(()) } else { check_listen(text) },
             set: |settings, text| settings.admin = (text != "none").then_some(text),

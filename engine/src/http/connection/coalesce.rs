@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Waker, ready};
 use arrayvec::ArrayVec;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::deadlines::Watch;
+use super::deadlines::ConnectionDeadlines;
 
 /// Counts the polls of a connection.
 pub(super) trait Polls {
@@ -22,9 +22,9 @@ pub(super) trait Polls {
     fn polls(&self) -> u64;
 }
 
-impl Polls for Watch {
+impl Polls for ConnectionDeadlines {
     fn polls(&self) -> u64 {
-        Watch::polls(self)
+        ConnectionDeadlines::polls(self)
     }
 }
 
@@ -35,7 +35,7 @@ const HELD_BYTES_MAX: usize = 16 << 10;
 const SMALL_BYTES_MAX: usize = 1 << 10;
 
 /// A stream whose writes are put together.
-pub(super) struct Coalesced<S: AsyncRead + AsyncWrite + Unpin, P: Polls = Watch> {
+pub(super) struct Coalesced<S: AsyncRead + AsyncWrite + Unpin, P: Polls = ConnectionDeadlines> {
     stream: S,
     connection: Rc<P>,
     /// The poll of the last write.

@@ -16,7 +16,7 @@ use super::READ_BUFFER_BYTES_MAX;
 use crate::budget::{BudgetError, Charge, Purpose, Size};
 use crate::limits::HEALTH_STEP;
 use crate::shard::ShardCore;
-use crate::shard::wheel::Timer;
+use crate::shard::timers::Timer;
 use crate::telemetry::{Admission, Phase};
 
 /// Where a connection stands.
@@ -43,7 +43,7 @@ const BLOCKED_BYTES: usize = 64 << 10;
 
 /// One connection's phase and deadline.
 #[derive(Debug)]
-pub struct Watch {
+pub struct ConnectionDeadlines {
     core: Rc<ShardCore>,
     timer: Timer,
     stage: Cell<Stage>,
@@ -67,7 +67,7 @@ pub struct Watch {
     is_over: Cell<bool>,
 }
 
-impl Watch {
+impl ConnectionDeadlines {
     /// Starts the clock of a connection that has said nothing yet.
     pub(super) fn new(core: Rc<ShardCore>, admission: Admission) -> Rc<Self> {
         let timer = core.wheel.borrow_mut().insert();
@@ -267,7 +267,7 @@ impl Watch {
     }
 }
 
-impl Watch {
+impl ConnectionDeadlines {
     /// The limit of what is unsent has passed, and the peer has taken something: it has as long for the next. Or all was
     /// written or given up, and nothing was flushed since.
     fn reconsider_unsent(&self, cx: &Context<'_>) {
@@ -304,13 +304,13 @@ impl Watch {
 /// An answer that is handed on and not written yet, on a connection whose streams share a socket.
 #[derive(Debug)]
 pub(crate) struct Unsent {
-    watch: Rc<Watch>,
+    watch: Rc<ConnectionDeadlines>,
     bytes: usize,
 }
 
 impl Unsent {
     /// Counts it; `bytes` are those of its body.
-    pub(crate) fn new(watch: &Rc<Watch>, bytes: usize) -> Self {
+    pub(crate) fn new(watch: &Rc<ConnectionDeadlines>, bytes: usize) -> Self {
         let bytes = if watch.http2.get() {
             bytes + UNSENT_ANSWER_BYTES
         } else {
@@ -337,13 +337,13 @@ impl Drop for Unsent {
 /// The limit of one batch's answer: the peer must take the next part of it in time. A connection's own limit does not see
 /// this where many streams share a socket, for the socket itself is not blocked.
 #[derive(Debug)]
-pub(crate) struct Owed {
-    watch: Rc<Watch>,
+pub(crate) struct UnsentBytes {
+    watch: Rc<ConnectionDeadlines>,
     timer: Timer,
 }
 
-impl Owed {
-    pub(crate) fn new(watch: Rc<Watch>) -> Self {
+impl UnsentBytes {
+    pub(crate) fn new(watch: Rc<ConnectionDeadlines>) -> Self {
         let mut wheel = watch.core.wheel.borrow_mut();
         let timer = wheel.insert();
         watch.owed.borrow_mut().push(timer);
@@ -365,14 +365,14 @@ impl Owed {
     }
 }
 
-impl Drop for Owed {
+impl Drop for UnsentBytes {
     fn drop(&mut self) {
         self.watch.owed.borrow_mut().retain(|&timer| timer != self.timer);
         self.watch.core.wheel.borrow_mut().remove(self.timer);
     }
 }
 
-impl Drop for Watch {
+impl Drop for ConnectionDeadlines {
     fn drop(&mut self) {
         self.core.wheel.borrow_mut().remove(self.timer);
     }

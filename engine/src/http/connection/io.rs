@@ -1,5 +1,5 @@
 //! A socket as a connection sees it: bytes sniffed before HTTP began are read again, every read and write moves the
-//! connection's clock ([`Watch`]), and a shutdown lingers so that what the peer had in flight is not answered by a
+//! connection's clock ([`ConnectionDeadlines`]), and a shutdown lingers so that what the peer had in flight is not answered by a
 //! reset. `connection` wraps each adopted stream in one; nothing here knows HTTP beyond the h2 preface.
 
 use std::io;
@@ -11,7 +11,7 @@ use arrayvec::ArrayVec;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::coalesce::Coalesced;
-use super::deadlines::Watch;
+use super::deadlines::ConnectionDeadlines;
 
 /// What an HTTP/2 client with prior knowledge sends first (RFC 9113, section 3.4). Unit: bytes.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -34,7 +34,7 @@ pub(super) enum Protocol {
 /// A stream with its connection's clock.
 pub(super) struct Io<S: AsyncRead + AsyncWrite + Unpin> {
     stream: Coalesced<S>,
-    watch: Rc<Watch>,
+    watch: Rc<ConnectionDeadlines>,
     sniffed: ArrayVec<u8, { PREFACE.len() }>,
     replayed: usize,
     lingered_bytes: usize,
@@ -42,7 +42,7 @@ pub(super) struct Io<S: AsyncRead + AsyncWrite + Unpin> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Io<S> {
-    pub(super) fn new(stream: S, watch: Rc<Watch>) -> Self {
+    pub(super) fn new(stream: S, watch: Rc<ConnectionDeadlines>) -> Self {
         Self {
             stream: Coalesced::new(stream, Rc::clone(&watch)),
             watch,

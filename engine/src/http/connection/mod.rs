@@ -1,6 +1,6 @@
 //! One connection's life: adopt, find the protocol, serve it with hyper, close within its limits.
 //!
-//! A panic ends its own connection: each task is [`Contained`]. What hyper leaves open (time) is [`Watch`]'s.
+//! A panic ends its own connection: each task is [`Contained`]. What hyper leaves open (time) is [`ConnectionDeadlines`]'s.
 
 mod coalesce;
 pub mod deadlines;
@@ -23,7 +23,7 @@ use crate::budget::{Charge, Purpose, Size};
 use crate::runtime::{Backend, Contained};
 use crate::shard::ShardCore;
 use crate::telemetry::{Admission, Counter, Event, EventKind, Phase};
-use deadlines::{UNSENT_BYTES_FREE, Watch};
+use deadlines::{ConnectionDeadlines, UNSENT_BYTES_FREE};
 use io::{Io, Protocol};
 
 /// Streams of one h2 connection that are answered at once; more wait, as the protocol has it.
@@ -86,7 +86,7 @@ impl Drop for Listed {
 
 async fn serve<B: Backend>(http: Rc<HttpShard>, stream: B::Stream, admission: Admission) {
     let core = Rc::clone(&http.core);
-    let watch = Watch::new(Rc::clone(&core), admission);
+    let watch = ConnectionDeadlines::new(Rc::clone(&core), admission);
     let key = http.connections.borrow_mut().insert(Rc::downgrade(&watch));
     let _listed = Listed {
         http: Rc::clone(&http),
@@ -116,7 +116,7 @@ async fn serve<B: Backend>(http: Rc<HttpShard>, stream: B::Stream, admission: Ad
                 &watch,
                 connection,
                 http1::Connection::graceful_shutdown,
-                Farewell::WhenQuiet,
+                CloseNotice::WhenQuiet,
             )
             .await
         }
@@ -139,7 +139,7 @@ async fn serve<B: Backend>(http: Rc<HttpShard>, stream: B::Stream, admission: Ad
                 &watch,
                 connection,
                 http2::Connection::graceful_shutdown,
-                Farewell::AtOnce,
+                CloseNotice::AtOnce,
             )
             .await
         }
@@ -168,7 +168,7 @@ fn panicked(core: &ShardCore) {
 }
 
 /// Runs `future` unless the connection's limit passes first.
-async fn within<F: Future>(watch: &Watch, future: F) -> Result<F::Output, Phase> {
+async fn within<F: Future>(watch: &ConnectionDeadlines, future: F) -> Result<F::Output, Phase> {
     let mut future = pin!(future);
     poll_fn(|cx| match watch.poll_expired(cx) {
         Some(phase) => Poll::Ready(Err(phase)),
@@ -179,7 +179,7 @@ async fn within<F: Future>(watch: &Watch, future: F) -> Result<F::Output, Phase>
 
 /// When a draining shard tells a connection to finish.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Farewell {
+enum CloseNotice {
     /// HTTP/1.1: hyper would close a connection whose next request is half read, so it is told after a quiet while.
     /// Requests answered until then say `connection: close` themselves.
     WhenQuiet,
@@ -191,10 +191,10 @@ enum Farewell {
 /// errors are the peer's doing: bytes that are not HTTP (answered by hyper) or a connection that broke.
 async fn drive<C: Future>(
     core: &ShardCore,
-    watch: &Watch,
+    watch: &ConnectionDeadlines,
     connection: C,
     finish: impl Fn(Pin<&mut C>),
-    farewell: Farewell,
+    farewell: CloseNotice,
 ) -> Result<(), Phase> {
     let mut connection = pin!(connection);
     let mut finishing = false;
@@ -202,7 +202,7 @@ async fn drive<C: Future>(
         watch.polled();
         let expired = watch.poll_expired(cx);
         let ends = (core.draining.get() || watch.has_had_its_request()) && !finishing;
-        if ends && (farewell == Farewell::AtOnce || expired.is_some_and(|_| watch.is_quiet())) {
+        if ends && (farewell == CloseNotice::AtOnce || expired.is_some_and(|_| watch.is_quiet())) {
             finishing = true;
             watch.closing();
             finish(connection.as_mut());

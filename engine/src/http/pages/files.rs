@@ -7,7 +7,7 @@ use quintile_swagger::{Asset, BUNDLE, STYLE};
 
 use super::coding::Coding;
 use super::tag;
-use crate::http::response_body::{Outgoing, Whole};
+use crate::http::response_body::{ResponseBody, Whole};
 
 /// Where a file is and what it is.
 struct Entry {
@@ -133,8 +133,8 @@ impl File {
     }
 
     /// Its bytes in the form that is wanted, and what the form is called.
-    pub(super) fn form(&self, coding: Coding) -> (Outgoing, Option<&'static str>) {
-        let whole = |bytes| Outgoing::Whole(Whole::shared(bytes));
+    pub(super) fn form(&self, coding: Coding) -> (ResponseBody, Option<&'static str>) {
+        let whole = |bytes| ResponseBody::Whole(Whole::shared(bytes));
         match (&self.text, coding) {
             (Text::Plain(text), _) => (whole(text.clone()), None),
             (Text::Packed(asset), Coding::Brotli) => (whole(Bytes::from_static(asset.brotli)), Some("br")),

@@ -16,7 +16,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use super::HttpShard;
 use super::response::Responder;
-use super::response_body::{Outgoing, Whole};
+use super::response_body::{ResponseBody, Whole};
 use crate::media_type::JSON;
 use coding::Coding;
 pub use files::Files;
@@ -71,7 +71,7 @@ impl Page {
 
     fn tag(self, http: &HttpShard) -> Option<HeaderValue> {
         let scorer = http.core.scorer.borrow();
-        let descriptions = scorer.served().descriptions();
+        let descriptions = scorer.loaded().descriptions();
         match self {
             Self::File(place) => http.files().map(|files| files.file(place).tag.clone()),
             Self::Schema => tag(&descriptions.schema.digest),
@@ -102,7 +102,12 @@ impl Wants {
 }
 
 /// The answer to a request for a page.
-pub(super) fn answer(http: &HttpShard, mut responder: Responder<'_>, page: Page, wants: Wants) -> Response<Outgoing> {
+pub(super) fn answer(
+    http: &HttpShard,
+    mut responder: Responder<'_>,
+    page: Page,
+    wants: Wants,
+) -> Response<ResponseBody> {
     let core = responder.core;
     let headers = &mut responder.headers;
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -110,14 +115,14 @@ pub(super) fn answer(http: &HttpShard, mut responder: Responder<'_>, page: Page,
     if let Some(tag) = page.tag(http) {
         headers.insert(ETAG, tag);
     }
-    let whole = |bytes: &Bytes| (JSON, Outgoing::Whole(Whole::shared(bytes.clone())));
+    let whole = |bytes: &Bytes| (JSON, ResponseBody::Whole(Whole::shared(bytes.clone())));
     let (kind, body) = match page {
         Page::Status => {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-            (JSON, Outgoing::Whole(Whole::new(core.status_text.borrow().clone())))
+            (JSON, ResponseBody::Whole(Whole::new(core.status_text.borrow().clone())))
         }
-        Page::Schema => whole(&core.scorer.borrow().served().descriptions().schema.bytes),
-        Page::OpenApi => whole(&core.scorer.borrow().served().descriptions().openapi.bytes),
+        Page::Schema => whole(&core.scorer.borrow().loaded().descriptions().schema.bytes),
+        Page::OpenApi => whole(&core.scorer.borrow().loaded().descriptions().openapi.bytes),
         Page::File(place) => match http.files() {
             Some(files) => file(headers, files.file(place), wants.coding),
             None => whole(&Bytes::new()),
@@ -126,7 +131,7 @@ pub(super) fn answer(http: &HttpShard, mut responder: Responder<'_>, page: Page,
     if wants.has_it {
         return responder.send(
             StatusCode::NOT_MODIFIED,
-            Outgoing::Whole(Whole::new(Bytes::new())),
+            ResponseBody::Whole(Whole::new(Bytes::new())),
             false,
         );
     }
@@ -134,7 +139,7 @@ pub(super) fn answer(http: &HttpShard, mut responder: Responder<'_>, page: Page,
     responder.send(StatusCode::OK, body, false)
 }
 
-fn file(headers: &mut HeaderMap, file: &files::File, coding: Coding) -> (HeaderValue, Outgoing) {
+fn file(headers: &mut HeaderMap, file: &files::File, coding: Coding) -> (HeaderValue, ResponseBody) {
     if file.lasting {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static(LASTING));
     }

@@ -8,45 +8,45 @@ use crate::shard::mailbox::{Mailbox, mailbox};
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-fn reloader(served: Arc<Served>, look: Arc<Look>) -> (Reloader, Mailbox) {
+fn reloader(loaded: Arc<LoadedModel>, look: Arc<AttemptFn>) -> (Reloader, Mailbox) {
     let (address, mailbox) = mailbox();
-    let parts = Parts {
+    let parts = ReloadParts {
         settings: Settings::default(),
-        again: Again {
+        again: ReloadSource {
             flags: Flags::default(),
-            told: Tellings::default(),
+            told: SettingOrigins::default(),
             set_log_level: |_| (),
         },
-        served,
-        shards: vec![Place {
+        loaded,
+        shards: vec![ShardEntry {
             address,
             gauges: Arc::default(),
         }],
         registry: None,
-        side: News::nowhere(),
+        side: ReloadNotifier::nowhere(),
         // Nobody is there to take a model, so nobody is waited for.
         life: Arc::new(Lifecycle::new(Duration::ZERO)),
     };
     (Reloader::new(parts, look), mailbox)
 }
 
-fn version(number: u32) -> Served {
-    Served::demo_with(&format!("version = \"{number}\""))
+fn version(number: u32) -> LoadedModel {
+    LoadedModel::demo_with(&format!("version = \"{number}\""))
 }
 
-fn found(served: Option<Served>) -> Found {
-    Found {
+fn found(loaded: Option<LoadedModel>) -> AttemptOutcome {
+    AttemptOutcome {
         settings: Settings::default(),
-        told: Tellings::default(),
-        served,
+        told: SettingOrigins::default(),
+        loaded,
     }
 }
 
 /// Looks that wait until somebody says what each has found.
 struct Scripted {
-    look: Arc<Look>,
+    look: Arc<AttemptFn>,
     /// What each attempt that began is to find, in the order in which they began.
-    answers: Receiver<Sender<Option<Served>>>,
+    answers: Receiver<Sender<Option<LoadedModel>>>,
 }
 
 impl Scripted {
@@ -68,7 +68,7 @@ impl Scripted {
         }
     }
 
-    fn begun(&self) -> Sender<Option<Served>> {
+    fn begun(&self) -> Sender<Option<LoadedModel>> {
         self.answers.recv_timeout(PATIENCE).expect("an attempt begins")
     }
 }
@@ -99,9 +99,9 @@ impl Reloader {
 
 #[test]
 fn an_old_model_is_freed_here_and_not_before_every_shard_has_let_go() {
-    let served = Arc::new(version(1));
-    let (mut reloader, mailbox) = reloader(Arc::clone(&served), Scripted::new().look);
-    let (old, of_shard) = (Arc::downgrade(&served), served);
+    let loaded = Arc::new(version(1));
+    let (mut reloader, mailbox) = reloader(Arc::clone(&loaded), Scripted::new().look);
+    let (old, of_shard) = (Arc::downgrade(&loaded), loaded);
     let next = found(Some(version(2)));
     assert_eq!(reloader.put_into_force(next, Instant::now()), Reload::Swapped);
     let Some(Mail::Model(new)) = mailbox.try_next() else {
@@ -132,7 +132,7 @@ fn signals_during_a_reload_become_one_that_follows() {
     reloader.begin();
     assert!(reloader.attempts.is_empty() && script.answers.is_empty());
     assert_eq!(
-        (reloader.counts(), reloader.parts.served.model.version()),
+        (reloader.counts(), reloader.parts.loaded.model.version()),
         ([1, 1, 0], "2")
     );
 }
@@ -148,7 +148,7 @@ fn one_that_hangs_is_overtaken_given_up_and_told() {
     script.begun().send(Some(version(3))).expect("it waits");
     reloader.take_next();
     assert_eq!(
-        (reloader.counts(), reloader.parts.served.model.version()),
+        (reloader.counts(), reloader.parts.loaded.model.version()),
         ([1, 0, 0], "3")
     );
     reloader.age(reloader.parts.settings.limits.reload);
@@ -158,7 +158,7 @@ fn one_that_hangs_is_overtaken_given_up_and_told() {
     hangs.send(Some(version(2))).expect("it waits");
     reloader.take_next();
     assert_eq!(
-        (reloader.counts(), reloader.parts.served.model.version()),
+        (reloader.counts(), reloader.parts.loaded.model.version()),
         ([1, 0, 1], "3")
     );
     assert!(reloader.attempts.is_empty());
@@ -202,7 +202,7 @@ fn a_model_that_is_as_it_was_is_looked_at_again_when_it_is_not_any_more() {
     script.begun().send(Some(version(1))).expect("it waits");
     reloader.take_next();
     assert_eq!(
-        (reloader.counts(), reloader.parts.served.model.version()),
+        (reloader.counts(), reloader.parts.loaded.model.version()),
         ([2, 0, 0], "1")
     );
 }

@@ -9,16 +9,16 @@ use std::time::{Duration, Instant};
 
 use arrayvec::ArrayString;
 use quintile_scoring::limits::LEAD_ID_BYTES_MAX;
-use quintile_scoring::loaded::Served;
-use quintile_scoring::read::batch::{Piece, Pieces, Place, Unscored};
-use quintile_scoring::read::{Faults, Rejection, SlicedRead};
+use quintile_scoring::loaded::LoadedModel;
+use quintile_scoring::read::batch::{LeadError, LeadPlace, Piece, Pieces};
+use quintile_scoring::read::{Faults, ReadError, SlicedRead};
 use quintile_scoring::render;
 
 use super::{Scorer, nanoseconds, now_us};
 use crate::budget::{Budget, Charge, Purpose};
 use crate::config::WhenFull;
 use crate::limits::{LONG_LEAD_BYTES, LONG_LEAD_SLICE_BYTES, LONG_PLAIN_BYTES_MAX, SLICE, SLICE_LEADS};
-use crate::record::{Entry, Extras, ProtocolName, Source};
+use crate::record::{Entry, Extras, ProtocolName, RecordSource};
 use crate::telemetry::BatchCounts;
 
 /// What a lead is taken to cost before any was scored. Too high costs a few short slices, too low one long one.
@@ -39,7 +39,7 @@ pub(crate) enum Layout {
 /// Whose leads a slice scores, and how they are answered.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Batch<'a> {
-    pub(crate) served: &'a Served,
+    pub(crate) loaded: &'a LoadedModel,
     pub(crate) request_id: &'a str,
     pub(crate) layout: Layout,
     /// Whether results were written before.
@@ -55,19 +55,19 @@ pub(crate) struct Batch<'a> {
 pub(crate) struct LongPiece {
     read: SlicedRead,
     text: Vec<u8>,
-    place: Place,
+    place: LeadPlace,
     _charge: Charge,
 }
 
 /// Memory of a shard's slices. Empty until the first batch comes.
 #[derive(Debug)]
-pub(super) struct Bench {
+pub(super) struct SliceBuffers {
     /// Rows of the leads that fit the model, one after the other.
     rows: Vec<f64>,
     /// Their ids and places.
-    leads: Vec<(ArrayString<LEAD_ID_BYTES_MAX>, Place)>,
+    leads: Vec<(ArrayString<LEAD_ID_BYTES_MAX>, LeadPlace)>,
     /// What becomes of each lead of the slice, in order.
-    order: Vec<Step>,
+    order: Vec<SliceStep>,
     /// Results of those that are refused.
     refused: Vec<u8>,
     /// What a lead costs, learnt.
@@ -75,14 +75,14 @@ pub(super) struct Bench {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
+enum SliceStep {
     /// The next row.
     Scored,
-    /// A result in [`Bench::refused`] that ends here.
+    /// A result in [`SliceBuffers::refused`] that ends here.
     Refused { end: usize },
 }
 
-impl Bench {
+impl SliceBuffers {
     pub(super) fn new() -> Self {
         Self {
             rows: Vec::new(),
@@ -127,7 +127,7 @@ impl Scorer {
     ) -> BatchCounts {
         let began = Instant::now();
         self.bench.clear();
-        let leads_max = self.bench.leads_max(batch.served.model.schema().len());
+        let leads_max = self.bench.leads_max(batch.loaded.model.schema().len());
         while self.bench.order.len() < leads_max {
             let (place, read) = match long {
                 Some(piece) => match self.read_on(batch, piece) {
@@ -161,23 +161,23 @@ impl Scorer {
     }
 
     /// Reads one lead, or begins one that takes longer than a slice.
-    fn begin(&mut self, batch: &Batch<'_>, piece: Piece<'_>) -> Result<Result<(), Unscored>, Box<LongPiece>> {
-        let served = batch.served;
+    fn begin(&mut self, batch: &Batch<'_>, piece: Piece<'_>) -> Result<Result<(), LeadError>, Box<LongPiece>> {
+        let loaded = batch.loaded;
         let Some(text) = piece.text else {
-            return Ok(Err(Unscored::TooLarge {
+            return Ok(Err(LeadError::TooLarge {
                 limit: batch.lead_bytes_max,
             }));
         };
         if text.len() <= LONG_LEAD_BYTES {
-            return Ok(self.workspace.read(served, text).map_err(Unscored::Rejected));
+            return Ok(self.workspace.read(loaded, text).map_err(LeadError::Rejected));
         }
-        if text.len() <= LONG_PLAIN_BYTES_MAX && self.workspace.read_plain(served, text) {
+        if text.len() <= LONG_PLAIN_BYTES_MAX && self.workspace.read_plain(loaded, text) {
             return Ok(Ok(()));
         }
         let mut charge = Charge::new(batch.budget, Purpose::Batches);
         charge.add(text.len());
         Err(Box::new(LongPiece {
-            read: SlicedRead::new(served, text),
+            read: SlicedRead::new(loaded, text),
             text: text.to_vec(),
             place: piece.place,
             _charge: charge,
@@ -185,17 +185,17 @@ impl Scorer {
     }
 
     /// Reads on in a lead that was begun; none while there is more.
-    fn read_on(&mut self, batch: &Batch<'_>, piece: &mut LongPiece) -> Option<Result<(), Unscored>> {
+    fn read_on(&mut self, batch: &Batch<'_>, piece: &mut LongPiece) -> Option<Result<(), LeadError>> {
         let LongPiece { read, text, .. } = piece;
         let slice = self
             .workspace
-            .read_slice(batch.served, read, text, LONG_LEAD_SLICE_BYTES);
-        slice.map(|outcome| outcome.map_err(Unscored::Rejected))
+            .read_slice(batch.loaded, read, text, LONG_LEAD_SLICE_BYTES);
+        slice.map(|outcome| outcome.map_err(LeadError::Rejected))
     }
 
     /// Takes what came of reading a lead.
-    fn take(&mut self, batch: &Batch<'_>, place: Place, read: Result<(), Unscored>) {
-        let served = batch.served;
+    fn take(&mut self, batch: &Batch<'_>, place: LeadPlace, read: Result<(), LeadError>) {
+        let loaded = batch.loaded;
         let (workspace, bench) = (&mut self.workspace, &mut self.bench);
         match read {
             Ok(()) => {
@@ -206,13 +206,13 @@ impl Scorer {
                 }
                 let id = ArrayString::from(workspace.lead_id()).unwrap_or_default();
                 bench.leads.push((id, place));
-                bench.order.push(Step::Scored);
+                bench.order.push(SliceStep::Scored);
             }
             Err(why) => {
-                let is_lead = matches!(why, Unscored::Rejected(Rejection::Invalid));
+                let is_lead = matches!(why, LeadError::Rejected(ReadError::Invalid));
                 let id = Some(workspace.lead_id()).filter(|id| is_lead && !id.is_empty());
-                render::unscored(&mut bench.refused, id, place, why, (served, workspace.faults()));
-                bench.order.push(Step::Refused {
+                render::unscored(&mut bench.refused, id, place, why, (loaded, workspace.faults()));
+                bench.order.push(SliceStep::Refused {
                     end: bench.refused.len(),
                 });
             }
@@ -241,18 +241,18 @@ impl Scorer {
             refused: &bench.refused,
             refused_at: 0,
         };
-        let width = batch.served.model.schema().len();
-        workspace.score_rows(batch.served, &bench.rows, |number, score, scratch| {
+        let width = batch.loaded.model.schema().len();
+        workspace.score_rows(batch.loaded, &bench.rows, |number, score, scratch| {
             results.refused_until_scored();
             let (lead_id, place) = &bench.leads[number];
             let row = &bench.rows[number * width.max(1)..][..width];
             let entry = Entry {
                 record_id: ids.next(time_us),
                 time_us,
-                model: batch.served.generation,
+                model_number: batch.loaded.model_number,
                 shard: *shard,
                 score,
-                source: Source::Local,
+                source: RecordSource::Local,
                 extras: Extras::of(ProtocolName::Native),
                 latency_ns: nanoseconds(began, Instant::now()),
                 lead_id,
@@ -285,7 +285,7 @@ struct Results<'a> {
     batch: &'a Batch<'a>,
     out: &'a mut Vec<u8>,
     tally: &'a mut BatchCounts,
-    steps: &'a [Step],
+    steps: &'a [SliceStep],
     refused: &'a [u8],
     refused_at: usize,
 }
@@ -295,7 +295,7 @@ impl Results<'_> {
     fn refused_until_scored(&mut self) {
         while let Some((&step, rest)) = self.steps.split_first() {
             self.steps = rest;
-            let Step::Refused { end } = step else { return };
+            let SliceStep::Refused { end } = step else { return };
             self.separate();
             self.out.extend_from_slice(&self.refused[self.refused_at..end]);
             self.refused_at = end;
@@ -306,16 +306,16 @@ impl Results<'_> {
 
     fn scored(&mut self, lead_id: &str, score: Option<u8>, predictions: &[f64]) {
         self.separate();
-        render::scored(self.out, self.batch.served, lead_id, score, predictions);
+        render::scored(self.out, self.batch.loaded, lead_id, score, predictions);
         self.finish();
         self.tally.scores[usize::from(score.unwrap_or(0)).min(5)] += 1;
     }
 
-    fn shed(&mut self, lead_id: &str, place: Place) {
+    fn shed(&mut self, lead_id: &str, place: LeadPlace) {
         self.separate();
         let no_faults = Faults::default();
-        let model = (self.batch.served, &no_faults);
-        render::unscored(self.out, Some(lead_id), place, Unscored::NotRecorded, model);
+        let model = (self.batch.loaded, &no_faults);
+        render::unscored(self.out, Some(lead_id), place, LeadError::NotRecorded, model);
         self.finish();
         self.tally.failed += 1;
         self.tally.shed += 1;

@@ -16,10 +16,10 @@ use quintile_model::Model;
 
 use self::families::{counter, family, float, gauge, info, labels, seconds, since_1970, summary};
 use self::records::{remote, sinks, spool};
-use super::About;
+use super::ProcessFacts;
 use super::counts::Counts;
-use super::news::Reload;
 use super::process::Process;
+use super::reload_notifier::Reload;
 use super::stats::Latency;
 use crate::telemetry::{Counter, Phase, Route, STATUSES, ShardStats};
 
@@ -65,7 +65,7 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    pub(super) fn new(about: &About, model: &Model, shards: usize) -> Self {
+    pub(super) fn new(about: &ProcessFacts, model: &Model, shards: usize) -> Self {
         let shards = shards.to_string();
         let infos = vec![
             info(

@@ -7,8 +7,8 @@ use super::*;
 use crate::side::stats::Stats;
 use crate::side::testing::{logistic, say};
 
-fn about() -> About {
-    About {
+fn about() -> ProcessFacts {
+    ProcessFacts {
         version: "1.2.3".into(),
         commit: "abc".into(),
         target: "x86_64-unknown-linux-gnu".into(),
@@ -216,7 +216,7 @@ fn two_blocks_exist_for_a_shard_and_no_more() {
     let (address, mailbox) = mailbox();
     let (full_in, full_out) = crossbeam_channel::bounded(2);
     let link = Link::new(address, full_out, Arc::default());
-    let demo = quintile_scoring::loaded::Served::load(None, quintile_model::Options::default(), 0).unwrap();
+    let demo = quintile_scoring::loaded::LoadedModel::load(None, quintile_model::Options::default(), 0).unwrap();
     let status = crate::side::status::Status::new(&about(), &demo.model, 1, std::time::Instant::now());
     let (_models, models_out) = crossbeam_channel::unbounded();
     let mut stats = Stats::new(

@@ -23,7 +23,7 @@ use super::aws::{self, AwsError, Reason};
 use super::counts::{Counts, Stop};
 use super::remote_counts::RemoteCounts;
 use crate::config::{Aws, Scoring};
-use crate::remote::{Answer, Ask, Circuit, Desk, Miss};
+use crate::remote::{Circuit, RemoteError, RemoteQueue, RemoteRequest, RemoteResponse};
 use crate::shard::mailbox::{Address, Mail};
 use breaker::{Breaker, Permit};
 
@@ -66,8 +66,8 @@ impl Endpoint {
 }
 
 /// Answers questions until the end.
-pub(super) async fn run(endpoint: Endpoint, desk: Desk, shards: Vec<Address>, counts: Arc<Counts>, stop: &Stop) {
-    let mut office = Office {
+pub(super) async fn run(endpoint: Endpoint, desk: RemoteQueue, shards: Vec<Address>, counts: Arc<Counts>, stop: &Stop) {
+    let mut office = RemoteWorker {
         endpoint: Arc::new(endpoint),
         desk,
         shards,
@@ -86,18 +86,18 @@ pub(super) async fn run(endpoint: Endpoint, desk: Desk, shards: Vec<Address>, co
     }
 }
 
-struct Office {
+struct RemoteWorker {
     endpoint: Arc<Endpoint>,
-    desk: Desk,
+    desk: RemoteQueue,
     shards: Vec<Address>,
     counts: Arc<Counts>,
     breaker: Breaker,
     calls: JoinSet<Called>,
-    under_way: HashMap<Id, (Ask, Permit)>,
+    under_way: HashMap<Id, (RemoteRequest, Permit)>,
     /// Questions that found all calls taken. The desk's own bound holds for them too: none is read while there are as many.
-    waiting: VecDeque<Ask>,
+    waiting: VecDeque<RemoteRequest>,
     /// Answers that found a full mailbox.
-    undelivered: Vec<(u16, Answer)>,
+    undelivered: Vec<(u16, RemoteResponse)>,
     logged: Option<Instant>,
     circuit: Circuit,
 }
@@ -105,21 +105,21 @@ struct Office {
 /// What became of one question's calls.
 #[derive(Debug)]
 struct Called {
-    result: Result<Box<[f64]>, Miss>,
+    result: Result<Box<[f64]>, RemoteError>,
     /// Whether the service did its part: a row it does not like is no failure of the service.
     healthy: bool,
     calls: u64,
     throttled: u64,
 }
 
-impl Office {
+impl RemoteWorker {
     async fn turn(&mut self) {
         tokio::select! {
             biased;
             Some(done) = self.calls.join_next_with_id(), if !self.calls.is_empty() => match done {
                 Ok((id, called)) => self.called(id, called),
                 Err(error) => {
-                    let result = Err(Miss::Failed("the call's task panicked".into()));
+                    let result = Err(RemoteError::Failed("the call's task panicked".into()));
                     self.called(error.id(), Called { result, healthy: false, calls: 1, throttled: 0 });
                 }
             },
@@ -161,12 +161,12 @@ impl Office {
         });
         for (shard, ticket) in late {
             // Nobody was asked, so this says nothing about the endpoint.
-            self.send(shard, ticket, Err(Miss::Late));
+            self.send(shard, ticket, Err(RemoteError::Late));
         }
         while self.calls.len() < self.endpoint.calls_max {
             let Some(ask) = self.waiting.pop_front() else { break };
             let Some(permit) = self.breaker.permit(now) else {
-                self.send(ask.shard, ask.ticket, Err(Miss::Open));
+                self.send(ask.shard, ask.ticket, Err(RemoteError::Open));
                 continue;
             };
             let call = call(Arc::clone(&self.endpoint), ask.body.clone(), ask.deadline);
@@ -189,7 +189,7 @@ impl Office {
         self.send(ask.shard, ask.ticket, called.result);
     }
 
-    fn log(&mut self, miss: &Miss) {
+    fn log(&mut self, miss: &RemoteError) {
         let now = Instant::now();
         if self.logged.is_none_or(|last| now.duration_since(last) >= LOG_EVERY) {
             self.logged = Some(now);
@@ -197,13 +197,13 @@ impl Office {
         }
     }
 
-    fn send(&mut self, shard: u16, ticket: crate::remote::Ticket, result: Result<Box<[f64]>, Miss>) {
+    fn send(&mut self, shard: u16, ticket: crate::remote::Ticket, result: Result<Box<[f64]>, RemoteError>) {
         self.count(|counts| counts.result(&result));
         let sent = Instant::now();
-        self.deliver(shard, Answer { ticket, result, sent });
+        self.deliver(shard, RemoteResponse { ticket, result, sent });
     }
 
-    fn deliver(&mut self, shard: u16, answer: Answer) {
+    fn deliver(&mut self, shard: u16, answer: RemoteResponse) {
         let Some(address) = self.shards.get(usize::from(shard)) else {
             return;
         };
@@ -234,12 +234,12 @@ async fn call(endpoint: Arc<Endpoint>, body: bytes::Bytes, deadline: Instant) ->
         let attempt = attempt(&endpoint, &body);
         let tried = tokio::time::timeout_at(deadline.into(), attempt).await;
         let (result, healthy, may_pass) = match tried {
-            Err(_) => (Err(Miss::Late), false, false),
+            Err(_) => (Err(RemoteError::Late), false, false),
             Ok(Ok(predictions)) => (Ok(predictions), true, false),
             Ok(Err(failure)) => {
                 throttled += u64::from(failure.throttled);
                 (
-                    Err(Miss::Failed(failure.text.into())),
+                    Err(RemoteError::Failed(failure.text.into())),
                     failure.healthy,
                     failure.may_pass,
                 )
@@ -259,14 +259,14 @@ async fn call(endpoint: Arc<Endpoint>, body: bytes::Bytes, deadline: Instant) ->
     }
 }
 
-struct Failure {
+struct CallError {
     text: String,
     may_pass: bool,
     healthy: bool,
     throttled: bool,
 }
 
-async fn attempt(endpoint: &Endpoint, body: &bytes::Bytes) -> Result<Box<[f64]>, Failure> {
+async fn attempt(endpoint: &Endpoint, body: &bytes::Bytes) -> Result<Box<[f64]>, CallError> {
     let call = endpoint.client.invoke_endpoint().endpoint_name(&endpoint.name);
     let call = call.content_type(endpoint.media_type).accept(endpoint.media_type);
     match call.body(Blob::new(body.to_vec())).send().await {
@@ -274,7 +274,7 @@ async fn attempt(endpoint: &Endpoint, body: &bytes::Bytes) -> Result<Box<[f64]>,
             let bytes = answer.body().map(Blob::as_ref).unwrap_or_default();
             answer::predictions(bytes)
                 .map(Vec::into_boxed_slice)
-                .map_err(|text| Failure {
+                .map_err(|text| CallError {
                     text,
                     may_pass: false,
                     healthy: false,
@@ -292,12 +292,12 @@ async fn attempt(endpoint: &Endpoint, body: &bytes::Bytes) -> Result<Box<[f64]>,
 }
 
 /// `of_container` is the status that the model's container answered with, which SageMaker wraps in a 424.
-fn judge(reason: &Reason, of_container: Option<i32>) -> Failure {
+fn judge(reason: &Reason, of_container: Option<i32>) -> CallError {
     let throttled = reason.code.contains("Throttl") || reason.status == 429;
     // The container read the row and did not like it. The next row may be another matter.
     let is_row = of_container.is_some_and(|status| (400..500).contains(&status));
     let refused = (400..500).contains(&reason.status) && !throttled && of_container.is_none();
-    Failure {
+    CallError {
         text: aws::cut(reason.text.clone(), REASON_BYTES_MAX),
         may_pass: !(refused || is_row),
         healthy: is_row,

@@ -34,7 +34,7 @@ pub(super) struct DeadLetters {
 
 /// One record and why it is here.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Letter<'a> {
+pub(super) struct DeadLetter<'a> {
     /// A JSON text, with or without a newline behind it.
     pub(super) record: &'a [u8],
     pub(super) reason: &'a str,
@@ -77,7 +77,7 @@ impl DeadLetters {
     /// # Errors
     /// [`SinkError::DeadLetters`] when there is no room for them: none is there then. After any other error some of them
     /// may be there; writing them again is right, for ids tell.
-    pub(super) fn write(&mut self, letters: &[Letter<'_>], now_us: i64) -> Result<(), SinkError> {
+    pub(super) fn write(&mut self, letters: &[DeadLetter<'_>], now_us: i64) -> Result<(), SinkError> {
         let mut text = Vec::new();
         for letter in letters {
             line(&mut text, letter, now_us);
@@ -153,7 +153,7 @@ fn ends_within_a_line(file: &File, length: u64) -> io::Result<bool> {
     Ok(last != *b"\n")
 }
 
-fn line(out: &mut Vec<u8>, letter: &Letter<'_>, now_us: i64) {
+fn line(out: &mut Vec<u8>, letter: &DeadLetter<'_>, now_us: i64) {
     out.extend_from_slice(b"{\"time\":\"");
     civil(now_us).write_rfc3339(out);
     out.extend_from_slice(b"\",\"reason\":");
@@ -180,11 +180,11 @@ mod tests {
         let mut letters = DeadLetters::open(dir.path(), "firehose", 1 << 20).unwrap();
         assert!(!dir.path().join("dead_letters/firehose.ndjson").exists());
         let (first, second) = (
-            Letter {
+            DeadLetter {
                 record: b"{\"a\":1}\n",
                 reason: "too \"large\"",
             },
-            Letter {
+            DeadLetter {
                 record: b"{}",
                 reason: "",
             },
@@ -204,7 +204,7 @@ mod tests {
         let dir = TestDir::new("torn");
         let mut letters = DeadLetters::open(dir.path(), "firehose", 1 << 20).unwrap();
         fs::write(dir.path().join("dead_letters/firehose.ndjson"), "{\"time\":\"20").unwrap();
-        let letter = Letter {
+        let letter = DeadLetter {
             record: b"{}",
             reason: "",
         };
@@ -230,7 +230,7 @@ mod tests {
         let mut written = 0;
         let refused = loop {
             let record = format!("{{\"number\":{written},\"padding\":\"{}\"}}", "x".repeat(300));
-            let letter = Letter {
+            let letter = DeadLetter {
                 record: record.as_bytes(),
                 reason: "r",
             };
@@ -254,7 +254,7 @@ mod tests {
 
         // The next process knows what is there, and goes on when there is room.
         let mut letters = DeadLetters::open(dir.path(), "firehose", 8_000).unwrap();
-        let letter = Letter {
+        let letter = DeadLetter {
             record: &[b'1'; 900],
             reason: "r",
         };
@@ -267,7 +267,7 @@ mod tests {
     fn a_file_that_is_taken_away_while_it_is_written_is_begun_anew() {
         let dir = TestDir::new("taken");
         let mut letters = DeadLetters::open(dir.path(), "firehose", 1 << 20).unwrap();
-        let letter = Letter {
+        let letter = DeadLetter {
             record: b"{}",
             reason: "",
         };

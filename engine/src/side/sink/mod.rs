@@ -20,12 +20,12 @@
 //! # How to add one
 //! 1. A word in [`SinkKind`] (`config`): its name is what `records.sinks` and the metrics' label `sink` say.
 //! 2. A file here, and an arm in [`open`], which finds out all that can be found out before the server starts.
-//! 3. Either [`Computes`]: `take` one record at a time, `deliver` when `due`, say what is `delivered`. The worker does
+//! 3. Either [`EncodingSink`]: `take` one record at a time, `deliver` when `due`, say what is `delivered`. The worker does
 //!    the rest: pauses, repetition, acknowledging, counts, log lines. One that encodes here and sends from a task answers
 //!    `wants() == false` while it may hold no more, and counts as delivered only what the task has seen confirmed.
-//! 4. Or [`Waits`]: a future that owns its [`Lane`]. Its loop: `peek`, copy what is needed into a batch, `advance`; send;
+//! 4. Or [`NetworkSink`]: a future that owns its [`SinkReader`]. Its loop: `peek`, copy what is needed into a batch, `advance`; send;
 //!    on success `succeeded` and `acknowledge`, on failure `failed`, wait, again (`counts().retried`). When `peek` has
-//!    nothing: `tokio::time::sleep(lane::TICK)`. `stdout` and `firehose` are of this kind.
+//!    nothing: `tokio::time::sleep(sink_reader::TICK)`. `stdout` and `firehose` are of this kind.
 //! 5. `tests.rs` runs what holds for every sink over the ones that compute; add it to `each` there.
 
 mod dead_letters;
@@ -45,9 +45,9 @@ use std::time::Instant;
 
 pub(crate) use self::ndjson::Lines;
 
-use super::Left;
+use super::DeliveryError;
 use super::aws::AwsError;
-use super::lane::Lane;
+use super::sink_reader::SinkReader;
 use crate::config::{Aws, Records, SinkKind};
 use crate::spool::Item;
 
@@ -55,7 +55,7 @@ use crate::spool::Item;
 ///
 /// A record that was taken is kept until it is delivered, over any number of errors. Every call may be repeated after an
 /// error; none has a part of its effect twice.
-pub(super) trait Computes: Send {
+pub(super) trait EncodingSink: Send {
     /// Whether it can take a record now. One that waits for somebody else says no while it holds all that it may.
     fn wants(&self) -> bool {
         true
@@ -67,7 +67,7 @@ pub(super) trait Computes: Send {
     /// Then nothing was taken. [`SinkError::Unfit`] is for ever; anything else may pass.
     fn take(&mut self, item: &Item<'_>, now: Instant) -> Result<(), SinkError>;
 
-    /// When [`Computes::deliver`] has something to do, if it will.
+    /// When [`EncodingSink::deliver`] has something to do, if it will.
     fn due(&self) -> Option<Instant>;
 
     /// Delivers what is due.
@@ -81,15 +81,15 @@ pub(super) trait Computes: Send {
 }
 
 /// A sink that waits for a network: it becomes a task on side's thread, and so must never block or compute for long.
-pub(super) trait Waits: Send {
-    /// Delivers until everything is, or the deadline has passed ([`Left::new`] then).
-    fn run(self: Box<Self>, lane: Lane) -> Pin<Box<dyn Future<Output = Result<(), Left>>>>;
+pub(super) trait NetworkSink: Send {
+    /// Delivers until everything is, or the deadline has passed ([`DeliveryError::new`] then).
+    fn run(self: Box<Self>, lane: SinkReader) -> Pin<Box<dyn Future<Output = Result<(), DeliveryError>>>>;
 }
 
 /// A sink of either kind.
 pub(super) enum Opened {
-    Computes(Box<dyn Computes>),
-    Waits(Box<dyn Waits>),
+    EncodingSink(Box<dyn EncodingSink>),
+    NetworkSink(Box<dyn NetworkSink>),
 }
 
 /// What has reached its place.
@@ -161,9 +161,9 @@ pub enum SinkError {
 /// What is in the way.
 pub(super) fn open(kind: SinkKind, records: &Records, aws: &Aws) -> Result<Opened, SinkError> {
     Ok(match kind {
-        SinkKind::Parquet => Opened::Computes(Box::new(parquet::Parquet::open(records)?)),
-        SinkKind::S3 => Opened::Computes(Box::new(parquet::Parquet::to_bucket(records, aws)?)),
-        SinkKind::Firehose => Opened::Waits(firehose::open(records, aws)?),
-        SinkKind::Stdout => Opened::Waits(Box::new(stdout::Stdout::open()?)),
+        SinkKind::Parquet => Opened::EncodingSink(Box::new(parquet::Parquet::open(records)?)),
+        SinkKind::S3 => Opened::EncodingSink(Box::new(parquet::Parquet::to_bucket(records, aws)?)),
+        SinkKind::Firehose => Opened::NetworkSink(firehose::open(records, aws)?),
+        SinkKind::Stdout => Opened::NetworkSink(Box::new(stdout::Stdout::open()?)),
     })
 }

@@ -161,11 +161,11 @@ mod tests {
     use serde_json::{Value as Json, json};
 
     use super::*;
-    use crate::record::{CategoryNames, Entry, Extras, FIXED, IdSource, ProtocolName, Role, Source, decode};
+    use crate::record::{CategoryNames, Entry, Extras, FIXED, IdSource, ProtocolName, RecordSource, Role, decode};
 
     fn schema() -> Schema {
         Schema {
-            number: 1,
+            model_number: 1,
             model: "the \"model\"".into(),
             version: "2".into(),
             sha256: Some("ab".repeat(32)),
@@ -185,7 +185,7 @@ mod tests {
         Entry {
             record_id: IdSource::new(0, 0).next(1),
             time_us: 1_764_000_000_123_456,
-            model: 1,
+            model_number: 1,
             shard: 3,
             score: None,
             latency_ns: 1_500,
@@ -194,7 +194,7 @@ mod tests {
             margins: &[f64::NAN],
             predictions: &[0.25, f64::NEG_INFINITY],
             row,
-            source: Source::Local,
+            source: RecordSource::Local,
             extras: extras.with_reasons("[\"x\"]").unwrap(),
         }
         .encode(&mut bytes);

@@ -14,10 +14,10 @@ use rustix::io::Errno;
 use tokio::sync::mpsc;
 
 use super::ndjson::Lines;
-use super::{SinkError, Waits};
+use super::{NetworkSink, SinkError};
 use crate::raw_write::write_all;
-use crate::side::Left;
-use crate::side::lane::{self, Lane};
+use crate::side::DeliveryError;
+use crate::side::sink_reader::{self, SinkReader};
 
 /// Bytes of lines that are written at once.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -58,12 +58,12 @@ impl Stdout {
     }
 
     /// Has a chunk written, and waits until that is done or the deadline has passed; then none.
-    async fn write(&mut self, chunk: Chunk, lane: &Lane) -> Option<(Chunk, Option<Errno>)> {
+    async fn write(&mut self, chunk: Chunk, lane: &SinkReader) -> Option<(Chunk, Option<Errno>)> {
         self.chunks.send(chunk).ok()?;
         loop {
             tokio::select! {
                 ended = self.ended.recv() => return ended,
-                () = tokio::time::sleep(lane::TICK) => {}
+                () = tokio::time::sleep(sink_reader::TICK) => {}
             }
             if lane.is_late() {
                 return None;
@@ -71,7 +71,7 @@ impl Stdout {
         }
     }
 
-    async fn deliver(mut self, mut lane: Lane) -> Result<(), Left> {
+    async fn deliver(mut self, mut lane: SinkReader) -> Result<(), DeliveryError> {
         let (mut lines, mut chunk) = (Lines::default(), Chunk::default());
         loop {
             chunk.lines.clear();
@@ -85,22 +85,22 @@ impl Stdout {
                 if lane.is_finished() {
                     return Ok(());
                 }
-                tokio::time::sleep(lane::TICK).await;
+                tokio::time::sleep(sink_reader::TICK).await;
                 if lane.is_late() {
-                    return Err(Left::new(&lane));
+                    return Err(DeliveryError::new(&lane));
                 }
                 continue;
             }
             loop {
                 let Some((back, error)) = self.write(chunk, &lane).await else {
                     lane.failed(&"its reader does not read");
-                    return Err(Left::new(&lane));
+                    return Err(DeliveryError::new(&lane));
                 };
                 chunk = back;
                 let Some(errno) = error else { break };
                 lane.failed(&errno);
                 if lane.is_late() {
-                    return Err(Left::new(&lane));
+                    return Err(DeliveryError::new(&lane));
                 }
                 tokio::time::sleep(PAUSE).await;
             }
@@ -110,8 +110,8 @@ impl Stdout {
     }
 }
 
-impl Waits for Stdout {
-    fn run(self: Box<Self>, lane: Lane) -> Pin<Box<dyn Future<Output = Result<(), Left>>>> {
+impl NetworkSink for Stdout {
+    fn run(self: Box<Self>, lane: SinkReader) -> Pin<Box<dyn Future<Output = Result<(), DeliveryError>>>> {
         Box::pin(self.deliver(lane))
     }
 }

@@ -12,7 +12,7 @@ const NOW_US: i64 = 1_764_000_000_000_000;
 /// Those of the kind that computes.
 const COMPUTE: &[SinkKind] = &[SinkKind::Parquet];
 
-fn each(name: &str, test: impl Fn(&mut dyn Computes, &TestDir)) {
+fn each(name: &str, test: impl Fn(&mut dyn EncodingSink, &TestDir)) {
     for &kind in COMPUTE {
         let dir = TestDir::new(name);
         let records = Records {
@@ -21,7 +21,7 @@ fn each(name: &str, test: impl Fn(&mut dyn Computes, &TestDir)) {
             roll_rows: 10,
             ..Records::default()
         };
-        let Opened::Computes(mut sink) = open(kind, &records, &Aws::default()).unwrap() else {
+        let Opened::EncodingSink(mut sink) = open(kind, &records, &Aws::default()).unwrap() else {
             panic!("{} is of the other kind", kind.name());
         };
         test(sink.as_mut(), &dir);

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use super::Segment;
 use crate::spool::frames;
-use crate::spool::protocol::Look;
+use crate::spool::protocol::FrameLook;
 
 /// Bytes that are read back of a file at once.
 const WINDOW: usize = 256 << 10;
@@ -56,10 +56,15 @@ impl Window {
         Ok(&self.bytes[here.min(there)..there])
     }
 
-    pub(super) fn read(&mut self, segment: &Segment, at: usize, out: &mut Vec<u8>) -> io::Result<Result<(), Look>> {
+    pub(super) fn read(
+        &mut self,
+        segment: &Segment,
+        at: usize,
+        out: &mut Vec<u8>,
+    ) -> io::Result<Result<(), FrameLook>> {
         let layout = &segment.layout;
         if segment.old().is_none() && at >= segment.written.load(Ordering::Acquire) {
-            return Ok(Err(Look::Sealed));
+            return Ok(Err(FrameLook::Sealed));
         }
         let word = self.bytes(segment, at, 8)?.first_chunk().copied();
         let length = word.map_or(0, |word: [u8; 4]| u32::from_le_bytes(word) as usize);
@@ -71,7 +76,7 @@ impl Window {
                 Ok(Ok(()))
             }
             // Nothing more is written here, so nothing is damage as well.
-            Err(Look::Nothing) => Ok(Err(Look::Frame(0))),
+            Err(FrameLook::Nothing) => Ok(Err(FrameLook::Frame(0))),
             Err(found) => Ok(Err(found)),
         }
     }

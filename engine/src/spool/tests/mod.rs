@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::record::{Entry, Extras, IdSource, Schema, Source};
+use crate::record::{Entry, Extras, IdSource, RecordSource, Schema};
 use crate::side::testing::{TestDir, say};
 
 const SINKS: [&str; 2] = ["parquet", "firehose"];
@@ -31,7 +31,7 @@ impl Random {
 
 fn schema() -> Schema {
     Schema {
-        number: 0,
+        model_number: 0,
         model: "m".into(),
         version: "1".into(),
         sha256: None,
@@ -59,7 +59,7 @@ fn record(ids: &mut IdSource, model: u32, number: u64, padding: usize) -> Vec<u8
     Entry {
         record_id: ids.next(1_000_000),
         time_us: 1_000_000,
-        model,
+        model_number: model,
         shard: 0,
         score: None,
         latency_ns: 1,
@@ -68,7 +68,7 @@ fn record(ids: &mut IdSource, model: u32, number: u64, padding: usize) -> Vec<u8
         margins: &[0.0],
         predictions: &[0.0],
         row: &vec![1.0; 1 + padding],
-        source: Source::Local,
+        source: RecordSource::Local,
         extras: Extras::default(),
     }
     .encode(&mut bytes);
@@ -144,7 +144,7 @@ fn shards_and_sinks_run_at_once() {
     });
     assert_eq!(spool.gauges().appended(), 2 * EACH);
     assert!(spool.gauges().bytes() <= 4 << 20);
-    assert_eq!(spool.close(), Remains::default());
+    assert_eq!(spool.close(), LeftoverRecords::default());
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn a_sink_that_does_not_deliver_fills_the_spool_and_loses_nothing() {
     while full < 100 {
         match writers[0].append(&record(&mut ids, model, appended, 50)) {
             Ok(()) => (appended, full) = (appended + 1, 0),
-            Err(Full) => {
+            Err(SpoolFullError) => {
                 full += 1;
                 std::thread::sleep(Duration::from_millis(1));
             }
@@ -174,7 +174,10 @@ fn a_sink_that_does_not_deliver_fills_the_spool_and_loses_nothing() {
     }
     cursors[0].acknowledge(appended);
     std::thread::sleep(Duration::from_millis(20));
-    assert_eq!(writers[0].append(&record(&mut ids, model, appended, 50)), Err(Full));
+    assert_eq!(
+        writers[0].append(&record(&mut ids, model, appended, 50)),
+        Err(SpoolFullError)
+    );
     assert!(cursors[1].is_tight() && !cursors[0].is_tight());
     cursors[1].acknowledge(appended / 2);
     append(&mut writers[0], &record(&mut ids, model, appended, 50));
@@ -375,7 +378,7 @@ fn a_full_disk_is_an_error_at_the_start_and_a_full_spool_later() {
     while full < 100 {
         match writers[0].append(&record(&mut ids, model, appended, 50)) {
             Ok(()) => (appended, full) = (appended + 1, 0),
-            Err(Full) => {
+            Err(SpoolFullError) => {
                 full += 1;
                 std::thread::sleep(Duration::from_millis(1));
             }

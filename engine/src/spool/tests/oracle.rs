@@ -148,7 +148,7 @@ fn random_operations_agree_with_an_oracle() {
                 "seed {seed}: one came again"
             );
         }
-        assert_eq!(spool.close(), Remains::default());
+        assert_eq!(spool.close(), LeftoverRecords::default());
         assert!(!has_segments(&dir));
     }
     assert!(

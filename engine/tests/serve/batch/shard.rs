@@ -146,7 +146,7 @@ fn passed(server: &Server, body: &[u8]) -> usize {
 fn batches_for_sagemaker_are_refused(runtime: &str) {
     let server = Launch::new(runtime)
         .no_sink()
-        .set("SCORING__BACKEND", "sagemaker")
+        .set("SCORING__PRIMARY", "sagemaker")
         .set("SCORING__ENDPOINT", "leads")
         .set("AWS__REGION", "eu-central-1")
         .set("AWS__ENDPOINT", "http://127.0.0.1:9")
@@ -159,7 +159,7 @@ fn batches_for_sagemaker_are_refused(runtime: &str) {
     );
     let answer = server
         .connect()
-        .post_with(PATH, "x-quintile-backend: local\r\n", list(&leads(1)).as_bytes());
+        .post_with(PATH, "x-quintile-scorer: local\r\n", list(&leads(1)).as_bytes());
     assert_eq!(results(&answer).len(), 1);
 }
 

@@ -7,7 +7,7 @@ mod tree;
 
 use super::FormatError;
 use super::document::{Cursor, Value, shortened};
-use crate::ensemble::{Codes, Comparison, Ensemble, Finish, Input, Parts, Precision};
+use crate::ensemble::{Codes, Comparison, Ensemble, EnsembleParts, Finish, Input, Precision};
 use crate::limits::{FEATURES_MAX, OUTPUTS_MAX, TREES_MAX};
 use crate::objective::Objective;
 use crate::schema::{FeatureKind, Schema};
@@ -58,7 +58,7 @@ pub(super) fn ensemble(document: &Value, bytes: usize) -> Result<Ensemble, Forma
     }
     let (scale, offsets) = scale_and_bias(&root, outputs)?;
     let count = u32::try_from(trees.len()).unwrap_or(u32::MAX);
-    Ok(Ensemble::try_new(Parts {
+    Ok(Ensemble::try_new(EnsembleParts {
         format: "CatBoost JSON",
         written_by: written_by(&root),
         precision: Precision::F64,

@@ -8,7 +8,7 @@ mod names;
 mod tree;
 
 use super::FormatError;
-use crate::ensemble::{Codes, Comparison, Ensemble, Finish, Input, Node, Parts, Precision, Tree};
+use crate::ensemble::{Codes, Comparison, Ensemble, EnsembleParts, Finish, Input, Node, Precision, Tree};
 use crate::limits::{FEATURES_MAX, OUTPUTS_MAX, TREES_MAX};
 use crate::objective::Objective;
 use crate::schema::{FeatureKind, Schema};
@@ -54,7 +54,7 @@ pub(super) fn ensemble(bytes: &[u8]) -> Result<Ensemble, FormatError> {
     let mut schema = schema(&header, features, &trees)?;
     let notes = names::read(&mut lines, &header, &mut schema)?;
     let ends = (1..=iterations).map(|iteration| iteration * u32::try_from(outputs).unwrap_or(u32::MAX));
-    Ok(Ensemble::try_new(Parts {
+    Ok(Ensemble::try_new(EnsembleParts {
         format: "LightGBM text",
         // The version of the format is all that the file says.
         written_by: header

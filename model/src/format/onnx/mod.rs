@@ -11,7 +11,7 @@ mod tree;
 
 use super::FormatError;
 use super::document::shortened;
-use crate::ensemble::{Codes, Ensemble, Finish, Input, Parts, Precision};
+use crate::ensemble::{Codes, Ensemble, EnsembleParts, Finish, Input, Precision};
 use crate::limits::{FEATURES_MAX, OUTPUTS_MAX};
 use crate::objective::Objective;
 use crate::schema::{FeatureKind, Schema};
@@ -95,7 +95,7 @@ pub(super) fn ensemble(bytes: &[u8]) -> Result<Ensemble, FormatError> {
     }
     let schema = (0..columns).map(|column| (format!("f{column}"), FeatureKind::Number));
     let count = u32::try_from(forest.trees.len()).unwrap_or(u32::MAX);
-    Ok(Ensemble::try_new(Parts {
+    Ok(Ensemble::try_new(EnsembleParts {
         format: "ONNX",
         written_by: graph.producer.map(|producer| shortened(&producer)),
         precision,

@@ -7,7 +7,7 @@ mod tree;
 
 use super::FormatError;
 use super::bytes::Bytes;
-use crate::ensemble::{Codes, Comparison, Ensemble, Finish, Input, Node, Parts, Precision, Tree};
+use crate::ensemble::{Codes, Comparison, Ensemble, EnsembleParts, Finish, Input, Node, Precision, Tree};
 use crate::limits::{FEATURES_MAX, OUTPUTS_MAX, TREES_MAX};
 use crate::objective::Objective;
 use crate::schema::{FeatureKind, Schema};
@@ -104,7 +104,7 @@ pub(super) fn ensemble(bytes: &[u8]) -> Result<Ensemble, FormatError> {
         divisors: divisors(&reader, &outputs, is_average)?,
         offsets,
     };
-    Ok(Ensemble::try_new(Parts {
+    Ok(Ensemble::try_new(EnsembleParts {
         format: FORMAT,
         written_by: Some(format!("Treelite {major}.{minor}.{patch}")),
         precision,

@@ -10,7 +10,7 @@ mod tree;
 
 use super::document::{Cursor, Value, shortened};
 use super::{FormatError, json};
-use crate::ensemble::{Codes, Comparison, Ensemble, Finish, Input, Parts, Precision};
+use crate::ensemble::{Codes, Comparison, Ensemble, EnsembleParts, Finish, Input, Precision};
 use crate::limits::{FEATURES_MAX, OUTPUTS_MAX};
 use crate::objective::Objective;
 use crate::schema::{FeatureKind, Schema};
@@ -40,7 +40,7 @@ pub(super) fn ensemble(document: &Value, format: &'static str) -> Result<Ensembl
         let first = base_margins.first().copied().unwrap_or_default();
         base_margins.fill(first);
     }
-    Ok(Ensemble::try_new(Parts {
+    Ok(Ensemble::try_new(EnsembleParts {
         format,
         written_by: written_by(&root),
         precision: Precision::F32,

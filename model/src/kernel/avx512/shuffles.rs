@@ -21,7 +21,7 @@ use std::arch::x86_64::{
 
 use super::Permute;
 use crate::kernel::block::LaneBlock;
-use crate::kernel::face::face;
+use crate::kernel::entry_points::entry_points;
 use crate::kernel::isa::{Isa, Stages};
 use crate::kernel::lanes::LaneScratch;
 use crate::kernel::real::Real;
@@ -48,7 +48,7 @@ impl Avx512Bw {
     }
 }
 
-face!(Avx512Bw, 1, 4, "avx512f,avx512bw,avx512vl,popcnt");
+entry_points!(Avx512Bw, 1, 4, "avx512f,avx512bw,avx512vl,popcnt");
 
 impl Permute for Avx512Bw {
     type Tables<'a> = &'a [u8];

@@ -38,7 +38,7 @@ impl Shape {
 
 /// A node as a step.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Step {
+pub(super) struct NodeStep {
     pub(super) lane: usize,
     pub(super) rank: u8,
     pub(super) label: u8,
@@ -46,7 +46,7 @@ pub(super) struct Step {
 
 /// A tree's steps, and the node that each label ends on; none for labels that no row ends on.
 pub(super) struct Scheduled {
-    pub(super) steps: Vec<Step>,
+    pub(super) steps: Vec<NodeStep>,
     pub(super) exits: Vec<Option<u32>>,
     /// Whether some label ends on a node that is no leaf.
     pub(super) is_cut: bool,
@@ -87,7 +87,7 @@ fn listed<T: Real>(tree: &Tree, plan: &LanePlan<T>) -> Scheduled {
 /// Level by level. A label is the leaf's number from the left.
 fn full<T: Real>(tree: &Tree, depth: usize, plan: &LanePlan<T>) -> Scheduled {
     // No byte exceeds the highest rank: such a step sends every row left.
-    let idle = Step {
+    let idle = NodeStep {
         lane: 0,
         rank: u8::MAX,
         label: 0,
@@ -117,7 +117,7 @@ pub(crate) fn full_place(level: usize, place: usize) -> usize {
     (1 << level) - 1 + turns.sum::<usize>()
 }
 
-fn step<T: Real>(tree: &Tree, node: &Node, label: u8, plan: &LanePlan<T>) -> Step {
+fn step<T: Real>(tree: &Tree, node: &Node, label: u8, plan: &LanePlan<T>) -> NodeStep {
     let (Test { lane, rank }, missing_left) = match *node {
         Node::Number {
             feature,
@@ -140,7 +140,7 @@ fn step<T: Real>(tree: &Tree, node: &Node, label: u8, plan: &LanePlan<T>) -> Ste
             unreachable!("only nodes with children are steps")
         }
     };
-    Step {
+    NodeStep {
         lane: lane as usize + if missing_left { 0 } else { plan.half },
         rank,
         label,

@@ -7,7 +7,7 @@ use std::path::Path;
 use flate2::read::MultiGzDecoder;
 use quintile_model::limits::{MANIFEST_BYTES_MAX, MODEL_BYTES_MAX};
 
-use super::{Bundle, BundleError, Source};
+use super::{Bundle, BundleError, ModelSource};
 use crate::regular_file;
 
 /// Bytes that an archive may inflate to: a model twice over.
@@ -42,8 +42,8 @@ pub(super) fn open(path: &Path) -> Result<Bundle, BundleError> {
             .trim_start_matches("./")
             .to_owned();
         let (inner, limit) = match kind(&name) {
-            Some(Kind::Model) => (&mut found.models, MODEL_BYTES_MAX),
-            Some(Kind::Manifest) => (&mut found.manifests, MANIFEST_BYTES_MAX),
+            Some(ArchiveKind::Model) => (&mut found.models, MODEL_BYTES_MAX),
+            Some(ArchiveKind::Manifest) => (&mut found.manifests, MANIFEST_BYTES_MAX),
             None => {
                 found.others.push(name);
                 continue;
@@ -71,7 +71,7 @@ pub(super) fn open(path: &Path) -> Result<Bundle, BundleError> {
             .file_stem()
             .map(|stem| stem.to_string_lossy().into_owned())
     });
-    bundle.model = Source::Entry {
+    bundle.model = ModelSource::Entry {
         archive: path.to_path_buf(),
         name,
         bytes,
@@ -118,13 +118,13 @@ impl Found {
     }
 }
 
-enum Kind {
+enum ArchiveKind {
     Model,
     Manifest,
 }
 
 /// What a file of an archive may be. Code that travels with a model is not for us.
-fn kind(name: &str) -> Option<Kind> {
+fn kind(name: &str) -> Option<ArchiveKind> {
     let path = Path::new(name);
     let is_code = path.components().any(|part| part.as_os_str() == "code");
     let file = path.file_name()?.to_str()?;
@@ -132,11 +132,11 @@ fn kind(name: &str) -> Option<Kind> {
         return None;
     }
     if file == XGBOOST {
-        return Some(Kind::Model);
+        return Some(ArchiveKind::Model);
     }
     match path.extension()?.to_str()? {
-        "toml" => Some(Kind::Manifest),
-        ending if ENDINGS.contains(&ending) => Some(Kind::Model),
+        "toml" => Some(ArchiveKind::Manifest),
+        ending if ENDINGS.contains(&ending) => Some(ArchiveKind::Model),
         _ => None,
     }
 }

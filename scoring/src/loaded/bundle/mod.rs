@@ -38,7 +38,7 @@ pub struct Bundle {
     /// What kind of folder it is, for people.
     pub kind: &'static str,
     /// The model.
-    pub model: Source,
+    pub model: ModelSource,
     /// What it says of the model. The manifest beside the file stands over it.
     pub says: Manifest,
     /// Names and values of an example row, as the folder has them.
@@ -49,7 +49,7 @@ pub struct Bundle {
 
 /// Where the model is.
 #[derive(Debug)]
-pub enum Source {
+pub enum ModelSource {
     /// A file.
     File(PathBuf),
     /// In an archive: its name there, its bytes, and the manifest's text that was beside it.
@@ -102,7 +102,7 @@ impl Bundle {
     fn new(kind: &'static str, model: PathBuf) -> Self {
         Self {
             kind,
-            model: Source::File(model),
+            model: ModelSource::File(model),
             says: Manifest::empty(),
             example: Vec::new(),
             features: None,

@@ -6,7 +6,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use quintile_model::Options;
 
-use crate::loaded::Served;
+use crate::loaded::LoadedModel;
 
 use super::*;
 
@@ -29,8 +29,8 @@ impl Folder {
         self
     }
 
-    fn load(&self) -> Result<Served, String> {
-        Served::load(Some(&self.0), Options::default(), 0).map_err(|error| error.to_string())
+    fn load(&self) -> Result<LoadedModel, String> {
+        LoadedModel::load(Some(&self.0), Options::default(), 0).map_err(|error| error.to_string())
     }
 
     /// Why it is not served.
@@ -45,8 +45,8 @@ impl Drop for Folder {
     }
 }
 
-fn identity(served: &Served) -> (&str, &str) {
-    (served.model.name(), served.model.version())
+fn identity(loaded: &LoadedModel) -> (&str, &str) {
+    (loaded.model.name(), loaded.model.version())
 }
 
 const MLMODEL: &str = r#"artifact_path: leads
@@ -75,17 +75,17 @@ fn an_mlflow_folder_gives_names_types_and_an_example() {
         "input_example.json",
         r#"{"columns": ["f1", "f2", "f9"], "data": [[3, null, true]]}"#,
     );
-    let served = folder.load().unwrap();
+    let loaded = folder.load().unwrap();
     assert_eq!(
-        (identity(&served), served.folder),
+        (identity(&loaded), loaded.folder),
         (("leads", "9d5c"), Some("MLflow folder"))
     );
-    let schema = served.model.schema();
+    let schema = loaded.model.schema();
     assert!(schema.rule(0).required && !schema.rule(1).required);
     assert!(
         schema.rule(0).check(1.5).is_err() && schema.rule(8).check(2.0).is_err() && schema.rule(1).check(1.5).is_ok()
     );
-    let example = served.example.as_deref().unwrap();
+    let example = loaded.example.as_deref().unwrap();
     assert_eq!(
         (example[0].to_bits(), example[8].to_bits()),
         (3f64.to_bits(), 1f64.to_bits())
@@ -96,9 +96,9 @@ fn an_mlflow_folder_gives_names_types_and_an_example() {
         "model.toml",
         "name = \"mine\"\n[features.f1]\ntype = \"number\"\nrequired = false\n",
     );
-    let served = folder.load().unwrap();
-    assert_eq!(identity(&served), ("mine", "9d5c"));
-    assert!(served.model.schema().rule(0).check(1.5).is_ok() && !served.model.schema().rule(0).required);
+    let loaded = folder.load().unwrap();
+    assert_eq!(identity(&loaded), ("mine", "9d5c"));
+    assert!(loaded.model.schema().rule(0).check(1.5).is_ok() && !loaded.model.schema().rule(0).required);
     assert_eq!(
         crate::loaded::manifest_path(&folder.0),
         Some(folder.0.join("model.toml"))
@@ -187,12 +187,12 @@ fn a_triton_folder_and_a_repository_of_one_are_served() {
         .file("leads/2/xgboost.ubj", MODEL)
         .file("leads/10/xgboost.ubj", MODEL)
         .file("leads/notes/xgboost.ubj", "no");
-    let served = folder.load().unwrap();
+    let loaded = folder.load().unwrap();
     assert_eq!(
-        (identity(&served), served.folder),
+        (identity(&loaded), loaded.folder),
         (("leads", "10"), Some("Triton FIL folder"))
     );
-    let one = Served::load(Some(&folder.0.join("leads")), Options::default(), 0).unwrap();
+    let one = LoadedModel::load(Some(&folder.0.join("leads")), Options::default(), 0).unwrap();
     assert_eq!(identity(&one), ("leads", "10"));
     folder.file(
         "leads/config.pbtxt",
@@ -260,9 +260,9 @@ fn an_mlserver_folder_names_a_file_or_a_folder() {
     folder
         .file("model-settings.json", settings(xgboost, r#", "uri": "./m.ubj""#))
         .file("m.ubj", MODEL);
-    let served = folder.load().unwrap();
+    let loaded = folder.load().unwrap();
     assert_eq!(
-        (identity(&served), served.folder),
+        (identity(&loaded), loaded.folder),
         (("leads", "v3"), Some("MLServer folder"))
     );
     folder
@@ -274,8 +274,8 @@ fn an_mlserver_folder_names_a_file_or_a_folder() {
         settings("mlserver_mlflow.MLflowRuntime", r#", "uri": "./inner""#),
     );
     folder.file("inner/MLmodel", MLMODEL).file("inner/model.ubj", MODEL);
-    let served = folder.load().unwrap();
-    assert!(identity(&served) == ("leads", "v3") && served.model.schema().rule(0).required);
+    let loaded = folder.load().unwrap();
+    assert!(identity(&loaded) == ("leads", "v3") && loaded.model.schema().rule(0).required);
     for (text, says) in [
         (
             settings("mlserver_sklearn.SKLearnModel", ""),
@@ -312,19 +312,20 @@ fn a_sagemaker_archive_is_read_where_it_is() {
     let folder = Folder::new("sagemaker");
     let load = |files: &[(&str, &[u8])]| {
         folder.file("model.tar.gz", archive(files));
-        Served::load(Some(&folder.0.join("model.tar.gz")), Options::default(), 0).map_err(|error| error.to_string())
+        LoadedModel::load(Some(&folder.0.join("model.tar.gz")), Options::default(), 0)
+            .map_err(|error| error.to_string())
     };
-    let served = load(&[("xgboost-model", MODEL), ("code/inference.json", b"{}")]).unwrap();
+    let loaded = load(&[("xgboost-model", MODEL), ("code/inference.json", b"{}")]).unwrap();
     assert_eq!(
-        (served.model.name(), served.folder),
+        (loaded.model.name(), loaded.folder),
         ("xgboost-model", Some("SageMaker archive"))
     );
-    let served = load(&[
+    let loaded = load(&[
         ("./leads.ubj", MODEL),
         ("leads.toml", b"name = \"inner\"\nversion = \"1\""),
     ])
     .unwrap();
-    assert_eq!(identity(&served), ("inner", "1"));
+    assert_eq!(identity(&loaded), ("inner", "1"));
     folder.file("model.toml", "name = \"beside\"");
     assert_eq!(load(&[("leads.ubj", MODEL)]).unwrap().model.name(), "beside");
     assert_eq!(

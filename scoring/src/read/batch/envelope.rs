@@ -8,7 +8,7 @@
 //! Cutting looks at brackets and strings only. Whether an element is a lead, and JSON at all, is found out when it is read;
 //! whether the skeleton is a batch, by the same parser that reads leads.
 
-use super::{Piece, Pieces, Place};
+use super::{LeadPlace, Piece, Pieces};
 use crate::read::JsonFault;
 use crate::read::faults::JsonType;
 use crate::read::scan::{Expected, JsonReason, scan};
@@ -21,7 +21,7 @@ const SKELETON_BYTES_MAX: usize = 4 << 10;
 
 /// Why a body is no batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Misshapen {
+pub enum EnvelopeError {
     /// It is not JSON.
     NotJson(JsonFault),
     /// It is JSON of another type than an object.
@@ -97,7 +97,7 @@ impl Envelope {
     ///
     /// # Errors
     /// What no further byte can make right; the envelope is of no use then.
-    pub fn add(&mut self, more: &[u8]) -> Result<(), Misshapen> {
+    pub fn add(&mut self, more: &[u8]) -> Result<(), EnvelopeError> {
         let before = self.body.len;
         let mut at = 0;
         while at < more.len() {
@@ -112,10 +112,10 @@ impl Envelope {
     }
 
     /// Reads on in the skeleton; returns how many bytes were read.
-    fn around(&mut self, before: usize, bytes: &[u8]) -> Result<usize, Misshapen> {
+    fn around(&mut self, before: usize, bytes: &[u8]) -> Result<usize, EnvelopeError> {
         for (at, &byte) in bytes.iter().enumerate() {
             if self.skeleton.len() == SKELETON_BYTES_MAX {
-                return Err(Misshapen::Skeleton);
+                return Err(EnvelopeError::Skeleton);
             }
             if !self.has_begun && !is_white(byte) {
                 begins_object(before + at, &bytes[at..])?;
@@ -162,7 +162,7 @@ impl Envelope {
     }
 
     /// Looks for the start of an element.
-    fn before(&mut self, before: usize, bytes: &[u8], is_first: bool) -> Result<usize, Misshapen> {
+    fn before(&mut self, before: usize, bytes: &[u8], is_first: bool) -> Result<usize, EnvelopeError> {
         let Some(at) = bytes.iter().position(|&byte| !is_white(byte)) else {
             return Ok(bytes.len());
         };
@@ -171,11 +171,11 @@ impl Envelope {
                 self.leave(before + at);
                 Ok(at + 1)
             }
-            b']' | b',' => Err(Misshapen::NotJson(JsonFault {
+            b']' | b',' => Err(EnvelopeError::NotJson(JsonFault {
                 offset: before + at,
                 reason: JsonReason::Expected(Expected::Value),
             })),
-            _ if self.spans.len() == self.leads_max => Err(Misshapen::TooManyLeads),
+            _ if self.spans.len() == self.leads_max => Err(EnvelopeError::TooManyLeads),
             _ => {
                 self.place = Scan::Element { start: before + at };
                 self.depth = 0;
@@ -185,7 +185,7 @@ impl Envelope {
     }
 
     /// Looks for the end of an element: a comma or a bracket that it has not opened.
-    fn element(&mut self, before: usize, bytes: &[u8], start: usize) -> Result<usize, Misshapen> {
+    fn element(&mut self, before: usize, bytes: &[u8], start: usize) -> Result<usize, EnvelopeError> {
         let Some(at) = self.element_end(bytes) else {
             return Ok(bytes.len());
         };
@@ -241,11 +241,11 @@ impl Envelope {
     ///
     /// # Errors
     /// A list that does not end.
-    pub fn skeleton(&self) -> Result<&[u8], Misshapen> {
+    pub fn skeleton(&self) -> Result<&[u8], EnvelopeError> {
         if self.place == Scan::Around {
             return Ok(&self.skeleton);
         }
-        Err(Misshapen::NotJson(JsonFault {
+        Err(EnvelopeError::NotJson(JsonFault {
             offset: self.body.len,
             reason: JsonReason::End,
         }))
@@ -300,8 +300,8 @@ fn is_white(byte: u8) -> bool {
 }
 
 /// Whether a body may be an object, told from the first byte that is not white.
-fn begins_object(before: usize, bytes: &[u8]) -> Result<(), Misshapen> {
-    Err(Misshapen::NotObject(match bytes[0] {
+fn begins_object(before: usize, bytes: &[u8]) -> Result<(), EnvelopeError> {
+    Err(EnvelopeError::NotObject(match bytes[0] {
         b'{' => return Ok(()),
         b'[' => JsonType::Array,
         b'"' => JsonType::String,
@@ -315,7 +315,7 @@ fn begins_object(before: usize, bytes: &[u8]) -> Result<(), Misshapen> {
                 offset: 0,
                 reason: JsonReason::Expected(Expected::Value),
             });
-            return Err(Misshapen::NotJson(JsonFault {
+            return Err(EnvelopeError::NotJson(JsonFault {
                 offset: before,
                 ..fault
             }));
@@ -352,7 +352,7 @@ impl Pieces for Cut {
         let &span = self.spans.get(index)?;
         self.next += 1;
         let (start, end) = (span.start as usize, span.end as usize);
-        let place = Place::Element { index, offset: start };
+        let place = LeadPlace::Element { index, offset: start };
         let fits = end - start <= self.lead_bytes_max;
         self.body.release(start);
         Some(Piece {

@@ -3,7 +3,7 @@
 use bytes::{Buf, Bytes};
 use memchr::memchr;
 
-use super::{Piece, Pieces, Place};
+use super::{LeadPlace, Piece, Pieces};
 
 /// See the head of this file.
 #[derive(Debug)]
@@ -155,7 +155,7 @@ impl Pieces for Lines {
             }
             self.leads += 1;
             return Some(Piece {
-                place: Place::Line(self.number),
+                place: LeadPlace::Line(self.number),
                 text: (!is_too_long).then(|| self.text()),
             });
         }
@@ -175,7 +175,7 @@ mod tests {
         let mut pieces = body.chunks(piece_bytes);
         loop {
             while let Some(piece) = lines.next() {
-                let Place::Line(number) = piece.place else {
+                let LeadPlace::Line(number) = piece.place else {
                     unreachable!()
                 };
                 read.push((number, piece.text.map(<[u8]>::to_vec)));

@@ -11,14 +11,14 @@
 mod envelope;
 mod lines;
 
-use super::{JsonFault, Rejection};
+use super::{JsonFault, ReadError};
 
-pub use envelope::{Cut, Envelope, Misshapen};
+pub use envelope::{Cut, Envelope, EnvelopeError};
 pub use lines::Lines;
 
 /// Where a lead stands in its batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum LeadPlace {
     /// In a list: which element, from 0, and where in the body it begins.
     Element {
         /// Its number.
@@ -30,7 +30,7 @@ pub enum Place {
     Line(u64),
 }
 
-impl Place {
+impl LeadPlace {
     /// A fault of the lead's text as one of the text that the client sees: the body or the line.
     pub fn fault(self, fault: JsonFault) -> JsonFault {
         let before = match self {
@@ -48,7 +48,7 @@ impl Place {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Piece<'a> {
     /// Where it stands.
-    pub place: Place,
+    pub place: LeadPlace,
     /// Its text; none when it is longer than a lead may be.
     pub text: Option<&'a [u8]>,
 }
@@ -61,10 +61,10 @@ pub trait Pieces {
 
 /// Why one lead of a batch has no score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Unscored {
+pub enum LeadError {
     /// It is no request for the model; faults are in the workspace.
     #[error("{0}")]
-    Rejected(Rejection),
+    Rejected(ReadError),
     /// It is too long.
     #[error("a lead has at most {limit} bytes")]
     TooLarge {
@@ -76,12 +76,12 @@ pub enum Unscored {
     NotRecorded,
 }
 
-impl Unscored {
+impl LeadError {
     /// The code that programs look at.
     pub fn code(self) -> &'static str {
         match self {
-            Self::Rejected(Rejection::NotJson(_)) => "not_json",
-            Self::Rejected(Rejection::Invalid) => "invalid_request",
+            Self::Rejected(ReadError::NotJson(_)) => "not_json",
+            Self::Rejected(ReadError::Invalid) => "invalid_request",
             Self::TooLarge { .. } => "lead_too_large",
             Self::NotRecorded => "record_queue_full",
         }

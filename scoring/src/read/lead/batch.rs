@@ -2,7 +2,7 @@
 
 use simd_json::Node;
 
-use super::{Echo, Fault, Kind, Lead, Place, entries};
+use super::{Echo, Fault, FaultKind, FaultPlace, Lead, entries};
 use crate::read::faults::JsonType;
 use crate::read::parser::Document;
 
@@ -11,30 +11,30 @@ impl Lead {
     pub(in crate::read) fn take_batch(&mut self, document: &Document<'_>) {
         self.reset();
         let Some(&Node::Object { count, .. }) = document.nodes.first() else {
-            return self.wrong_type(Place::Body, document, 0);
+            return self.wrong_type(FaultPlace::Body, document, 0);
         };
         let mut is_seen = false;
         for (key, value) in entries(document.nodes, 1, count) {
             if key != "leads" {
                 self.faults.push(|| Fault {
-                    place: Place::UnknownBatchField(Echo::new(key)),
-                    kind: Kind::Unknown,
+                    place: FaultPlace::UnknownBatchField(Echo::new(key)),
+                    kind: FaultKind::Unknown,
                 });
                 continue;
             }
-            self.once(&mut is_seen, Place::Leads);
+            self.once(&mut is_seen, FaultPlace::Leads);
             if !matches!(document.nodes.get(value), Some(Node::Array { .. })) {
-                self.wrong_type(Place::Leads, document, value);
+                self.wrong_type(FaultPlace::Leads, document, value);
             }
         }
         if !is_seen {
-            self.fault(Place::Leads, Kind::Missing);
+            self.fault(FaultPlace::Leads, FaultKind::Missing);
         }
     }
 
     /// The fault of a batch that is no object.
     pub(in crate::read) fn refuse_type(&mut self, found: JsonType) {
         self.reset();
-        self.fault(Place::Body, Kind::WrongType { found });
+        self.fault(FaultPlace::Body, FaultKind::WrongType { found });
     }
 }

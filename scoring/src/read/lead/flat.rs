@@ -6,7 +6,7 @@
 use quintile_model::Cell;
 use simd_json::{Node, StaticNode};
 
-use super::{Echo, Fault, Kind, Lead, Place, Served, entries};
+use super::{Echo, Fault, FaultKind, FaultPlace, Lead, LoadedModel, entries};
 use crate::missing_texts::MissingTexts;
 use crate::read::parser::Document;
 
@@ -14,7 +14,7 @@ impl Lead {
     /// Reads a line. `key` names what comes back as the row's id: none where it is null.
     pub(in crate::read) fn take_line(
         &mut self,
-        served: &Served,
+        loaded: &LoadedModel,
         document: &Document<'_>,
         key: Option<&str>,
     ) -> Option<String> {
@@ -22,28 +22,28 @@ impl Lead {
         self.is_row = true;
         let Some(&Node::Object { count, .. }) = nodes.first() else {
             self.reset();
-            self.wrong_type(Place::Body, document, 0);
+            self.wrong_type(FaultPlace::Body, document, 0);
             return id;
         };
         let is_object = |value| matches!(nodes.get(value), Some(Node::Object { .. }));
         if entries(nodes, 1, count).any(|(name, value)| name == "features" && is_object(value))
-            && served.columns.column("features").is_none()
+            && loaded.columns.column("features").is_none()
         {
-            self.take(served, document);
+            self.take(loaded, document);
         } else {
             self.reset();
-            self.take_flat(served, document, count, key);
+            self.take_flat(loaded, document, count, key);
         }
         if let Some(key) = key {
             let mut values = entries(nodes, 1, count).filter(|(name, _)| *name == key);
-            let place = Place::UnknownField(Echo::new(key));
+            let place = FaultPlace::UnknownField(Echo::new(key));
             match (values.next(), values.next()) {
                 (Some((_, value)), None) => match text(document, value) {
                     Ok(text) => id = text,
                     Err(()) => self.wrong_type(place, document, value),
                 },
-                (Some(_), Some(_)) => self.fault(place, Kind::Duplicate),
-                (None, _) => self.fault(place, Kind::Missing),
+                (Some(_), Some(_)) => self.fault(place, FaultKind::Duplicate),
+                (None, _) => self.fault(place, FaultKind::Missing),
             }
         }
         id
@@ -65,31 +65,31 @@ impl Lead {
     /// Takes a text: one that is missing, or a category's name.
     pub(super) fn row_text(
         &mut self,
-        served: &Served,
+        loaded: &LoadedModel,
         document: &Document<'_>,
         value: usize,
         column: usize,
         text: &str,
     ) {
         if self.missing.contains(text.as_bytes()) {
-            return match served.model.schema().categories(column) {
-                Some(_) => self.named(served, column, Cell::Null),
-                None => self.number(served, column, f64::NAN),
+            return match loaded.model.schema().categories(column) {
+                Some(_) => self.named(loaded, column, Cell::Null),
+                None => self.number(loaded, column, f64::NAN),
             };
         }
         let before = self.faults.total();
-        if self.category(served, column, text).is_none() {
-            self.wrong_type(Place::Feature(column), document, value);
+        if self.category(loaded, column, text).is_none() {
+            self.wrong_type(FaultPlace::Feature(column), document, value);
         }
         if before == 0 && self.faults.total() > 0 {
             self.refused_text = Some(text.to_owned());
         }
     }
 
-    fn take_flat(&mut self, served: &Served, document: &Document<'_>, count: usize, key: Option<&str>) {
+    fn take_flat(&mut self, loaded: &LoadedModel, document: &Document<'_>, count: usize, key: Option<&str>) {
         let (mut guess, mut is_foreign, mut named) = (0, false, 0);
         for (name, value) in entries(document.nodes, 1, count) {
-            let Some(column) = served.columns.column_near(name, guess) else {
+            let Some(column) = loaded.columns.column_near(name, guess) else {
                 is_foreign |= Some(name) != key;
                 continue;
             };
@@ -97,23 +97,23 @@ impl Lead {
             if self.see(column) {
                 named += 1;
             } else {
-                self.fault(Place::Feature(column), Kind::Duplicate);
+                self.fault(FaultPlace::Feature(column), FaultKind::Duplicate);
             }
-            self.take_value(served, document, value, column);
+            self.take_value(loaded, document, value, column);
         }
         if is_foreign && named < self.row.len() {
-            self.refuse_foreign(served, document, count, key);
+            self.refuse_foreign(loaded, document, count, key);
         }
-        self.require(served);
+        self.require(loaded);
     }
 
     #[cold]
-    fn refuse_foreign(&mut self, served: &Served, document: &Document<'_>, count: usize, key: Option<&str>) {
+    fn refuse_foreign(&mut self, loaded: &LoadedModel, document: &Document<'_>, count: usize, key: Option<&str>) {
         for (name, _) in entries(document.nodes, 1, count) {
-            if served.columns.column(name).is_none() && Some(name) != key {
+            if loaded.columns.column(name).is_none() && Some(name) != key {
                 self.faults.push(|| Fault {
-                    place: Place::UnknownFeature(Echo::new(name)),
-                    kind: Kind::Unknown,
+                    place: FaultPlace::UnknownFeature(Echo::new(name)),
+                    kind: FaultKind::Unknown,
                 });
             }
         }

@@ -17,16 +17,16 @@
 mod number;
 
 use super::lead::Lead;
-use crate::loaded::Served;
+use crate::loaded::LoadedModel;
 use number::number;
 
 /// Reads a body into the lead. False when it has to be read the long way; the lead is that of no request then.
-pub(super) fn read(lead: &mut Lead, served: &Served, body: &[u8]) -> bool {
+pub(super) fn read(lead: &mut Lead, loaded: &LoadedModel, body: &[u8]) -> bool {
     lead.reset();
-    document(lead, served, body).is_some() && lead.faults().total() == 0
+    document(lead, loaded, body).is_some() && lead.faults().total() == 0
 }
 
-fn document(lead: &mut Lead, served: &Served, body: &[u8]) -> Option<()> {
+fn document(lead: &mut Lead, loaded: &LoadedModel, body: &[u8]) -> Option<()> {
     let mut rest = whitespace(byte(whitespace(body), b'{')?);
     let (mut id_seen, mut features_seen) = (false, false);
     loop {
@@ -40,7 +40,7 @@ fn document(lead: &mut Lead, served: &Served, body: &[u8]) -> Option<()> {
             }
             "features" if !features_seen => {
                 features_seen = true;
-                features(lead, served, behind)?
+                features(lead, loaded, behind)?
             }
             _ => return None,
         };
@@ -53,26 +53,26 @@ fn document(lead: &mut Lead, served: &Served, body: &[u8]) -> Option<()> {
     (id_seen && features_seen && rest.is_empty()).then_some(())
 }
 
-fn features<'a>(lead: &mut Lead, served: &Served, rest: &'a [u8]) -> Option<&'a [u8]> {
+fn features<'a>(lead: &mut Lead, loaded: &LoadedModel, rest: &'a [u8]) -> Option<&'a [u8]> {
     let mut rest = whitespace(byte(rest, b'{')?);
     if let Some(behind) = byte(rest, b'}') {
-        lead.require(served);
+        lead.require(loaded);
         return Some(behind);
     }
     let mut last = None;
     loop {
         let guess = lead.after(last);
-        let (column, behind) = match served.columns.key_at(rest, guess) {
+        let (column, behind) = match loaded.columns.key_at(rest, guess) {
             Some(bytes) => (guess, whitespace(&rest[bytes..])),
-            None => unexpected(lead, served, last, rest)?,
+            None => unexpected(lead, loaded, last, rest)?,
         };
         if !lead.see(column) {
             return None;
         }
-        let (goes_on, behind) = another(value(lead, served, column, behind)?)?;
+        let (goes_on, behind) = another(value(lead, loaded, column, behind)?)?;
         rest = behind;
         if !goes_on {
-            lead.require(served);
+            lead.require(loaded);
             return Some(rest);
         }
         last = Some(column);
@@ -80,42 +80,47 @@ fn features<'a>(lead: &mut Lead, served: &Served, rest: &'a [u8]) -> Option<&'a 
 }
 
 /// The column of a key that is not the one which was expected.
-fn unexpected<'a>(lead: &mut Lead, served: &Served, last: Option<usize>, rest: &'a [u8]) -> Option<(usize, &'a [u8])> {
+fn unexpected<'a>(
+    lead: &mut Lead,
+    loaded: &LoadedModel,
+    last: Option<usize>,
+    rest: &'a [u8],
+) -> Option<(usize, &'a [u8])> {
     // Where one feature is left out, the next follows.
     let next = lead.after(last) + 1;
-    if let Some(bytes) = served.columns.key_at(rest, next) {
+    if let Some(bytes) = loaded.columns.key_at(rest, next) {
         return Some((next, whitespace(&rest[bytes..])));
     }
     let (name, rest) = key(rest)?;
-    let column = served.columns.column(name)?;
+    let column = loaded.columns.column(name)?;
     lead.learn(last, column);
     Some((column, rest))
 }
 
 #[inline]
-fn value<'a>(lead: &mut Lead, served: &Served, column: usize, rest: &'a [u8]) -> Option<&'a [u8]> {
+fn value<'a>(lead: &mut Lead, loaded: &LoadedModel, column: usize, rest: &'a [u8]) -> Option<&'a [u8]> {
     match rest.first()? {
         b'n' => {
-            lead.number(served, column, f64::NAN);
+            lead.number(loaded, column, f64::NAN);
             rest.strip_prefix(b"null")
         }
         b'"' => {
             let (name, rest) = string(rest)?;
-            lead.category(served, column, name)?;
+            lead.category(loaded, column, name)?;
             Some(rest)
         }
         b't' => {
-            lead.flag(served, column, true)?;
+            lead.flag(loaded, column, true)?;
             rest.strip_prefix(b"true")
         }
         b'f' => {
-            lead.flag(served, column, false)?;
+            lead.flag(loaded, column, false)?;
             rest.strip_prefix(b"false")
         }
         // Signs and digits go one way: a branch between them would be a guess at the value's sign.
         _ => {
             let (number, rest) = number(rest)?;
-            lead.number(served, column, number);
+            lead.number(loaded, column, number);
             Some(rest)
         }
     }

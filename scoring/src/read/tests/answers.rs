@@ -11,32 +11,32 @@ const TIMINGS: Timings = Timings {
     wake_ns: 0,
 };
 
-fn scored(served: &Served, id: &str) -> (Workspace, Option<u8>) {
-    let mut workspace = Workspace::new(served, 4096);
+fn scored(loaded: &LoadedModel, id: &str) -> (Workspace, Option<u8>) {
+    let mut workspace = Workspace::new(loaded, 4096);
     let body = format!(r#"{{"lead_id":{},"features":{{}}}}"#, serde_json::Value::from(id));
-    workspace.read(served, body.as_bytes()).unwrap();
-    let score = workspace.score(served);
+    workspace.read(loaded, body.as_bytes()).unwrap();
+    let score = workspace.score(loaded);
     (workspace, score)
 }
 
-fn answer(served: &Served, id: &str, request_id: &str) -> String {
-    let (workspace, score) = scored(served, id);
+fn answer(loaded: &LoadedModel, id: &str, request_id: &str) -> String {
+    let (workspace, score) = scored(loaded, id);
     let mut out = Vec::new();
-    render::answer(&mut out, served, &workspace, score, request_id, &TIMINGS);
+    render::answer(&mut out, loaded, &workspace, score, request_id, &TIMINGS);
     let mut arena = BytesMut::new();
-    render::answer(&mut arena, served, &workspace, score, request_id, &TIMINGS);
+    render::answer(&mut arena, loaded, &workspace, score, request_id, &TIMINGS);
     assert_eq!(out, arena);
-    assert!(out.len() <= render::answer_bytes_max(served));
+    assert!(out.len() <= render::answer_bytes_max(loaded));
     String::from_utf8(out).unwrap()
 }
 
 #[test]
 fn a_probability_with_its_score() {
-    let served = demo();
-    let (workspace, score) = scored(&served, "1");
+    let loaded = demo();
+    let (workspace, score) = scored(&loaded, "1");
     let (score, probability) = (score.unwrap(), workspace.predictions()[0]);
     assert_eq!(
-        answer(&served, "12\"3", "r-1"),
+        answer(&loaded, "12\"3", "r-1"),
         format!(
             r#"{{"lead_id":"12\"3","score":{score},"probability":{probability},"model":{{"name":"demo","version":"1.0.0"}},"request_id":"r-1","latency_us":{{"parse":1.1,"score":0.82,"total":2.345}}}}"#
         )
@@ -45,19 +45,19 @@ fn a_probability_with_its_score() {
 
 #[test]
 fn models_without_bands_answer_without_a_score() {
-    let served = fixture("objective-reg-squarederror.json");
-    let text = answer(&served, "a", "r");
-    let (workspace, _) = scored(&served, "a");
+    let loaded = fixture("objective-reg-squarederror.json");
+    let text = answer(&loaded, "a", "r");
+    let (workspace, _) = scored(&loaded, "a");
     let expected = format!(
         r#"{{"lead_id":"a","score":null,"prediction":{:?},"model":{{"#,
         workspace.predictions()[0]
     );
     assert!(text.starts_with(&expected), "{text}");
 
-    let served = fixture("objective-multi-softprob.json");
-    let text = answer(&served, "a", "r");
+    let loaded = fixture("objective-multi-softprob.json");
+    let text = answer(&loaded, "a", "r");
     let value: serde_json::Value = serde_json::from_str(&text).unwrap();
-    let (workspace, _) = scored(&served, "a");
+    let (workspace, _) = scored(&loaded, "a");
     let predictions = value["predictions"].as_array().unwrap();
     assert_eq!(predictions.len(), workspace.predictions().len());
     for (printed, prediction) in predictions.iter().zip(workspace.predictions()) {
@@ -75,9 +75,9 @@ fn several_outputs_are_a_list_in_either_precision() {
         ("vector-targets-old.json", 2),
         ("catboost-multiclass.json", 3),
     ] {
-        let served = fixture(name);
-        let (workspace, _) = scored(&served, "a");
-        let value: serde_json::Value = serde_json::from_str(&answer(&served, "a", "r")).unwrap();
+        let loaded = fixture(name);
+        let (workspace, _) = scored(&loaded, "a");
+        let value: serde_json::Value = serde_json::from_str(&answer(&loaded, "a", "r")).unwrap();
         let predictions = value["predictions"].as_array().unwrap();
         assert_eq!(predictions.len(), count, "{name}");
         for (printed, prediction) in predictions.iter().zip(workspace.predictions()) {
@@ -92,15 +92,15 @@ fn several_outputs_are_a_list_in_either_precision() {
 fn the_output_that_the_manifest_names_is_the_probability() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures/objective-multi-softprob.json");
     let text = "probability_output = 1\nedges = [0.0001, 0.0002, 0.0003, 0.0004]";
-    let served = Served::of_bytes(&std::fs::read(path).unwrap(), text).unwrap();
-    let (workspace, _) = scored(&served, "a");
-    let value: serde_json::Value = serde_json::from_str(&answer(&served, "a", "r")).unwrap();
+    let loaded = LoadedModel::of_bytes(&std::fs::read(path).unwrap(), text).unwrap();
+    let (workspace, _) = scored(&loaded, "a");
+    let value: serde_json::Value = serde_json::from_str(&answer(&loaded, "a", "r")).unwrap();
     let expected = workspace.predictions()[1];
     assert_eq!(value["probability"].as_f64().unwrap().to_bits(), expected.to_bits());
-    assert_eq!(value["score"], served.model.bands().unwrap().score(expected));
+    assert_eq!(value["score"], loaded.model.bands().unwrap().score(expected));
     assert_eq!(
         value["predictions"].as_array().unwrap().len(),
-        served.model.prediction_len()
+        loaded.model.prediction_len()
     );
 }
 
@@ -115,12 +115,12 @@ fn the_longest_answer_stays_below_its_bound() {
         wake_ns: 0,
     };
     for name in ["objective-multi-softprob.json", "objective-reg-squarederror.json"] {
-        let served = fixture(name);
-        let (workspace, _) = scored(&served, &id);
+        let loaded = fixture(name);
+        let (workspace, _) = scored(&loaded, &id);
         let mut out = Vec::new();
-        render::answer(&mut out, &served, &workspace, Some(5), &request, &worst);
+        render::answer(&mut out, &loaded, &workspace, Some(5), &request, &worst);
         serde_json::from_slice::<serde_json::Value>(&out).unwrap();
-        assert!(out.len() <= render::answer_bytes_max(&served), "{}", out.len());
+        assert!(out.len() <= render::answer_bytes_max(&loaded), "{}", out.len());
     }
 }
 
@@ -170,8 +170,8 @@ fn numbers_read_back_as_the_same_double() {
 
 #[test]
 fn latencies_have_one_to_three_decimals() {
-    let served = demo();
-    let (workspace, score) = scored(&served, "a");
+    let loaded = demo();
+    let (workspace, score) = scored(&loaded, "a");
     for (ns, text) in [
         (0, "0.0"),
         (1, "0.001"),
@@ -188,7 +188,7 @@ fn latencies_have_one_to_three_decimals() {
             parse_ns: ns,
             ..Timings::default()
         };
-        render::answer(&mut out, &served, &workspace, score, "r", &timings);
+        render::answer(&mut out, &loaded, &workspace, score, "r", &timings);
         let expected = format!(r#""latency_us":{{"parse":{text},"score":0.0,"total":0.0}}}}"#);
         assert!(String::from_utf8(out).unwrap().ends_with(&expected), "{text}");
     }

@@ -3,7 +3,7 @@
 use super::*;
 
 /// `place;number;margin` for each line, and the model that gives these margins. The column between them is 0.5.
-fn answers(names: &str, model: &str) -> (Served, String) {
+fn answers(names: &str, model: &str) -> (LoadedModel, String) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../model/tests/fixtures")
         .join(names);
@@ -23,8 +23,8 @@ fn names_give_the_librarys_margins() {
         ("category-names.names", "category-names.ubj"),
         ("lightgbm-names.names", "lightgbm-names.txt"),
     ] {
-        let (served, lines) = answers(names, model);
-        let mut workspace = Workspace::new(&served, 4096);
+        let (loaded, lines) = answers(names, model);
+        let mut workspace = Workspace::new(&loaded, 4096);
         for line in lines.lines() {
             let parts: Vec<&str> = line.split(';').collect();
             let margin: f64 = parts[2].parse().unwrap();
@@ -34,8 +34,8 @@ fn names_give_the_librarys_margins() {
                     r#"{{"lead_id":"a","features":{{"where":{place},"number":0.5,"code":"{}"}}}}"#,
                     parts[1]
                 );
-                assert_eq!(verdict(&served, &mut workspace, body.as_bytes()), "ok", "{body}");
-                workspace.score(&served);
+                assert_eq!(verdict(&loaded, &mut workspace, body.as_bytes()), "ok", "{body}");
+                workspace.score(&loaded);
                 assert_eq!(workspace.margins()[0].to_bits(), margin.to_bits(), "{body}");
             }
         }
@@ -48,8 +48,8 @@ fn a_number_is_the_category_that_equals_it_and_null_is_missing() {
         ("category-names.json", "unknown_category /features/code"),
         ("lightgbm-names.txt", "ok"),
     ] {
-        let served = fixture(model);
-        let mut workspace = Workspace::new(&served, 4096);
+        let loaded = fixture(model);
+        let mut workspace = Workspace::new(&loaded, 4096);
         // "code" names its categories 30, -5, 7 and 2.
         for (value, expected) in [
             ("\"2\"", Some(3.0)),
@@ -65,7 +65,7 @@ fn a_number_is_the_category_that_equals_it_and_null_is_missing() {
             ("9007199254740993", None),
         ] {
             let body = format!(r#"{{"lead_id":"a","features":{{"code":{value}}}}}"#);
-            let told = verdict(&served, &mut workspace, body.as_bytes());
+            let told = verdict(&loaded, &mut workspace, body.as_bytes());
             assert_eq!(told, if expected.is_some() { "ok" } else { unseen }, "{body}");
             let code = workspace.row()[2];
             assert!(
@@ -74,11 +74,11 @@ fn a_number_is_the_category_that_equals_it_and_null_is_missing() {
             );
         }
         let body = br#"{"lead_id":"a","features":{"code":null}}"#;
-        assert_eq!(verdict(&served, &mut workspace, body), "ok");
+        assert_eq!(verdict(&loaded, &mut workspace, body), "ok");
         assert!(workspace.row().iter().all(|value| value.is_nan()));
         let wrong = br#"{"lead_id":"a","features":{"where":1e400,"code":["2"],"number":"0.5"}}"#;
         assert_eq!(
-            verdict(&served, &mut workspace, wrong),
+            verdict(&loaded, &mut workspace, wrong),
             "out_of_range /features/where, wrong_type /features/code, wrong_type /features/number"
         );
     }
@@ -99,13 +99,13 @@ fn a_name_training_never_saw_is_what_its_library_makes_of_it() {
 
 #[test]
 fn faults_of_categories_have_their_words_and_never_repeat_a_value() {
-    let served = fixture("category-names.json");
-    let mut workspace = Workspace::new(&served, 4096);
+    let loaded = fixture("category-names.json");
+    let mut workspace = Workspace::new(&loaded, 4096);
     // 1e400 makes the reader take its other way, on which numbers stand as strings for a while.
     let body = br#"{"lead_id":"a","features":{"where":"s3cret","code":true,"number":"s3cret","number":1e400}}"#;
-    let rejection = workspace.read(&served, body).unwrap_err();
+    let rejection = workspace.read(&loaded, body).unwrap_err();
     let mut out = Vec::new();
-    render::rejection(&mut out, &served, &workspace, &rejection);
+    render::rejection(&mut out, &loaded, &workspace, &rejection);
     let text = String::from_utf8(out).unwrap();
     assert!(!text.contains("s3cret"), "{text}");
     let faults: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -130,10 +130,10 @@ fn faults_of_categories_have_their_words_and_never_repeat_a_value() {
 #[test]
 fn doubles_take_whatever_is_finite_and_narrowing_models_what_they_can_hold() {
     let told = |model: &str, number: &str| {
-        let served = fixture(model);
-        let name = served.model.schema().name(0);
+        let loaded = fixture(model);
+        let name = loaded.model.schema().name(0);
         let body = format!(r#"{{"lead_id":"a","features":{{"{name}":{number}}}}}"#);
-        verdict(&served, &mut Workspace::new(&served, 4096), body.as_bytes())
+        verdict(&loaded, &mut Workspace::new(&loaded, 4096), body.as_bytes())
     };
     for number in ["1e39", "-1.7976931348623157e308", "5e-324"] {
         assert_eq!(told("lightgbm-objective-binary.txt", number), "ok", "{number}");

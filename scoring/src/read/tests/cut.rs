@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::fuzz::damage;
 use super::{Random, demo};
 use crate::read::Workspace;
-use crate::read::batch::{Envelope, Lines, Misshapen, Pieces};
+use crate::read::batch::{Envelope, EnvelopeError, Lines, Pieces};
 
 const LEADS_MAX: usize = 20;
 const LEAD_BYTES_MAX: usize = 4096;
@@ -18,14 +18,14 @@ const BODIES: &[&str] = &[
 ];
 
 /// Whether it is a batch, and its leads; none for one that is too long.
-fn cut(workspace: &mut Workspace, body: &[u8], piece: usize) -> Result<Vec<Option<Vec<u8>>>, Misshapen> {
+fn cut(workspace: &mut Workspace, body: &[u8], piece: usize) -> Result<Vec<Option<Vec<u8>>>, EnvelopeError> {
     let mut envelope = Envelope::new(LEAD_BYTES_MAX, LEADS_MAX);
     for piece in body.chunks(piece) {
         envelope.add(piece)?;
     }
     let skeleton = envelope.skeleton()?;
     if workspace.read_skeleton(skeleton).is_err() {
-        return Err(Misshapen::Skeleton);
+        return Err(EnvelopeError::Skeleton);
     }
     let mut cut = envelope.cut();
     let mut leads = Vec::new();
@@ -36,19 +36,19 @@ fn cut(workspace: &mut Workspace, body: &[u8], piece: usize) -> Result<Vec<Optio
 }
 
 /// Faults by their place: a character that is cut off in its first piece is bad UTF-8, and a wrong character when it is whole.
-fn where_it_ends<T>(cut: Result<T, Misshapen>) -> Result<T, (usize, &'static str)> {
+fn where_it_ends<T>(cut: Result<T, EnvelopeError>) -> Result<T, (usize, &'static str)> {
     cut.map_err(|fault| match fault {
-        Misshapen::NotJson(fault) => (fault.offset, "not JSON"),
-        Misshapen::NotObject(_) => (0, "no object"),
-        Misshapen::TooManyLeads => (0, "too many leads"),
-        Misshapen::Skeleton => (0, "no batch"),
+        EnvelopeError::NotJson(fault) => (fault.offset, "not JSON"),
+        EnvelopeError::NotObject(_) => (0, "no object"),
+        EnvelopeError::TooManyLeads => (0, "too many leads"),
+        EnvelopeError::Skeleton => (0, "no batch"),
     })
 }
 
 #[test]
 fn damaged_lists_are_cut_as_serde_json_reads_them() {
-    let served = demo();
-    let mut workspace = Workspace::new(&served, LEAD_BYTES_MAX);
+    let loaded = demo();
+    let mut workspace = Workspace::new(&loaded, LEAD_BYTES_MAX);
     let mut random = Random::new(0x5EED_0031);
     let (mut batches, mut others) = (0, 0);
     for _ in 0..60_000 {

@@ -3,11 +3,11 @@
 use super::*;
 
 /// The faults array of a body's answer, as it is sent.
-fn faults(served: &Served, body: &str) -> String {
-    let mut workspace = Workspace::new(served, 4096);
-    let rejection = workspace.read(served, body.as_bytes()).unwrap_err();
+fn faults(loaded: &LoadedModel, body: &str) -> String {
+    let mut workspace = Workspace::new(loaded, 4096);
+    let rejection = workspace.read(loaded, body.as_bytes()).unwrap_err();
     let mut out = Vec::new();
-    render::rejection(&mut out, served, &workspace, &rejection);
+    render::rejection(&mut out, loaded, &workspace, &rejection);
     let text = String::from_utf8(out).unwrap();
     serde_json::from_str::<serde_json::Value>(&text).unwrap();
     let before = r#"{"error":{"code":"invalid_request","message":"the request does not fit the model","faults":["#;
@@ -22,7 +22,7 @@ fn faults(served: &Served, body: &str) -> String {
 
 #[test]
 fn each_fault_has_its_words() {
-    let served = demo();
+    let loaded = demo();
     let long = "x".repeat(300);
     let cut = "x".repeat(64);
     for (body, expected) in [
@@ -104,14 +104,14 @@ fn each_fault_has_its_words() {
             format!(r#"{{"code":"unknown_field","pointer":"/{cut}…","message":"is not a field of a request: only lead_id and features are (a name of 300 bytes, cut here)"}}"#),
         ),
     ] {
-        assert_eq!(faults(&served, body), expected, "{body}");
+        assert_eq!(faults(&loaded, body), expected, "{body}");
     }
 }
 
 #[test]
 fn a_body_has_all_its_faults_in_one_answer() {
-    let served = demo();
-    let mut workspace = Workspace::new(&served, 4096);
+    let loaded = demo();
+    let mut workspace = Workspace::new(&loaded, 4096);
     for (body, expected) in [
         (r#"{}"#, "missing_field /lead_id, missing_field /features"),
         ("null", "wrong_type "),
@@ -179,30 +179,30 @@ fn a_body_has_all_its_faults_in_one_answer() {
             "unknown_feature /features/a~1b, unknown_feature /features/m~0n",
         ),
     ] {
-        assert_eq!(verdict(&served, &mut workspace, body.as_bytes()), expected, "{body}");
+        assert_eq!(verdict(&loaded, &mut workspace, body.as_bytes()), expected, "{body}");
     }
 }
 
 #[test]
 fn the_first_32_faults_are_told_and_all_are_counted() {
-    let served = demo();
-    let mut workspace = Workspace::new(&served, 4096);
+    let loaded = demo();
+    let mut workspace = Workspace::new(&loaded, 4096);
     let features: Vec<String> = (100..200).map(|number| format!("\"f{number}\":1")).collect();
     let body = format!(r#"{{"features":{{{}}}}}"#, features.join(","));
-    let told = verdict(&served, &mut workspace, body.as_bytes());
+    let told = verdict(&loaded, &mut workspace, body.as_bytes());
     assert_eq!(told.split(", ").count(), crate::limits::FAULTS_MAX);
     assert_eq!(workspace.faults().total(), 101);
 }
 
 #[test]
 fn errors_never_repeat_values() {
-    let served = demo();
+    let loaded = demo();
     let mut out = Vec::new();
-    let mut workspace = Workspace::new(&served, 4096);
+    let mut workspace = Workspace::new(&loaded, 4096);
     let body = r#"{"lead_id":12345678,"features":{"f1":"s3cret","f2":["s3cret"],"f3":8.7654321e77,"f4":{"s3cret":1}},
         "x":"s3cret"}"#;
-    let rejection = workspace.read(&served, body.as_bytes()).unwrap_err();
-    render::rejection(&mut out, &served, &workspace, &rejection);
+    let rejection = workspace.read(&loaded, body.as_bytes()).unwrap_err();
+    render::rejection(&mut out, &loaded, &workspace, &rejection);
     let text = String::from_utf8(out).unwrap();
     for value in ["s3cret", "12345678", "7654321"] {
         assert!(!text.contains(value), "{text}");
@@ -212,13 +212,13 @@ fn errors_never_repeat_values() {
 
 #[test]
 fn a_megabyte_of_bad_keys_takes_linear_time() {
-    let served = demo();
-    let mut workspace = Workspace::new(&served, 1 << 20);
+    let loaded = demo();
+    let mut workspace = Workspace::new(&loaded, 1 << 20);
     for entry in [r#""f1":1,"#, r#""z":1,"#, r#""f50":[],"#, r#""":{},"#] {
         let count = (1 << 20) / entry.len() - 10;
         let body = format!(r#"{{"lead_id":"a","features":{{{}"f2":1}}}}"#, entry.repeat(count));
         let started = std::time::Instant::now();
-        assert_eq!(workspace.read(&served, body.as_bytes()), Err(Rejection::Invalid));
+        assert_eq!(workspace.read(&loaded, body.as_bytes()), Err(ReadError::Invalid));
         let took = started.elapsed();
         assert!(workspace.faults().total() >= count - 1);
         // A quadratic reader takes minutes; this one some milliseconds.
@@ -241,7 +241,7 @@ fn plain_errors_have_a_code_and_a_message() {
 
 #[test]
 fn what_the_manifest_demands_is_demanded() {
-    let served = Served::demo_with(
+    let loaded = LoadedModel::demo_with(
         "[features.f1]\nrange = [0, 100]\nunit = \"visits\"\nrequired = true\n[features.f2]\ntype = \"integer\"\n\
          [features.f9]\ntype = \"boolean\"\n[features.f47]\ncategories = [\"ad\", \"mail\"]\n",
     );
@@ -287,7 +287,7 @@ fn what_the_manifest_demands_is_demanded() {
             r#"unknown_category /features/f47 is no category of this feature, which has 2 categories: \"ad\", \"mail\""#,
         ),
     ] {
-        let list = faults(&served, &format!(r#"{{"lead_id":"a","features":{{{features}}}}}"#));
+        let list = faults(&loaded, &format!(r#"{{"lead_id":"a","features":{{{features}}}}}"#));
         let mut words = expected.splitn(3, ' ');
         let mut word = || words.next().unwrap();
         let expected = format!(
@@ -298,14 +298,14 @@ fn what_the_manifest_demands_is_demanded() {
         );
         assert_eq!(list, expected, "{features}");
     }
-    let mut workspace = Workspace::new(&served, 4096);
+    let mut workspace = Workspace::new(&loaded, 4096);
     let body = br#"{"lead_id":"a","features":{"f1":100,"f2":7,"f9":true,"f47":"mail"}}"#;
-    workspace.read(&served, body).unwrap();
+    workspace.read(&loaded, body).unwrap();
     assert_eq!(
         [0, 1, 8, 46].map(|column| workspace.row()[column].to_bits()),
         [100.0f64, 7.0, 1.0, 1.0].map(f64::to_bits)
     );
-    assert!(workspace.read(&served, br#"{"lead_id":"a","features":[]}"#).is_err());
+    assert!(workspace.read(&loaded, br#"{"lead_id":"a","features":[]}"#).is_err());
     assert_eq!(
         workspace.faults().total(),
         1,

@@ -108,24 +108,24 @@ fn levels(body: &[u8]) -> usize {
     deepest
 }
 
-fn check(served: &Served, workspace: &mut Workspace, body: &[u8]) {
+fn check(loaded: &LoadedModel, workspace: &mut Workspace, body: &[u8]) {
     let shown = || body.escape_ascii().to_string();
-    plain::compare(served, workspace, body);
-    let (outcome, oracle) = (workspace.read(served, body), oracle(body));
+    plain::compare(loaded, workspace, body);
+    let (outcome, oracle) = (workspace.read(loaded, body), oracle(body));
     let scanned = scan::scan(body, |_| {});
     match outcome {
-        Err(Rejection::NotJson(fault)) => {
+        Err(ReadError::NotJson(fault)) => {
             assert_ne!(oracle, Oracle::Json, "{} {fault}", shown());
             assert_ne!(fault.reason, JsonReason::Refused, "{}", shown());
             assert_eq!(scanned, Err(fault));
             assert!(fault.offset <= body.len());
         }
-        Err(Rejection::Invalid) => {
+        Err(ReadError::Invalid) => {
             assert_ne!(oracle, Oracle::NotJson, "{}", shown());
             assert_eq!(scanned, Ok(()), "{}", shown());
             assert!(workspace.faults().total() > 0);
             let mut out = Vec::new();
-            render::rejection(&mut out, served, workspace, &Rejection::Invalid);
+            render::rejection(&mut out, loaded, workspace, &ReadError::Invalid);
             serde_json::from_slice::<Value>(&out).unwrap();
         }
         Ok(()) => {
@@ -135,7 +135,7 @@ fn check(served: &Served, workspace: &mut Workspace, body: &[u8]) {
             assert_eq!(value["lead_id"].as_str(), Some(workspace.lead_id()));
             assert_eq!(value.as_object().unwrap().len(), 2);
             let features = value["features"].as_object().unwrap();
-            let schema = served.model.schema();
+            let schema = loaded.model.schema();
             for (column, (name, value)) in schema.names().zip(workspace.row()).enumerate() {
                 let expected = match features.get(name) {
                     Some(Value::String(text)) => schema.category_code(column, text).expect("refused, but accepted"),
@@ -154,7 +154,7 @@ fn check(served: &Served, workspace: &mut Workspace, body: &[u8]) {
                 };
                 assert_eq!(value.to_bits(), expected.to_bits(), "{name} {}", shown());
             }
-            assert!(features.keys().all(|name| served.columns.column(name).is_some()));
+            assert!(features.keys().all(|name| loaded.columns.column(name).is_some()));
         }
     }
 }
@@ -201,13 +201,13 @@ pub(super) fn damage(random: &mut Random, body: &mut Vec<u8>) {
 
 #[test]
 fn damaged_bodies() {
-    let served = demo();
-    let mut workspace = Workspace::new(&served, 4096);
+    let loaded = demo();
+    let mut workspace = Workspace::new(&loaded, 4096);
     let mut random = Random::new(0x5EED_0001);
     for body in BODIES {
-        check(&served, &mut workspace, body.as_bytes());
+        check(&loaded, &mut workspace, body.as_bytes());
         for end in 0..body.len() {
-            check(&served, &mut workspace, &body.as_bytes()[..end]);
+            check(&loaded, &mut workspace, &body.as_bytes()[..end]);
         }
     }
     for _ in 0..60_000 {
@@ -215,7 +215,7 @@ fn damaged_bodies() {
         for _ in 0..=random.below(3) {
             damage(&mut random, &mut body);
         }
-        check(&served, &mut workspace, &body);
+        check(&loaded, &mut workspace, &body);
     }
 }
 
@@ -229,33 +229,33 @@ fn damaged_names_of_categories() {
         r#"{"lead_id":"1","features":{"where":"10","code":"30","number":"0.5"}}"#,
     ];
     for model in ["category-names.json", "lightgbm-names.txt"] {
-        let served = fixture(model);
-        let mut workspace = Workspace::new(&served, 4096);
+        let loaded = fixture(model);
+        let mut workspace = Workspace::new(&loaded, 4096);
         let mut random = Random::new(0x5EED_0004);
         for _ in 0..30_000 {
             let mut body = random.pick(&bodies).as_bytes().to_vec();
             for _ in 0..random.below(3) {
                 damage(&mut random, &mut body);
             }
-            check(&served, &mut workspace, &body);
+            check(&loaded, &mut workspace, &body);
         }
     }
 }
 
 #[test]
 fn every_byte_at_every_place() {
-    let served = demo();
-    let mut workspace = Workspace::new(&served, 4096);
+    let loaded = demo();
+    let mut workspace = Workspace::new(&loaded, 4096);
     let good = r#"{"lead_id":"é\n","features":{"f1":-1.5e3, "f2":null,"f3":1e400,"f4":[true]}}"#.as_bytes();
     for at in 0..=good.len() {
         for byte in 0..=u8::MAX {
             let mut body = good.to_vec();
             body.insert(at, byte);
-            check(&served, &mut workspace, &body);
+            check(&loaded, &mut workspace, &body);
             body.remove(at);
             if let Some(replaced) = body.get_mut(at) {
                 *replaced = byte;
-                check(&served, &mut workspace, &body);
+                check(&loaded, &mut workspace, &body);
             }
         }
     }
@@ -263,11 +263,11 @@ fn every_byte_at_every_place() {
 
 #[test]
 fn every_escape_of_a_code_unit() {
-    let served = demo();
-    let mut workspace = Workspace::new(&served, 4096);
+    let loaded = demo();
+    let mut workspace = Workspace::new(&loaded, 4096);
     let mut lead = |id: &str| {
         let body = format!(r#"{{"lead_id":"{id}","features":{{}}}}"#);
-        check(&served, &mut workspace, body.as_bytes());
+        check(&loaded, &mut workspace, body.as_bytes());
     };
     for unit in 0..=u16::MAX {
         lead(&format!("\\u{unit:04x}"));
@@ -283,19 +283,19 @@ fn every_escape_of_a_code_unit() {
 
 #[test]
 fn heaps_of_tokens() {
-    let served = demo();
-    let mut workspace = Workspace::new(&served, 4096);
+    let loaded = demo();
+    let mut workspace = Workspace::new(&loaded, 4096);
     let mut random = Random::new(0x5EED_0002);
     for _ in 0..60_000 {
         let mut body = Vec::new();
         for _ in 0..random.below(12) {
             body.extend_from_slice(random.pick(TOKENS).as_bytes());
         }
-        check(&served, &mut workspace, &body);
+        check(&loaded, &mut workspace, &body);
         // The same behind 64 bytes and more, where another block of the parser takes over.
         let mut shifted = vec![b' '; random.below(130)];
         shifted.extend_from_slice(&body);
-        check(&served, &mut workspace, &shifted);
+        check(&loaded, &mut workspace, &shifted);
     }
 }
 
@@ -358,12 +358,12 @@ fn value(random: &mut Random, out: &mut String, depth: usize) {
 
 #[test]
 fn random_documents() {
-    let served = demo();
-    let mut workspace = Workspace::new(&served, 4096);
+    let loaded = demo();
+    let mut workspace = Workspace::new(&loaded, 4096);
     let mut random = Random::new(0x5EED_0003);
     for _ in 0..40_000 {
         let mut body = String::new();
         value(&mut random, &mut body, 0);
-        check(&served, &mut workspace, body.as_bytes());
+        check(&loaded, &mut workspace, body.as_bytes());
     }
 }

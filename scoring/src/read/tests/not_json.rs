@@ -4,8 +4,8 @@ use super::*;
 
 #[test]
 fn each_fault_has_its_offset_and_reason() {
-    let served = demo();
-    let mut workspace = Workspace::new(&served, 4096);
+    let loaded = demo();
+    let mut workspace = Workspace::new(&loaded, 4096);
     let deep = format!("{}1{}", "[".repeat(17), "]".repeat(17));
     let deep_objects = "{\"a\":".repeat(17);
     let cases: &[(&[u8], &str)] = &[
@@ -126,7 +126,7 @@ fn each_fault_has_its_offset_and_reason() {
     ];
     for (body, expected) in cases {
         assert_eq!(
-            verdict(&served, &mut workspace, body),
+            verdict(&loaded, &mut workspace, body),
             *expected,
             "{}",
             body.escape_ascii()
@@ -136,12 +136,12 @@ fn each_fault_has_its_offset_and_reason() {
 
 #[test]
 fn the_error_body_has_the_offset_twice() {
-    let served = demo();
-    let mut workspace = Workspace::new(&served, 4096);
-    let rejection = workspace.read(&served, b"{\"a\" 1}").unwrap_err();
+    let loaded = demo();
+    let mut workspace = Workspace::new(&loaded, 4096);
+    let rejection = workspace.read(&loaded, b"{\"a\" 1}").unwrap_err();
     assert_eq!(rejection.to_string(), "read the body: not JSON at byte 5: expected `:`");
     let mut out = Vec::new();
-    render::rejection(&mut out, &served, &workspace, &rejection);
+    render::rejection(&mut out, &loaded, &workspace, &rejection);
     assert_eq!(
         String::from_utf8(out).unwrap(),
         r#"{"error":{"code":"not_json","message":"not JSON at byte 5: expected `:`","offset":5}}"#
@@ -150,21 +150,21 @@ fn the_error_body_has_the_offset_twice() {
 
 #[test]
 fn sixteen_levels_are_json() {
-    let served = demo();
-    let mut workspace = Workspace::new(&served, 4096);
+    let loaded = demo();
+    let mut workspace = Workspace::new(&loaded, 4096);
     let body = format!("{}1{}", "[".repeat(16), "]".repeat(16));
-    assert_eq!(verdict(&served, &mut workspace, body.as_bytes()), "wrong_type ");
+    assert_eq!(verdict(&loaded, &mut workspace, body.as_bytes()), "wrong_type ");
     let body = format!("{}1e400{}", "[".repeat(16), "]".repeat(16));
-    assert_eq!(verdict(&served, &mut workspace, body.as_bytes()), "wrong_type ");
+    assert_eq!(verdict(&loaded, &mut workspace, body.as_bytes()), "wrong_type ");
 }
 
 #[test]
 fn hostile_nesting_is_cut_off() {
-    let served = demo();
-    let mut workspace = Workspace::new(&served, 1 << 20);
+    let loaded = demo();
+    let mut workspace = Workspace::new(&loaded, 1 << 20);
     for open in ["[", "{\"a\":", "[{\"a\":"] {
         let body = open.repeat((1 << 20) / open.len());
-        let told = verdict(&served, &mut workspace, body.as_bytes());
+        let told = verdict(&loaded, &mut workspace, body.as_bytes());
         assert!(told.ends_with("more than 16 levels of nesting"), "{told}");
     }
 }

@@ -274,14 +274,14 @@ fn spellings_that_other_parsers_got_wrong() {
 #[test]
 #[expect(clippy::cast_possible_truncation, reason = "the very rounding that is looked at")]
 fn the_range_ends_where_f32_rounds_to_infinity() {
-    let served = demo();
-    let mut workspace = Workspace::new(&served, 4096);
+    let loaded = demo();
+    let mut workspace = Workspace::new(&loaded, 4096);
     let end = 3.402_823_567_797_336_6e38_f64;
     assert!((end as f32).is_infinite() && (end.next_down() as f32).is_finite());
     for (number, expected) in [(end.next_down(), "ok"), (end, "out_of_range /features/f1")] {
         for sign in ["", "-"] {
             let body = format!(r#"{{"lead_id":"a","features":{{"f1":{sign}{number:e}}}}}"#);
-            assert_eq!(verdict(&served, &mut workspace, body.as_bytes()), expected);
+            assert_eq!(verdict(&loaded, &mut workspace, body.as_bytes()), expected);
         }
     }
 }

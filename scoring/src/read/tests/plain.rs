@@ -5,12 +5,12 @@ use super::super::plain as short;
 use super::*;
 
 /// Reads a body both ways. Whether the short one took it.
-pub(super) fn compare(served: &Served, workspace: &mut Workspace, body: &[u8]) -> bool {
+pub(super) fn compare(loaded: &LoadedModel, workspace: &mut Workspace, body: &[u8]) -> bool {
     let shown = || body.escape_ascii().to_string();
-    let is_plain = short::read(&mut workspace.lead, served, body);
+    let is_plain = short::read(&mut workspace.lead, loaded, body);
     let read = state(workspace);
-    let outcome = workspace.read_any(served, body);
-    compare_sliced(served, workspace, body, outcome);
+    let outcome = workspace.read_any(loaded, body);
+    compare_sliced(loaded, workspace, body, outcome);
     if is_plain {
         assert_eq!(outcome, Ok(()), "{}", shown());
         assert_eq!(read, state(workspace), "{}", shown());
@@ -19,18 +19,18 @@ pub(super) fn compare(served: &Served, workspace: &mut Workspace, body: &[u8]) -
 }
 
 /// Reads a body in slices of a few bytes too: it comes to the same.
-fn compare_sliced(served: &Served, workspace: &mut Workspace, body: &[u8], outcome: Result<(), Rejection>) {
+fn compare_sliced(loaded: &LoadedModel, workspace: &mut Workspace, body: &[u8], outcome: Result<(), ReadError>) {
     let whole = (state(workspace), said(workspace));
     for bytes in [1, 1 << 20] {
-        let mut read = SlicedRead::new(served, body);
+        let mut read = SlicedRead::new(loaded, body);
         let sliced = loop {
-            if let Some(outcome) = workspace.read_slice(served, &mut read, body, bytes) {
+            if let Some(outcome) = workspace.read_slice(loaded, &mut read, body, bytes) {
                 break outcome;
             }
         };
         let shown = body.escape_ascii();
         assert_eq!(sliced, outcome, "slices of {bytes} bytes: {shown}");
-        if !matches!(outcome, Err(Rejection::NotJson(_))) {
+        if !matches!(outcome, Err(ReadError::NotJson(_))) {
             assert_eq!(
                 (state(workspace), said(workspace)),
                 whole,
@@ -109,18 +109,18 @@ fn shuffle(random: &mut Random, order: &mut [usize]) {
 #[test]
 fn bodies_of_programs_are_plain_and_read_alike() {
     let mut random = Random::new(0x5EED_0021);
-    for served in [demo(), fixture("category-names.json"), fixture("lightgbm-names.txt")] {
-        let schema = served.model.schema();
+    for loaded in [demo(), fixture("category-names.json"), fixture("lightgbm-names.txt")] {
+        let schema = loaded.model.schema();
         let escapes = schema.names().any(|name| name.contains(['"', '\\']));
         let mut order: Vec<usize> = (0..schema.len()).collect();
-        let mut workspace = Workspace::new(&served, 4096);
+        let mut workspace = Workspace::new(&loaded, 4096);
         let (mut plain, mut all) = (0, 0);
         for turn in 0..5_000 {
             if turn % 500 == 250 {
                 shuffle(&mut random, &mut order);
             }
             let body = body(&mut random, schema, &order);
-            plain += usize::from(compare(&served, &mut workspace, &body));
+            plain += usize::from(compare(&loaded, &mut workspace, &body));
             all += 1;
         }
         // The rest has numbers beyond the model's, or names that JSON escapes.
@@ -131,19 +131,19 @@ fn bodies_of_programs_are_plain_and_read_alike() {
 #[test]
 fn damage_never_makes_them_differ() {
     let mut random = Random::new(0x5EED_0022);
-    let ruled = Served::demo_with(
+    let ruled = LoadedModel::demo_with(
         "[features.f1]\nrange = [0, 100]\nrequired = true\n[features.f2]\ntype = \"integer\"\n\
          [features.f9]\ntype = \"boolean\"\n[features.f47]\ncategories = [\"ad\", \"mail\"]\n",
     );
-    for served in [
+    for loaded in [
         demo(),
         ruled,
         fixture("category-names.json"),
         fixture("lightgbm-names.txt"),
     ] {
-        let schema = served.model.schema();
+        let schema = loaded.model.schema();
         let mut order: Vec<usize> = (0..schema.len()).collect();
-        let mut workspace = Workspace::new(&served, 4096);
+        let mut workspace = Workspace::new(&loaded, 4096);
         let (mut plain, mut refused) = (0, 0);
         for turn in 0..20_000 {
             if turn % 500 == 250 {
@@ -154,7 +154,7 @@ fn damage_never_makes_them_differ() {
             for _ in 0..=random.below(3) {
                 fuzz::damage(&mut random, &mut body);
             }
-            if compare(&served, &mut workspace, &body) {
+            if compare(&loaded, &mut workspace, &body) {
                 plain += 1;
             } else {
                 refused += 1;
@@ -166,8 +166,8 @@ fn damage_never_makes_them_differ() {
 
 #[test]
 fn the_order_of_keys_is_learned_and_only_saves_time() {
-    let served = demo();
-    let mut workspace = Workspace::new(&served, 4096);
+    let loaded = demo();
+    let mut workspace = Workspace::new(&loaded, 4096);
     for body in [
         r#"{"lead_id":"1","features":{"f9":9,"f1":1,"f50":50}}"#,
         r#"{"lead_id":"1","features":{"f9":9,"f1":1,"f50":50}}"#,
@@ -175,7 +175,7 @@ fn the_order_of_keys_is_learned_and_only_saves_time() {
         r#"{"features":{"f50":50},"lead_id":"1"}"#,
         r#"{"lead_id":"1","features":{}}"#,
     ] {
-        assert!(compare(&served, &mut workspace, body.as_bytes()), "{body}");
+        assert!(compare(&loaded, &mut workspace, body.as_bytes()), "{body}");
         let named: Vec<String> = (1..=50)
             .zip(workspace.row())
             .filter(|(_, value)| !value.is_nan())
@@ -188,8 +188,8 @@ fn the_order_of_keys_is_learned_and_only_saves_time() {
 
 #[test]
 fn whatever_is_odd_goes_the_long_way() {
-    let served = demo();
-    let mut workspace = Workspace::new(&served, 4096);
+    let loaded = demo();
+    let mut workspace = Workspace::new(&loaded, 4096);
     for body in [
         r#"{"lead_id":"\u0031","features":{}}"#,
         r#"{"lead_id":"1","lead_id":"1","features":{}}"#,
@@ -210,10 +210,10 @@ fn whatever_is_odd_goes_the_long_way() {
         "[]",
         "",
     ] {
-        assert!(!compare(&served, &mut workspace, body.as_bytes()), "{body}");
+        assert!(!compare(&loaded, &mut workspace, body.as_bytes()), "{body}");
     }
     assert!(!compare(
-        &served,
+        &loaded,
         &mut workspace,
         b"{\"lead_id\":\"\xFF\",\"features\":{}}"
     ));

@@ -2,11 +2,11 @@
 
 use super::*;
 
-fn read(body: &str) -> (Served, Workspace) {
-    let served = demo();
-    let mut workspace = Workspace::new(&served, 4096);
-    workspace.read(&served, body.as_bytes()).unwrap();
-    (served, workspace)
+fn read(body: &str) -> (LoadedModel, Workspace) {
+    let loaded = demo();
+    let mut workspace = Workspace::new(&loaded, 4096);
+    workspace.read(&loaded, body.as_bytes()).unwrap();
+    (loaded, workspace)
 }
 
 #[test]
@@ -68,30 +68,30 @@ fn lead_ids_are_any_text_of_256_bytes() {
 
 #[test]
 fn nothing_is_left_of_the_request_before() {
-    let served = demo();
-    let mut workspace = Workspace::new(&served, 4096);
+    let loaded = demo();
+    let mut workspace = Workspace::new(&loaded, 4096);
     let body = br#"{"lead_id":"first","features":{"f1":1,"f2":2,"f3":"x","f1":3}}"#;
-    assert_eq!(workspace.read(&served, body), Err(Rejection::Invalid));
+    assert_eq!(workspace.read(&loaded, body), Err(ReadError::Invalid));
     assert_eq!(workspace.faults().total(), 2);
     workspace
-        .read(&served, br#"{"features":{"f4":4},"lead_id":"second"}"#)
+        .read(&loaded, br#"{"features":{"f4":4},"lead_id":"second"}"#)
         .unwrap();
     assert_eq!((workspace.lead_id(), workspace.faults().total()), ("second", 0));
     let present: Vec<usize> = (0..50).filter(|&column| !workspace.row()[column].is_nan()).collect();
     assert_eq!(present, [3]);
     // A body without an id has none, whatever came before.
-    assert!(workspace.read(&served, b"{}").is_err());
+    assert!(workspace.read(&loaded, b"{}").is_err());
     assert_eq!(workspace.lead_id(), "");
 }
 
 #[test]
 fn the_score_is_the_models_own() {
-    let (served, mut workspace) = read(r#"{"lead_id":"a","features":{"f1":3,"f2":9,"f5":2}}"#);
-    let score = workspace.score(&served);
-    let mut scratch = served.model.scratch();
+    let (loaded, mut workspace) = read(r#"{"lead_id":"a","features":{"f1":3,"f2":9,"f5":2}}"#);
+    let score = workspace.score(&loaded);
+    let mut scratch = loaded.model.scratch();
     let mut row = [f64::NAN; 50];
     (row[0], row[1], row[4]) = (3.0, 9.0, 2.0);
-    assert_eq!(score, served.model.score_row(&row, &mut scratch));
+    assert_eq!(score, loaded.model.score_row(&row, &mut scratch));
     assert!(matches!(score, Some(1..=5)));
     assert_eq!(workspace.margins()[0].to_bits(), scratch.margins()[0].to_bits());
     assert_eq!(workspace.predictions()[0].to_bits(), scratch.predictions()[0].to_bits());
@@ -118,8 +118,8 @@ fn a_workspace_fits_itself_to_another_model() {
 
 #[test]
 fn bodies_beyond_the_announced_size_are_read_too() {
-    let served = demo();
-    let mut workspace = Workspace::new(&served, 0);
+    let loaded = demo();
+    let mut workspace = Workspace::new(&loaded, 0);
     let body = format!(r#"{{"lead_id":"a",{}"features":{{"f1":1}}}}"#, " ".repeat(10_000));
-    assert_eq!(verdict(&served, &mut workspace, body.as_bytes()), "ok");
+    assert_eq!(verdict(&loaded, &mut workspace, body.as_bytes()), "ok");
 }

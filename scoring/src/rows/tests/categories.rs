@@ -8,7 +8,7 @@ fn categories_are_read_by_name() {
         ("category-names.names", "category-names.ubj"),
         ("lightgbm-names.names", "lightgbm-names.txt"),
     ] {
-        let served = named(model);
+        let loaded = named(model);
         let text = std::fs::read_to_string(fixture(names)).unwrap();
         let (mut rows, mut expected) = (String::from("code,where,number\r\n"), Vec::new());
         for line in text.lines() {
@@ -18,7 +18,7 @@ fn categories_are_read_by_name() {
         }
         let bits = |line: &String| line.parse::<f64>().unwrap().to_bits();
         assert_eq!(
-            margins(&served, &rows).iter().map(bits).collect::<Vec<_>>(),
+            margins(&loaded, &rows).iter().map(bits).collect::<Vec<_>>(),
             expected,
             "{model}"
         );
@@ -27,8 +27,8 @@ fn categories_are_read_by_name() {
 
 #[test]
 fn a_number_is_the_name_that_equals_it_and_never_a_code_beside_such_names() {
-    let served = named("category-names.ubj");
-    let model = &served;
+    let loaded = named("category-names.ubj");
+    let model = &loaded;
     let row = |place: &str, code: &str| margins(model, &format!("where,number,code\n{place},0.5,{code}\n"));
     // Zurich, a, b b, …, 10; 30, -5, 7, 2.
     assert_eq!(row("b b", "2"), row("b b", "2.0"));

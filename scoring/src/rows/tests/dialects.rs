@@ -10,8 +10,8 @@ fn unstated(output: Output, rows: &[u8]) -> (String, String, Result<(), String>)
 }
 
 fn with(output: Output, rows: &[u8], change: impl FnOnce(&mut Job<'_>)) -> (String, String, Result<(), String>) {
-    let served = served("gbtree-base-score");
-    let mut job = Job::new(&served, output);
+    let loaded = loaded("gbtree-base-score");
+    let mut job = Job::new(&loaded, output);
     job.threads = 2;
     change(&mut job);
     let (mut results, mut notes) = (Vec::new(), Vec::new());
@@ -28,7 +28,7 @@ fn with(output: Output, rows: &[u8], change: impl FnOnce(&mut Job<'_>)) -> (Stri
 }
 
 fn expected() -> Vec<String> {
-    margins(&served("gbtree-base-score"), PLAIN)
+    margins(&loaded("gbtree-base-score"), PLAIN)
 }
 
 fn same(rows: &[u8]) -> String {
@@ -104,7 +104,7 @@ fn decimal_commas_are_taken_where_they_are_proved() {
     let (results, _, outcome) = stated(Decimal::Comma);
     assert_eq!(outcome, Ok(()));
     let plain = margins(
-        &served("gbtree-base-score"),
+        &loaded("gbtree-base-score"),
         "age,Total Time Spent,\"quote \"\" and ü\",d\n1.5,2,3,4\n",
     );
     assert_eq!(results.lines().nth(1), Some(plain[0].as_str()));

@@ -51,7 +51,7 @@ pub(super) const ROWS: usize = 9_000;
 
 #[test]
 fn formats_and_threads_change_no_byte() {
-    let served = demo();
+    let loaded = demo();
     let (csv, ndjson) = (csv(ROWS), ndjson(ROWS));
     for (to, id) in [
         (Format::Csv, None),
@@ -61,7 +61,7 @@ fn formats_and_threads_change_no_byte() {
         let mut expected = None;
         for (input, text) in [(Format::Csv, &csv), (Format::Ndjson, &ndjson)] {
             for threads in [1, 4] {
-                let mut job = Job::new(&served, Output::Margin);
+                let mut job = Job::new(&loaded, Output::Margin);
                 (job.input, job.to, job.id, job.threads) = (input, to, id, threads);
                 let results = results(&job, text.as_bytes());
                 assert_eq!(results.lines().count(), ROWS + usize::from(to == Format::Csv));
@@ -73,7 +73,7 @@ fn formats_and_threads_change_no_byte() {
         }
     }
     let lines = |to, input, text: &str| {
-        let mut job = Job::new(&served, Output::Score);
+        let mut job = Job::new(&loaded, Output::Score);
         (job.input, job.to, job.id) = (input, to, Some("id"));
         results(&job, text.as_bytes())
             .lines()
@@ -88,7 +88,7 @@ fn formats_and_threads_change_no_byte() {
 
 #[test]
 fn rows_are_answered_up_to_a_fault_of_a_later_chunk() {
-    let served = demo();
+    let loaded = demo();
     let mut csv: Vec<String> = csv(ROWS).lines().map(|line| format!("{line}\n")).collect();
     let mut ndjson: Vec<String> = ndjson(ROWS).lines().map(|line| format!("{line}\n")).collect();
     csv[8_001] = format!("x,y{}\n", ",".repeat(49));
@@ -108,7 +108,7 @@ fn rows_are_answered_up_to_a_fault_of_a_later_chunk() {
                 "row 8001 (line 8001): column \"f1\" must be a number or null, but is a string",
             ),
         ] {
-            let mut job = Job::new(&served, Output::Margin);
+            let mut job = Job::new(&loaded, Output::Margin);
             (job.input, job.threads) = (input, threads);
             let (results, outcome) = outcome(&job, text.as_bytes());
             let error = outcome.unwrap_err().to_string();
@@ -120,9 +120,9 @@ fn rows_are_answered_up_to_a_fault_of_a_later_chunk() {
 
 #[test]
 fn lines_are_objects_of_features_or_requests() {
-    let served = served("gbtree-base-score"); // age, Total Time Spent, quote " and ü, d
-    let mut job = Job::new(&served, Output::Margin);
-    let expected = margins(&served, "age,Total Time Spent,\"quote \"\" and ü\",d\n1,2,3,\n")[0].clone();
+    let loaded = loaded("gbtree-base-score"); // age, Total Time Spent, quote " and ü, d
+    let mut job = Job::new(&loaded, Output::Margin);
+    let expected = margins(&loaded, "age,Total Time Spent,\"quote \"\" and ü\",d\n1,2,3,\n")[0].clone();
     job.input = Format::Ndjson;
     let features = r#""age":1,"Total Time Spent":2,"quote \" and ü":3"#;
     let full = format!(r#"{{"label":[1],{features},"d":null}}"#);
@@ -177,7 +177,7 @@ fn lines_are_objects_of_features_or_requests() {
 
 #[test]
 fn ids_come_back_wherever_they_stand() {
-    let served = served("gbtree-base-score");
+    let loaded = loaded("gbtree-base-score");
     for (text, id, expected) in [
         ("a,b,c,id,e\n1,2,3,x,4\n", "id", Ok("x")),
         ("a,b,c,e,id\r\n1,2,3,4,x\r\n", "id", Ok("x")),
@@ -194,7 +194,7 @@ fn ids_come_back_wherever_they_stand() {
         ),
         ("id,a,id,c,d\n", "id", Err("column \"id\" occurs twice")),
     ] {
-        let mut job = Job::new(&served, Output::Margin);
+        let mut job = Job::new(&loaded, Output::Margin);
         job.id = Some(id);
         let (results, outcome) = outcome(&job, text.as_bytes());
         match expected {
@@ -239,9 +239,9 @@ fn rows_wait_for_their_results() {
             Ok(())
         }
     }
-    let served = served("gbtree-base-score");
+    let loaded = loaded("gbtree-base-score");
     let (read, most) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
-    let mut job = Job::new(&served, Output::Margin);
+    let mut job = Job::new(&loaded, Output::Margin);
     job.threads = 2;
     let text = Endless {
         left: 8 << 20,

@@ -4,8 +4,8 @@ use super::*;
 
 #[test]
 fn columns_match_by_name_in_any_order_and_extra_ones_are_ignored() {
-    let served = served("gbtree-base-score"); // age, Total Time Spent, quote " and ü, d
-    let model = &served;
+    let loaded = loaded("gbtree-base-score"); // age, Total Time Spent, quote " and ü, d
+    let model = &loaded;
     let plain = "age,Total Time Spent,\"quote \"\" and ü\",d\n1,2,3,4\n-1,,0.5,nan\n";
     let expected = margins(model, plain);
     let turned = "d,\"quote \"\" and ü\",age,Total Time Spent\n4,3,1,2\nnan,0.5,-1,null\n";
@@ -25,8 +25,8 @@ fn columns_match_by_name_in_any_order_and_extra_ones_are_ignored() {
 
 #[test]
 fn columns_match_by_position_when_their_number_fits_and_it_is_said() {
-    let served = served("gbtree-base-score");
-    let model = &served;
+    let loaded = loaded("gbtree-base-score");
+    let model = &loaded;
     let expected = margins(model, "age,Total Time Spent,\"quote \"\" and ü\",d\n1,2,3,4\n");
     for (header, says) in [
         (
@@ -47,7 +47,7 @@ fn columns_match_by_position_when_their_number_fits_and_it_is_said() {
 
 #[test]
 fn a_header_with_some_of_the_names_elsewhere_is_refused() {
-    let served = served("gbtree-base-score");
+    let loaded = loaded("gbtree-base-score");
     for (header, says) in [
         (
             "b,age,c,d",
@@ -64,36 +64,36 @@ fn a_header_with_some_of_the_names_elsewhere_is_refused() {
             "1 missing (\"quote \\\" and ü\"); there are \"age\" (column 1, the model's 1)",
         ),
     ] {
-        let error = refusal(&served, &format!("{header}\n1,2,3,4\n"));
+        let error = refusal(&loaded, &format!("{header}\n1,2,3,4\n"));
         assert!(error.contains(says), "{header}: {error}");
     }
 }
 
 #[test]
 fn headers_that_do_not_fit_are_refused_with_what_is_missing_and_extra() {
-    let served = served("gbtree-base-score");
+    let loaded = loaded("gbtree-base-score");
     let demo = demo();
     for (model, rows, says) in [
-        (&served, "", "there is no header line"),
-        (&served, "\n\r\n\n", "there is no header line"),
+        (&loaded, "", "there is no header line"),
+        (&loaded, "\n\r\n\n", "there is no header line"),
         (
-            &served,
+            &loaded,
             "age,d\n1,2\n",
             "2 columns do not fit the model's 4: 2 missing (\"Total Time Spent\", \"quote \\\" and ü\"); none not the model's",
         ),
         (
-            &served,
+            &loaded,
             "age,x,y,z,d\n",
             "5 columns do not fit the model's 4: 2 missing",
         ),
-        (&served, "age,x,y,z,d\n", "3 not the model's (\"x\", \"y\", \"z\")"),
+        (&loaded, "age,x,y,z,d\n", "3 not the model's (\"x\", \"y\", \"z\")"),
         (
-            &served,
+            &loaded,
             "0.5,1,nan,-3\n1,2,3,4\n",
             "the first line holds numbers, not names",
         ),
         (
-            &served,
+            &loaded,
             "age,age,Total Time Spent,\"quote \"\" and ü\",d\n",
             "column \"age\" occurs twice in the header",
         ),
@@ -113,8 +113,8 @@ fn headers_that_do_not_fit_are_refused_with_what_is_missing_and_extra() {
 
 #[test]
 fn headers_may_be_marked_quoted_and_end_as_windows_does() {
-    let served = served("gbtree-base-score");
-    let model = &served;
+    let loaded = loaded("gbtree-base-score");
+    let model = &loaded;
     let expected = margins(model, "age,Total Time Spent,\"quote \"\" and ü\",d\n1,2,3,4\n");
     for rows in [
         "\u{feff}age,Total Time Spent,\"quote \"\" and ü\",d\n1,2,3,4\n",

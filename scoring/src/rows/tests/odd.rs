@@ -5,8 +5,8 @@ use super::*;
 
 #[test]
 fn rows_before_a_fault_are_answered() {
-    let served = served("gbtree-base-score");
-    let (results, _, outcome) = run(&served, Output::Margin, b"a,b,c,e\n1,2,3,4\n1,2,3,4\n1,2,3\n");
+    let loaded = loaded("gbtree-base-score");
+    let (results, _, outcome) = run(&loaded, Output::Margin, b"a,b,c,e\n1,2,3,4\n1,2,3,4\n1,2,3\n");
     assert!(outcome.is_err());
     assert_eq!(results.lines().count(), 3);
 }
@@ -95,12 +95,12 @@ fn every_short_text_is_read_without_a_panic_and_no_row_is_lost() {
 
 #[test]
 fn a_quote_that_is_never_closed_does_not_swallow_the_machine() {
-    let served = served("gbtree-base-score");
+    let loaded = loaded("gbtree-base-score");
     let rows = b"a,b,c,e\n\"".chain(Endless {
         left: 200 << 20,
         line: b"1,2,3,4\n",
     });
-    let error = score(&served, Output::Margin, rows, io::sink(), io::sink()).unwrap_err();
+    let error = score(&loaded, Output::Margin, rows, io::sink(), io::sink()).unwrap_err();
     assert!(matches!(error, ScoreError::Long { line: 2, .. }), "{error}");
 }
 
@@ -121,9 +121,9 @@ fn a_reader_that_breaks_and_a_writer_that_is_gone_are_told_apart() {
             Ok(())
         }
     }
-    let served = served("gbtree-base-score");
+    let loaded = loaded("gbtree-base-score");
     let error = score(
-        &served,
+        &loaded,
         Output::Margin,
         b"a,b,c,e\n".chain(Broken),
         io::sink(),
@@ -131,6 +131,6 @@ fn a_reader_that_breaks_and_a_writer_that_is_gone_are_told_apart() {
     )
     .unwrap_err();
     assert_eq!(error.to_string(), "read the rows: disk on fire");
-    let error = score(&served, Output::Margin, &b"a,b,c,e\n1,2,3,4\n"[..], Gone, io::sink()).unwrap_err();
+    let error = score(&loaded, Output::Margin, &b"a,b,c,e\n1,2,3,4\n"[..], Gone, io::sink()).unwrap_err();
     assert!(matches!(error, ScoreError::Write(error) if error.kind() == io::ErrorKind::BrokenPipe));
 }

@@ -43,8 +43,8 @@ fn outcome(job: &Job<'_>, file: File) -> (Vec<u8>, Result<(), String>) {
     (results, outcome.map_err(|error| error.to_string()))
 }
 
-fn of(served: &Served) -> Job<'_> {
-    let mut job = Job::new(served, Output::Margin);
+fn of(loaded: &LoadedModel) -> Job<'_> {
+    let mut job = Job::new(loaded, Output::Margin);
     job.input = Format::Parquet;
     job
 }
@@ -77,10 +77,10 @@ fn rows() -> File {
 
 #[test]
 fn parquet_gives_the_bytes_of_csv_and_back() {
-    let served = demo();
+    let loaded = demo();
     let csv = csv(ROWS);
     for id in [None, Some("id")] {
-        let mut job = Job::new(&served, Output::Margin);
+        let mut job = Job::new(&loaded, Output::Margin);
         job.id = id;
         let expected = results(&job, csv.as_bytes());
         let mut written = Vec::new();
@@ -114,7 +114,7 @@ fn parquet_gives_the_bytes_of_csv_and_back() {
         }
         assert_eq!(lines.next(), None);
     }
-    let mut job = of(&served);
+    let mut job = of(&loaded);
     (job.output, job.to) = (Output::Score, Format::Parquet);
     let (results, said) = outcome(&job, rows());
     said.unwrap();
@@ -136,21 +136,21 @@ fn parquet_gives_the_bytes_of_csv_and_back() {
 
 #[test]
 fn columns_may_be_of_any_type_that_is_a_number() {
-    let served = served("gbtree-base-score"); // age, Total Time Spent, quote " and ü, d
+    let loaded = loaded("gbtree-base-score"); // age, Total Time Spent, quote " and ü, d
     let header = "age,Total Time Spent,\"quote \"\" and ü\",d";
-    let expected = margins(&served, &format!("{header}\n-3,1,0.5,4\n9007199254740993,0,,\n"));
+    let expected = margins(&loaded, &format!("{header}\n-3,1,0.5,4\n9007199254740993,0,,\n"));
     let columns: Vec<(&str, ArrayRef)> = vec![
         ("age", Arc::new(Int64Array::from(vec![-3, 9_007_199_254_740_993]))),
         ("Total Time Spent", Arc::new(BooleanArray::from(vec![true, false]))),
         ("quote \" and ü", Arc::new(Float32Array::from(vec![Some(0.5), None]))),
         ("d", Arc::new(UInt8Array::from(vec![Some(4), None]))),
     ];
-    let (results, said) = outcome(&of(&served), file(columns.clone()));
+    let (results, said) = outcome(&of(&loaded), file(columns.clone()));
     assert_eq!(
         (String::from_utf8(results).unwrap(), said),
         (format!("margin\n{}\n", expected.join("\n")), Ok(()))
     );
-    let mut job = of(&served);
+    let mut job = of(&loaded);
     job.id = Some("age");
     let results = String::from_utf8(outcome(&job, file(columns.clone())).0).unwrap();
     assert!(
@@ -159,20 +159,20 @@ fn columns_may_be_of_any_type_that_is_a_number() {
     );
     let mut changed = columns.clone();
     changed[3] = ("x", Arc::clone(&columns[3].1));
-    let error = outcome(&of(&served), file(changed.clone())).1.unwrap_err();
+    let error = outcome(&of(&loaded), file(changed.clone())).1.unwrap_err();
     assert!(
         error.starts_with("the header names only some of the model's features: 1 missing (\"d\")"),
         "{error}"
     );
     changed.push(("y", Arc::clone(&columns[3].1)));
-    let error = outcome(&of(&served), file(changed)).1.unwrap_err();
+    let error = outcome(&of(&loaded), file(changed)).1.unwrap_err();
     assert!(
         error.starts_with("5 columns do not fit the model's 4: 1 missing (\"d\")"),
         "{error}"
     );
     let mut changed = columns;
     changed[0].1 = Arc::new(StringArray::from(vec!["1", "2"]));
-    let error = outcome(&of(&served), file(changed)).1.unwrap_err();
+    let error = outcome(&of(&loaded), file(changed)).1.unwrap_err();
     assert!(
         error.starts_with("column \"age\" holds \"Utf8\"; it may hold numbers"),
         "{error}"
@@ -181,8 +181,8 @@ fn columns_may_be_of_any_type_that_is_a_number() {
 
 #[test]
 fn categories_come_as_text_or_as_the_numbers_that_name_them() {
-    let served = named("category-names.ubj");
-    let expected = margins(&served, "where,number,code\nb b,1,7\n,1,\na,1,30\n");
+    let loaded = named("category-names.ubj");
+    let expected = margins(&loaded, "where,number,code\nb b,1,7\n,1,\na,1,30\n");
     let text = |names: [Option<&str>; 3]| -> ArrayRef { Arc::new(names.into_iter().collect::<StringArray>()) };
     let names = [Some("b b"), None, Some("a")];
     let dictionary: DictionaryArray<Int32Type> = names.into_iter().collect();
@@ -192,7 +192,7 @@ fn categories_come_as_text_or_as_the_numbers_that_name_them() {
     ];
     for place in [text(names), Arc::new(dictionary)] {
         let columns = [vec![("where", place)], others.to_vec()].concat();
-        let (results, said) = outcome(&of(&served), file(columns));
+        let (results, said) = outcome(&of(&loaded), file(columns));
         said.unwrap();
         assert_eq!(
             String::from_utf8(results).unwrap(),
@@ -206,7 +206,7 @@ fn categories_come_as_text_or_as_the_numbers_that_name_them() {
             } else {
                 1
             };
-            let mut job = of(&served);
+            let mut job = of(&loaded);
             job.to = to;
             let (results, said) = outcome(&job, file([vec![("where", place)], others.to_vec()].concat()));
             let says = format!("row {row}, column \"where\": \"A\" is no category of this feature, which has 9");
@@ -223,14 +223,14 @@ fn categories_come_as_text_or_as_the_numbers_that_name_them() {
 
 #[test]
 fn what_is_no_file_of_parquet_is_refused() {
-    let served = demo();
+    let loaded = demo();
     let stream = Input::Stream(Box::new(&b"PAR1"[..]));
-    let error = opened(&of(&served), stream).err().unwrap();
+    let error = opened(&of(&loaded), stream).err().unwrap();
     assert_eq!(
         error.to_string(),
         "Parquet is read from its end, so the rows must be a file"
     );
-    let error = outcome(&of(&served), File::open(fixture("category-names.ubj")).unwrap())
+    let error = outcome(&of(&loaded), File::open(fixture("category-names.ubj")).unwrap())
         .1
         .unwrap_err();
     assert!(error.starts_with("read the rows: "), "{error}");

@@ -5,8 +5,8 @@ use super::*;
 
 /// The demo with a feature named as a column of the results is, and rows with others.
 fn run_rows(text: &[u8], input: Format, to: Format) -> (String, String, Result<(), String>) {
-    let served = served("gbtree-base-score");
-    let mut job = Job::new(&served, Output::Rows);
+    let loaded = loaded("gbtree-base-score");
+    let mut job = Job::new(&loaded, Output::Rows);
     (job.input, job.to, job.threads) = (input, to, 1);
     let (mut results, mut notes) = (Vec::new(), Vec::new());
     let outcome = opened(&job, Input::Stream(Box::new(text)))
@@ -100,8 +100,8 @@ fn cells_that_are_no_text_are_an_error_where_text_is_written() {
         let error = run_rows(&rows, Format::Csv, to).2.unwrap_err();
         assert!(error.starts_with("row 1, column \"city\" is no UTF-8 text"), "{error}");
     }
-    let served = served("gbtree-base-score");
-    let mut job = Job::new(&served, Output::Rows);
+    let loaded = loaded("gbtree-base-score");
+    let mut job = Job::new(&loaded, Output::Rows);
     job.threads = 1;
     let (results, outcome) = outcome(&job, &rows);
     outcome.unwrap();

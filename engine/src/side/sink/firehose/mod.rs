@@ -25,12 +25,12 @@ use tokio::task::{Id, JoinSet};
 
 use self::client::{Stream, Transport};
 use self::outbox::{Batch, Dead, Outbox, Outcome};
-use super::dead_letters::{DeadLetters, Letter};
+use super::dead_letters::{DeadLetter, DeadLetters};
 use super::ndjson::Lines;
-use super::{SinkError, Waits};
+use super::{NetworkSink, SinkError};
 use crate::config::{Aws, Records};
-use crate::side::lane::{self, Lane};
-use crate::side::{Left, aws};
+use crate::side::sink_reader::{self, SinkReader};
+use crate::side::{DeliveryError, aws};
 
 /// One call, connecting included. 4 MiB over a slow line take seconds.
 const CALL: Duration = Duration::from_secs(15);
@@ -48,7 +48,7 @@ struct Firehose<T> {
 }
 
 /// Reads what AWS's clients must know; no call is made.
-pub(super) fn open(records: &Records, aws: &Aws) -> Result<Box<dyn Waits>, SinkError> {
+pub(super) fn open(records: &Records, aws: &Aws) -> Result<Box<dyn NetworkSink>, SinkError> {
     let Some(name) = &records.firehose_stream else {
         return Err(SinkError::Setting("records.firehose_stream names no delivery stream"));
     };
@@ -70,8 +70,8 @@ impl<T: Transport> Firehose<T> {
     }
 }
 
-impl<T: Transport> Waits for Firehose<T> {
-    fn run(self: Box<Self>, lane: Lane) -> Pin<Box<dyn Future<Output = Result<(), Left>>>> {
+impl<T: Transport> NetworkSink for Firehose<T> {
+    fn run(self: Box<Self>, lane: SinkReader) -> Pin<Box<dyn Future<Output = Result<(), DeliveryError>>>> {
         let delivery = Delivery {
             outbox: Outbox::new(lane.number()),
             lane,
@@ -79,7 +79,7 @@ impl<T: Transport> Waits for Firehose<T> {
             lines: Lines::default(),
             calls: JoinSet::new(),
             under_way: HashMap::new(),
-            graves: Vec::new(),
+            rejected: Vec::new(),
             grave_due: Instant::now(),
         };
         Box::pin(delivery.run())
@@ -87,23 +87,23 @@ impl<T: Transport> Waits for Firehose<T> {
 }
 
 struct Delivery<T> {
-    lane: Lane,
+    lane: SinkReader,
     sink: Firehose<T>,
     outbox: Outbox,
     lines: Lines,
     calls: JoinSet<Outcome>,
     under_way: HashMap<Id, Batch>,
     /// Dead records that are not in their file yet. While there are any, nothing more is read.
-    graves: Vec<Dead>,
+    rejected: Vec<Dead>,
     grave_due: Instant,
 }
 
 impl<T: Transport> Delivery<T> {
-    async fn run(mut self) -> Result<(), Left> {
+    async fn run(mut self) -> Result<(), DeliveryError> {
         self.count_letters();
         loop {
             let read = self.read();
-            self.bury();
+            self.write_dead_letters();
             if self.lane.is_ending() {
                 self.outbox.end_soon(Instant::now());
             }
@@ -115,7 +115,7 @@ impl<T: Transport> Delivery<T> {
                 return Ok(());
             }
             if self.lane.is_late() {
-                return Err(Left::new(&self.lane));
+                return Err(DeliveryError::new(&self.lane));
             }
             self.wait(read == TURN_RECORDS).await;
         }
@@ -123,24 +123,24 @@ impl<T: Transport> Delivery<T> {
 
     fn read(&mut self) -> usize {
         let mut read = 0;
-        while read < TURN_RECORDS && self.outbox.wants() && self.graves.is_empty() {
+        while read < TURN_RECORDS && self.outbox.wants() && self.rejected.is_empty() {
             let Some(item) = self.lane.peek() else { break };
             let mut line = Vec::with_capacity(1024);
             self.lines.write(&item.record, item.schema, &mut line);
             self.lane.advance();
             read += 1;
             if let Err(dead) = self.outbox.push(line, Instant::now()) {
-                self.graves.push(dead);
+                self.rejected.push(dead);
             }
         }
         read
     }
 
-    fn bury(&mut self) {
-        if self.graves.is_empty() || Instant::now() < self.grave_due {
+    fn write_dead_letters(&mut self) {
+        if self.rejected.is_empty() || Instant::now() < self.grave_due {
             return;
         }
-        let letters: Vec<_> = self.graves.iter().map(Letter::from).collect();
+        let letters: Vec<_> = self.rejected.iter().map(DeadLetter::from).collect();
         let written = self.sink.letters.write(&letters, now_us());
         self.count_letters();
         if let Err(error) = written {
@@ -148,8 +148,8 @@ impl<T: Transport> Delivery<T> {
             self.grave_due = Instant::now() + GRAVE_PAUSE;
             return;
         }
-        self.lane.counts().dead_lettered.add(self.graves.len() as u64);
-        for dead in self.graves.drain(..) {
+        self.lane.counts().dead_lettered.add(self.rejected.len() as u64);
+        for dead in self.rejected.drain(..) {
             let (sink, reason) = (self.lane.name(), &dead.reason);
             tracing::error!(
                 sink,
@@ -178,7 +178,7 @@ impl<T: Transport> Delivery<T> {
         if more && self.calls.is_empty() {
             return tokio::task::yield_now().await;
         }
-        let tick = if more { Duration::ZERO } else { lane::TICK };
+        let tick = if more { Duration::ZERO } else { sink_reader::TICK };
         let due = self
             .outbox
             .due()
@@ -202,7 +202,7 @@ impl<T: Transport> Delivery<T> {
         let counts = self.lane.counts();
         counts.retried.add((settled.throttled + settled.failed) as u64);
         counts.throttled.add(settled.throttled as u64);
-        self.graves.extend(settled.dead);
+        self.rejected.extend(settled.dead);
         match settled.error {
             Some(error) => self.lane.failed(&error),
             None => self.lane.succeeded(),
@@ -210,7 +210,7 @@ impl<T: Transport> Delivery<T> {
     }
 }
 
-impl<'a> From<&'a Dead> for Letter<'a> {
+impl<'a> From<&'a Dead> for DeadLetter<'a> {
     fn from(dead: &'a Dead) -> Self {
         Self {
             record: &dead.bytes,

@@ -40,7 +40,7 @@ const ENDING_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// A record on its way.
 #[derive(Debug)]
-pub(super) struct Parcel {
+pub(super) struct PendingRecord {
     number: u64,
     bytes: Vec<u8>,
     refusals: u32,
@@ -49,7 +49,7 @@ pub(super) struct Parcel {
     taken_then: Option<u64>,
 }
 
-impl Parcel {
+impl PendingRecord {
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -58,7 +58,7 @@ impl Parcel {
 /// The records of one call.
 #[derive(Debug)]
 pub(super) struct Batch {
-    pub(super) parcels: Vec<Parcel>,
+    pub(super) parcels: Vec<PendingRecord>,
     began: u64,
 }
 
@@ -88,14 +88,14 @@ pub(super) struct Settled {
 /// See the head of this file.
 #[derive(Debug)]
 pub(super) struct Outbox {
-    fresh: VecDeque<Parcel>,
+    fresh: VecDeque<PendingRecord>,
     fresh_bytes: usize,
     /// From when on a call is made of them that is not full.
     fresh_due: Option<Instant>,
     /// Parts of calls that were refused as a whole. Each is a call of its own.
-    halves: VecDeque<Vec<Parcel>>,
+    halves: VecDeque<Vec<PendingRecord>>,
     /// Refused records by the moment of their next turn.
-    later: BTreeMap<(Instant, u64), Parcel>,
+    later: BTreeMap<(Instant, u64), PendingRecord>,
     /// Numbers from the lowest that is not done, each with whether it is.
     window: VecDeque<bool>,
     first: u64,
@@ -182,7 +182,7 @@ impl Outbox {
         self.held_bytes += bytes.len();
         self.fresh_bytes += bytes.len();
         self.fresh_due.get_or_insert(now + LINGER);
-        self.fresh.push_back(Parcel {
+        self.fresh.push_back(PendingRecord {
             number,
             bytes,
             refusals: 0,
@@ -231,7 +231,7 @@ impl Outbox {
         })
     }
 
-    fn fill(&mut self, now: Instant) -> Vec<Parcel> {
+    fn fill(&mut self, now: Instant) -> Vec<PendingRecord> {
         let again = self.later.first_key_value().is_some_and(|(&(at, _), _)| at <= now);
         let full = self.fresh.len() >= BATCH_RECORDS_MAX || self.fresh_bytes >= BATCH_BYTES_MAX;
         let due = self.is_ending || self.fresh_due.is_some_and(|due| due <= now);

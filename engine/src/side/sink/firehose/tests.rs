@@ -15,7 +15,7 @@ fn refused(code: &str) -> Option<Refused> {
 }
 
 fn texts(batch: &Batch) -> Vec<String> {
-    let text = |parcel: &Parcel| String::from_utf8(parcel.bytes().to_vec()).unwrap();
+    let text = |parcel: &PendingRecord| String::from_utf8(parcel.bytes().to_vec()).unwrap();
     batch.parcels.iter().map(text).collect()
 }
 
@@ -281,7 +281,7 @@ fn whatever_the_stream_answers_every_record_is_accounted_for() {
             }
             if !under_way.is_empty() && random.bool() {
                 let batch = under_way.swap_remove(random.usize(..under_way.len()));
-                let number = |parcel: &Parcel| u64::from_le_bytes(*parcel.bytes().first_chunk().unwrap());
+                let number = |parcel: &PendingRecord| u64::from_le_bytes(*parcel.bytes().first_chunk().unwrap());
                 let numbers: Vec<_> = batch.parcels.iter().map(number).collect();
                 let outcome = match random.u8(..10) {
                     0 => Outcome::Throttled(String::new()),

@@ -10,7 +10,7 @@ use ::parquet::arrow::ArrowWriter;
 
 use super::folder::{Folder, Temp};
 use super::layout::{Layout, Rows};
-use super::{Place, SinkError};
+use super::{FileTarget, SinkError};
 use crate::record::Frame;
 use crate::side::calendar::{civil, hour_of};
 use crate::side::sink::s3::{Upload, Uploads};
@@ -150,7 +150,12 @@ impl Open {
     ///
     /// # Errors
     /// What the file system refused; the file is where it was, and this can be called again.
-    pub(super) fn advance(&mut self, folder: &mut Folder, place: &mut Place, now: Instant) -> Result<(), SinkError> {
+    pub(super) fn advance(
+        &mut self,
+        folder: &mut Folder,
+        place: &mut FileTarget,
+        now: Instant,
+    ) -> Result<(), SinkError> {
         if self.stage == Stage::Filling && self.due <= now {
             self.encode();
             let writer = self.writer.take().expect("encoding has made it");
@@ -158,7 +163,7 @@ impl Open {
             self.stage = Stage::Encoded;
         }
         self.write(folder)?;
-        if let Place::Store(uploads) = place {
+        if let FileTarget::Store(uploads) = place {
             return self.upload(folder, uploads, now);
         }
         if self.stage == Stage::Encoded {

@@ -61,7 +61,7 @@ impl Layout {
     }
 
     pub(super) fn number(&self) -> u32 {
-        self.records.number
+        self.records.model_number
     }
 
     pub(super) fn schema(&self) -> SchemaRef {

@@ -23,7 +23,7 @@ use self::folder::Folder;
 pub(super) use self::folder::Shared;
 use self::layout::Layout;
 use super::s3::Uploads;
-use super::{Computes, Delivery, SinkError};
+use super::{Delivery, EncodingSink, SinkError};
 use crate::config::{Aws, Records};
 use crate::record::Schema;
 use crate::side::calendar::hour_of;
@@ -36,7 +36,7 @@ const STRAGGLERS: Duration = Duration::from_secs(2);
 const OPEN_MAX: usize = 4;
 
 /// Where finished files go.
-enum Place {
+enum FileTarget {
     /// To their name in the folder.
     Disk,
     /// To a bucket. Until they are there they lie in the folder under a temporary name.
@@ -46,7 +46,7 @@ enum Place {
 /// Writes files under `<data_dir>/scores`, or to a bucket.
 pub(super) struct Parquet {
     folder: Folder,
-    place: Place,
+    place: FileTarget,
     roll_rows: u64,
     roll_after: Duration,
     open: Vec<Open>,
@@ -59,17 +59,17 @@ pub(super) struct Parquet {
 impl Parquet {
     /// The sink `parquet`.
     pub(super) fn open(records: &Records) -> Result<Self, SinkError> {
-        Self::new(records, Folder::open(&records.data_dir)?, Place::Disk)
+        Self::new(records, Folder::open(&records.data_dir)?, FileTarget::Disk)
     }
 
     /// The sink `s3`.
     pub(super) fn to_bucket(records: &Records, aws: &Aws) -> Result<Self, SinkError> {
         let uploads = Uploads::open(records, aws)?;
         let folder = Folder::open(&records.data_dir.join("uploads"))?;
-        Self::new(records, folder, Place::Store(uploads))
+        Self::new(records, folder, FileTarget::Store(uploads))
     }
 
-    fn new(records: &Records, folder: Folder, place: Place) -> Result<Self, SinkError> {
+    fn new(records: &Records, folder: Folder, place: FileTarget) -> Result<Self, SinkError> {
         Ok(Self {
             folder,
             place,
@@ -96,7 +96,7 @@ impl Parquet {
 
     fn layout(&mut self, schema: &Arc<Schema>) -> Arc<Layout> {
         match &self.layout {
-            Some(layout) if layout.number() == schema.number => Arc::clone(layout),
+            Some(layout) if layout.number() == schema.model_number => Arc::clone(layout),
             _ => Arc::clone(self.layout.insert(Arc::new(Layout::new(schema)))),
         }
     }
@@ -104,7 +104,7 @@ impl Parquet {
     /// The file a record belongs into. A new one makes all others ones that end soon.
     fn place(&mut self, item: &Item<'_>, now: Instant) -> Result<usize, SinkError> {
         let hour = hour_of(item.record.time_us);
-        let same = |file: &Open| file.is_open_for(hour, item.schema.number);
+        let same = |file: &Open| file.is_open_for(hour, item.schema.model_number);
         if let Some(place) = self.open.iter().position(same) {
             return Ok(place);
         }
@@ -121,10 +121,10 @@ impl Parquet {
     }
 }
 
-impl Computes for Parquet {
+impl EncodingSink for Parquet {
     fn wants(&self) -> bool {
         // An upload takes as long as it takes: files behind it wait, and their records in the spool.
-        matches!(self.place, Place::Disk) || self.open.len() < OPEN_MAX
+        matches!(self.place, FileTarget::Disk) || self.open.len() < OPEN_MAX
     }
 
     fn take(&mut self, item: &Item<'_>, now: Instant) -> Result<(), SinkError> {

@@ -7,10 +7,10 @@ use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int8Type, Int32Type, TimestampMicrosecondType, UInt16Type};
-use quintile_scoring::loaded::Served;
+use quintile_scoring::loaded::LoadedModel;
 
 use super::*;
-use crate::record::{Entry, Extras, FIXED, Frame, ProtocolName, Role, Schema, Source, decode};
+use crate::record::{Entry, Extras, FIXED, Frame, ProtocolName, RecordSource, Role, Schema, decode};
 use crate::side::testing::{Recorder, TestDir, logistic, say, softprob};
 
 mod folders;
@@ -24,7 +24,7 @@ const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 struct Numbered(Parquet, u64);
 
 impl Numbered {
-    fn take(&mut self, record: &Frame<'_>, model: &Arc<Served>, now: Instant) -> Result<(), SinkError> {
+    fn take(&mut self, record: &Frame<'_>, model: &Arc<LoadedModel>, now: Instant) -> Result<(), SinkError> {
         let (record, schema) = (*record, &Arc::new(Schema::of(model)));
         let number = self.1;
         self.0.take(&Item { number, record, schema }, now)?;
@@ -94,7 +94,7 @@ fn every_value_comes_back() {
     let first = Entry {
         record_id: id,
         time_us: NOW_US + 123_456,
-        model: 3,
+        model_number: 3,
         shard: 255,
         score: Some(5),
         latency_ns: 1_234,
@@ -103,7 +103,7 @@ fn every_value_comes_back() {
         margins: &[-0.0],
         predictions: &[0.1 + 0.2],
         row: &[f64::NAN, -0.0, f64::MIN_POSITIVE / 4.0, f64::INFINITY],
-        source: Source::Fallback("no answer within the deadline"),
+        source: RecordSource::Fallback("no answer within the deadline"),
         extras: Extras::of(ProtocolName::Native),
     };
     let extras = Extras::of(ProtocolName::V2).with_role(Role::Shadow);
@@ -113,7 +113,7 @@ fn every_value_comes_back() {
         lead_id: "",
         margins: &[f64::NAN],
         row: &[1.0, 2.0, 3.0, f64::from_bits(0x7FF0_0000_0000_0001)],
-        source: Source::SageMaker,
+        source: RecordSource::SageMaker,
         extras: extras.with_features_from("{}").unwrap(),
         ..first
     };
@@ -182,14 +182,14 @@ fn categories_are_their_names_and_other_numbers_are_not_lost() {
     let dir = TestDir::new("categories");
     let mut sink = sink(&dir, 1000);
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures/category-names.ubj");
-    let model = Arc::new(Served::load(Some(&fixture), quintile_model::Options::default(), 0).unwrap());
+    let model = Arc::new(LoadedModel::load(Some(&fixture), quintile_model::Options::default(), 0).unwrap());
     let take = |sink: &mut Numbered, first_id: u128, values: &[f64]| {
         for (number, &value) in values.iter().enumerate() {
             let mut bytes = Vec::new();
             Entry {
                 record_id: uuid::Uuid::from_u128(first_id + number as u128),
                 time_us: NOW_US,
-                model: 0,
+                model_number: 0,
                 shard: 0,
                 score: None,
                 latency_ns: 0,
@@ -198,7 +198,7 @@ fn categories_are_their_names_and_other_numbers_are_not_lost() {
                 margins: &[0.5],
                 predictions: &[0.5],
                 row: &[value, value, f64::NAN],
-                source: Source::Local,
+                source: RecordSource::Local,
                 extras: Extras::default(),
             }
             .encode(&mut bytes);

@@ -17,11 +17,11 @@ const BEFORE: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub(super) struct Keys {
     chain: SharedCredentialsProvider,
-    kept: Mutex<Option<Kept>>,
+    kept: Mutex<Option<CachedKeys>>,
 }
 
 #[derive(Debug, Clone)]
-struct Kept {
+struct CachedKeys {
     keys: Arc<AwsCredential>,
     until: Option<SystemTime>,
 }
@@ -41,7 +41,7 @@ impl CredentialProvider for Keys {
 
     async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
         let mut kept = self.kept.lock().await;
-        let lasts = |kept: &&Kept| kept.until.is_none_or(|until| SystemTime::now() + BEFORE < until);
+        let lasts = |kept: &&CachedKeys| kept.until.is_none_or(|until| SystemTime::now() + BEFORE < until);
         if let Some(kept) = kept.as_ref().filter(lasts) {
             return Ok(Arc::clone(&kept.keys));
         }
@@ -55,7 +55,7 @@ impl CredentialProvider for Keys {
             secret_key: found.secret_access_key().into(),
             token: found.session_token().map(String::from),
         });
-        *kept = Some(Kept {
+        *kept = Some(CachedKeys {
             keys: Arc::clone(&keys),
             until: found.expiry(),
         });

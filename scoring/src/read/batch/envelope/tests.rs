@@ -5,7 +5,7 @@ use crate::read::parser::Parser;
 
 const LEAD_BYTES: usize = 100;
 
-fn read(body: &[u8], piece: usize) -> Result<Envelope, Misshapen> {
+fn read(body: &[u8], piece: usize) -> Result<Envelope, EnvelopeError> {
     let mut envelope = Envelope::new(LEAD_BYTES, 10);
     for piece in body.chunks(piece) {
         envelope.add(piece)?;
@@ -18,7 +18,7 @@ fn leads(envelope: Envelope) -> Vec<(usize, Option<String>)> {
     let mut cut = envelope.cut();
     let mut leads = Vec::new();
     while let Some(piece) = cut.next() {
-        let Place::Element { index, offset } = piece.place else {
+        let LeadPlace::Element { index, offset } = piece.place else {
             unreachable!()
         };
         assert_eq!(index, leads.len());
@@ -71,7 +71,7 @@ fn what_is_no_list_of_values_is_told_where() {
         (b"\xef\xbb\xbf{}", 0, JsonReason::ByteOrderMark),
     ] {
         let fault = read(body, 100).expect_err("no batch");
-        assert_eq!(fault, Misshapen::NotJson(JsonFault { offset, reason }), "{body:?}");
+        assert_eq!(fault, EnvelopeError::NotJson(JsonFault { offset, reason }), "{body:?}");
     }
     for (body, found) in [
         ("[{\"lead_id\":\"a\"}]", JsonType::Array),
@@ -82,7 +82,7 @@ fn what_is_no_list_of_values_is_told_where() {
     ] {
         assert_eq!(
             read(body.as_bytes(), 1).expect_err("no object"),
-            Misshapen::NotObject(found)
+            EnvelopeError::NotObject(found)
         );
     }
 }
@@ -118,7 +118,7 @@ fn limits_of_leads_and_of_what_is_around_them() {
     );
     assert_eq!(
         read(list(11).as_bytes(), 7).expect_err("one more"),
-        Misshapen::TooManyLeads
+        EnvelopeError::TooManyLeads
     );
     let long = |bytes: usize| format!("{{\"leads\":[\"{}\"]}}", "x".repeat(bytes - 2));
     assert!(
@@ -132,7 +132,10 @@ fn limits_of_leads_and_of_what_is_around_them() {
             .is_none()
     );
     let padded = format!("{}{{\"leads\":[]}}", " ".repeat(SKELETON_BYTES_MAX));
-    assert_eq!(read(padded.as_bytes(), 100).expect_err("too much"), Misshapen::Skeleton);
+    assert_eq!(
+        read(padded.as_bytes(), 100).expect_err("too much"),
+        EnvelopeError::Skeleton
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{ENDING_PAUSE_MAX, Outbox, Parcel};
+use super::{ENDING_PAUSE_MAX, Outbox, PendingRecord};
 
 impl Outbox {
     pub(super) fn slow_down(&mut self, began: u64, now: Instant) {
@@ -34,7 +34,7 @@ impl Outbox {
     }
 
     /// A call's records come first again, in their order.
-    pub(super) fn put_back(&mut self, parcels: Vec<Parcel>, now: Instant) {
+    pub(super) fn put_back(&mut self, parcels: Vec<PendingRecord>, now: Instant) {
         self.fresh_due = Some(now);
         for parcel in parcels.into_iter().rev() {
             self.fresh_bytes += parcel.bytes.len();
@@ -42,7 +42,7 @@ impl Outbox {
         }
     }
 
-    pub(super) fn again(&mut self, mut parcel: Parcel, now: Instant) {
+    pub(super) fn again(&mut self, mut parcel: PendingRecord, now: Instant) {
         let at = now + self.bounded(self.alone.after(parcel.refusals));
         parcel.refusals = parcel.refusals.saturating_add(1);
         self.later.insert((at, parcel.number), parcel);

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::refusal::{Blame, Outcome, Refused, cut};
-use super::{Batch, CALLS_MAX, Dead, Outbox, Parcel, Settled};
+use super::{Batch, CALLS_MAX, Dead, Outbox, PendingRecord, Settled};
 
 /// Refusals that say the record is wrong, until it is given up. The second one rules out that the first was a mistake.
 const STRIKES_WRONG: u32 = 2;
@@ -42,7 +42,13 @@ impl Outbox {
         }
     }
 
-    fn answered(&mut self, parcels: Vec<Parcel>, verdicts: Vec<Option<Refused>>, began: u64, now: Instant) -> Settled {
+    fn answered(
+        &mut self,
+        parcels: Vec<PendingRecord>,
+        verdicts: Vec<Option<Refused>>,
+        began: u64,
+        now: Instant,
+    ) -> Settled {
         let mut settled = Settled::default();
         let mut refused = Vec::new();
         for (parcel, verdict) in parcels.into_iter().zip(verdicts) {
@@ -83,7 +89,7 @@ impl Outbox {
         settled
     }
 
-    fn refused(&mut self, mut parcel: Parcel, blame: Blame, why: &str, now: Instant, settled: &mut Settled) {
+    fn refused(&mut self, mut parcel: PendingRecord, blame: Blame, why: &str, now: Instant, settled: &mut Settled) {
         if parcel.taken_then.is_none_or(|then| self.taken > then) {
             parcel.strikes += 1;
         }
@@ -105,7 +111,7 @@ impl Outbox {
         });
     }
 
-    fn failed(&mut self, parcels: Vec<Parcel>, why: String, began: u64, now: Instant) -> Settled {
+    fn failed(&mut self, parcels: Vec<PendingRecord>, why: String, began: u64, now: Instant) -> Settled {
         self.stumble(began, now);
         let failed = parcels.len();
         self.put_back(parcels, now);
@@ -118,7 +124,7 @@ impl Outbox {
 
     /// Halves a call that the service calls wrong, until the record is alone that it means. While nothing is accepted,
     /// the pauses grow, so that a set-up that is wrong as a whole costs few calls.
-    fn invalid(&mut self, mut parcels: Vec<Parcel>, why: &str, began: u64, now: Instant) -> Settled {
+    fn invalid(&mut self, mut parcels: Vec<PendingRecord>, why: &str, began: u64, now: Instant) -> Settled {
         let mut settled = Settled {
             error: Some(why.to_owned()),
             ..Settled::default()

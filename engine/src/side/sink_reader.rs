@@ -17,7 +17,7 @@ const LOG_EVERY: Duration = Duration::from_secs(1);
 
 /// See the head of this file.
 #[derive(Debug)]
-pub(super) struct Lane {
+pub(super) struct SinkReader {
     cursor: Cursor,
     counts: Arc<SinkCounts>,
     stop: Stop,
@@ -27,7 +27,7 @@ pub(super) struct Lane {
     damage_logged: Option<Instant>,
 }
 
-impl Lane {
+impl SinkReader {
     pub(super) fn new(cursor: Cursor, counts: Arc<SinkCounts>, stop: Stop) -> Self {
         Self {
             cursor,
@@ -44,7 +44,7 @@ impl Lane {
         self.counts.name
     }
 
-    /// The next record, if there is one. Looking again gives the same one, until [`Lane::advance`].
+    /// The next record, if there is one. Looking again gives the same one, until [`SinkReader::advance`].
     pub(super) fn peek(&mut self) -> Option<Item<'_>> {
         self.cursor.peek()
     }

@@ -25,14 +25,14 @@ const LOOK: Duration = Duration::from_millis(1);
 
 /// Who waits for a turn.
 #[derive(Debug, Default)]
-pub(crate) struct Turns {
+pub(crate) struct SliceQueue {
     queue: RefCell<VecDeque<(u64, Waker)>>,
     next: Cell<u64>,
     /// The task that gives turns, while nobody waits.
     giver: RefCell<Option<Waker>>,
 }
 
-impl Turns {
+impl SliceQueue {
     fn push(&self, waker: Waker) -> u64 {
         let number = self.next.get();
         self.next.set(number + 1);
@@ -80,12 +80,12 @@ impl Turns {
 
 /// One who takes turns.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub(crate) struct SliceTurn {
     core: Rc<ShardCore>,
     number: Option<u64>,
 }
 
-impl Turn {
+impl SliceTurn {
     pub(crate) fn new(core: Rc<ShardCore>) -> Self {
         Self { core, number: None }
     }
@@ -107,7 +107,7 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for SliceTurn {
     fn drop(&mut self) {
         if let Some(number) = self.number {
             self.core.turns.remove(number);

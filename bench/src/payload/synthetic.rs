@@ -18,12 +18,12 @@ const NORMAL_END: f64 = 6.0;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Field {
     name: String,
-    kind: Kind,
+    kind: FieldKind,
     required: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum Kind {
+enum FieldKind {
     Number { range: Option<(f64, f64)> },
     Whole { range: (f64, f64) },
     Names(Vec<String>),
@@ -35,7 +35,7 @@ impl Field {
     pub fn number(name: String) -> Self {
         Self {
             name,
-            kind: Kind::Number { range: None },
+            kind: FieldKind::Number { range: None },
             required: false,
         }
     }
@@ -48,18 +48,18 @@ pub fn of_schema(schema: &Schema) -> Vec<Field> {
         let rule = schema.rule(column);
         let names = schema.categories(column).map(|categories| categories.names().to_vec());
         let kind = match (rule.form, schema.kind(column), names) {
-            (_, _, Some(names)) if !names.is_empty() => Kind::Names(names),
-            (Form::Code { end }, ..) => Kind::Whole {
+            (_, _, Some(names)) if !names.is_empty() => FieldKind::Names(names),
+            (Form::Code { end }, ..) => FieldKind::Whole {
                 range: (0.0, f64::from(end) - 1.0),
             },
             // A code without a name: which codes there are is not stated, but the first are.
             (Form::Binary, ..) | (_, FeatureKind::Boolean | FeatureKind::Category, _) => {
-                Kind::Whole { range: (0.0, 1.0) }
+                FieldKind::Whole { range: (0.0, 1.0) }
             }
-            (Form::Whole, ..) | (_, FeatureKind::Integer, _) => Kind::Whole {
+            (Form::Whole, ..) | (_, FeatureKind::Integer, _) => FieldKind::Whole {
                 range: range(rule).unwrap_or((0.0, 100.0)),
             },
-            (Form::Any, ..) => Kind::Number { range: range(rule) },
+            (Form::Any, ..) => FieldKind::Number { range: range(rule) },
         };
         Field {
             name: schema.name(column).to_owned(),
@@ -120,7 +120,7 @@ fn resolved<'a>(document: &'a Json, mut schema: &'a Json) -> &'a Json {
     schema
 }
 
-fn kind(document: &Json, schema: &Json) -> Kind {
+fn kind(document: &Json, schema: &Json) -> FieldKind {
     let schema = resolved(document, schema);
     // Names before codes: a category may be sent as either.
     let alternatives = [&schema["anyOf"], &schema["oneOf"]]
@@ -132,7 +132,7 @@ fn kind(document: &Json, schema: &Json) -> Kind {
     for each in &all {
         let names: Vec<String> = each["enum"].as_array().into_iter().flatten().filter_map(text).collect();
         if !names.is_empty() {
-            return Kind::Names(names);
+            return FieldKind::Names(names);
         }
     }
     let is = |each: &Json, wanted: &str| match &each["type"] {
@@ -142,15 +142,15 @@ fn kind(document: &Json, schema: &Json) -> Kind {
     };
     let range = |each: &Json| Some((each["minimum"].as_f64()?, each["maximum"].as_f64()?));
     match all.iter().find(|each| is(each, "integer") || is(each, "number")) {
-        Some(each) if is(each, "number") => Kind::Number {
+        Some(each) if is(each, "number") => FieldKind::Number {
             // A range as wide as the type says nothing of the values.
             range: range(each).filter(|(low, high)| high - low < 1e9),
         },
-        Some(each) => Kind::Whole {
+        Some(each) => FieldKind::Whole {
             range: range(each).filter(|(low, high)| high - low < 1e9).unwrap_or((0.0, 1.0)),
         },
-        None if all.iter().any(|each| is(each, "boolean")) => Kind::Whole { range: (0.0, 1.0) },
-        None => Kind::Number { range: None },
+        None if all.iter().any(|each| is(each, "boolean")) => FieldKind::Whole { range: (0.0, 1.0) },
+        None => FieldKind::Number { range: None },
     }
 }
 
@@ -168,17 +168,17 @@ pub fn leads(fields: &[Field], count: usize, seed: u64) -> Vec<Lead> {
                 return random.bool().then(|| (field.name.clone(), Value::Null));
             }
             let value = match &field.kind {
-                Kind::Number { range: None } => Value::Number(rounded(normal(&mut random))),
-                Kind::Number {
+                FieldKind::Number { range: None } => Value::Number(rounded(normal(&mut random))),
+                FieldKind::Number {
                     range: Some((low, high)),
                 } => {
                     let drawn = low + (high - low) * random.f64();
                     Value::Number(rounded(drawn).clamp(*low, *high))
                 }
-                Kind::Whole { range: (low, high) } => {
+                FieldKind::Whole { range: (low, high) } => {
                     Value::Number((low + ((high - low + 1.0) * random.f64()).floor()).min(*high))
                 }
-                Kind::Names(names) => Value::Text(names[random.usize(..names.len())].clone()),
+                FieldKind::Names(names) => Value::Text(names[random.usize(..names.len())].clone()),
             };
             Some((field.name.clone(), value))
         };

@@ -13,14 +13,14 @@ use crate::runtime::Backend;
 
 /// How long a shard stays awake, and since when.
 #[derive(Debug)]
-pub(crate) struct Spin {
+pub(crate) struct BusyPoll {
     length: Duration,
     until: Cell<Option<Instant>>,
     /// The task that keeps the shard awake, while it does not have to.
     sleeper: RefCell<Option<Waker>>,
 }
 
-impl Spin {
+impl BusyPoll {
     pub(super) fn new(length: Duration) -> Self {
         Self {
             length,

@@ -1,6 +1,6 @@
 //! What settings demand of each other. Looked at when each by itself is right.
 
-use super::fault::{Fault, Source};
+use super::fault::{Fault, SettingSource};
 use super::{Settings, SinkKind};
 
 /// Every demand that is not met.
@@ -24,13 +24,13 @@ pub(super) fn faults(settings: &Settings) -> Vec<Fault> {
             "is needed to ask SageMaker: the name of an endpoint",
         ),
         (
-            scoring.fallback == Some(scoring.backend),
+            scoring.fallback == Some(scoring.primary),
             "scoring.fallback",
-            "is the same as scoring.backend; accepted: none, or the other of local and sagemaker",
+            "is the same as scoring.primary; accepted: none, or the other of local and sagemaker",
         ),
     ];
     let fault = |(_, key, message): (bool, &str, &str)| Fault {
-        source: Source::Setting(key.into()),
+        source: SettingSource::Setting(key.into()),
         message: message.into(),
         hint: None,
     };
@@ -40,7 +40,7 @@ pub(super) fn faults(settings: &Settings) -> Vec<Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Scorer;
+    use crate::config::ScorerKind;
 
     #[test]
     fn what_a_sink_or_scorer_needs_must_be_set() {
@@ -50,8 +50,8 @@ mod tests {
         let mut settings = Settings::default();
         assert!(keys(&settings).is_empty());
         settings.records.sinks = SinkKind::ALL.to_vec();
-        settings.scoring.backend = Scorer::SageMaker;
-        settings.scoring.fallback = Some(Scorer::SageMaker);
+        settings.scoring.primary = ScorerKind::SageMaker;
+        settings.scoring.fallback = Some(ScorerKind::SageMaker);
         assert_eq!(
             keys(&settings),
             [
@@ -64,7 +64,7 @@ mod tests {
         settings.records.firehose_stream = Some("scores".into());
         settings.records.s3_url = Some("s3://lake".into());
         settings.scoring.endpoint = Some("leads".into());
-        settings.scoring.fallback = Some(Scorer::Local);
+        settings.scoring.fallback = Some(ScorerKind::Local);
         assert!(keys(&settings).is_empty());
     }
 }

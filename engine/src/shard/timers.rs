@@ -38,13 +38,13 @@ struct Entry {
 
 /// All timers of a shard.
 #[derive(Debug)]
-pub struct Wheel {
+pub struct TimerWheel {
     entries: Slab<Entry>,
     slots: Box<[u32]>,
     now: u64,
 }
 
-impl Wheel {
+impl TimerWheel {
     /// A wheel with room for this many timers before it allocates.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn wakes_once_and_never_early() {
-        let (mut wheel, count) = (Wheel::new(4), Arc::new(Count::default()));
+        let (mut wheel, count) = (TimerWheel::new(4), Arc::new(Count::default()));
         let waker = Waker::from(Arc::clone(&count));
         let timer = wheel.insert();
         wheel.set(timer, TICK * 5);
@@ -213,7 +213,7 @@ mod tests {
     /// Whoever learns that one deadline has passed and sets the next in the same breath must be woken for that too.
     #[test]
     fn wakes_for_a_deadline_set_after_the_last_look() {
-        let (mut wheel, count) = (Wheel::new(4), Arc::new(Count::default()));
+        let (mut wheel, count) = (TimerWheel::new(4), Arc::new(Count::default()));
         let waker = Waker::from(Arc::clone(&count));
         let timer = wheel.insert();
         wheel.set(timer, TICK);
@@ -227,7 +227,7 @@ mod tests {
     /// Deadlines that only a list of all timers knows are compared with the wheel's, under random operations.
     #[test]
     fn agrees_with_a_plain_list() {
-        let mut wheel = Wheel::new(0);
+        let mut wheel = TimerWheel::new(0);
         let mut model: Vec<(Timer, u64)> = Vec::new();
         let (mut state, mut now) = (0x9e37_79b9_7f4a_7c15u64, 0u64);
         let mut random = |below: u64| {

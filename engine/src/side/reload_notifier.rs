@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
-use quintile_scoring::loaded::Served;
+use quintile_scoring::loaded::LoadedModel;
 
 use super::counts::{Counts, SinkCounts};
 
@@ -26,12 +26,12 @@ impl Reload {
 
 /// Tells side.
 #[derive(Debug, Clone)]
-pub struct News {
-    pub(super) models: Sender<Arc<Served>>,
+pub struct ReloadNotifier {
+    pub(super) models: Sender<Arc<LoadedModel>>,
     pub(super) counts: Arc<Counts>,
 }
 
-impl News {
+impl ReloadNotifier {
     /// Tells nobody.
     #[cfg(test)]
     pub(crate) fn nowhere() -> Self {
@@ -48,9 +48,9 @@ impl News {
     }
 
     /// The model that is served from now on.
-    pub fn serves(&self, served: Arc<Served>) {
+    pub fn serves(&self, loaded: Arc<LoadedModel>) {
         // When side has ended there are no metrics any more.
-        let _ = self.models.send(served);
+        let _ = self.models.send(loaded);
     }
 
     /// How many records each sink has not delivered.

@@ -3,7 +3,7 @@
 
 /// Implements the kernel's face. `$parts` of its registers make a line, `$rows` rows share a step's loads, and everything
 /// below is compiled for `$features`, which a value of the type proves.
-macro_rules! face {
+macro_rules! entry_points {
     ($kernel:ident, $parts:literal, $rows:literal, $features:literal) => {
         impl $kernel {
             /// Sums a plan's trees for one row into `margins`, which it first sets to the base margins.
@@ -137,4 +137,4 @@ macro_rules! face {
     };
 }
 
-pub(super) use face;
+pub(super) use entry_points;

@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::OnceLock;
 
-use super::fault::Source;
+use super::fault::SettingSource;
 use super::keys::{KEYS, Key};
 
 /// What stands for the value of a secret.
@@ -11,28 +11,28 @@ const HIDDEN: &str = "(hidden)";
 
 /// A value that a file, a variable or a flag gave.
 #[derive(Debug, Clone)]
-pub(crate) struct Told {
+pub(crate) struct SettingOrigin {
     /// `section.name`.
     path: String,
     value: String,
     digest: u64,
-    source: Source,
+    source: SettingSource,
 }
 
 /// A key as it is in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Effective {
+pub(crate) struct EffectiveSetting {
     /// `section.name`.
     pub(crate) path: String,
     /// Its value as a text; none when it is found out at start.
     pub(crate) value: Option<String>,
     /// Where it came from; none for a default.
-    pub(crate) source: Option<Source>,
+    pub(crate) source: Option<SettingSource>,
     /// Of the value itself, also where that is hidden.
     digest: u64,
 }
 
-impl Effective {
+impl EffectiveSetting {
     /// Whether both have one value, whoever said so. Tells secrets apart without keeping them.
     pub(crate) fn has_value_of(&self, other: &Self) -> bool {
         self.digest == other.digest
@@ -41,13 +41,13 @@ impl Effective {
 
 /// Everything that was told, in order: what comes later stands over what came before.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Tellings(Vec<Told>);
+pub(crate) struct SettingOrigins(Vec<SettingOrigin>);
 
-impl Tellings {
-    pub(crate) fn add(&mut self, key: &Key, value: &str, source: Source) {
+impl SettingOrigins {
+    pub(crate) fn add(&mut self, key: &Key, value: &str, source: SettingSource) {
         let digest = digest(Some(value));
         let value = if key.is_secret() { HIDDEN } else { value };
-        self.0.push(Told {
+        self.0.push(SettingOrigin {
             path: key.path(),
             value: value.to_owned(),
             digest,
@@ -56,21 +56,21 @@ impl Tellings {
     }
 
     /// Every key with its value, in the order of the documentation.
-    pub(crate) fn effective(&self) -> Vec<Effective> {
+    pub(crate) fn effective(&self) -> Vec<EffectiveSetting> {
         KEYS.iter().map(|key| self.of(key)).collect()
     }
 
     /// One key with its value.
-    pub(super) fn of(&self, key: &Key) -> Effective {
+    pub(super) fn of(&self, key: &Key) -> EffectiveSetting {
         let path = key.path();
         match self.0.iter().rev().find(|told| told.path == path) {
-            Some(told) => Effective {
+            Some(told) => EffectiveSetting {
                 path,
                 value: Some(told.value.clone()),
                 source: Some(told.source.clone()),
                 digest: told.digest,
             },
-            None => Effective {
+            None => EffectiveSetting {
                 path,
                 value: key.default.map(str::to_owned),
                 source: None,

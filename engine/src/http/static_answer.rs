@@ -12,9 +12,9 @@ use hyper::body::Incoming;
 
 use super::HttpShard;
 use super::body::{self, Coding};
-use super::connection::deadlines::Watch;
-use super::response_body::{Outgoing, Whole};
-use super::routes::{self, UnderWay};
+use super::connection::deadlines::ConnectionDeadlines;
+use super::response_body::{ResponseBody, Whole};
+use super::routes::{self, InFlightGuard};
 
 const ANSWER: &[u8] = b"{\"lead_id\":\"lead-000000000000\",\"score\":5,\"probability\":0.16741915047168732,\"model\":\
 {\"name\":\"demo\",\"version\":\"1.0.0\"},\"request_id\":\"01a20e7f-6d99-7c39-8063-0f4bf4172e43\",\"latency_us\":\
@@ -34,12 +34,16 @@ const HEADERS: [(HeaderName, HeaderValue); 4] = [
 ];
 
 /// Answers one request: a score with fixed bytes, everything else as ever.
-pub(super) async fn respond(http: &Rc<HttpShard>, watch: &Rc<Watch>, request: Request<Incoming>) -> Response<Outgoing> {
+pub(super) async fn respond(
+    http: &Rc<HttpShard>,
+    watch: &Rc<ConnectionDeadlines>,
+    request: Request<Incoming>,
+) -> Response<ResponseBody> {
     if request.uri().path() != "/score" {
         return routes::respond(http, watch, request).await;
     }
     let core = &http.core;
-    let _under_way = UnderWay::new(core, watch);
+    let _under_way = InFlightGuard::new(core, watch);
     let (mut head, body) = request.into_parts();
     let read = body::collect(core, body, Coding::Identity).await.is_ok();
     head.headers.clear();
@@ -47,7 +51,7 @@ pub(super) async fn respond(http: &Rc<HttpShard>, watch: &Rc<Watch>, request: Re
         head.headers.insert(name, value);
     }
     let body = Whole::new(Bytes::from_static(if read { ANSWER } else { b"" }));
-    let mut response = Response::new(Outgoing::Whole(body));
+    let mut response = Response::new(ResponseBody::Whole(body));
     *response.headers_mut() = head.headers;
     response
 }
