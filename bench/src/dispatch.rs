@@ -21,7 +21,7 @@ pub struct Job {
     pub was_free: bool,
 }
 
-/// See the head of this file.
+/// Assigns requests that are due to slots of a worker that are idle.
 #[derive(Debug)]
 pub struct Dispatch {
     schedule: Schedule,

@@ -19,7 +19,7 @@ use crate::schedule::Arrivals;
 use crate::target::{Protocol, Target};
 use crate::worker::Pacing;
 
-/// See the head of this file.
+/// The result of one run: its settings, machine, steps, latencies and errors.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Report {
     /// What to call the run in tables and plots.

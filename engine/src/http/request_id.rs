@@ -9,7 +9,7 @@ use uuid::fmt::Hyphenated;
 /// The header's name, in requests and answers.
 pub(super) const HEADER: &str = "x-request-id";
 
-/// See the head of this file.
+/// The id that an answer and a record carry.
 pub(super) enum RequestId {
     /// The client's: 1 to [`REQUEST_ID_BYTES_MAX`] visible ASCII characters.
     Given(HeaderValue),

@@ -78,7 +78,7 @@ pub(super) fn start(parts: ReloadParts, asked: Receiver<()>) -> Result<(), Serve
     Ok(())
 }
 
-/// See the head of this file.
+/// The thread `reload`: waits for signals, starts attempts, and puts what they found into force.
 struct Reloader {
     parts: ReloadParts,
     in_force: InForce,

@@ -49,7 +49,7 @@ pub struct RecordOutput {
     pub latest: Option<Uuid>,
 }
 
-/// See the head of this file.
+/// The model in force on a shard, its working memory, and where records go.
 #[derive(Debug)]
 pub struct Scorer {
     loaded: Arc<LoadedModel>,

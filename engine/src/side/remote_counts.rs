@@ -10,7 +10,7 @@ pub(super) const RESULTS: [&str; 5] = ["answered", "open", "late", "busy", "fail
 /// Circuits by name.
 pub(super) const CIRCUITS: [&str; 3] = ["closed", "open", "half_open"];
 
-/// See the head of this file.
+/// Counts and gauges of calls to SageMaker.
 #[derive(Debug, Default)]
 pub(super) struct RemoteCounts {
     calls: AtomicU64,

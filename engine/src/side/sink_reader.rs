@@ -15,7 +15,7 @@ pub(super) const TICK: Duration = Duration::from_millis(10);
 /// Between two log lines about the same trouble.
 const LOG_EVERY: Duration = Duration::from_secs(1);
 
-/// See the head of this file.
+/// Reads records for one sink, counts them, and limits its log lines.
 #[derive(Debug)]
 pub(super) struct SinkReader {
     cursor: Cursor,

@@ -27,7 +27,7 @@ const PROBES: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
-/// See the head of this file.
+/// A circuit breaker: closed, open, or half open. The caller gives the time.
 #[derive(Debug)]
 pub(super) struct Breaker {
     state: State,

@@ -25,7 +25,7 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// Between two attempts at an output that fails.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// See the head of this file.
+/// The standard output sink: hands lines to its thread, and acknowledges what that thread has written.
 pub(super) struct Stdout {
     chunks: Sender<Chunk>,
     ended: mpsc::UnboundedReceiver<(Chunk, Option<Errno>)>,

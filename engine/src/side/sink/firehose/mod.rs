@@ -41,7 +41,7 @@ const TURN_RECORDS: usize = 500;
 /// Between two attempts at the dead-letter file.
 const GRAVE_PAUSE: Duration = Duration::from_millis(200);
 
-/// See the head of this file.
+/// The Firehose sink: encodes records as lines, and runs the calls that [`outbox`] decides on.
 struct Firehose<T> {
     transport: T,
     letters: DeadLetters,

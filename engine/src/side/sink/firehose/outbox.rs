@@ -85,7 +85,7 @@ pub(super) struct Settled {
     pub(super) error: Option<String>,
 }
 
-/// See the head of this file.
+/// Records that are not delivered yet, and which of them the next call carries.
 #[derive(Debug)]
 pub(super) struct Outbox {
     fresh: VecDeque<PendingRecord>,
