@@ -141,9 +141,9 @@ fn description(schema: &Schema, column: &Column) -> String {
             let fixed = FIXED.iter().find(|fixed| fixed.field == *field);
             fixed.map_or("", |fixed| fixed.description).replace('`', "")
         }
-        Content::Feature(number) => feature(schema, *number, &column.name, "null was missing"),
+        Content::Feature(number) => feature(schema, *number, &column.name, "null if missing"),
         Content::Category(number, _) => {
-            let text = "the category by its name; null was missing; # and a number is a code without a name";
+            let text = "the category's name; null if missing; # and a number is a code without a name";
             feature(schema, *number, &column.name, text)
         }
     }
@@ -176,8 +176,8 @@ fn markdown() -> String {
         }
         out += &format!("| `{}` | {kind} | {} |\n", column.name, column.description);
     }
-    out + "| each feature by its name | double or null | as the model got it; null was missing |\n\
-           | each feature whose categories the model names | string or null | the category's name; null was missing |\n"
+    out + "| each feature by its name | double or null | the value that the model got; null if missing |\n\
+           | each feature whose categories the model names | string or null | the category's name; null if missing |\n"
 }
 
 #[cfg(test)]
