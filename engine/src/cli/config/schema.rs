@@ -118,8 +118,9 @@ const HEAD: &str = "\
 <!-- Written by `quintile config docs`. Change engine/src/config/keys/, then: quintile config docs > docs/configuration.md -->
 # Configuration
 
-A TOML file (`--config FILE` or `QUINTILE_CONFIG`), then variables, then flags: each stands over the one before. Every key of
-the file is also a variable: `server.listen` is `QUINTILE_SERVER__LISTEN`. Some have a flag of `quintile serve`, too.
+A TOML file (`--config FILE` or `QUINTILE_CONFIG`), environment variables and flags set the configuration. A variable overrides
+the file, and a flag overrides both. Every key of the file is also a variable: `server.listen` is `QUINTILE_SERVER__LISTEN`.
+Some keys are also a flag of `quintile serve`.
 
 ```toml
 [server]
@@ -129,8 +130,8 @@ listen = \"0.0.0.0:8080\"
 path = \"/models/leads.ubj\"
 ```
 
-All faults are reported at once, each with its file, line and column, variable or flag, with what is accepted, and with the
-name that was probably meant. A key that is not known is a fault, and so is a `QUINTILE_…` variable that is none of ours.
+All faults are reported at once. Each fault has its file, line and column, or its variable or flag, the accepted values, and
+the nearest known name. An unknown key is a fault, and so is an unknown `QUINTILE_…` variable.
 
 ```
 quintile check                  # configuration, model, manifest, address, folders; serves nothing (--json for scripts)
@@ -138,7 +139,7 @@ quintile config show            # every value in force, and where it comes from
 quintile config schema          # JSON Schema: completion and checks in an editor
 ```
 
-↻ marks what SIGHUP puts into force in a running server; everything else takes a restart ([operations.md](operations.md)).
+↻ marks the keys that SIGHUP reloads in a running server. All other keys take a restart ([operations.md](operations.md)).
 ";
 
 const TAIL: &str = "";
