@@ -1,19 +1,10 @@
 //! Serves gradient-boosted tree models over REST.
 //!
-//! ```text
-//!         acceptor: one thread, one listener, hands each socket to the least-loaded shard
-//!      ┌──────────┬──────────┬──────────┐
-//!      │ shard 0  │ shard 1  │ shard N-1│  one thread a core; shares nothing mutable
-//!      │   parse → score → record → answer  │  no lock, no allocation of ours, no blocking call
-//!      └────┬─────┴────┬─────┴────┬─────┘
-//!           │  per shard, bounded, lock-free: records (spool) and counts out; sockets, models and metrics in
-//!      ┌────▼──────────▼──────────▼─────┐
-//!      │ side: one tokio thread, I/O only: sinks that wait · metrics · log events      │
-//!      │   └─ worker: one low-priority thread for what burns CPU: Parquet encoding     │
-//!      │ spool, spool-sync, spool-watch: records from memory to files, a moment behind  │
-//!      └────────────────────────────────┘
-//! ```
-//! `docs/architecture.md` has the code map and who may not know whom.
+//! A thread for each core, a *shard*, answers requests from memory. It shares nothing mutable, takes no lock and never blocks.
+//! The *acceptor* hands sockets to the shards. The threads *side* and *worker* deliver records and serve metrics; the threads of
+//! the spool write records to files.
+//!
+//! `docs/architecture.md` has the picture of the threads, the code map, and which module may import which.
 
 pub mod accept;
 mod allocator;
