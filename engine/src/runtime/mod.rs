@@ -86,7 +86,7 @@ pub enum Chosen {
 #[error("start the glommio runtime: {0}; use --runtime epoll, or auto, which falls back by itself")]
 pub struct RuntimeRefusedError(pub probe::IoUringError);
 
-/// The backend `auto` takes where both can run: the one `docs/benchmarks.md` shows faster.
+/// The backend that `auto` takes if both can run: the faster one in `docs/runtimes.md`.
 pub const FASTER: Chosen = Chosen::Epoll;
 
 /// Turns the operator's choice into a backend, and says why when it was not a plain wish.
