@@ -69,7 +69,7 @@ impl Dispatch {
         match self.schedule.next_due(now_ns) {
             None => Poll::Ready(None),
             Some(due_ns) if due_ns <= now_ns && !was_waiting => {
-                // Somebody else idle means that only the pacer has not come round yet.
+                // Another idle connection means only that the pacer has not reached it yet.
                 let job = self.take(due_ns, !self.idle.is_empty());
                 self.slots[slot].under_way = Some(job);
                 Poll::Ready(Some(job))

@@ -124,7 +124,7 @@ pub fn chunks(bytes: &[u8], out: &mut Vec<u8>) -> Result<Option<usize>, Malforme
         out.extend_from_slice(&chunk[..size]);
         at += size + 2;
     }
-    // Trailers, of which nobody has asked for any, end with an empty line.
+    // Trailers, which no request asked for, end with an empty line.
     loop {
         let Some(end) = memchr::memmem::find(&bytes[at..], b"\r\n") else {
             return Ok(None);

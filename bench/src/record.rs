@@ -1,5 +1,5 @@
-//! What a worker writes down: histograms, counts, and a few of the answers that were wrong. Nothing here allocates while a
-//! run lasts but for those few, and a histogram for each shard when its first answer comes.
+//! What a worker writes down: histograms, counts, and a few of the answers that were wrong. Nothing here allocates
+//! while a run lasts but for those few, and a histogram for each shard when its first answer comes.
 
 use std::collections::BTreeMap;
 
@@ -139,7 +139,7 @@ impl Recorder {
 
     /// No answer, or not a right one.
     pub fn failed(&mut self, due_ns: u64, kind: &'static str, words: impl FnOnce() -> String) {
-        // Failures of the warm-up are told too: a server that fails then is not warm.
+        // Failures of the warm-up are reported too: a server that fails then is not warm.
         let _ = self.counts(due_ns);
         *self.failures.entry(kind).or_default() += 1;
         if self.samples.len() < SAMPLES_MAX {

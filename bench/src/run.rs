@@ -50,7 +50,7 @@ pub struct Plan {
     pub status: u16,
     /// What else is checked.
     pub depth: Depth,
-    /// Whether latencies are told by shard.
+    /// Whether latencies are reported by shard.
     pub by_shard: bool,
     /// Headers besides `host`, `content-type` and `content-length`.
     pub headers: Vec<(String, String)>,
@@ -113,7 +113,8 @@ pub struct Outcome {
     pub seconds: f64,
     /// CPU time of the workers while it counted. Unit: seconds.
     pub cpu_seconds: f64,
-    /// What a request costs the load generator itself, sockets apart: making it, reading and checking its answer, recording.
+    /// What a request costs the load generator itself, sockets apart: making it, reading and checking its answer,
+    /// recording.
     pub own: Histogram<u64>,
 }
 
@@ -132,7 +133,8 @@ impl Outcome {
     }
 }
 
-/// Runs a plan; `watch` is called about ten times a second with the share of time that has passed and the requests done.
+/// Runs a plan; `watch` is called about ten times a second with the share of time that has passed and the requests
+/// done.
 ///
 /// # Errors
 /// What kept it from beginning.

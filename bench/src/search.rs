@@ -1,8 +1,8 @@
 //! The highest rate that keeps a promise, such as "p99 stays under 10 ms".
 //!
-//! By steps: each rate is held for a while; it doubles until the promise breaks, then the gap is halved until it is narrow. A
-//! rate that breaks it is tried once more, since a neighbour on the machine breaks it as well. By a ramp: one run that climbs
-//! evenly; quicker, and coarser, because a queue that has begun to grow shows late.
+//! By steps: each rate is held for a while; it doubles until the promise breaks, then the gap is halved until it is
+//! narrow. A rate that breaks it is tried once more, since a neighbour on the machine breaks it as well. By a ramp: one
+//! run that climbs evenly; quicker, and coarser, because a queue that has begun to grow shows late.
 
 use std::time::Duration;
 
@@ -44,8 +44,8 @@ pub struct Goal {
     pub poisson: bool,
 }
 
-/// Searches; `say` is told of every rate that was tried. Answers the report of the best run, or of the last one if no rate
-/// kept the promise.
+/// Searches; `say` is called with every rate that was tried. Answers the report of the best run, or of the last one if
+/// no rate kept the promise.
 ///
 /// # Errors
 /// What kept a run from beginning.

@@ -1,6 +1,6 @@
-//! How still a machine is: what a thread that only looks at the clock sees of everything that runs instead of it. Tails measured
-//! beside that contain it: a server that is stopped for two milliseconds answers nobody meanwhile. It is an upper bound, for a
-//! thread that never sleeps has to wait more readily than one that does.
+//! How still a machine is: what a thread that only looks at the clock sees of everything that runs instead of it. Tails
+//! measured beside that contain it: a server that is stopped for two milliseconds answers no request in this time. It
+//! is an upper bound, for a thread that never sleeps has to wait more readily than one that does.
 
 use std::io;
 use std::thread;
@@ -12,7 +12,7 @@ use crate::units::{NANOSECONDS, count, nanoseconds, time};
 /// Shorter ones are interrupts, which every machine has.
 const SHORTEST_NS: u64 = 20_000;
 
-/// Stalls are told apart by these. Unit: nanoseconds.
+/// Stalls are classified by these. Unit: nanoseconds.
 const LONG_NS: [u64; 2] = [100_000, 500_000];
 
 /// Gaps between two looks at the clock.

@@ -30,7 +30,7 @@ pub enum Trust {
     Web,
     /// The certificates of a PEM file.
     File(PathBuf),
-    /// Everything. Whoever measures on loopback knows whom they talk to.
+    /// Everything. On loopback the peer is known.
     Anything,
 }
 

@@ -1,9 +1,10 @@
-//! One thread of the load generator: a tokio runtime of its own, a pacer, and slots that each send one request at a time.
+//! One thread of the load generator: a tokio runtime of its own, a pacer, and slots that each send one request at a
+//! time.
 //!
-//! Pacing. `Spin` (the default): the pacer asks the clock and the kernel's event queue in turn, without ever sleeping, which
-//! sends as soon as the due time has come and reads answers as soon as they are there; it takes a whole CPU. `Timer`: a
-//! timerfd with nanoseconds; the thread sleeps in between and wakes when the kernel lets it, which is later. Reports say how late.
-//! A closed loop needs neither.
+//! Pacing. `Spin` (the default): the pacer asks the clock and the kernel's event queue in turn, without ever sleeping,
+//! which sends as soon as the due time has come and reads answers as soon as they are there; it takes a whole CPU.
+//! `Timer`: a timerfd with nanoseconds; the thread sleeps in between and wakes when the kernel lets it, which is later.
+//! Reports say how late. A closed loop needs neither.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -72,7 +73,7 @@ pub struct Shared {
     pub done: AtomicU64,
     /// Everybody is connected, or has failed to be.
     pub connected: Barrier,
-    /// Somebody could not connect, so nobody begins.
+    /// One of the threads could not connect, so none begins.
     pub given_up: AtomicBool,
     /// When the run began.
     pub start: OnceLock<Instant>,

@@ -1,7 +1,7 @@
 //! The acceptor: one thread and one listener; each socket goes to the shard with the fewest connections.
 //!
 //! `SO_REUSEPORT` would hash connections to shards: a few long-lived ones (a load balancer's) end up 6 to 2. The thread
-//! blocks in `poll` and costs nothing while nobody connects; [`Acceptor::stop`] wakes it through an eventfd.
+//! blocks in `poll` and costs nothing while there is no new connection; [`Acceptor::stop`] wakes it through an eventfd.
 //!
 //! ```text
 //!  a place is free ───────▶ a shard, for everything
@@ -11,7 +11,8 @@
 //!                                     └─ it says nothing, and others come ───────▶ closed
 //! ```
 //! A client that only holds connections open therefore cannot shut out health checks. One descriptor is kept in reserve
-//! for the same: when the process has no other, it is closed, and the connection that it makes room for is a waiting one.
+//! for the same: when the process has no other, it is closed, and the connection that it makes room for is a waiting
+//! one.
 
 mod waiting;
 
@@ -92,7 +93,7 @@ impl Acceptor {
         Ok(Self { thread, stop })
     }
 
-    /// Stops accepting: whoever has connected by now is still served. Returns when the listener is closed.
+    /// Stops accepting: connections that are established by now are still served. Returns when the listener is closed.
     pub fn stop(self) {
         // An eventfd that is not read cannot be full after one write.
         let _ = rustix::io::write(&*self.stop, &1u64.to_ne_bytes());
@@ -186,7 +187,7 @@ impl Loop {
                 false
             }
             Tried::Again => false,
-            // Nobody tells when a place is free again.
+            // There is no signal when a place is free again.
             Tried::NobodyThere => self.stops_after(Some(BACK_OFF), self.has_place_for_health()),
             Tried::Shortage(errno) => {
                 self.complain(errno);
@@ -265,7 +266,8 @@ impl Loop {
         }
     }
 
-    /// Blocks until somebody connects, or says something if that matters, or the time is over; true when it is time to stop.
+    /// Blocks until there is a new connection, or bytes of a waiting one if that matters, or the time is over; true
+    /// when it is time to stop.
     fn stops_after(&self, time: Option<Duration>, wakes_for_waiting: bool) -> bool {
         let mut fds = vec![
             PollFd::new(&*self.stop, PollFlags::IN),

@@ -5,8 +5,8 @@
 //!  │ bodies, batches, answers, connections          │ a quarter that only small things may take
 //! ```
 //! Shards ask before they keep more than a small request needs; beyond the budget they answer 503. What is charged is
-//! given back when its [`Charge`] is dropped. A request whose body comes in one piece and whose answer leaves at once is
-//! never charged: it holds nothing between two polls.
+//! given back when its [`Charge`] is dropped. A request whose body comes in one piece and whose answer leaves at once
+//! is never charged: it holds nothing between two polls.
 //!
 //! Counts are relaxed atomics. They guard no memory, and a sum that is a moment old is as good as a new one.
 
@@ -200,7 +200,7 @@ impl Drop for Charge {
     }
 }
 
-/// The part of the memory limit that requests may take when nobody says: a third of what is left when the process has
+/// The part of the memory limit that requests may take by default: a third of what is left when the process has
 /// started. The rest is for what is not counted: records on their way, files that are being written, the allocator.
 #[must_use]
 pub fn share(limit_bytes: u64, resident_bytes: u64) -> usize {

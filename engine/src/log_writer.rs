@@ -5,11 +5,12 @@
 //!                   └─ no room: dropped, counted                └─ fails: dropped, counted; told when it works again
 //! ```
 //! Standard error may be a full disk, a pipe whose reader has gone or has stopped to read, a terminal that has hung up.
-//! Whoever logs never waits for it, never fails and takes no lock; only the thread `log` may block, and nobody waits for
-//! that longer than [`finish`] is told to. `O_NONBLOCK` is left alone: the descriptor is shared with other processes.
+//! Whoever logs never waits for it, never fails and takes no lock; only the thread `log` may block, and nobody waits
+//! for that longer than [`finish`] is told to. `O_NONBLOCK` is left alone: the descriptor is shared with other
+//! processes.
 //!
-//! `tracing_appender::non_blocking` bounds lines but not bytes, neither counts nor tells lines whose write fails, and its
-//! guard prints with `println!` when the end takes too long, which panics when standard output is gone.
+//! `tracing_appender::non_blocking` bounds lines but not bytes, neither counts nor tells lines whose write fails, and
+//! its guard prints with `println!` when the end takes too long, which panics when standard output is gone.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -38,7 +39,7 @@ static LOG: OnceLock<LogQueue> = OnceLock::new();
 /// second call changes nothing.
 ///
 /// # Errors
-/// When there is no thread to be had.
+/// When the thread cannot be started.
 pub(crate) fn start(report: fn(u64) -> Vec<u8>) -> io::Result<()> {
     if LOG.get().is_none() {
         let queue = LogQueue::start(io::stderr(), report)?;
@@ -240,8 +241,8 @@ mod tests {
         }
     }
 
-    /// A pipe whose reader stops: the queue fills by bytes or by lines, the rest is dropped, and nobody waits. When the
-    /// reader goes on, every line that was queued comes, in order, and one line tells of the others.
+    /// A pipe whose reader stops: the queue fills by bytes or by lines, the rest is dropped, and no thread waits. When
+    /// the reader goes on, every line that was queued comes, in order, and one line tells of the others.
     #[test]
     fn a_reader_that_stops_costs_lines_and_is_told_how_many() {
         for line_bytes in [100, 4000] {

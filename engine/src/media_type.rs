@@ -31,7 +31,7 @@ pub(crate) fn is_lines(kind: &[u8]) -> bool {
     LINES.iter().any(|name| essence.eq_ignore_ascii_case(name.as_bytes()))
 }
 
-/// `application/json` or `application/….+json`, whatever its parameters.
+/// `application/json` or `application/….+json`, with any parameters.
 pub(crate) fn is_json(kind: &[u8]) -> bool {
     let essence = essence(kind);
     let Some((start, rest)) = essence.split_at_checked(b"application/".len()) else {

@@ -16,7 +16,7 @@ pub(crate) fn write_all(output: BorrowedFd<'_>, bytes: &[u8]) -> Result<(), (Err
             Ok(0) => return Err((Errno::IO, written)),
             Ok(more) => written += more,
             Err(Errno::INTR) => {}
-            // Somebody who shares the descriptor has made it non-blocking.
+            // Another process that shares the descriptor has made it non-blocking.
             Err(Errno::AGAIN) => {
                 let _ = poll(&mut [PollFd::new(&output, PollFlags::OUT)], None);
             }

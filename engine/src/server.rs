@@ -45,8 +45,8 @@ const DELIVER: Duration = Duration::from_secs(20);
 /// How often the side thread is looked after.
 const HEALTH: Duration = Duration::from_secs(1);
 
-/// Serves until SIGTERM or SIGINT, then drains. A second one ends the process at once, as the first does before anything is
-/// answered. SIGHUP has `again` look for another configuration and model.
+/// Serves until SIGTERM or SIGINT, then drains. A second one ends the process at once, as the first does before
+/// anything is answered. SIGHUP has `again` look for another configuration and model.
 ///
 /// # Errors
 /// What kept it from starting, and records that could not be delivered at the end.
@@ -73,7 +73,7 @@ pub struct Running {
     shards: Vec<ShardThread>,
     side: Side,
     ended: Receiver<usize>,
-    /// Until somebody reloads: then it is theirs to free.
+    /// Until a reload, which then frees it.
     loaded: Option<Arc<LoadedModel>>,
     registry: Option<Registry>,
 }
@@ -187,7 +187,7 @@ impl Running {
         reload::start(parts, asked)
     }
 
-    /// Waits until somebody asks to stop or something ends by itself; then what.
+    /// Waits for a request to stop, or until something ends by itself; answers which.
     fn watch(&self, asked_to_stop: &Receiver<i32>) -> Option<ServeError> {
         loop {
             crossbeam_channel::select! {

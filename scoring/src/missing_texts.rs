@@ -13,7 +13,7 @@ const USUAL: [&str; 22] = [
 pub struct MissingTexts(Vec<String>);
 
 impl MissingTexts {
-    /// Those that somebody named.
+    /// Those that a flag names.
     #[must_use]
     pub fn new(texts: &[String]) -> Self {
         Self(texts.iter().map(|text| text.trim_ascii().to_owned()).collect())

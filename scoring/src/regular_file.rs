@@ -1,5 +1,6 @@
-//! Opens files that are read whole: models, manifests, configurations. Anything but a regular file is refused by its kind,
-//! and never waited for: opening a named pipe would block until somebody writes to it, reading a terminal until somebody types.
+//! Opens files that are read whole: models, manifests, configurations. Anything but a regular file is refused by its
+//! kind, and never waited for: opening a named pipe would block until it has a writer, and reading a terminal until
+//! there is input.
 
 use std::fmt;
 use std::fs::{File, FileType, Metadata, OpenOptions};
@@ -11,7 +12,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// The operating system's reason; [`io::ErrorKind::IsADirectory`] for a folder, and
-/// [`io::ErrorKind::InvalidInput`] for whatever else is no regular file.
+/// [`io::ErrorKind::InvalidInput`] for anything else that is not a regular file.
 pub fn open(path: &Path) -> io::Result<File> {
     // Looked at before it is opened, for opening a device or a pipe may have effects; and after, for it may have been
     // replaced. Without O_NONBLOCK that could block; for regular files the flag means nothing.

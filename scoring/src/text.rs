@@ -53,7 +53,7 @@ pub fn clip(text: &str, bytes_max: usize) -> Cow<'_, str> {
     format!("{}…", &text[..boundary(text, bytes_max)]).into()
 }
 
-/// At most 64 bytes of a text that somebody gave us, quoted, and with nothing in it that a terminal would obey.
+/// At most 64 bytes of an external text, quoted, and without terminal control characters.
 pub fn excerpt(text: &str) -> String {
     let end = boundary(text, ECHO_BYTES_MAX);
     let mark = if end < text.len() { "…" } else { "" };

@@ -1,9 +1,9 @@
 //! The groups of Python tests, and what is too heavy for every run: two tables.
 //!
-//! A group is what `cargo xtask test --group NAME` runs: some files of `tests/`, in the environment that its requirements
-//! pin. Groups with the same requirements share an environment; a foreign program whose packages conflict with those of
-//! the others gets a file of its own. To add a group, add a row and list its files. A file that no row lists runs in
-//! [`REST`].
+//! A group is what `cargo xtask test --group NAME` runs: some files of `tests/`, in the environment that its
+//! requirements pin. Groups with the same requirements share an environment; a foreign program whose packages conflict
+//! with those of the others gets a file of its own. To add a group, add a row and list its files. A file that no row
+//! lists runs in [`REST`].
 
 use crate::step::{Outcome, StepError};
 use crate::workspace::Workspace;
@@ -22,7 +22,8 @@ pub(crate) struct Group {
     pub(crate) files: &'static [&'static str],
     /// Programs that are set up first, each under the name of its step.
     pub(crate) needs: &'static [(&'static str, Run)],
-    /// What it takes at most, with packages downloaded and the program built. Longer is told, and fails nothing.
+    /// What it takes at most, with packages downloaded and the program built. A longer run is reported, but is no
+    /// failure.
     pub(crate) minutes: u64,
 }
 

@@ -1,8 +1,8 @@
-//! Python environments: one for each requirements file, in the target directory, with exactly the packages that the file
-//! pins. `requirements.txt` becomes `target/venv`, `requirements-NAME.txt` becomes `target/venv-NAME`.
+//! Python environments: one for each requirements file, in the target directory, with exactly the packages that the
+//! file pins. `requirements.txt` becomes `target/venv`, `requirements-NAME.txt` becomes `target/venv-NAME`.
 //!
-//! uv makes them, which takes a fraction of pip's time and keeps what it has downloaded in `target/uv`; it is itself pinned
-//! and lies in `target/tools/uv`. Where it cannot be had, pip does the same.
+//! uv makes them, which takes a fraction of pip's time and keeps what it has downloaded in `target/uv`; it is itself
+//! pinned and lies in `target/tools/uv`. Where it cannot be had, pip does the same.
 //!
 //! A copy of the requirements lies in the environment, written last: the environment is made anew when they differ, and
 //! also when an earlier attempt was cut short or the machine's Python went away under it.
@@ -69,7 +69,7 @@ fn with_uv(workspace: &Workspace, uv: &Path, folder: &Path, requirements: &Path)
             .args(["venv", "--quiet", "--clear", "--python", "python3"])
             .arg(folder),
     )?;
-    // The machine's certificates, as pip is told to use them where a company has its own.
+    // The machine's certificates, which pip must use where a company has its own.
     step::run(
         command()
             .args(["pip", "install", "--quiet", "--system-certs", "--no-deps", "--python"])

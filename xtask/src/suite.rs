@@ -1,5 +1,5 @@
-//! The test run: which steps, in which order. Cheap checks come first, so that a slip is told in seconds; the groups of
-//! Python tests come last, each after what it needs.
+//! The test run: which steps, in which order. Cheap checks come first, so that a mistake is reported in seconds; the
+//! groups of Python tests come last, each after what it needs.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};

@@ -121,7 +121,7 @@ pub(super) struct SearchArgs {
     /// The last rate
     #[arg(long, value_name = "RATE", default_value = "200000", value_parser = rate)]
     to: f64,
-    /// How narrow the gap shall be, as a share
+    /// The width of the gap at which the search ends, as a share
     #[arg(long, value_name = "SHARE", default_value_t = 0.02)]
     resolution: f64,
     /// Let requests come by chance, and not evenly

@@ -1,4 +1,4 @@
-//! How far a run has come: a bar on a terminal, nothing where nobody looks.
+//! The progress of a run: a bar on a terminal, nothing elsewhere.
 
 use std::time::Duration;
 

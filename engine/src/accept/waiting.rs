@@ -1,7 +1,7 @@
 //! Connections beyond the limit that have not said anything: accepted, so that a health check behind them is seen.
 //!
-//! They wait for a place, or for their first byte, which takes them to one of the places for health checks. Whoever only
-//! waits costs a descriptor; when there are too many, the one that has waited longest is closed for the next.
+//! They wait for a place, or for their first byte, which takes them to one of the places for health checks. Whoever
+//! only waits costs a descriptor; when there are too many, the one that has waited longest is closed for the next.
 
 use std::collections::VecDeque;
 use std::net::TcpStream;
@@ -58,7 +58,7 @@ impl Waiting {
 
     fn ready(&self) -> Vec<bool> {
         let mut fds: Vec<_> = self.interest().collect();
-        // When it fails nobody is ready, and it is asked again.
+        // When it fails, no connection is ready, and the next round polls again.
         let _ = poll(&mut fds, Some(&AT_ONCE));
         fds.iter().map(|fd| !fd.revents().is_empty()).collect()
     }

@@ -1,4 +1,4 @@
-//! The command line: what is asked for, who does it, and what the shell is told.
+//! The command line: parses the arguments, runs the command, and gives the shell an exit code.
 //!
 //! Results go to standard output and nothing else does. A reader that goes away early (`| head`) is no failure.
 
@@ -34,7 +34,7 @@ use crate::config::{Flags, Settings};
 use crate::server::ReloadSource;
 use args::Command;
 
-/// What the shell is told.
+/// The exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
@@ -55,7 +55,7 @@ pub(crate) struct Streams<'s> {
     pub(crate) stdin: &'s mut dyn Read,
     pub(crate) stdout: &'s mut dyn Write,
     pub(crate) stderr: &'s mut dyn Write,
-    /// Which of the last two somebody watches.
+    /// Which of the last two are terminals.
     pub(crate) watched: Watched,
 }
 

@@ -17,7 +17,7 @@ const ERROR_BYTES_MAX: usize = 1_900;
 /// Prints an error as the program's last word.
 pub(crate) fn failure(error: impl Display, streams: &mut Streams<'_>) -> Exit {
     let text = error.to_string();
-    // When standard error is gone there is nobody left to tell.
+    // When standard error is gone, there is no place for a report.
     let _ = writeln!(
         streams.stderr,
         "quintile: {}",
@@ -52,8 +52,8 @@ pub(crate) fn print(text: &str, streams: &mut Streams<'_>) -> Exit {
     finish(written.and_then(|()| streams.stdout.flush()), streams)
 }
 
-/// What a bug of ours leaves behind: where it is, and what to do. Its message is left out, because it may hold values. A
-/// process that has a log says it there.
+/// What a bug of ours leaves behind: where it is, and what to do. Its message is left out, because it may hold values.
+/// A process that has a log says it there.
 pub(crate) fn panicked(info: &std::panic::PanicHookInfo<'_>) {
     use std::io::Write as _;
     let (file, line) = info
@@ -77,7 +77,7 @@ pub(crate) fn panicked(info: &std::panic::PanicHookInfo<'_>) {
         true => format!("\n{trace}"),
         false => "; RUST_BACKTRACE=1 shows how it got there".into(),
     };
-    // When standard error is gone there is nobody left to tell.
+    // When standard error is gone, there is no place for a report.
     let _ = writeln!(
         io::stderr(),
         "quintile: a bug, at {file}:{line} in thread {thread}. Please report this with the output of `quintile version`; \

@@ -44,7 +44,7 @@ impl InForce {
         change.collect()
     }
 
-    /// Takes what a reload has put into force. The rest stays different, and is told again the next time.
+    /// Takes the values that a reload has applied. The others stay different and are reported again at the next reload.
     pub(crate) fn adopt(&mut self, told: &SettingOrigins) {
         let pairs = KEYS.iter().zip(self.0.iter_mut().zip(told.effective()));
         for (_, (old, new)) in pairs.filter(|(key, _)| key.is_reloaded()) {

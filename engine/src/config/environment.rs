@@ -60,7 +60,7 @@ fn variable(settings: &mut Settings, told: &mut SettingOrigins, name: &OsStr, va
 }
 
 /// Kubernetes and Docker tell every container about services by variables named after them. Where a service is called
-/// `quintile` they look like ours, and nobody wrote them: `QUINTILE_SERVICE_HOST`, `QUINTILE_PORT_8080_TCP_ADDR`.
+/// `quintile` they look like ours, although no user set them: `QUINTILE_SERVICE_HOST`, `QUINTILE_PORT_8080_TCP_ADDR`.
 fn is_service_link(name: &str) -> bool {
     let Some(rest) = name.strip_prefix("QUINTILE").filter(|rest| !rest.contains("__")) else {
         return false;

@@ -38,7 +38,7 @@ use quintile_scoring::render::row_body::{Content, Template};
 /// Where operators ask, unless something else is configured.
 pub const ADMIN: &str = "127.0.0.1:9901";
 
-/// Everything the server is told.
+/// All settings of the server.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// `HOST:PORT`; port 0 takes a free one.
@@ -59,7 +59,8 @@ pub struct Settings {
     pub cors_origins: Vec<String>,
     /// How long a shard without work keeps looking before it sleeps.
     pub spin: Duration,
-    /// `HOST:PORT` of what only operators may ask; [`ADMIN`] is tried, any other must be had.
+    /// `HOST:PORT` of the operators' listener. If [`ADMIN`] is taken, the server runs without it; if any other address
+    /// is taken, it does not start.
     pub admin: Option<String>,
     /// Records.
     pub records: Records,
@@ -125,7 +126,7 @@ pub struct Scoring {
     pub calls_max: usize,
 }
 
-/// Somebody who scores.
+/// A scorer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScorerKind {
     /// This process.
@@ -304,8 +305,8 @@ impl Settings {
         }
     }
 
-    /// Puts everything together: file, then `variables`, then `flags`. `read` reads the file, `terminal` says whether log
-    /// lines go to a person.
+    /// Puts everything together: file, then `variables`, then `flags`. `read` reads the file, `terminal` says whether
+    /// log lines go to a person.
     ///
     /// # Errors
     /// All faults, each with its place.

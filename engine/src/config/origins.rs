@@ -33,7 +33,7 @@ pub(crate) struct EffectiveSetting {
 }
 
 impl EffectiveSetting {
-    /// Whether both have one value, whoever said so. Tells secrets apart without keeping them.
+    /// Whether both have the same value, from any source. Compares secrets without keeping them.
     pub(crate) fn has_value_of(&self, other: &Self) -> bool {
         self.digest == other.digest
     }

@@ -41,7 +41,7 @@ struct Policy {
     route: Route,
     /// Its methods, as the header `allow` has them.
     allow: &'static str,
-    /// Whether it is turned away when the shard has too much to do. Whoever asks how we are is answered however busy we are.
+    /// Whether it is refused when the shard is overloaded. Health checks are always answered.
     sheds: bool,
     /// Whether it is answered on a connection beyond the limit, which may only ask how the process is.
     is_health: bool,

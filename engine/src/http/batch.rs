@@ -5,8 +5,9 @@
 //! lines  body ─▶ Intake ─▶ first piece? ─────▶ status ─▶ ┴─▶ Answering: turn ─▶ Scorer::slice ─▶ a part of the answer ─┐
 //!                                                                  ▲──────────── the peer has taken it ◀───────────────┘
 //! ```
-//! The answer is made as the peer takes it, so a batch holds its body, if that is a list, and one part of its answer; of lines
-//! it holds one piece. All it does is done in turns ([`crate::shard::turns`]), so that single requests wait for one slice.
+//! The answer is made as the peer takes it, so a batch holds its body, if that is a list, and one part of its answer;
+//! of lines it holds one piece. All it does is done in turns ([`crate::shard::turns`]), so that single requests wait
+//! for one slice.
 
 use std::pin::Pin;
 use std::rc::Rc;
@@ -67,8 +68,8 @@ impl Form {
     }
 }
 
-/// Bytes of a part of the answer, unless no more is ready. Clients count small HTTP/2 frames that they have not read yet as an
-/// attack and end the connection: Rust's `h2` those under 256 bytes, which one result of a slow model is.
+/// Bytes of a part of the answer, unless no more is ready. Clients count small HTTP/2 frames that they have not read
+/// yet as an attack and end the connection: Rust's `h2` those under 256 bytes, which one result of a slow model is.
 const PART_BYTES_MIN: usize = 1024;
 
 /// Reads as much of a batch as its status depends on.
@@ -86,8 +87,8 @@ pub(super) async fn open(
             let limits = core.limits();
             let mut intake = BodyReader::new(core, body, coding, limits.batch_bytes_max, limits.batch)?;
             let mut lines = Lines::new(limits.body_bytes_max, limits.batch_leads_max);
-            // What is wrong from the start has a status of its own; and a client that waits to be told to go on with its
-            // body is told so only while no answer has begun.
+            // What is wrong from the start has a status of its own; and a client that waits to be told to go on with
+            // its body is told so only while no answer has begun.
             match intake.next().await? {
                 Some(piece) => lines.add(piece),
                 None => lines.end(),
@@ -231,7 +232,7 @@ impl Pieces for LeadSource {
     }
 }
 
-/// An answer that cannot go on: the connection ends without its last byte, so that nobody takes it for whole.
+/// An answer that cannot go on: the connection ends without its last byte, so that no client takes it for complete.
 #[derive(Debug, thiserror::Error)]
 #[error("a fault of the server has cut the answer off")]
 pub struct Aborted;

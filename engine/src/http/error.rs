@@ -70,11 +70,11 @@ pub enum RequestError {
         /// Batches accepted.
         limit: usize,
     },
-    /// A batch for a model that somebody else scores.
+    /// A batch for a model that a remote scorer evaluates.
     BatchNotLocal,
     /// Records wait for the sink, and there is no room for one more.
     QueueFull,
-    /// Somebody else was to score, did not, and nothing scores instead.
+    /// The remote scorer failed, and there is no fallback.
     Remote(RemoteError),
     /// The code panicked.
     Panicked,

@@ -32,7 +32,7 @@ impl Whole {
         }
     }
 
-    /// Bytes that are there whether somebody reads them or not.
+    /// Bytes that are held even if the client does not read them.
     pub(super) fn shared(bytes: Bytes) -> Self {
         Self {
             is_shared: true,

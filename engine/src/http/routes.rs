@@ -125,8 +125,8 @@ fn method_name(method: &Method) -> &'static str {
         .unwrap_or("_OTHER")
 }
 
-/// Reads a lead and scores it, here or elsewhere. `took` is set to how long that was from the last byte of the body; a client
-/// that sends slowly is not a request that we answer slowly.
+/// Reads a lead and scores it, here or elsewhere. `took` is set to how long that was from the last byte of the body; a
+/// client that sends slowly is not a request that we answer slowly.
 async fn score_body(
     core: &Rc<ShardCore>,
     body: Incoming,
@@ -211,7 +211,7 @@ async fn open_batch(
     batch::open(core, watch, body, format, request_id).await
 }
 
-/// As [`score`], by somebody else.
+/// As [`score`], by a remote scorer.
 async fn score_away(
     core: &ShardCore,
     remote: &Remote,
@@ -259,8 +259,8 @@ async fn score_away(
     })
 }
 
-/// Runs what has no `await`, and turns a panic into an answer. What the closure had borrowed is given back by unwinding,
-/// and what a shard shares is whole between statements.
+/// Runs what has no `await`, and turns a panic into an answer. What the closure had borrowed is given back by
+/// unwinding, and what a shard shares is whole between statements.
 pub(super) fn contained<T>(core: &ShardCore, run: impl FnOnce() -> Result<T, RequestError>) -> Result<T, RequestError> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
         core.stats.borrow_mut().count(Counter::Panics);

@@ -1,5 +1,5 @@
-//! The static responder's answer to `POST /score`: the same connection code, headers and number of bytes as a score, with
-//! no parsing, scoring or recording. What it reaches is the limit of what scoring can reach on the same backend.
+//! The static responder's answer to `POST /score`: the same connection code, headers and number of bytes as a score,
+//! with no parsing, scoring or recording. What it reaches is the limit of what scoring can reach on the same backend.
 //!
 //! In builds with the feature `static-answer` only; `bench/peers` measures with it.
 
@@ -33,7 +33,7 @@ const HEADERS: [(HeaderName, HeaderValue); 4] = [
     ),
 ];
 
-/// Answers one request: a score with fixed bytes, everything else as ever.
+/// Answers one request: a score with fixed bytes, everything else as usual.
 pub(super) async fn respond(
     http: &Rc<HttpShard>,
     watch: &Rc<ConnectionDeadlines>,

@@ -1,7 +1,7 @@
 //! The trace that a request belongs to: W3C's `traceparent`, or what AWS's load balancers say in `X-Amzn-Trace-Id`.
 //!
-//! Read from every request and written only where one is logged; it allocates nothing and refuses whatever is not exactly
-//! what the two say. <https://www.w3.org/TR/trace-context/>,
+//! Read from every request and written only where one is logged; it allocates nothing and refuses anything that is not
+//! exactly what the two say. <https://www.w3.org/TR/trace-context/>,
 //! <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-request-tracing.html>
 
 use http::{HeaderMap, HeaderName};
@@ -11,7 +11,8 @@ use crate::telemetry::Trace;
 const W3C: HeaderName = HeaderName::from_static("traceparent");
 const AWS: HeaderName = HeaderName::from_static("x-amzn-trace-id");
 
-/// What a request says of its trace. Where both headers are there, W3C's: a client wrote it, and the balancer adds its own.
+/// What a request says of its trace. Where both headers are there, W3C's: a client wrote it, and the balancer adds its
+/// own.
 pub(super) fn given(headers: &HeaderMap) -> Option<Trace> {
     let bytes = |name: HeaderName| headers.get(name).map(http::HeaderValue::as_bytes);
     bytes(W3C).and_then(w3c).or_else(|| bytes(AWS).and_then(aws))
@@ -36,8 +37,8 @@ fn w3c(text: &[u8]) -> Option<Trace> {
     (ends && trace.trace_id != 0 && trace.span_id != 0).then_some(trace)
 }
 
-/// `Self=1-…;Root=1-67891233-abcdef012345678912345678;Parent=463ac35c9f6413ad;Sampled=1`: the root's two numbers together
-/// are W3C's trace id.
+/// `Self=1-…;Root=1-67891233-abcdef012345678912345678;Parent=463ac35c9f6413ad;Sampled=1`: the root's two numbers
+/// together are W3C's trace id.
 fn aws(text: &[u8]) -> Option<Trace> {
     let field = |name: &[u8]| {
         let fields = text.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);

@@ -7,9 +7,10 @@
 //! ```
 //! `side::admin` asks for it. Nothing of it runs until then, and one recording at a time is made.
 //!
-//! Why no crate does the sampling: those that need no privileges arm one timer for the whole process. Linux before 6.4 gives
-//! its signal to the main thread, which only waits here, and later ones to whoever runs when it expires. A timer on each
-//! thread's own CPU clock counts every thread by what it has used, and costs nothing while the thread sleeps.
+//! Why no crate does the sampling: those that need no privileges arm one timer for the whole process. Linux before 6.4
+//! gives its signal to the main thread, which only waits here, and later ones to the thread that runs when it expires.
+//! A timer on each thread's own CPU clock counts every thread by what it has used, and costs nothing while the thread
+//! sleeps.
 
 mod draw;
 mod recorder;

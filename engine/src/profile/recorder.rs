@@ -57,11 +57,12 @@ pub(crate) struct Recording {
     pub(crate) unseen: usize,
     /// Whether the system lets stacks be read.
     pub(crate) has_callers: bool,
-    /// Nobody else records until this is drawn: that takes more memory than sampling.
+    /// No other recording starts until this one is drawn, because drawing takes more memory than sampling.
     _alone: Option<RecorderLock>,
 }
 
-/// Samples every thread of this process for so long, or until `is_abandoned`. Blocks; the thread that calls it is sampled too.
+/// Samples every thread of this process for so long, or until `is_abandoned`. Blocks; the thread that calls it is
+/// sampled too.
 ///
 /// # Errors
 /// Another recording, or a system that has no such timers.
@@ -158,7 +159,7 @@ fn name(thread: i32) -> Option<String> {
     Some(name.trim().to_owned())
 }
 
-/// That nobody else records.
+/// The proof that there is no other recording.
 #[derive(Debug)]
 struct RecorderLock;
 

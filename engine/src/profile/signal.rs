@@ -1,9 +1,9 @@
 //! The signal handler, the timers that call it, and the slots that it leaves stacks in. All of the profiler's `unsafe`.
 //!
-//! The handler runs on a thread that may be anywhere, in an allocation too. So it allocates nothing, takes no lock, and calls
-//! only what may be called there: system calls and the clock. Memory that it does not know it reads by `process_vm_readv` of
-//! this process, which fails where a read would crash: code without frame pointers (libc, assembly) may leave anything in
-//! the register.
+//! The handler runs on a thread that may be anywhere, in an allocation too. So it allocates nothing, takes no lock, and
+//! calls only what may be called there: system calls and the clock. Memory that it does not know it reads by
+//! `process_vm_readv` of this process, which fails where a read would crash: code without frame pointers (libc,
+//! assembly) may leave anything in the register.
 
 #![expect(
     unsafe_code,
@@ -47,7 +47,7 @@ const FREE: u32 = 0;
 const TAKEN: u32 = 1;
 const FULL: u32 = 2;
 
-/// Null while nobody records.
+/// Null without a recording.
 static SLOTS_NOW: AtomicPtr<Slots> = AtomicPtr::new(ptr::null_mut());
 
 /// Handlers that may hold the pointer.
@@ -70,8 +70,8 @@ impl Slots {
         }
     }
 
-    /// Hands over and frees what has been left: the thread's number, how many expirations of its timer came to this, and its
-    /// stack, innermost address first.
+    /// Hands over and frees what has been left: the thread's number, how many expirations of its timer came to this,
+    /// and its stack, innermost address first.
     pub(super) fn drain(&self, mut each: impl FnMut(u32, u32, &[u64])) {
         let mut frames = [0; DEPTH_MAX];
         for slot in &self.slots {
@@ -118,8 +118,8 @@ struct Registers {
     frame: u64,
 }
 
-/// Gives the instruction's address and then return addresses, innermost first, until `each` has enough. `read` has the two words
-/// at an address: the caller's frame pointer and the return address, on x86-64 and on 64-bit Arm alike.
+/// Gives the instruction's address and then return addresses, innermost first, until `each` has enough. `read` has the
+/// two words at an address: the caller's frame pointer and the return address, on x86-64 and on 64-bit Arm alike.
 fn walk(registers: Registers, read: impl Fn(u64) -> Option<[u64; 2]>, mut each: impl FnMut(u64) -> bool) {
     let mut frame = registers.frame;
     if !each(registers.instruction) {
@@ -157,8 +157,8 @@ pub(super) fn can_read_stacks() -> bool {
     read_frame(words.as_ptr().expose_provenance() as u64) == Some(words)
 }
 
-/// SIGPROF's handler, for ever once it is installed: a signal may be on its way when a recording ends, and without a handler
-/// it would end the process.
+/// SIGPROF's handler, for ever once it is installed: a signal may be on its way when a recording ends, and without a
+/// handler it would end the process.
 extern "C" fn on_signal(_: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: the address of this thread's own errno.
     let errno = unsafe { libc::__errno_location() };
@@ -175,8 +175,8 @@ extern "C" fn on_signal(_: libc::c_int, info: *mut libc::siginfo_t, context: *mu
         if sent.si_code == libc::SI_TIMER {
             // SAFETY: a timer's signal carries the value that the timer was made with.
             let number = unsafe { sent.si_value() }.sival_ptr.addr();
-            // SAFETY: a timer's signal has the count of expirations that came while it was waiting. The kernel looks at CPU
-            // clocks at its ticks only, so with 100 of them a second a faster timer expires several times at once.
+            // SAFETY: a timer's signal has the count of expirations that came while it was waiting. The kernel looks at
+            // CPU clocks at its ticks only, so with 100 of them a second a faster timer expires several times at once.
             let overrun = unsafe { sent.si_overrun() };
             let weight = 1 + u32::try_from(overrun).unwrap_or(0);
             slots.leave(u32::try_from(number).unwrap_or(u32::MAX), weight, registers);

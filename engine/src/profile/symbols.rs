@@ -1,7 +1,7 @@
 //! The function at an address, out of the symbol tables of this program and of the libraries it has loaded.
 //!
-//! Symbol tables are a few megabytes where debug information, which knows inlined functions too, takes hundreds to read: that
-//! is only used when somebody asks for it, because a task of 512 MB would not survive it.
+//! Symbol tables are a few megabytes where debug information, which knows inlined functions too, takes hundreds to
+//! read: that is only used on request, because a task of 512 MB would not survive it.
 
 use std::collections::HashMap;
 use std::fs::{self, File};

@@ -11,11 +11,11 @@
 //! 72 margins, predictions, row  f64 each; then lead id, request id, reason, tail; then zeros up to a multiple of 8
 //! ```
 //! All little-endian. Length and checksum keep their places in every version. The tail is what only some records say
-//! ([`super::Extras`]): a new thing to say is a new tag there and no new version. Version 2 has zeros in the place of the
-//! tail's bytes, and no tail. Version 1 has nothing of the line that begins at 64, nor a reason. Both are read, and never
-//! written. A frame that was not written to its end has zeros or old bytes behind its length, which the checksum tells;
-//! an unwritten place starts with a zero length.
-//! Lengths are multiples of 8 so that frames that follow each other keep the floats aligned.
+//! ([`super::Extras`]): a new thing to say is a new tag there and no new version. Version 2 has zeros in the place of
+//! the tail's bytes, and no tail. Version 1 has nothing of the line that begins at 64, nor a reason. Both are read, and
+//! never written. A frame that was not written to its end has zeros or old bytes behind its length, which the checksum
+//! tells; an unwritten place starts with a zero length. Lengths are multiples of 8 so that frames that follow each
+//! other keep the floats aligned.
 
 use quintile_scoring::limits::{LEAD_ID_BYTES_MAX, REQUEST_ID_BYTES_MAX};
 use uuid::Uuid;
@@ -144,7 +144,7 @@ pub fn frame_bytes_max(margin_len: usize, prediction_len: usize, features: usize
 }
 
 impl Entry<'_> {
-    /// Writes the frame over whatever `out` holds. Allocates only when its capacity is below the frame's length.
+    /// Writes the frame over the contents of `out`. Allocates only when its capacity is below the frame's length.
     ///
     /// # Panics
     /// When an id is longer than its limit, which the request path has checked.
@@ -266,7 +266,7 @@ pub(crate) fn check(bytes: &[u8], tag: u32) -> Result<usize, FrameError> {
     Ok(length)
 }
 
-/// Whether a frame could begin with these bytes: a cheap look before [`check`], for whoever searches for one.
+/// Whether a frame could begin with these bytes: a cheap test before [`check`], for a search.
 pub(crate) fn may_begin(bytes: &[u8]) -> bool {
     let length = bytes.first_chunk().map_or(0, |&bytes| claimed_length(bytes));
     (HEAD_MIN..=bytes.len()).contains(&length)
@@ -298,7 +298,7 @@ pub(crate) fn parse(frame: &[u8]) -> Result<Frame<'_>, FrameError> {
                 return Err(FrameError::FrameParts(length));
             }
             let (reason_len, tail_len) = (usize::from(head.u16()), head.u32());
-            // A frame of version 2 has zeros there, and whatever else it had would not have been read.
+            // A frame of version 2 has zeros there; any other value would not have been read.
             (Some(code), reason_len, if version == 2 { 0 } else { tail_len })
         }
     };

@@ -1,11 +1,11 @@
-//! Scoring by somebody else: what passes between the shards and side when SageMaker is asked.
+//! Remote scoring: the messages between the shards and side when SageMaker scores.
 //!
 //! ```text
 //!  shard: row ─▶ body ──Ask──▶ bounded queue ──▶ side: breaker, limits, calls within the deadline
 //!           ticket ◀── Mail::Remote(Answer) ── mailbox ◀──┘
 //! ```
-//! A shard never waits in a queue: when it is full, or the circuit is open, it knows at once. It holds a ticket for every
-//! question, and an answer that comes for one that is gone is dropped. Local requests never touch any of this.
+//! A shard never waits in a queue: when it is full, or the circuit is open, it knows at once. It holds a ticket for
+//! every question, and an answer that comes for one that is gone is dropped. Local requests never touch any of this.
 
 mod tickets;
 

@@ -58,7 +58,7 @@ impl Tickets {
         }
     }
 
-    /// Hands an answer to whoever waits for it, if somebody still does.
+    /// Hands an answer to the task that waits for it, if there still is one.
     pub fn settle(&self, answer: RemoteResponse) {
         let wake = answer.sent.elapsed();
         let waker = {

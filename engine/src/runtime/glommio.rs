@@ -2,7 +2,7 @@
 //!
 //! Where glommio differs from what the engine needs, this file absorbs it: its streams speak the futures traits, its
 //! registered memory defaults to 10 MiB a shard, its tasks run at a latency class that may wait 100 ms for a foreign
-//! wake, and a peer that closed first shows as ENOTCONN on shutdown. Nobody may call it before `probe` said yes: it
+//! wake, and a peer that closed first shows as ENOTCONN on shutdown. It may only be called after `probe` said yes: it
 //! panics on kernels and limits it does not like.
 
 use std::future::Future;

@@ -1,5 +1,5 @@
-//! What the log says of what was chosen, and why: a line each for the process, the model, shards, the runtime, records and
-//! limits.
+//! What the log says of what was chosen, and why: a line each for the process, the model, shards, the runtime, records
+//! and limits.
 
 use std::net::SocketAddr;
 
@@ -15,7 +15,7 @@ use crate::topology::Topology;
 /// Renamed features that are named one by one; all of them stand in `/v1/schema`.
 const RENAMED_NAMED_MAX: usize = 8;
 
-/// What runs, and which settings somebody has set.
+/// The build, and the settings that are not defaults.
 pub(super) fn process(told: &SettingOrigins) {
     let set = told.effective().into_iter().filter_map(|key| {
         let (value, source) = (key.value?, key.source?);

@@ -65,7 +65,7 @@ impl Attempt {
     /// Starts one; `done` gets its number and what came of it.
     ///
     /// # Errors
-    /// When there is no thread to be had.
+    /// When the thread cannot be started.
     pub(super) fn start(
         number: u64,
         input: AttemptInput,
@@ -76,7 +76,7 @@ impl Attempt {
         let run = move || {
             topology::yield_to_shards();
             let found = catch_unwind(AssertUnwindSafe(|| look(&input)));
-            // Before the result is out: whoever has that frees the old model.
+            // Before the result is sent: its receiver frees the old model.
             drop(input);
             let result = match found {
                 Ok(found) => found.map_err(AttemptError::Faults),

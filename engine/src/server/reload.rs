@@ -6,13 +6,14 @@
 //!                ▼
 //!            Mail::Model, Mail::Limits ─▶ every shard, between two requests ─▶ side: metrics
 //! ```
-//! Threads of their own, not side's worker: a model takes seconds to compile, and records are encoded meanwhile. `reload`
-//! itself reads no file, so that one that cannot be read (a network mount that hangs) does not stop the next attempt. It
-//! keeps the old model until nobody else has it, so that no shard is the one to free it.
+//! Threads of their own, not side's worker: a model takes seconds to compile, and records are encoded meanwhile.
+//! `reload` itself reads no file, so that one that cannot be read (a network mount that hangs) does not stop the next
+//! attempt. It keeps the old model until it has the last reference, so that no shard frees it.
 //!
-//! While an attempt is younger than [`SUPERSEDE`], signals wait for its end; then a signal begins another one beside it.
-//! What attempts find is put into force in the order in which they began, so the last signal wins. An attempt that takes
-//! longer than `limits.reload_ms` is given up: its thread may hang for ever, and there are [`ATTEMPTS_MAX`] at most.
+//! While an attempt is younger than [`SUPERSEDE`], signals wait for its end; then a signal begins another one beside
+//! it. What attempts find is put into force in the order in which they began, so the last signal wins. An attempt that
+//! takes longer than `limits.reload_ms` is given up: its thread may hang for ever, and there are [`ATTEMPTS_MAX`] at
+//! most.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -71,7 +72,7 @@ pub(super) struct ReloadParts {
 /// Starts the thread that reloads when it is asked to.
 ///
 /// # Errors
-/// When there is no thread to be had.
+/// When the thread cannot be started.
 pub(super) fn start(parts: ReloadParts, asked: Receiver<()>) -> Result<(), ServeError> {
     let reloader = Reloader::new(parts, Arc::new(attempt::look));
     spawn("reload", move || reloader.run(asked))?;
@@ -82,7 +83,7 @@ pub(super) fn start(parts: ReloadParts, asked: Receiver<()>) -> Result<(), Serve
 struct Reloader {
     parts: ReloadParts,
     in_force: InForce,
-    /// Models that somebody may still have.
+    /// Models that other threads may still hold.
     retired: Vec<Arc<LoadedModel>>,
     look: Arc<AttemptFn>,
     attempts: Vec<Attempt>,
@@ -120,7 +121,7 @@ impl Reloader {
             crossbeam_channel::select! {
                 recv(asked) -> signal => match signal {
                     Ok(()) => self.ask(),
-                    // Nobody listens to signals any more.
+                    // No thread receives signals any more.
                     Err(_) => asked = never(),
                 },
                 recv(done) -> ended => {
@@ -137,7 +138,7 @@ impl Reloader {
         }
     }
 
-    /// Lets go of models that nobody else has.
+    /// Releases models that no other thread holds.
     fn free(&mut self) {
         self.retired.retain(|old| Arc::strong_count(old) > 1);
     }
@@ -153,7 +154,7 @@ impl Reloader {
         }
     }
 
-    /// Attempts that take too long are told, counted, and do not count any more.
+    /// Attempts that take too long are logged, counted, and then ignored.
     fn give_up(&mut self) {
         let limit = self.parts.settings.limits.reload;
         for attempt in &mut self.attempts {
@@ -296,8 +297,8 @@ impl Reloader {
 }
 
 impl ReloadParts {
-    /// Gives a model to every shard, and waits until each has taken it; false when one has not in [`TAKEN`], or when the
-    /// process drains meanwhile.
+    /// Gives a model to every shard, and waits until each has taken it; false when one has not in [`TAKEN`], or when
+    /// the process drains meanwhile.
     fn hand_over(&self, loaded: &Arc<LoadedModel>) -> bool {
         let taken = |place: &ShardEntry| place.gauges.models.load(Ordering::Acquire);
         let before: Vec<usize> = self.shards.iter().map(taken).collect();

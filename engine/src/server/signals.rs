@@ -27,8 +27,9 @@ const FLUSH: Duration = Duration::from_secs(1);
 /// What a drain may take beyond `limits.drain_ms` and the delivery: joining threads, closing the spool.
 const MARGIN: Duration = Duration::from_secs(5);
 
-/// Signals that end a process unless it says otherwise, and that have no meaning here. SIGXFSZ: a write beyond the limit of
-/// a file's size then fails like one to a full disk. SIGTTOU: a log on a terminal must not stop a server in the background.
+/// Signals that end a process unless it says otherwise, and that have no meaning here. SIGXFSZ: a write beyond the
+/// limit of a file's size then fails like one to a full disk. SIGTTOU: a log on a terminal must not stop a server in
+/// the background.
 const IGNORED: [libc::c_int; 9] = [
     libc::SIGUSR1,
     libc::SIGUSR2,
@@ -36,7 +37,7 @@ const IGNORED: [libc::c_int; 9] = [
     libc::SIGXFSZ,
     libc::SIGALRM,
     libc::SIGVTALRM,
-    // Until somebody records a profile: then the recorder's handler stands.
+    // Until a profile is recorded: then the recorder's handler is installed.
     libc::SIGPROF,
     libc::SIGIO,
     libc::SIGTTOU,
@@ -87,8 +88,8 @@ impl Lifecycle {
         self.drain_ms.store(millis, Ordering::Relaxed);
     }
 
-    /// Called before the first connection is taken. Does not return when the process has been asked to stop before: it is
-    /// ending then, and must not answer any more.
+    /// Called before the first connection is taken. Does not return when the process has been asked to stop before: it
+    /// is ending then, and must not answer any more.
     pub(super) fn begin_to_serve(&self) {
         let order = Ordering::AcqRel;
         if self
@@ -102,7 +103,7 @@ impl Lifecycle {
         }
     }
 
-    /// `/readyz` says yes from now on, unless somebody has asked to stop meanwhile.
+    /// `/readyz` says yes from now on, unless a stop was requested in the meantime.
     pub(super) fn serves(&self) {
         self.ready.store(true, Ordering::SeqCst);
         if self.stage.load(Ordering::SeqCst) == LEAVING {
@@ -110,7 +111,7 @@ impl Lifecycle {
         }
     }
 
-    /// From now on nobody is asked to send traffic.
+    /// From now on `/readyz` says no, so no more traffic is sent.
     pub(super) fn begin_to_drain(&self) {
         self.stage.store(LEAVING, Ordering::SeqCst);
         self.ready.store(false, Ordering::SeqCst);
@@ -128,7 +129,7 @@ impl Lifecycle {
             .is_ok()
     }
 
-    /// When the process ends whatever is left.
+    /// When the process ends in any case.
     fn drain_ends(&self) -> Instant {
         let drain = Duration::from_millis(self.drain_ms.load(Ordering::Relaxed));
         Instant::now() + drain.min(Duration::from_secs(86_400)) + DELIVER + MARGIN
@@ -218,7 +219,7 @@ fn watch(life: &Lifecycle, armed: &Receiver<ReloadNotifier>, again: &Receiver<i3
     let until = life.drain_ends();
     let asked = again.recv_deadline(until);
     if asked == Err(RecvTimeoutError::Disconnected) {
-        // Nobody listens to signals any more; the time is limited all the same.
+        // No thread receives signals any more; the time is still limited.
         thread::sleep(until.saturating_duration_since(Instant::now()));
     }
     let pending: Vec<_> = side
@@ -255,7 +256,8 @@ pub(super) fn name(signal: i32) -> &'static str {
 #[expect(unsafe_code, reason = "the library for signals has handlers, but ignores none")]
 fn ignore() {
     for signal in IGNORED {
-        // SAFETY: the numbers are signals that may be ignored, and no handler of ours is replaced: the profiler's comes later.
+        // SAFETY: the numbers are signals that may be ignored, and no handler of ours is replaced: the profiler's comes
+        // later.
         unsafe { libc::signal(signal, libc::SIG_IGN) };
     }
 }

@@ -1,6 +1,7 @@
 //! Keeps a shard awake for a while after a request: who wakes from epoll again has lost tens of microseconds.
 //!
-//! Off unless configured (`server.spin_us`): it costs the whole CPU for as long as it lasts, whether or not anything comes.
+//! Off unless configured (`server.spin_us`): it costs the whole CPU for as long as it lasts, whether or not anything
+//! comes.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -61,7 +62,7 @@ impl BusyPoll {
     }
 }
 
-/// Looks at the sockets again and again while the shard shall stay awake.
+/// Polls the sockets again and again while the shard must stay awake.
 pub(super) async fn keep_awake<B: Backend>(core: Rc<ShardCore>) {
     loop {
         core.spin.touched().await;

@@ -1,6 +1,7 @@
 //! The one door into a shard: a bounded queue and a waker, read by one task that lives as long as the shard.
 //!
-//! Only this task's waker crosses threads. A connection's never does: glommio's wakers count references without atomics.
+//! Only this task's waker crosses threads. A connection's never does: glommio's wakers count references without
+//! atomics.
 
 use std::future::poll_fn;
 use std::net::TcpStream;
@@ -31,7 +32,7 @@ pub enum Mail {
     Metrics(Bytes),
     /// The text of `/v1/status` from now on.
     Status(Bytes),
-    /// What came of a question to somebody else.
+    /// The result of a remote call.
     Remote(RemoteResponse),
     /// Finish what is in flight and end.
     Drain,
@@ -83,7 +84,7 @@ impl Mailbox {
     /// The next letter; none when every address is gone.
     pub async fn next(&self) -> Option<Mail> {
         poll_fn(|cx| {
-            // Looked at twice: a letter that came before the waker was registered has woken nobody.
+            // Looked at twice: a letter that came before the waker was registered has woken no task.
             for registered in [false, true] {
                 match self.queue.try_recv() {
                     Ok(mail) => return Poll::Ready(Some(mail)),

@@ -7,8 +7,8 @@
 //!                                                                     turns task: slices of batches, one at a time
 //!                                                                     spin task, if configured: keeps the shard awake
 //! ```
-//! Everything here runs on one thread, so cells suffice; no borrow is held across an `await`. A shard never takes a lock
-//! and never waits for another thread.
+//! Everything here runs on one thread, so cells suffice; no borrow is held across an `await`. A shard never takes a
+//! lock and never waits for another thread.
 
 pub mod arena;
 mod busy_poll;
@@ -69,7 +69,7 @@ pub struct ShardParts {
     pub gauges: Arc<Gauges>,
     /// Whether the process wants traffic, for `/readyz`.
     pub ready: Arc<AtomicBool>,
-    /// How somebody else is asked for predictions, if anybody is.
+    /// The client for remote predictions, if there is a remote scorer.
     pub asking: Option<RemoteSetup>,
     /// Limits.
     pub limits: Limits,
@@ -170,7 +170,7 @@ impl ShardCore {
         }
     }
 
-    /// Swaps the full block of counts for an empty one and sends it. If side has gone there is nobody to count for.
+    /// Swaps the full block of counts for an empty one and sends it. If side has ended, the counts are not needed.
     fn report(&self, empty: Box<ShardStats>) {
         let mut full = self.stats.replace(empty);
         full.count_many(Counter::Dropped, self.scorer.borrow_mut().take_dropped());
@@ -187,8 +187,8 @@ pub trait ServeSockets: 'static {
     fn drain(&self);
 }
 
-/// Runs a shard on the current thread until it has drained. `serve` makes what serves its sockets; `started` is called once
-/// the reactor runs.
+/// Runs a shard on the current thread until it has drained. `serve` makes what serves its sockets; `started` is called
+/// once the reactor runs.
 ///
 /// # Errors
 /// When the backend cannot start; `started` has not been called then.

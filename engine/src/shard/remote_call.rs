@@ -1,4 +1,5 @@
-//! A lead that somebody else scores: asked over [`crate::remote`], answered when the answer comes, or by the fallback.
+//! A lead that a remote scorer evaluates: sent over [`crate::remote`], answered when the result comes, or by the
+//! fallback.
 //!
 //! Requests that are scored here never come this way. Those that do may allocate; they wait for a network anyway.
 

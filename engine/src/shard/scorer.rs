@@ -91,7 +91,7 @@ impl Scorer {
         }
     }
 
-    /// Scores with another model from now on. Whoever sent it still has the old one, so nothing of that is freed here.
+    /// Scores with another model from now on. The sender still holds the old one, so nothing of it is freed here.
     pub(super) fn swap(&mut self, loaded: Arc<LoadedModel>) {
         self.workspace.fit(&loaded);
         self.frame.reserve(frame_capacity(&loaded));
@@ -112,7 +112,7 @@ impl Scorer {
         &self.loaded
     }
 
-    /// The model, for whoever stays with it when another one comes.
+    /// The model, for a caller that keeps it when another one comes.
     pub(crate) fn shared(&self) -> Arc<LoadedModel> {
         Arc::clone(&self.loaded)
     }
@@ -122,8 +122,8 @@ impl Scorer {
         self.when_full == WhenFull::Shed && self.records.is_full()
     }
 
-    /// Whether records have room beyond what the next slice of a batch may take, so that it cannot take the last of it from
-    /// leads that come alone.
+    /// Whether records have room beyond what the next slice of a batch may take, so that it cannot take the last of it
+    /// from leads that come alone.
     pub(crate) fn has_room_ahead(&self) -> bool {
         self.records.has_room_ahead()
     }
@@ -186,14 +186,14 @@ impl Scorer {
         Outcome::Scored { answer, score, timings }
     }
 
-    /// Reads a lead that somebody else will score.
+    /// Reads a lead that a remote scorer will evaluate.
     pub(crate) fn read<P: Protocol>(&mut self, body: &[u8]) -> Result<Away, ReadError> {
         let began = Instant::now();
         P::read(&mut self.workspace, &self.loaded, body)?;
         Ok(self.away(began))
     }
 
-    /// The lead that was read last, for somebody else.
+    /// The lead that was read last, for the remote scorer.
     pub(crate) fn away(&self, began: Instant) -> Away {
         Away {
             loaded: Arc::clone(&self.loaded),
@@ -204,8 +204,8 @@ impl Scorer {
         }
     }
 
-    /// Reads on in a long lead that was begun under `loaded`, for a slice; none while there is more to read, and also when
-    /// another model has come meanwhile: then `read` begins again.
+    /// Reads on in a long lead that was begun under `loaded`, for a slice; none while there is more to read, and also
+    /// when another model has come meanwhile: then `read` begins again.
     pub(crate) fn read_slice(
         &mut self,
         loaded: &mut Arc<LoadedModel>,
@@ -302,7 +302,7 @@ impl Scorer {
                 RemoteScore {
                     score: model.band(&predictions),
                     predictions,
-                    // Nobody told the sums behind them.
+                    // The remote scorer does not return the margins behind them.
                     margins: vec![f64::NAN; model.margin_len()],
                     wake: *wake,
                     miss: None,
@@ -352,7 +352,7 @@ struct RemoteScore {
     miss: Option<String>,
 }
 
-/// A lead on its way to somebody else.
+/// A lead on its way to a remote scorer.
 #[derive(Debug)]
 pub(crate) struct Away {
     pub(crate) loaded: Arc<LoadedModel>,

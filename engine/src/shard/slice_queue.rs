@@ -3,8 +3,8 @@
 //! ```text
 //!  batches ── wait for a turn ──▶ queue ──▶ one task: let the reactor run, wake the first ──▶ it works for one slice
 //! ```
-//! One slice a turn, however many batches there are: a request beside them waits for one slice, not for one of each. They
-//! take turns in the order in which they came to the queue.
+//! One slice a turn, however many batches there are: a request beside them waits for one slice, not for one of each.
+//! They take turns in the order in which they came to the queue.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -28,7 +28,7 @@ const LOOK: Duration = Duration::from_millis(1);
 pub(crate) struct SliceQueue {
     queue: RefCell<VecDeque<(u64, Waker)>>,
     next: Cell<u64>,
-    /// The task that gives turns, while nobody waits.
+    /// The task that gives turns, while no batch waits.
     giver: RefCell<Option<Waker>>,
 }
 

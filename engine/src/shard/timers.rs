@@ -1,8 +1,8 @@
 //! Timers of one shard: a wheel of ticks, advanced by one task, read by connections and bodies.
 //!
 //! Limits are set far more often than they pass: every request moves its connection's deadline several times. So a
-//! timer that moves to a later deadline stays where it is linked, and is linked anew only when its old tick comes round.
-//! Setting one is a store; nothing here allocates once the slab has grown to the number of connections.
+//! timer that moves to a later deadline stays where it is linked, and is linked anew only when its old tick comes
+//! round. Setting one is a store; nothing here allocates once the slab has grown to the number of connections.
 //!
 //! ```text
 //! slots   [ t | t+1 | t+2 | … ]        each the head of a doubly linked list of entries
@@ -210,7 +210,7 @@ mod tests {
         assert_eq!(count.0.load(Ordering::Relaxed), 1);
     }
 
-    /// Whoever learns that one deadline has passed and sets the next in the same breath must be woken for that too.
+    /// A task that learns that one deadline has passed, and sets the next at once, must be woken for that one too.
     #[test]
     fn wakes_for_a_deadline_set_after_the_last_look() {
         let (mut wheel, count) = (TimerWheel::new(4), Arc::new(Count::default()));

@@ -3,7 +3,8 @@
 //! ```text
 //!  GET /debug/flamegraph?seconds=10&hertz=99&format=svg&inlined=no   what the threads did in that time (`profile`)
 //! ```
-//! It runs on side's thread and answers over HTTP/1.1. A recording has a thread of its own, so side goes on. No shard knows of it.
+//! It runs on side's thread and answers over HTTP/1.1. A recording has a thread of its own, so side goes on. No shard
+//! knows of it.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use crate::media_type::{JSON, TEXT};
 use crate::profile::{self, ProfileError};
 use crate::topology;
 
-/// Connections at once. Whoever comes then waits.
+/// Connections at once. Further ones wait.
 const CONNECTIONS_MAX: usize = 16;
 
 /// A recording's length, if none is asked for, and at most.
@@ -134,7 +135,7 @@ fn refused(status: StatusCode, code: &str, message: &str) -> Answer {
     answer(status, JSON, body)
 }
 
-/// What a recording shall be.
+/// The options of a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Wanted {
     seconds: u64,
@@ -172,7 +173,7 @@ impl Wanted {
     }
 }
 
-/// That somebody waits. When the connection ends, so does the recording.
+/// Shows that a client waits. When the connection ends, so does the recording.
 struct Waiting(Arc<AtomicBool>);
 
 impl Drop for Waiting {
@@ -188,7 +189,7 @@ async fn flamegraph(wanted: Wanted) -> Answer {
     let thread = std::thread::Builder::new().name("profile".into());
     let spawned = thread.spawn(move || {
         topology::yield_to_shards();
-        // Nobody may wait any more.
+        // The client may have gone.
         let _ = done.send(drawn(wanted, || is_abandoned.load(Ordering::Relaxed)));
     });
     if let Err(error) = spawned {
@@ -212,7 +213,7 @@ fn drawn(wanted: Wanted, is_abandoned: impl Fn() -> bool) -> Answer {
     };
     tracing::info!("flame graph: {}", profile::told(&recording));
     if is_abandoned() {
-        // Nobody hears it; what follows is the expensive part.
+        // The client has gone, and the next step is the expensive one.
         return refused(StatusCode::REQUEST_TIMEOUT, "nobody_waits", "the connection has ended");
     }
     let lines = profile::folded(&recording, wanted.is_inlined);

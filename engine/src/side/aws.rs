@@ -1,8 +1,9 @@
-//! What every AWS client of ours shares: region, endpoint, credentials by the SDK's default chain, TLS, and how errors read.
+//! What every AWS client of ours shares: region, endpoint, credentials by the SDK's default chain, TLS, and how errors
+//! read.
 //!
-//! The chain is the SDK's own: environment, profile, web identity, ECS task role, EC2 instance role. Credentials live in
-//! the SDK; nothing here sees, keeps or prints them. Clients do not repeat calls by themselves: whoever calls knows what
-//! a failure means.
+//! The chain is the SDK's own: environment, profile, web identity, ECS task role, EC2 instance role. Credentials live
+//! in the SDK; nothing here sees, keeps or prints them. Clients do not repeat calls by themselves: whoever calls knows
+//! what a failure means.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -25,13 +26,13 @@ pub enum AwsError {
     /// No runtime to ask for the region with.
     #[error("start a runtime: {0}")]
     Runtime(std::io::Error),
-    /// Nobody says which region.
+    /// No source names a region.
     #[error("find the AWS region: set aws.region, or AWS_REGION, or a region in the AWS profile")]
     Region,
 }
 
-/// Reads what the SDK's environment, profile and metadata services say, beneath what the settings say. `call` bounds one
-/// call from its first byte to its answer.
+/// Reads what the SDK's environment, profile and metadata services say, beneath what the settings say. `call` bounds
+/// one call from its first byte to its answer.
 ///
 /// # Errors
 /// When the region is not known.

@@ -48,7 +48,7 @@ impl Counts {
         self.spool.as_ref().map_or(0, Gauges::appended)
     }
 
-    /// Not delivered by a sink, for whatever reason.
+    /// Not delivered by a sink, for any reason.
     pub(super) fn left(&self, sink: &SinkCounts) -> u64 {
         let owed = self.appended() + sink.recovered;
         owed.saturating_sub(sink.delivered.get() + sink.dead_lettered.get())
@@ -182,7 +182,7 @@ impl Stop {
     }
 }
 
-/// Ends the threads of a side that nobody finishes, as when the start of something else fails.
+/// Ends the threads of a side that is dropped without being finished, for example when a later part of the start fails.
 #[derive(Debug)]
 pub(super) struct StopOnDrop(pub(super) Stop);
 

@@ -88,7 +88,7 @@ pub struct SideParts {
     pub admin: Option<TcpListener>,
     /// What requests hold and may hold.
     pub budget: Arc<Budget>,
-    /// Somebody else who scores.
+    /// The remote scorer.
     pub remote: Option<RemoteParts>,
 }
 
@@ -142,7 +142,7 @@ pub struct Side {
 /// Opens the sinks, sends every shard its first texts of `/metrics` and `/v1/status`, and starts both threads.
 ///
 /// # Errors
-/// Whatever would keep records from being delivered, found before anything is served.
+/// Any reason why records could not be delivered, found before anything is served.
 pub fn start(parts: SideParts) -> Result<Side, StartError> {
     let open = |&kind: &config::SinkKind| {
         let name = kind.name();
@@ -347,8 +347,8 @@ impl Side {
         }
     }
 
-    /// Delivers what the shards have left in the spool and ends all threads. To be called when the shards have ended; what
-    /// is not delivered at the deadline stays in the spool.
+    /// Delivers what the shards have left in the spool and ends all threads. To be called when the shards have ended;
+    /// what is not delivered at the deadline stays in the spool.
     ///
     /// # Errors
     /// How many records are left, and why; also a panic that has left none.

@@ -1,4 +1,4 @@
-//! What the kernel says of this process, for the `process_*` metrics. Whatever cannot be read is left out.
+//! What the kernel says of this process, for the `process_*` metrics. Values that cannot be read are left out.
 
 use std::fs;
 

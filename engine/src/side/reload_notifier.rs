@@ -1,4 +1,4 @@
-//! What side is told of reloads, for the metrics.
+//! Messages about reloads to side, for the metrics.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ pub struct ReloadNotifier {
 }
 
 impl ReloadNotifier {
-    /// Tells nobody.
+    /// A notifier without a receiver.
     #[cfg(test)]
     pub(crate) fn nowhere() -> Self {
         Self {

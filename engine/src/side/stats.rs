@@ -158,7 +158,7 @@ impl Stats {
         }
     }
 
-    /// Collects and publishes until the end. The shards have ended by then, so there is nobody to publish to.
+    /// Collects and publishes until the end. The shards have ended by then, so no shard gets the texts.
     pub(super) async fn run(mut self, stop: &Stop) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -1,7 +1,7 @@
 //! The text of `/v1/status`: what is served, how it is doing now, and the last 15 minutes in steps of 10 seconds.
 //!
-//! The counts are those of `/metrics`, kept for a page that draws them without a database behind it. Never grows: steps are
-//! numbers, and only the one that is going on has a histogram.
+//! The counts are those of `/metrics`, kept for a page that draws them without a database behind it. Never grows: steps
+//! are numbers, and only the one that is going on has a histogram.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ use crate::telemetry::{Route, STATUSES, ShardStats};
 /// One step.
 const STEP: Duration = Duration::from_secs(10);
 
-/// Steps that are told: 15 minutes.
+/// Steps that are shown: 15 minutes.
 const STEPS_MAX: usize = 90;
 
 /// What "now" means.
@@ -151,8 +151,8 @@ impl Status {
         }
     }
 
-    /// The text, and what "now" is measured against later. `totals` are the sums since the start, `recent` the scores of the
-    /// last seconds.
+    /// The text, and what "now" is measured against later. `totals` are the sums since the start, `recent` the scores
+    /// of the last seconds.
     pub(super) fn render(
         &mut self,
         totals: &ShardStats,

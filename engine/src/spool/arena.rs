@@ -6,9 +6,9 @@
 //!       controls   one an entry: the first page of a segment's file, then its marks
 //!       slots      one segment's frames each, at the offsets that they have in the file
 //! ```
-//! One memfd, shared with the keeper process (`keeper.rs`), which writes what is in it to the files when this process has
-//! died. It is memory and nothing else: storing to it waits for no file system. It is sparse, so an entry or a slot that
-//! was never used costs nothing; what was touched is charged as shared memory and cannot be reclaimed.
+//! One memfd, shared with the keeper process (`keeper.rs`), which writes what is in it to the files when this process
+//! has died. It is memory and nothing else: storing to it waits for no file system. It is sparse, so an entry or a slot
+//! that was never used costs nothing; what was touched is charged as shared memory and cannot be reclaimed.
 
 #![expect(
     unsafe_code,
@@ -195,7 +195,7 @@ impl Arena {
         }
     }
 
-    /// An entry that nobody has. It stays free for the keeper process until its state is set.
+    /// A free entry. It stays free for the keeper process until its state is set.
     pub(super) fn take_entry(self: &Arc<Self>) -> Option<Entry> {
         let number = self.free().entries.pop()?;
         Some(self.entry(number))
@@ -205,8 +205,8 @@ impl Arena {
     pub(super) fn release(&self, entry: &Entry) {
         entry.set(Field::State, State::Free as u64);
         let control = &entry.control;
-        // SAFETY: nobody else uses the entry any more, and the keeper process does not look before this one is dead.
-        // Without the pages the bytes are zero, and they cost nothing.
+        // SAFETY: no other thread uses the entry any more, and the keeper process does not look before this one is
+        // dead. Without the pages the bytes are zero, and they cost nothing.
         unsafe {
             let removed = madvise(control.base.as_ptr().cast(), control.len, Advice::LinuxRemove);
             if removed.is_err() {
@@ -227,7 +227,7 @@ impl Arena {
         }
     }
 
-    /// A slot that nobody has. Its bytes are those of its last use.
+    /// A free slot. Its bytes are those of its last use.
     pub(super) fn take_slot(self: &Arc<Self>) -> Option<Slot> {
         let number = self.free().slots.pop()?;
         Some(self.slot(number))
@@ -343,7 +343,7 @@ impl Piece {
     /// Zeros.
     ///
     /// # Safety
-    /// Nobody else reads or writes there meanwhile.
+    /// No other thread reads or writes there in the meantime.
     pub(super) unsafe fn zero(&self, from: usize, to: usize) {
         assert!(from <= to && to <= self.len, "inside");
         // SAFETY: in bounds, and exclusive by the caller's promise.
@@ -353,7 +353,7 @@ impl Piece {
     /// Bytes that are written.
     ///
     /// # Safety
-    /// Nobody writes there while they are borrowed.
+    /// No thread writes there while they are borrowed.
     pub(super) unsafe fn bytes(&self, at: usize, len: usize) -> &[u8] {
         assert!(at <= self.len && len <= self.len - at, "inside");
         // SAFETY: in bounds; not written meanwhile by the caller's promise; bytes need no alignment.

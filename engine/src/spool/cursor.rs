@@ -1,9 +1,9 @@
 //! One sink's place in the records: what it reads next, and up to where it has delivered everything.
 //!
 //! Oldest segment first, and on in one segment while there is something in it; a shard's records in the order they were
-//! made. What a sink has acknowledged lies in the segments themselves, and so does what it has got out of turn: a record
-//! that is marked does not come again, however long one before it may take. A run of records that were read together is
-//! the unit that is remembered until then.
+//! made. What a sink has acknowledged lies in the segments themselves, and so does what it has got out of turn: a
+//! record that is marked does not come again, however long one before it may take. A run of records that were read
+//! together is the unit that is remembered until then.
 
 mod run;
 
@@ -293,8 +293,8 @@ impl Cursor {
         CursorStep::Nothing
     }
 
-    /// Whether the current segment has to wait for an earlier one of its shard. That one may have had nothing when it was
-    /// looked at, and then have got its last records before the first ones of this one were written.
+    /// Whether the current segment has to wait for an earlier one of its shard. That one may have had nothing when it
+    /// was looked at, and then have got its last records before the first ones of this one were written.
     fn is_early(&self) -> bool {
         let shard = self.readings[self.current].segment.layout.shard;
         let mut earlier = self.readings.iter().take(self.current);
@@ -359,7 +359,8 @@ impl Cursor {
             FrameLook::Nothing => Ok(CursorStep::Nothing),
             FrameLook::Sealed if segment.old().is_none() => Ok(self.end()),
             FrameLook::Sealed | FrameLook::Frame(_) => {
-                // It was whole before: somebody else writes here, or the disk has damaged what memory has given back.
+                // It was whole before: another process writes here, or the disk has damaged data whose memory was given
+                // back.
                 if reading.reported != reading.at {
                     reading.reported = reading.at;
                     self.damaged += 1;

@@ -1,4 +1,4 @@
-//! The spool's own thread: everything that waits for the disk, so that nobody else does.
+//! The spool's own thread: everything that waits for the disk, so that no other thread does.
 //!
 //! ```text
 //!  every 1 to 5 ms   fill   a file for each segment that a shard may need next, and its memory     ──ready──▶ shard
@@ -6,8 +6,8 @@
 //!                    clear  files that every sink has finished
 //!  every 0.5 s       watch  is the folder still the one that its path leads to?
 //! ```
-//! Whatever fails is counted, logged at most once a second, and tried again: records are in memory meanwhile, and the keeper
-//! process has it. When the memory of all slots is used up, shards have nothing ready, and `when_full` decides.
+//! Whatever fails is counted, logged at most once a second, and tried again: records are in memory meanwhile, and the
+//! keeper process has it. When the memory of all slots is used up, shards have nothing ready, and `when_full` decides.
 
 mod mend;
 
@@ -262,7 +262,7 @@ impl Disk {
             self.shared.sinks.len(),
         );
         #[expect(unsafe_code, reason = "see `Piece::zero`")]
-        // SAFETY: a slot that was taken is nobody else's.
+        // SAFETY: a slot that was taken has no other owner.
         unsafe {
             slot.piece.zero(BODY, layout.end() + SEAL_BYTES);
         }
@@ -272,7 +272,7 @@ impl Disk {
         Ok(Ok(Ready { segment, slot }))
     }
 
-    /// Makes a file under a name that nobody has.
+    /// Makes a file under a name that no file has.
     fn create(&mut self, bytes: usize) -> io::Result<Home> {
         let folder = self.shared.folder();
         loop {

@@ -1,7 +1,7 @@
 //! The spool's folder: whose it is, whether it is still there, and the files in it.
 //!
-//! Files are reached through the folder's descriptor, never by a path that may have come to mean another folder. `lock` says
-//! who has the folder: the server, or the keeper process that writes what a dead one has left. The lock itself is
+//! Files are reached through the folder's descriptor, never by a path that may have come to mean another folder. `lock`
+//! says who has the folder: the server, or the keeper process that writes what a dead one has left. The lock itself is
 //! `flock`'s, which the server and its keeper process share, so it is free only when both are gone.
 
 use std::fs::{self, File};
@@ -79,7 +79,8 @@ impl Holder {
     }
 }
 
-/// For whoever only looks into a folder: waits until a keeper process that is at work, or about to be, has finished.
+/// For a caller that only looks into a folder: waits until a keeper process that is at work, or about to be, has
+/// finished.
 pub(super) fn wait_for_keeper(folder: &Path) {
     let start = Instant::now();
     loop {
@@ -104,7 +105,8 @@ impl Folder {
     /// [`SpoolError::InUse`] when it is another process's, and what the file system refused.
     pub(super) fn take(path: &Path) -> Result<Self, SpoolError> {
         let start = Instant::now();
-        // A keeper process that is done says so a moment before it lets go, so the short wait begins when it was last seen.
+        // A keeper process that is done says so a moment before it lets go, so the short wait begins when it was last
+        // seen.
         let mut keeper_seen = None;
         loop {
             match Self::try_take(path) {
@@ -269,7 +271,8 @@ mod tests {
     use super::*;
     use crate::side::testing::TestDir;
 
-    /// Says in a folder's lock who has it, for the time that a function takes, and then lets go in a keeper process's two steps.
+    /// Says in a folder's lock who has it, for the time that a function takes, and then lets go in a keeper process's
+    /// two steps.
     fn hold(folder: &Path, holder: Holder, pause: Duration) {
         let lock = File::options()
             .create(true)

@@ -1,5 +1,5 @@
-//! The frames in the bytes of a file: whole ones, and what lies between. For files that another process has left, or that
-//! are read back; a segment that is in memory is read by [`super::segment`]. Pure: bytes in, places out.
+//! The frames in the bytes of a file: whole ones, and what lies between. For files that another process has left, or
+//! that are read back; a segment that is in memory is read by [`super::segment`]. Pure: bytes in, places out.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -47,8 +47,8 @@ fn look(bytes: &[u8], at: usize) -> FrameLook {
     }
 }
 
-/// The length of the whole frame that begins at a place of the file, or why there is none. `bytes` begin at `from` of the
-/// file.
+/// The length of the whole frame that begins at a place of the file, or why there is none. `bytes` begin at `from` of
+/// the file.
 pub(super) fn frame(bytes: &[u8], from: usize, at: usize, layout: &Layout) -> Result<usize, FrameLook> {
     let here = at - from;
     let found = look(bytes, here);
@@ -154,7 +154,7 @@ pub(super) fn layout_of(bytes: &[u8]) -> Option<Layout> {
     }
     let (&(version, tag), &(count, shard)) = votes.iter().max_by_key(|(_, (count, _))| *count)?;
     let layout = Layout::of_frames(if version == 2 { 1 } else { version }, tag, bytes.len(), shard);
-    // One frame agrees with itself, whatever it holds: then it must at least be of a segment that there can be.
+    // One frame is consistent, with any content; then it must at least be of a segment that can exist.
     let is_likely = count >= 2 || layout.serial <= SERIAL_LIKELY;
     (is_likely && layout.end() > BODY).then_some(layout)
 }

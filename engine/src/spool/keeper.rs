@@ -4,10 +4,10 @@
 //!  server ── memfd: frames, checkpoints ── keeper process: sleeps in read(2) of a socket whose other end the server has
 //!    └─ dies: the kernel closes its end ──▶ writes every segment to its file, syncs, lets go of the lock
 //! ```
-//! It is this program again with a hidden command, in a process group of its own, and ignores the signals that end servers.
-//! Standard input is the socket, standard output the memfd, standard error the lock of the folder: they need no other way
-//! into the new process, and nothing of the server's own streams is kept open. It holds no memory of its own to speak of.
-//! What it writes is what the server would have written, to the same places, so it may write it again.
+//! It is this program again with a hidden command, in a process group of its own, and ignores the signals that end
+//! servers. Standard input is the socket, standard output the memfd, standard error the lock of the folder: they need
+//! no other way into the new process, and nothing of the server's own streams is kept open. It holds no memory of its
+//! own to speak of. What it writes is what the server would have written, to the same places, so it may write it again.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -50,8 +50,9 @@ const END: Duration = Duration::from_secs(2);
 /// Whether this process's executable knows the hidden command.
 static IS_KNOWN: AtomicBool = AtomicBool::new(false);
 
-/// The first thing of a program that may open spools: does what the hidden command asks for, if that is what was called.
-/// Otherwise spools that are opened later have keeper processes; in a program that has not called this they have none.
+/// The first thing of a program that may open spools: does what the hidden command asks for, if that is what was
+/// called. Otherwise spools that are opened later have keeper processes; in a program that has not called this they
+/// have none.
 #[must_use]
 pub fn keep_if_asked(mut words: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     IS_KNOWN.store(true, Ordering::Relaxed);
@@ -294,7 +295,7 @@ fn write(arena: &Arc<Arena>, entry: &Entry, folder: &Path, mut path: PathBuf) ->
         return file.map_or(Ok(()), |file| write_control(&file, entry, &layout, u64::MAX));
     };
     while file.is_none() {
-        // Gone, or another's: under a name that nobody has. The next round finds the number.
+        // Gone, or another's: under a name that no file has. The next round finds the number.
         match File::options().read(true).write(true).create_new(true).open(&path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 let number = entry.get(Field::File) + 1;
@@ -308,7 +309,7 @@ fn write(arena: &Arc<Arena>, entry: &Entry, folder: &Path, mut path: PathBuf) ->
     if file.metadata()?.len() < layout.bytes as u64 {
         file.set_len(layout.bytes as u64)?;
     }
-    // Dropping it gives back a slot to nobody: this arena has no list of them.
+    // Dropping it gives back no slot: this arena has no list of them.
     let slot = arena.slot(slot);
     let (end, is_sealed) = frames_end(&slot, BODY, &layout);
     let bytes = end - BODY + if is_sealed { SEAL_BYTES } else { 0 };

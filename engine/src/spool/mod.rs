@@ -1,5 +1,5 @@
-//! Between the shards and the sinks: every record that was answered, until each sink has it, in memory that survives the
-//! death of the process at any instant, and in files.
+//! Between the shards and the sinks: every record that was answered, until each sink has it, in memory that survives
+//! the death of the process at any instant, and in files.
 //!
 //! ```text
 //!              ready, two ahead
@@ -8,12 +8,13 @@
 //!    └── everything that waits for a disk ────────┴──▶ file of the segment ── once memory is given ─┘
 //!                                                                             back
 //! ```
-//! [`writer`] has what a shard calls: copy, one Release store, no system call. [`arena`] is the memory, [`disk`] the thread
-//! that copies it to the files, [`keeper`] the process that does so when this one has died. [`layout`] says what lies where
-//! in a file, [`segment`] is one in use, [`protocol`] the lock-free part; [`recover`] finds what another process has left.
+//! [`writer`] has what a shard calls: copy, one Release store, no system call. [`arena`] is the memory, [`disk`] the
+//! thread that copies it to the files, [`keeper`] the process that does so when this one has died. [`layout`] says what
+//! lies where in a file, [`segment`] is one in use, [`protocol`] the lock-free part; [`recover`] finds what another
+//! process has left.
 //!
-//! What is promised stands in `docs/records.md`, a row for each event, with the test that shows it. This module knows no
-//! sink.
+//! What is promised stands in `docs/records.md`, a row for each event, with the test that shows it. This module knows
+//! no sink.
 
 mod arena;
 mod cursor;
@@ -61,8 +62,8 @@ use self::folder::Folder;
 use self::layout::{BODY, SLOTS_MAX, room};
 use self::shared::Shared;
 
-/// Bytes of a segment, unless the limit of the spool or of memory asks for smaller ones. The fastest shard fills one in a
-/// tenth of a second; larger ones take longer to make ready and more memory.
+/// Bytes of a segment, unless the limit of the spool or of memory asks for smaller ones. The fastest shard fills one in
+/// a tenth of a second; larger ones take longer to make ready and more memory.
 const SEGMENT_BYTES: usize = 8 << 20;
 
 /// Below this a segment is mostly head.
@@ -71,8 +72,8 @@ const SEGMENT_BYTES_MIN: usize = 64 << 10;
 /// The least that a shard needs: the one it writes to, those that are ready, and one that waits to be delivered.
 const SEGMENTS_PER_SHARD: usize = 2 + READY;
 
-/// Segments of a shard that are in memory at once: the one it writes to, those that are ready, and two that are full and not
-/// yet in their files.
+/// Segments of a shard that are in memory at once: the one it writes to, those that are ready, and two that are full
+/// and not yet in their files.
 const SLOTS_PER_SHARD: usize = 3 + READY;
 
 /// The part of the process's memory that slots may take: one in so many bytes.
@@ -131,7 +132,7 @@ impl Spool {
     /// Opens a folder, finds what another process has left in it, and makes the first segments ready.
     ///
     /// # Errors
-    /// Whatever would keep records from being kept, found before anything is served.
+    /// Any reason why records could not be kept, found before anything is served.
     pub fn open(options: Options) -> Result<(Self, Vec<Writer>), SpoolError> {
         let folder = &options.folder;
         if options.sinks.len() > SLOTS_MAX {
@@ -223,8 +224,8 @@ impl Spool {
         self.shared.has_ended.store(true, Ordering::Release);
     }
 
-    /// Ends the threads, removes what is delivered, and syncs what is not. Writers and cursors must have ended. A disk that
-    /// does not answer is waited for in bounded time: what it has not got stays with the keeper process.
+    /// Ends the threads, removes what is delivered, and syncs what is not. Writers and cursors must have ended. A disk
+    /// that does not answer is waited for in bounded time: what it has not got stays with the keeper process.
     pub fn close(mut self) -> LeftoverRecords {
         let is_whole = self.end_threads();
         let mut remains = LeftoverRecords::default();

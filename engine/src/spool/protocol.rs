@@ -8,9 +8,9 @@
 //!   frame       frame                   next: its bytes first, its length with Release last
 //! ```
 //! A frame's first word is its length. The writer fills in everything else and stores the word last, with Release; a
-//! reader that loads it with Acquire and finds it set sees the whole frame, which never changes again. [`SEALED`] in its
-//! place says that the segment has ended. A process that dies at any instant leaves a word that is set and a frame that
-//! is whole, or a word that is zero: the page cache holds every store that was made.
+//! reader that loads it with Acquire and finds it set sees the whole frame, which never changes again. [`SEALED`] in
+//! its place says that the segment has ended. A process that dies at any instant leaves a word that is set and a frame
+//! that is whole, or a word that is zero: the page cache holds every store that was made.
 //!
 //! Generic over the memory, so that a model checker can run the same code over memory of its own.
 
@@ -50,7 +50,7 @@ pub(super) trait Memory {
     /// Writes bytes.
     ///
     /// # Safety
-    /// Nobody else reads or writes there meanwhile.
+    /// No other thread reads or writes there in the meantime.
     #[expect(
         unsafe_code,
         reason = "the writer owns what it has not published, which only it knows"
@@ -76,8 +76,8 @@ pub(super) fn append<M: Memory>(memory: &M, at: usize, frame: &[u8], tag: u32) {
     let &[length, checksum] = frame.as_chunks::<4>().0.first_chunk().expect("a frame has a head");
     let checksum = u32::from_le_bytes(checksum) ^ tag;
     #[expect(unsafe_code, reason = "see the trait")]
-    // SAFETY: readers look at what is behind a word only after it was set, and that of this frame is set below. There is
-    // one writer, for appending takes its `&mut`.
+    // SAFETY: readers look at what is behind a word only after it was set, and that of this frame is set below. There
+    // is one writer, for appending takes its `&mut`.
     unsafe {
         memory.fill(at + 4, &checksum.to_le_bytes());
         memory.fill(at + 8, &frame[8..]);

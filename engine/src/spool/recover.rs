@@ -1,7 +1,7 @@
 //! What a process that has ended left in the spool: found at the start of the next one.
 //!
-//! Nothing is taken away here that holds records: a file goes when every sink has all of it, or when nothing lies in it but
-//! zeros. What cannot be read, or belongs to a model that nobody knows, is put aside under a name that no file has. A file
+//! Nothing is taken away here that holds records: a file goes when every sink has all of it, or when nothing lies in it
+//! but zeros. What cannot be read, or belongs to an unknown model, is put aside under a name that no file has. A file
 //! that cannot be opened or read *now* is left where it is and tried again while the server runs.
 
 mod aside;
@@ -160,7 +160,7 @@ pub(super) fn adopt_one(shared: &Arc<Shared>, name: &Path, read: Read, found: &m
     let serial = read.found.layout.serial;
     let order = {
         let mut state = shared.state();
-        // Another file may have the same one, if somebody has copied it.
+        // Another file may have the same one, if the file was copied.
         let order = if state.live.contains_key(&serial) {
             state.order + 1
         } else {
@@ -390,8 +390,8 @@ impl Read {
         }
     }
 
-    /// A checkpoint that is no place at which a record begins or ends says nothing: all comes again, for twice is better
-    /// than never.
+    /// A checkpoint that is no place at which a record begins or ends says nothing: all comes again, for twice is
+    /// better than never.
     fn check_checkpoints(&mut self) {
         let (layout, walk) = (self.found.layout, &self.found.walk);
         for slot in 0..SLOTS_MAX {

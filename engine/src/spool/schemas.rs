@@ -1,9 +1,9 @@
 //! What records' models are called by number, kept beside the records, so that a process with another model reads old
 //! records as they were meant.
 //!
-//! `models/N.toml` begins with a line that has the checksum of all that follows, and `models/N.copy` is the same again: what
-//! is damaged in one of them is found, told, and mended from the other. Builds before had neither; what they have left is
-//! taken as it is and written anew. A number is never given to another model while a file may name it.
+//! `models/N.toml` begins with a line that has the checksum of all that follows, and `models/N.copy` is the same again:
+//! what is damaged in one of them is found, told, and mended from the other. Builds before had neither; what they have
+//! left is taken as it is and written anew. A number is never given to another model while a file may name it.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -28,8 +28,8 @@ const CHECKSUM: &str = "# crc32 ";
 pub struct Schemas {
     folder: PathBuf,
     known: Arc<RwLock<Vec<Arc<Schema>>>>,
-    /// The highest number that any record or file was seen to have. Held while a description is written, so that `known`
-    /// is never held while somebody waits for a disk.
+    /// The highest number that any record or file was seen to have. Held while a description is written, so that
+    /// `known` is never held while a thread waits for a disk.
     last: Arc<Mutex<u32>>,
     /// Descriptions that no copy of could be read.
     damaged: Arc<AtomicU32>,
@@ -46,7 +46,8 @@ impl Schemas {
         Ok(schemas)
     }
 
-    /// Reads without changing anything. A description that cannot be read costs the records that name it, and those only.
+    /// Reads without changing anything. A description that cannot be read costs the records that name it, and those
+    /// only.
     pub(super) fn look(spool: &Path) -> io::Result<Self> {
         let folder = spool.join(FOLDER);
         let numbers = numbers(&folder)?;
@@ -170,7 +171,7 @@ fn path(folder: &Path, number: u32, ending: &str) -> PathBuf {
     folder.join(format!("{number}.{ending}"))
 }
 
-/// The numbers that files in the folder have, whatever their endings.
+/// The numbers that files in the folder have, with any ending.
 fn numbers(folder: &Path) -> io::Result<HashSet<u32>> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(HashSet::new()),

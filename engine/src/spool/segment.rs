@@ -1,8 +1,8 @@
 //! A segment: frames of one shard, each sink's checkpoint, and the file that both are written to.
 //!
-//! Its frames lie in a slot of the arena while they are written, and until all of them are in its file; what comes before and
-//! behind them in the file, the first page and the marks, is its control and stays in memory as long as the segment. A
-//! shard stores into the slot, a cursor into the control, and nobody but the spool's own thread ([`super::disk`])
+//! Its frames lie in a slot of the arena while they are written, and until all of them are in its file; what comes
+//! before and behind them in the file, the first page and the marks, is its control and stays in memory as long as the
+//! segment. A shard stores into the slot, a cursor into the control, and only the spool's own thread ([`super::disk`])
 //! touches the file. [`super::layout`] says what lies where.
 
 mod checkpoints;
@@ -257,7 +257,7 @@ impl Segment {
         let file = match home.file {
             Some(file) => file,
             None => match home.folder.open_to_write(&home.name) {
-                // Whoever reads it tells that it is gone.
+                // The reader reports that it is gone.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
                 file => Arc::new(file?),
             },
@@ -265,7 +265,7 @@ impl Segment {
         write_control(&file, &self.entry, &self.layout, dirty)
     }
 
-    /// Gives the slot back when all of it is in the file and nobody reads it.
+    /// Gives the slot back when all of it is in the file and it has no reader.
     pub(super) fn give_back(&self) -> bool {
         if !self.is_sealed() || !self.is_written.load(Ordering::Acquire) {
             return false;
@@ -326,11 +326,11 @@ pub(super) fn name_of_file(number: u64) -> PathBuf {
     format!("{number:08}.segment").into()
 }
 
-/// Bytes behind a word that was found set. Whoever wrote them has finished.
+/// Bytes behind a word that was found set. Their writer has finished.
 pub(super) fn committed(slot: &Slot, at: usize, len: usize) -> &[u8] {
     #[expect(unsafe_code, reason = "see `Piece::bytes`")]
-    // SAFETY: a word that is set is stored after all that belongs to it, and nobody writes there again before the slot has
-    // one owner, which whoever borrows here prevents.
+    // SAFETY: a word that is set is stored after all that belongs to it, and nobody writes there again before the slot
+    // has one owner, which whoever borrows here prevents.
     unsafe {
         slot.piece.bytes(at, len)
     }

@@ -108,7 +108,7 @@ fn a_record_that_was_not_finished_is_told_and_not_read() {
     // Everything but the length, which comes last.
     for written in [4, 8, 40, frame.len() - 4] {
         #[expect(unsafe_code, reason = "as a process that dies in the middle")]
-        // SAFETY: nobody else has the segment.
+        // SAFETY: no other thread has the segment.
         unsafe {
             segment.map.fill(places[5] + 4, &frame[4..4 + written]);
         }

@@ -20,7 +20,7 @@ pub struct Writer {
     spool: Option<Ends>,
 }
 
-/// A segment that nobody writes to yet, and the memory of its frames.
+/// A segment without a writer yet, and the memory of its frames.
 #[derive(Debug)]
 pub(super) struct Ready {
     pub(super) segment: Arc<Segment>,
@@ -125,8 +125,8 @@ impl Ends {
     fn seal(&mut self) {
         if let Some(Ready { segment, slot }) = self.current.take() {
             protocol::seal(&slot.piece, self.at);
-            // Neither is the last reference: the spool's thread gives back the memory when it finds that nobody else has it,
-            // and keeps the segment until every sink has it.
+            // Neither is the last reference: the spool's thread gives back the memory when it finds that no other
+            // thread has it, and keeps the segment until every sink has it.
             drop(slot);
             segment.set_sealed();
         }

@@ -1,11 +1,11 @@
 //! The least CPU quota among the cgroups that hold this process, v1 and v2.
 //!
-//! `/proc/self/cgroup` names the process's cgroup in each hierarchy, `/proc/self/mountinfo` where hierarchies are mounted
-//! and which part of them. A quota binds all that is below it, so every ancestor up to the mount point counts. What is
-//! above the mount point, or outside of a container's namespace, cannot be seen: that is why the ECS task's limit is
-//! asked for separately.
+//! `/proc/self/cgroup` names the process's cgroup in each hierarchy, `/proc/self/mountinfo` where hierarchies are
+//! mounted and which part of them. A quota binds all that is below it, so every ancestor up to the mount point counts.
+//! What is above the mount point, or outside of a container's namespace, cannot be seen: that is why the ECS task's
+//! limit is asked for separately.
 //!
-//! Whatever is absent is no limit; whatever cannot be understood is a warning and no limit.
+//! An absent value is no limit; a value that cannot be understood is a warning and no limit.
 
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -170,8 +170,8 @@ fn folders(mounts: &[Mount], version: Version, path: &str) -> Vec<String> {
         }
     }
     if folders.is_empty() {
-        // The path is not below what is mounted: a container with the host's `/proc` view, or a namespace that was left.
-        // Runtimes mount the container's own cgroup, so the mount point is the best guess there is.
+        // The path is not below what is mounted: a container with the host's `/proc` view, or a namespace that was
+        // left. Runtimes mount the container's own cgroup, so the mount point is the best guess there is.
         folders.extend(of_version().map(|mount| mount.point.clone()));
     }
     folders

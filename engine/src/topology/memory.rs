@@ -1,6 +1,6 @@
 //! The least memory limit of this process: its cgroups and their visible ancestors, the ECS task, the machine.
 //!
-//! Whatever is absent is no limit; whatever cannot be understood is a warning and no limit.
+//! An absent value is no limit; a value that cannot be understood is a warning and no limit.
 
 use std::fmt;
 use std::path::Path;
@@ -22,8 +22,8 @@ impl fmt::Display for MemoryLimit {
     }
 }
 
-/// The least limit below `root`, which is `/` but in tests; none where nothing states one. Adds to `warnings` what could
-/// not be read.
+/// The least limit below `root`, which is `/` but in tests; none where nothing states one. Adds to `warnings` what
+/// could not be read.
 #[must_use]
 pub fn limit(root: &Path, task_bytes: Option<u64>, warnings: &mut Vec<String>) -> Option<MemoryLimit> {
     let mut limits = Vec::new();

@@ -111,7 +111,7 @@ fn shards_are_the_whole_cpus_of_the_least_limit() {
         (2, None, Some(2.0), None, None, 2.0, 2),
         (16, Some(4.0), Some(8.0), None, None, 4.0, 4),
         (16, Some(4.0), Some(8.0), Some(3.9), None, 3.9, 3),
-        (4, None, None, Some(64.0), None, 4.0, 4), // nobody gets more than there is
+        (4, None, None, Some(64.0), None, 4.0, 4), // at most what the machine has
         (4, None, None, None, Some(9), 4.0, 9),
         (4, Some(0.1), None, None, Some(2), 0.1, 2),
         (1000, None, None, None, None, 1000.0, SHARDS_MAX),

@@ -94,8 +94,8 @@ pub struct Tree {
     pub vectors: Vec<f64>,
     /// Terms of its linear leaves.
     pub terms: Vec<Term>,
-    /// What each node's split gained in training, by its number, as far as the file says. Any numbers: they are told, and decide
-    /// nothing.
+    /// What each node's split gained in training, by its number, as far as the file says. Any numbers: they are shown,
+    /// and decide nothing.
     pub gains: Vec<f32>,
     /// Which margin its leaves add to; that of vector leaves is 0.
     pub output: u32,

@@ -49,10 +49,10 @@ macro_rules! with {
 }
 
 impl Vectors {
-    /// Those of this architecture, whatever the CPU has: the fastest first.
+    /// Those of this architecture, even if the CPU lacks them: the fastest first.
     #[cfg(target_arch = "x86_64")]
     pub const CHOICES: &[KernelChoice] = &[KernelChoice::Avx512, KernelChoice::Avx512Bw, KernelChoice::Avx2];
-    /// Those of this architecture, whatever the CPU has: the fastest first.
+    /// Those of this architecture, even if the CPU lacks them: the fastest first.
     #[cfg(target_arch = "aarch64")]
     pub const CHOICES: &[KernelChoice] = &[KernelChoice::Neon];
     /// Those of this architecture: none.

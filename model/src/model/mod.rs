@@ -202,8 +202,8 @@ impl Model {
         self.precision
     }
 
-    /// The precision that a row's values are rounded to: that of the arithmetic, but `f32` for CatBoost, which narrows them
-    /// and sums in `f64`.
+    /// The precision that a row's values are rounded to: that of the arithmetic, but `f32` for CatBoost, which narrows
+    /// them and sums in `f64`.
     #[must_use]
     pub fn input_precision(&self) -> Precision {
         match self.input {
@@ -243,8 +243,8 @@ impl Model {
         is_probability(&self.objective, self.margin_len)
     }
 
-    /// Which prediction is the probability that is banded, from 0: the only one, or the one of several that the manifest
-    /// names. None when there is no probability, or several and none is named.
+    /// Which prediction is the probability that is banded, from 0: the only one, or the one of several that the
+    /// manifest names. None when there is no probability, or several and none is named.
     #[must_use]
     pub fn probability_output(&self) -> Option<usize> {
         self.probability
@@ -269,7 +269,7 @@ impl Model {
             .map(|row| (row.features.as_slice(), row.margin.as_slice()))
     }
 
-    /// The band of a row's predictions, whoever made them; none of a model without bands.
+    /// The band of a row's predictions, from any scorer; none for a model without bands.
     #[must_use]
     pub fn band(&self, predictions: &[f64]) -> Option<u8> {
         let bands = self.bands.as_ref()?;
@@ -288,11 +288,11 @@ impl Model {
         Scratch::new(&self.engine, self.row_len(), self.margin_len, self.prediction_len())
     }
 
-    /// Scores one row: `row` has a value for each column of the schema, NaN for missing. Margins and predictions are left
-    /// in `scratch`; returned is the band, 1 to 5, of a model that has bands.
+    /// Scores one row: `row` has a value for each column of the schema, NaN for missing. Margins and predictions are
+    /// left in `scratch`; returned is the band, 1 to 5, of a model that has bands.
     ///
-    /// Values of an `f32` model narrow as `astype(float32)` does: round to nearest, infinite beyond its range. A row that is
-    /// too short counts as missing beyond its end. A scratch of another model is replaced, which allocates.
+    /// Values of an `f32` model narrow as `astype(float32)` does: round to nearest, infinite beyond its range. A row
+    /// that is too short counts as missing beyond its end. A scratch of another model is replaced, which allocates.
     pub fn score_row(&self, row: &[f64], scratch: &mut Scratch) -> Option<u8> {
         debug_assert_eq!(row.len(), self.schema.len(), "a row has a value for each column");
         if !scratch.fits(&self.engine, self.row_len(), self.margin_len, self.prediction_len()) {
@@ -303,9 +303,9 @@ impl Model {
         self.band(scratch.predictions())
     }
 
-    /// Scores many rows, one after the other in `rows` with a value for each column, and hands on each one's number and band
-    /// with the scratch that holds its margins and predictions. The answers are those of [`Self::score_row`]; kernels that
-    /// can take several rows at once.
+    /// Scores many rows, one after the other in `rows` with a value for each column, and hands on each one's number and
+    /// band with the scratch that holds its margins and predictions. The answers are those of [`Self::score_row`];
+    /// kernels that can take several rows at once.
     pub fn score_rows(&self, rows: &[f64], scratch: &mut Scratch, mut each: impl FnMut(usize, Option<u8>, &Scratch)) {
         let width = self.row_len();
         debug_assert!(

@@ -1,4 +1,4 @@
-//! A model of which only the outline is known: the features and bands of its manifest. Somebody else evaluates it.
+//! A model of which only the outline is known: the features and bands of its manifest. A remote scorer evaluates it.
 
 use super::{BuildError, Identity, Model, Options};
 use crate::ensemble::{Codes, Comparison, Ensemble, EnsembleParts, Finish, Input, Precision};
@@ -7,8 +7,8 @@ use crate::objective::Objective;
 use crate::schema::{FeatureKind, Schema};
 
 impl Model {
-    /// What a manifest alone says: features in the order of its lines, bands, name and version. There is one prediction.
-    /// Evaluating it here gives zero, which is no prediction of anything: whoever builds one must ask somebody else.
+    /// What a manifest alone says: features in the order of its lines, bands, name and version. There is one
+    /// prediction. Evaluating it here gives zero, which is no prediction: use it only with a remote scorer.
     ///
     /// # Errors
     /// A manifest without features, or with names that no schema takes.

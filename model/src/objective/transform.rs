@@ -35,7 +35,7 @@ pub enum Transform {
     SignedSquare,
     /// All margins to probabilities that sum to one.
     Softmax,
-    /// The same as Treelite computes it: exponentials in `f32` whatever the precision.
+    /// The same as Treelite computes it: exponentials in `f32` for every precision.
     SoftmaxOfFloats,
     /// `exp` as CatBoost computes it.
     FastExp,
@@ -43,7 +43,7 @@ pub enum Transform {
     SoftmaxOfFastExps,
     /// The same with all steps in the model's precision: onnxruntime.
     SoftmaxInPrecision,
-    /// The index of the first largest margin: one prediction whatever the number of margins.
+    /// The index of the first largest margin: one prediction for any number of margins.
     ArgMax,
 }
 

@@ -1,6 +1,6 @@
 //! Numbers that count as missing, as a manifest states them: what training was told by `missing=0` or `-999`.
 //!
-//! A row keeps what was sent. Whoever evaluates it, or holds it to a rule, asks here.
+//! A row keeps what was sent. The code that evaluates it, or checks it against a rule, calls this module.
 
 /// The numbers that count as missing, column by column.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,6 +1,6 @@
 //! What a model takes: its features' names, columns and kinds.
 //!
-//! Built by the format readers, annotated by the manifest, read by whoever turns a request into a row.
+//! Built by the format readers, annotated by the manifest, read by the code that turns a request into a row.
 
 mod categories;
 mod cell;
@@ -25,8 +25,8 @@ pub enum FeatureKind {
     Integer,
     /// 0 or 1 (XGBoost `i`, an indicator).
     Boolean,
-    /// A category's code (XGBoost `c`, LightGBM's categorical features). A row carries the codes that training had; when the
-    /// file names the categories, [`Schema::category_code`] finds the code of a name.
+    /// A category's code (XGBoost `c`, LightGBM's categorical features). A row carries the codes that training had;
+    /// when the file names the categories, [`Schema::category_code`] finds the code of a name.
     Category,
 }
 
@@ -74,7 +74,7 @@ pub struct Feature {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Schema {
     features: Vec<Feature>,
-    /// The rules in column order, close together for whoever checks rows; empty when no feature has one.
+    /// The rules in column order, close together for the check of rows; empty when no feature has one.
     rules: Vec<Rule>,
     /// Columns that may not be missing, a bit each; empty when there is none.
     required: Vec<u64>,
@@ -217,8 +217,9 @@ impl Schema {
         self.features.get(column)?.categories.as_ref()
     }
 
-    /// The value a row carries for a category's name, as text of a source that has numbers too; NaN, which is missing, for a name that the training library takes
-    /// for a missing value. None for a name that the library refuses, and for a column without names.
+    /// The value a row carries for a category's name, as text of a source that has numbers too; NaN, which is missing,
+    /// for a name that the training library takes for a missing value. None for a name that the library refuses, and
+    /// for a column without names.
     #[must_use]
     pub fn category_code(&self, column: usize, name: &str) -> Option<f64> {
         self.categories(column)?.code(name)
@@ -243,7 +244,8 @@ impl Schema {
         self.rules.get(column).unwrap_or(&Rule::NONE)
     }
 
-    /// Holds a column's value, NaN for missing, to what the manifest demands. A number that counts as missing is missing.
+    /// Holds a column's value, NaN for missing, to what the manifest demands. A number that counts as missing is
+    /// missing.
     ///
     /// # Errors
     /// How it is not what is demanded.
@@ -262,8 +264,8 @@ impl Schema {
         self.markers = (!markers.is_empty()).then(|| Box::new(markers));
     }
 
-    /// Whether a number of some feature is more than a value of the row: a category's name, or held to a rule. Where this is
-    /// false, whoever reads rows need not ask.
+    /// Whether a number of some feature is more than a value of the row: a category's name, or held to a rule. Where
+    /// this is false, readers of rows need not check.
     #[must_use]
     pub fn is_checked(&self) -> bool {
         self.has_numeric_names || self.has_rules()
@@ -284,7 +286,8 @@ impl Schema {
         !self.rules.is_empty()
     }
 
-    /// The columns that may not be missing, a bit each: column 0 is the lowest of the first word. Empty when there is none.
+    /// The columns that may not be missing, a bit each: column 0 is the lowest of the first word. Empty when there is
+    /// none.
     #[must_use]
     pub fn required(&self) -> &[u64] {
         &self.required

@@ -28,7 +28,7 @@ impl LoadedModel {
             path: path.to_path_buf(),
             message,
         };
-        // Names that the model does not have would be faults of a manifest that nobody wrote.
+        // Names that the model does not have would be faults of a manifest that does not exist.
         let signed: Vec<String> = says.features.iter().map(|note| note.name.clone()).collect();
         let mut unsigned = says.clone();
         unsigned.features.clear();

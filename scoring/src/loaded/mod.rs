@@ -1,6 +1,6 @@
 //! A model as the engine serves it: the model, its columns by name, and the bytes of every answer that do not change.
 //!
-//! Immutable and shared by all threads behind an `Arc`. Built at start, and by whoever loads a model later.
+//! Immutable and shared by all threads behind an `Arc`. Built at start, and when a model is loaded later.
 
 pub mod bundle;
 pub mod columns;
@@ -134,8 +134,9 @@ impl LoadedModel {
         )
     }
 
-    /// What users are told about the model. The first call makes it, which takes memory in proportion to the features, so
-    /// that whoever only looks at a model has no need to; a server calls it before any shard has the model.
+    /// The descriptions of the model for its users. The first call makes it, which takes memory in proportion to the
+    /// features, so that a caller that only looks at a model need not make it; a server calls it before any shard has
+    /// the model.
     pub fn descriptions(&self) -> &Descriptions {
         self.descriptions
             .get_or_init(|| Descriptions::of(&self.model, self.example.as_deref()))

@@ -1,4 +1,4 @@
-//! The categories that a feature accepts, in words. Called for faults only: on the way of a good row nobody lists names.
+//! The categories that a feature accepts, in words. Called for faults only: for a good row no names are listed.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use quintile_model::Categories;
 
 use super::faults::Echo;
 
-/// Names that are told; the rest is counted.
+/// Names that are listed; the rest is counted.
 const NAMES_TOLD: usize = 5;
 
 /// How many categories there are and the first of them: `9 categories: "a", "b", "c", "d", "e" and 4 more`.

@@ -103,7 +103,7 @@ impl fmt::Display for JsonReason {
     }
 }
 
-/// Reads a body. `huge` is told where numbers are that no double can hold, which are JSON nevertheless.
+/// Reads a body. `huge` gets the places of numbers that no double can hold, which are valid JSON.
 ///
 /// # Errors
 /// The first fault.
@@ -119,7 +119,7 @@ pub fn scan(body: &[u8], huge: impl FnMut(Range<usize>)) -> Result<(), JsonFault
 /// The first fault of a body that is no UTF-8 from `offset` on, of which the part before was read.
 pub(super) fn before_bad_utf8(before: Result<(), JsonFault>, offset: usize) -> JsonFault {
     match before {
-        // Whatever only comes from stopping here is no fault of its own.
+        // A fault that only comes from stopping here does not count.
         Err(fault)
             if fault.offset < offset && !matches!(fault.reason, JsonReason::Unterminated | JsonReason::Empty) =>
         {

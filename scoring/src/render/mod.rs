@@ -1,4 +1,4 @@
-//! Answers and errors as bytes, into whatever memory the caller has: a `Vec`, a `BytesMut`.
+//! Answers and errors as bytes, into memory of the caller: a `Vec`, a `BytesMut`.
 //!
 //! An answer allocates nothing of its own. Numbers are the shortest decimals that read back as the same double.
 
@@ -90,7 +90,7 @@ pub fn answer<B: BufMut>(
     self::told(out, loaded, &told);
 }
 
-/// Writes the answer to a request, whoever has scored it.
+/// Writes the answer to a request, from any scorer.
 pub fn told<B: BufMut>(out: &mut B, loaded: &LoadedModel, told: &AnswerFields<'_>) {
     let timings = told.timings;
     begin(out, loaded, told.lead_id, told.score, told.predictions);
@@ -162,7 +162,8 @@ pub fn unscored<B: BufMut>(
     out.put_u8(b'}');
 }
 
-/// Writes the end of a batch's answer, which began with `{"results":[`. `total_ns` is the time since its body was complete.
+/// Writes the end of a batch's answer, which began with `{"results":[`. `total_ns` is the time since its body was
+/// complete.
 pub fn batch_end<B: BufMut>(
     out: &mut B,
     loaded: &LoadedModel,

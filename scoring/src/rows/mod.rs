@@ -5,8 +5,8 @@
 //!   Source ──chunks of rows──▶ Worker: cells → row → Model → Results ──in order──▶ Sink
 //! ```
 //!
-//! The calling thread alone touches files and streams. A chunk is a few hundred kilobytes, and only so many are under way
-//! at once. A fault in row n takes back none of the n − 1 before it and lets none after it out.
+//! The calling thread alone touches files and streams. A chunk is a few hundred kilobytes, and only so many are under
+//! way at once. A fault in row n takes back none of the n − 1 before it and lets none after it out.
 
 mod array;
 mod batches;
@@ -74,7 +74,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// What the name of a file says of it, whatever it is compressed with.
+    /// The format that a file's name states, with any compression.
     #[must_use]
     pub fn of_file(file: &Path) -> Option<Self> {
         let stem = match compression_of(file) {
@@ -163,11 +163,11 @@ pub struct Job<'s> {
     pub renames: &'s [(String, String)],
     /// How many threads score; 0: the calling thread does it itself.
     pub threads: usize,
-    /// Whether somebody watches how far it is.
+    /// Whether to show the progress.
     pub progress: bool,
     /// Whether a bad row ends the job where it could be a row of the results.
     pub strict: bool,
-    /// Texts, of whatever rows, that are missing beside the usual ones.
+    /// Texts, in rows of any format, that are missing in addition to the usual ones.
     pub missing: &'s [String],
 }
 
@@ -186,8 +186,8 @@ pub fn score_rows(loaded: &LoadedModel, rows: &[u8], format: Format) -> (Vec<u8>
     (results, outcome.map_err(|error| error.to_string()))
 }
 
-/// Rows from a file or a folder, or from standard input for `-`. `flag` says what they are; without it their first bytes do, then
-/// the file's name.
+/// Rows from a file or a folder, or from standard input for `-`. `flag` says what they are; without it their first
+/// bytes do, then the file's name.
 ///
 /// # Errors
 /// A file that cannot be opened, or is none of rows.

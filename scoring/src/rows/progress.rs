@@ -1,4 +1,4 @@
-//! How far it is, for somebody who watches: one line that is written over, twice a second.
+//! The progress on a terminal: one line that is overwritten twice a second.
 
 use std::io::Write;
 use std::time::{Duration, Instant};

@@ -91,7 +91,7 @@ impl Chunk {
     }
 }
 
-/// Whatever the rows are in.
+/// Rows of any format.
 pub(super) enum RowSource<'i> {
     Cells(table::Table<Text<'i>>),
     Lines(lines::Lines<Text<'i>>),

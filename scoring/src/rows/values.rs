@@ -1,7 +1,7 @@
 //! A value of a Parquet column in words: the text of a CSV cell, or a value of JSON.
 //!
-//! What has no text of its own is refused by its type before anything is written ([`is_writable`]); a value that its type
-//! cannot tell (a time after the calendar's end, bytes that are no text) is an error, never an empty cell.
+//! What has no text of its own is refused by its type before anything is written ([`is_writable`]); a value that its
+//! type cannot tell (a time after the calendar's end, bytes that are no text) is an error, never an empty cell.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -278,8 +278,8 @@ where
     Ok(())
 }
 
-/// `2026-03-01T12:30:05`, and behind it `Z` or the offset of its zone. A zone with a name is told in UTC: the instant is the
-/// same, and no file of the machine's has to be read.
+/// `2026-03-01T12:30:05`, and behind it `Z` or the offset of its zone. A zone with a name is written in UTC: the
+/// instant is the same, and no file of the machine's has to be read.
 fn moment<T: ArrowTimestampType>(out: &mut Vec<u8>, array: &ArrayRef, row: usize) -> Result<(), NoText> {
     let array = array.as_primitive::<T>();
     let DataType::Timestamp(_, zone) = array.data_type() else {

@@ -65,7 +65,7 @@ pub(super) fn run<W: Write, P: Write>(
             scope.spawn(move || {
                 let mut worker = Worker::new(job, style);
                 for (chunk, answer) in taken {
-                    // Nobody waits any more after a fault before these rows.
+                    // The reader has gone after a fault before these rows.
                     let _ = answer.send(worker.work(&chunk));
                 }
             });

@@ -7,7 +7,7 @@ use quintile_model::Precision;
 /// How far two numbers are apart, in units in the last place of the model's precision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Distance {
-    /// The same number; NaN equals NaN, and zero equals zero whatever its sign.
+    /// The same number; NaN equals NaN, and zero equals zero with any sign.
     Equal,
     /// So many units apart.
     Units(u64),

@@ -4,9 +4,9 @@
 //! rows ─▶ RowTable ─▶ Scores ─┐
 //! expected ─▶ Expected ───────┴─▶ Tally; some rows differ? ─▶ causes, columns: change the rows, score again ─▶ Finding
 //! ```
-//! A cause is a change of the rows that can be tried: another order of columns, a number that counts as missing, values of 32
-//! bits. It is named when scoring the changed rows gives the expected numbers, and for no other reason. Used by the command
-//! `verify`; holds all rows in memory.
+//! A cause is a change of the rows that can be tried: another order of columns, a number that counts as missing, values
+//! of 32 bits. It is named when scoring the changed rows gives the expected numbers, and for no other reason. Used by
+//! the command `verify`; holds all rows in memory.
 
 mod causes;
 mod columns;
@@ -167,7 +167,7 @@ pub fn verify(job: &VerifyJob<'_>) -> Result<Report, VerifyError> {
         search::search(job, &loaded, &read, &comparison, &mut report)?;
     }
     if let Some(renamed) = &read.renamed {
-        // The rows as they are cannot be scored, so they are not equal, whatever the renamed ones give.
+        // The rows as they are cannot be scored, so they are not equal, even if the renamed ones are.
         report.needs_change = true;
         let equal = report.tally.equal;
         report.findings.insert(

@@ -5,7 +5,7 @@ const SENTINELS: [f64; 12] = [
     -999_999.0, -99_999.0, -9_999.0, -999.0, -99.0, -1.0, 999_999.0, 99_999.0, 9_999.0, 999.0, 99.0, 0.0,
 ];
 
-/// Rows that must hold one before it is told: so many, and one in a hundred.
+/// Rows that must have one before it is reported: this number, and one in a hundred.
 const ROWS_MIN: u64 = 5;
 
 /// How often each of them occurs, and between which numbers all other values lie.

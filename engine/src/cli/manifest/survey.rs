@@ -20,7 +20,7 @@ pub(super) struct Survey {
     /// What is banded, in the order of the rows; empty for a model that has nothing to band.
     pub(super) predictions: Vec<f64>,
     pub(super) golden: Vec<Golden>,
-    /// Texts that nobody named, and that were taken for missing because programs write them there.
+    /// Texts that no flag names, and that count as missing because programs write them for missing values.
     pub(super) taken: Vec<&'static str>,
 }
 

@@ -1,5 +1,5 @@
-//! `quintile records schema`: the columns of a model's records, for whatever reads them. Made of the list that makes the
-//! records themselves.
+//! `quintile records schema`: the columns of a model's records, for the programs that read them. Made of the list that
+//! makes the records themselves.
 
 mod ddl;
 

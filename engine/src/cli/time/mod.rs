@@ -1,9 +1,9 @@
 //! `quintile time`: what a model costs on this machine, in nanoseconds a row, with every kernel that takes it.
 //!
-//! A round runs all kernels one after the other, one row a call and then many, so that what else the machine does disturbs
-//! all of them alike; a figure is the median over the rounds. Rows are distinct and each round goes on where the last one
-//! stopped, so that branch predictors learn none of them. What is timed is all of [`Model::score_row`]: from a row of
-//! doubles to its margin, prediction and band.
+//! A round runs all kernels one after the other, one row a call and then many, so that what else the machine does
+//! disturbs all of them alike; a figure is the median over the rounds. Rows are distinct and each round goes on where
+//! the last one stopped, so that branch predictors learn none of them. What is timed is all of [`Model::score_row`]:
+//! from a row of doubles to its margin, prediction and band.
 
 mod print;
 mod rows;
@@ -325,7 +325,7 @@ fn rounds(contestants: &mut [Contestant], timed: &Timed<'_>) {
     // The first round warms up and finds out how many calls fill a slice; it counts only if time is up after it.
     for round in 0..=ROUNDS {
         for contestant in &mut *contestants {
-            // At least one figure of each, whatever it takes.
+            // At least one figure of each, for any time that it takes.
             if round > 1 && start.elapsed() > timed.limit {
                 return;
             }

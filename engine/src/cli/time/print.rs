@@ -7,7 +7,7 @@ use quintile_scoring::text::harmless;
 use super::super::json::{Object, array};
 use super::{Samples, Times};
 
-/// Shares of the rounds between which a figure's spread is told.
+/// Shares of the rounds between which the spread of a figure is shown.
 const SPREAD: [f64; 2] = [0.1, 0.9];
 
 const MEDIAN: f64 = 0.5;

@@ -27,7 +27,7 @@ pub(crate) struct Key {
     pub(crate) flag: Option<&'static str>,
     /// What it accepts and where it is stored.
     pub(crate) kind: ValueKind,
-    /// The value it has when nobody sets it, as a text; none when it then is found out.
+    /// The default value, as a text; none if it is then determined at start.
     pub(crate) default: Option<&'static str>,
     /// What it is for.
     pub(crate) help: &'static str,
@@ -39,14 +39,15 @@ impl Key {
         format!("{}.{}", self.section, self.name)
     }
 
-    /// Whether nobody may see its value: not in a fault, not in `config show`.
+    /// Whether its value is a secret: it is shown neither in a fault nor in `config show`.
     pub(crate) fn is_secret(&self) -> bool {
         ["secret", "token", "password", "private_key"]
             .iter()
             .any(|word| self.name.ends_with(word))
     }
 
-    /// Whether a reload puts it into force. Everything else takes a restart: threads, files and memory are laid out for it.
+    /// Whether a reload puts it into force. Everything else takes a restart: threads, files and memory are laid out for
+    /// it.
     pub(crate) fn is_reloaded(&self) -> bool {
         match self.section {
             "model" => true,
@@ -163,7 +164,7 @@ pub(super) mod tests {
         }
     }
 
-    /// A key whose value nobody may see.
+    /// A key whose value is a secret.
     pub(in crate::config) fn secret() -> Key {
         Key {
             section: "x",

@@ -94,7 +94,7 @@ impl ConnectionDeadlines {
     }
 
     fn enter(&self, stage: Stage, limit: Duration) {
-        // Few may have such a connection, so nobody keeps one.
+        // There are few such connections, so none is kept.
         let limit = if self.is_health_only() {
             limit.min(HEALTH_STEP)
         } else {
@@ -114,7 +114,7 @@ impl ConnectionDeadlines {
         self.enter(Stage::Idle, limit);
     }
 
-    /// The preface is complete: an h2 connection waits for requests from now on, whatever frames it sends meanwhile.
+    /// The preface is complete: an h2 connection waits for requests from now on, even if it sends other frames.
     pub(super) fn is_http2(&self) {
         self.http2.set(true);
         self.enter_idle();
@@ -220,7 +220,7 @@ impl ConnectionDeadlines {
         self.stage.get() == Stage::Linger && self.core.wheel.borrow().fired(self.timer)
     }
 
-    /// No request is being read or answered: closing now interrupts nobody.
+    /// No request is being read or answered: closing now interrupts no request.
     pub(super) fn is_quiet(&self) -> bool {
         matches!(self.stage.get(), Stage::FirstByte | Stage::Idle)
     }
@@ -230,7 +230,7 @@ impl ConnectionDeadlines {
         self.enter(Stage::Write, self.core.limits().write);
     }
 
-    /// The drain began: whoever is quiet has a short while left.
+    /// The drain began: a quiet connection has a short time left.
     pub(in crate::http) fn drain(&self) {
         if self.is_quiet() {
             let stage = self.stage.get();
@@ -268,8 +268,8 @@ impl ConnectionDeadlines {
 }
 
 impl ConnectionDeadlines {
-    /// The limit of what is unsent has passed, and the peer has taken something: it has as long for the next. Or all was
-    /// written or given up, and nothing was flushed since.
+    /// The limit of what is unsent has passed, and the peer has taken something: it has as long for the next. Or all
+    /// was written or given up, and nothing was flushed since.
     fn reconsider_unsent(&self, cx: &Context<'_>) {
         if self.unsent.get() > 0 {
             self.enter_unsent();
@@ -334,8 +334,8 @@ impl Drop for Unsent {
     }
 }
 
-/// The limit of one batch's answer: the peer must take the next part of it in time. A connection's own limit does not see
-/// this where many streams share a socket, for the socket itself is not blocked.
+/// The limit of one batch's answer: the peer must take the next part of it in time. A connection's own limit does not
+/// see this where many streams share a socket, for the socket itself is not blocked.
 #[derive(Debug)]
 pub(crate) struct UnsentBytes {
     watch: Rc<ConnectionDeadlines>,

@@ -1,6 +1,7 @@
 //! One connection's life: adopt, find the protocol, serve it with hyper, close within its limits.
 //!
-//! A panic ends its own connection: each task is [`Contained`]. What hyper leaves open (time) is [`ConnectionDeadlines`]'s.
+//! A panic ends its own connection: each task is [`Contained`]. What hyper leaves open (time) is
+//! [`ConnectionDeadlines`]'s.
 
 mod coalesce;
 pub mod deadlines;
@@ -180,15 +181,16 @@ async fn within<F: Future>(watch: &ConnectionDeadlines, future: F) -> Result<F::
 /// When a draining shard tells a connection to finish.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum CloseNotice {
-    /// HTTP/1.1: hyper would close a connection whose next request is half read, so it is told after a quiet while.
-    /// Requests answered until then say `connection: close` themselves.
+    /// HTTP/1.1: hyper would close a connection whose next request is half read, so hyper learns of the drain only
+    /// after a quiet time. Requests answered until then say `connection: close` themselves.
     WhenQuiet,
     /// HTTP/2: a GOAWAY lets the streams under way finish.
     AtOnce,
 }
 
-/// Polls hyper's connection to its end, tells it to finish when the shard drains or it has had its one request, and gives up at a limit. hyper's own
-/// errors are the peer's doing: bytes that are not HTTP (answered by hyper) or a connection that broke.
+/// Polls hyper's connection to its end, tells it to finish when the shard drains or it has had its one request, and
+/// gives up at a limit. hyper's own errors are the peer's doing: bytes that are not HTTP (answered by hyper) or a
+/// connection that broke.
 async fn drive<C: Future>(
     core: &ShardCore,
     watch: &ConnectionDeadlines,

@@ -24,7 +24,7 @@ fn reloader(loaded: Arc<LoadedModel>, look: Arc<AttemptFn>) -> (Reloader, Mailbo
         }],
         registry: None,
         side: ReloadNotifier::nowhere(),
-        // Nobody is there to take a model, so nobody is waited for.
+        // There is no shard to take a model, so there is none to wait for.
         life: Arc::new(Lifecycle::new(Duration::ZERO)),
     };
     (Reloader::new(parts, look), mailbox)
@@ -42,7 +42,7 @@ fn found(loaded: Option<LoadedModel>) -> AttemptOutcome {
     }
 }
 
-/// Looks that wait until somebody says what each has found.
+/// Attempts that wait until the test says what each has found.
 struct Scripted {
     look: Arc<AttemptFn>,
     /// What each attempt that began is to find, in the order in which they began.

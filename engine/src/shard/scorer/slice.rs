@@ -1,8 +1,9 @@
 //! A few leads of a batch at a time: read one by one, scored together, recorded and rendered in their order.
 //!
 //! A shard must not be held up by a batch, so a slice ends when its time is up or when as many leads are read as can be
-//! scored in what is left of it; how many that are is learnt from the slices before. What a record says is what it would
-//! say of a lead that came alone, but for its latency: that of a lead in a batch is the time since its slice began.
+//! scored in what is left of it; how many that are is learnt from the slices before. What a record says is what it
+//! would say of a lead that came alone, but for its latency: that of a lead in a batch is the time since its slice
+//! began.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,7 +28,7 @@ const FIRST_GUESS: Duration = Duration::from_micros(25);
 /// Bytes of a slice's rows at most, unless one row has more.
 const ROWS_BYTES_MAX: usize = 1 << 20;
 
-/// How results are told apart in the answer.
+/// How results are separated in the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Layout {
     /// Elements of an array: a comma before all but the first.
@@ -44,7 +45,7 @@ pub(crate) struct Batch<'a> {
     pub(crate) layout: Layout,
     /// Whether results were written before.
     pub(crate) has_begun: bool,
-    /// Bytes of one lead, for whoever is told that it has more.
+    /// Bytes of one lead at most, for the error of a longer one.
     pub(crate) lead_bytes_max: usize,
     /// For leads that are kept from slice to slice.
     pub(crate) budget: &'a Arc<Budget>,
@@ -116,8 +117,8 @@ impl SliceBuffers {
 }
 
 impl Scorer {
-    /// Scores the next leads and appends their results to `out`. No lead at all means that there is none now.
-    /// `long` is the lead that was begun and takes more than a slice to read; while there is one, no other is looked at.
+    /// Scores the next leads and appends their results to `out`. No lead at all means that there is none now. `long` is
+    /// the lead that was begun and takes more than a slice to read; while there is one, no other is looked at.
     pub(crate) fn slice(
         &mut self,
         batch: &Batch<'_>,

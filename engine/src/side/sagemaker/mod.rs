@@ -1,11 +1,12 @@
-//! SageMaker as a scorer: takes the shards' questions, asks an endpoint, and sends the answers to the shards' mailboxes.
+//! SageMaker as a scorer: takes the shards' questions, asks an endpoint, and sends the answers to the shards'
+//! mailboxes.
 //!
 //! ```text
 //!  Desk ──▶ breaker: open? ──▶ fewer than `calls_max` under way? ──▶ a call ──▶ answer ──▶ mailbox of the shard
 //!              └─ Miss::Open        └─ waits, until its deadline            └─ again, while the deadline allows it
 //! ```
-//! A task on side. Every question is answered: with predictions, or with why there are none. A call is repeated only when
-//! the failure is one that may pass, and only within the question's deadline.
+//! A task on side. Every question is answered: with predictions, or with why there are none. A call is repeated only
+//! when the failure is one that may pass, and only within the question's deadline.
 
 mod answer;
 mod breaker;
@@ -54,7 +55,7 @@ pub(super) struct Endpoint {
 impl Endpoint {
     /// Reads what AWS's clients must know; no call is made.
     pub(super) fn open(scoring: &Scoring, aws: &Aws) -> Result<Self, AwsError> {
-        // The deadline of each question ends its calls; the client's own limit is for calls that nobody would end.
+        // The deadline of each question ends its calls; the client's own limit is for calls without one.
         let config = aws::load(aws, 2 * scoring.deadline)?;
         Ok(Self {
             client: Client::new(&config),
@@ -80,7 +81,7 @@ pub(super) async fn run(endpoint: Endpoint, desk: RemoteQueue, shards: Vec<Addre
         logged: None,
         circuit: Circuit::Closed,
     };
-    // The shards have ended by then: nobody waits.
+    // The shards have ended by then: no task waits.
     while !stop.is_set() {
         office.turn().await;
     }
@@ -94,7 +95,8 @@ struct RemoteWorker {
     breaker: Breaker,
     calls: JoinSet<Called>,
     under_way: HashMap<Id, (RemoteRequest, Permit)>,
-    /// Questions that found all calls taken. The desk's own bound holds for them too: none is read while there are as many.
+    /// Questions that found all calls taken. The desk's own bound holds for them too: none is read while there are as
+    /// many.
     waiting: VecDeque<RemoteRequest>,
     /// Answers that found a full mailbox.
     undelivered: Vec<(u16, RemoteResponse)>,
@@ -160,7 +162,7 @@ impl RemoteWorker {
             false
         });
         for (shard, ticket) in late {
-            // Nobody was asked, so this says nothing about the endpoint.
+            // There was no call, so this says nothing about the endpoint.
             self.send(shard, ticket, Err(RemoteError::Late));
         }
         while self.calls.len() < self.endpoint.calls_max {

@@ -5,7 +5,7 @@
 //!                       <sink>-<micros>.ndjson        full: it was renamed at that moment, in microseconds since 1970
 //! ```
 //! A line is on the disk before the record counts as dealt with. Nothing here ever deletes one: at the limit of bytes
-//! letters are refused, their records stay in the spool, and the sink waits until somebody takes files away. Each may be
+//! letters are refused, their records stay in the spool, and the sink waits until files are taken away. Each may be
 //! moved or removed at any time. Whoever repairs the cause can send the lines' `record` again by hand; ids tell whether
 //! one is there already.
 
@@ -75,8 +75,8 @@ impl DeadLetters {
     /// Writes letters down, and returns when they are on the disk.
     ///
     /// # Errors
-    /// [`SinkError::DeadLetters`] when there is no room for them: none is there then. After any other error some of them
-    /// may be there; writing them again is right, for ids tell.
+    /// [`SinkError::DeadLetters`] when there is no room for them: none is there then. After any other error some of
+    /// them may be there; writing them again is right, for ids tell.
     pub(super) fn write(&mut self, letters: &[DeadLetter<'_>], now_us: i64) -> Result<(), SinkError> {
         let mut text = Vec::new();
         for letter in letters {
@@ -90,7 +90,7 @@ impl DeadLetters {
             source,
         };
         if self.bytes + more > self.bytes_max {
-            // Somebody may have taken files away.
+            // An operator may have taken files away.
             self.bytes = self.count().map_err(failed)?;
         }
         if self.bytes + more > self.bytes_max {

@@ -1,5 +1,5 @@
-//! Where records go. Several sinks at once, each with a cursor of its own over the records: one that fails falls behind,
-//! and the others do not notice.
+//! Where records go. Several sinks at once, each with a cursor of its own over the records: one that fails falls
+//! behind, and the others do not notice.
 //!
 //! ```text
 //!                ┌─ cursor ─▶ Computes   on the worker: burns CPU, may wait for a disk     parquet, s3
@@ -8,8 +8,9 @@
 //! ```
 //!
 //! # What holds for both
-//! - A cursor counts records from 0. A sink reads on as it likes, keeps what it has read, and *acknowledges* a number when
-//!   every record below it is in its place. With several batches under way that is the lowest number that is not delivered.
+//! - A cursor counts records from 0. A sink reads on as it likes, keeps what it has read, and *acknowledges* a number
+//!   when every record below it is in its place. With several batches under way that is the lowest number that is not
+//!   delivered.
 //! - What is acknowledged is never read again; what was read and not acknowledged is read again after a restart. So
 //!   delivery is at least once, duplicates come only from a crash, and record ids tell them.
 //! - A record that can never be delivered must not hold up the others: it goes to a dead-letter file
@@ -20,12 +21,13 @@
 //! # How to add one
 //! 1. A word in [`SinkKind`] (`config`): its name is what `records.sinks` and the metrics' label `sink` say.
 //! 2. A file here, and an arm in [`open`], which finds out all that can be found out before the server starts.
-//! 3. Either [`EncodingSink`]: `take` one record at a time, `deliver` when `due`, say what is `delivered`. The worker does
-//!    the rest: pauses, repetition, acknowledging, counts, log lines. One that encodes here and sends from a task answers
-//!    `wants() == false` while it may hold no more, and counts as delivered only what the task has seen confirmed.
-//! 4. Or [`NetworkSink`]: a future that owns its [`SinkReader`]. Its loop: `peek`, copy what is needed into a batch, `advance`; send;
-//!    on success `succeeded` and `acknowledge`, on failure `failed`, wait, again (`counts().retried`). When `peek` has
-//!    nothing: `tokio::time::sleep(sink_reader::TICK)`. `stdout` and `firehose` are of this kind.
+//! 3. Either [`EncodingSink`]: `take` one record at a time, `deliver` when `due`, say what is `delivered`. The worker
+//!    does the rest: pauses, repetition, acknowledging, counts, log lines. One that encodes here and sends from a task
+//!    answers `wants() == false` while it may hold no more, and counts as delivered only what the task has seen
+//!    confirmed.
+//! 4. Or [`NetworkSink`]: a future that owns its [`SinkReader`]. Its loop: `peek`, copy what is needed into a batch,
+//!    `advance`; send; on success `succeeded` and `acknowledge`, on failure `failed`, wait, again (`counts().retried`).
+//!    When `peek` has nothing: `tokio::time::sleep(sink_reader::TICK)`. `stdout` and `firehose` are of this kind.
 //! 5. `tests.rs` runs what holds for every sink over the ones that compute; add it to `each` there.
 
 mod dead_letters;
@@ -53,10 +55,10 @@ use crate::spool::Item;
 
 /// A sink that computes, called by the worker only.
 ///
-/// A record that was taken is kept until it is delivered, over any number of errors. Every call may be repeated after an
-/// error; none has a part of its effect twice.
+/// A record that was taken is kept until it is delivered, over any number of errors. Every call may be repeated after
+/// an error; none has a part of its effect twice.
 pub(super) trait EncodingSink: Send {
-    /// Whether it can take a record now. One that waits for somebody else says no while it holds all that it may.
+    /// Whether it can take a record now. One that waits for a remote service says no while it holds as much as it may.
     fn wants(&self) -> bool {
         true
     }

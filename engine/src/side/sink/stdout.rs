@@ -1,8 +1,8 @@
 //! The sink that writes lines of JSON to standard output, for pipes and for looking.
 //!
-//! Writing is done by a thread of its own, `stdout`, which may wait for a reader for ever: that holds up this sink and no
-//! other, and nobody waits for the thread at the end. (Those of tokio's own are waited for when a runtime ends.) A reader
-//! that is gone makes every write fail; its records wait, as those of any sink that fails.
+//! Writing is done by a thread of its own, `stdout`, which may wait for a reader for ever: that holds up this sink and
+//! no other, and nobody waits for the thread at the end. (Those of tokio's own are waited for when a runtime ends.) A
+//! reader that is gone makes every write fail; its records wait, as those of any sink that fails.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -42,7 +42,7 @@ impl Stdout {
     /// Starts the thread.
     ///
     /// # Errors
-    /// When there is none to be had.
+    /// When the thread cannot be started.
     pub(super) fn open() -> Result<Self, SinkError> {
         Self::to(io::stdout())
     }

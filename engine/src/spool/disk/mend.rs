@@ -64,7 +64,7 @@ impl Disk {
         Ok(())
     }
 
-    /// Makes single files anew that somebody has removed or cut short, as long as memory has what was in them.
+    /// Writes single files again that were removed or truncated, as long as their contents are in memory.
     fn mend(&mut self, folder: &Arc<Folder>) -> io::Result<()> {
         if !self.shared.schemas.are_there() {
             tracing::error!(path = %folder.path.display(), "descriptions of models were removed from the spool; they are written again");

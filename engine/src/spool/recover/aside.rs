@@ -1,4 +1,4 @@
-//! What is kept for somebody to look at, and what is said of what was found.
+//! Files that are put aside for an operator, and the report of what was found.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::spool::{SpoolError, at};
 /// What a file becomes that cannot be delivered.
 const ASIDE: &str = "damaged";
 
-/// Moves the files of somebody else's spool out of a folder that has taken the place of this process's own, into a folder
+/// Moves the files of another spool out of a folder that has taken the place of this process's own, into a folder
 /// below it that is a spool by itself. Says the names that are left and the highest number of all.
 pub(in crate::spool) fn set_aside_foreign(folder: &Folder, shared: &Shared) -> Result<(Vec<PathBuf>, u64), SpoolError> {
     let own: Vec<PathBuf> = shared
@@ -52,7 +52,7 @@ pub(super) fn has_aside(folder: &Path) -> Result<bool, SpoolError> {
     }))
 }
 
-/// Puts a file aside whose records nobody can name, and says whether there is something else to deliver in it.
+/// Puts a file aside whose records have no description, and says whether there is something else to deliver in it.
 pub(super) fn is_known(
     folder: &Folder,
     name: &Path,
@@ -87,7 +87,7 @@ pub(super) fn stem(name: &Path) -> &Path {
     name.file_stem().map_or(name, Path::new)
 }
 
-/// What cannot be read is nothing to throw away: somebody may be able to.
+/// Unreadable data are not thrown away: an operator may be able to read them.
 pub(super) fn put_aside(
     folder: &Folder,
     name: &Path,

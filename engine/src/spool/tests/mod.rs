@@ -245,7 +245,7 @@ fn a_damaged_segment_is_skipped_or_put_aside_and_the_rest_is_delivered() {
     let mut segments: Vec<_> = files(&dir, "segment").collect();
     segments.sort();
     assert!(segments.len() >= 3, "{segments:?}");
-    // One record of the first, the head of the second, and one that was cut off by somebody.
+    // One record of the first, the head of the second, and a truncated one.
     let damage = |path: &Path, at: usize| {
         let mut bytes = fs::read(path).unwrap();
         bytes[at] ^= 0xFF;

@@ -1,8 +1,8 @@
 //! ONNX-ML tree ensembles, as onnxruntime evaluates them (`core/providers/cpu/ml/tree_ensemble_*.h`).
 //!
 //! A binary classifier has one margin, and its prediction is the probability of the second class; onnxruntime gives the
-//! complement beside it. Sums are in tree order, as onnxruntime has them on one thread: on several it adds partial sums of
-//! trees, in an order that depends on the number of rows, and its own answers to one row differ in the last bits.
+//! complement beside it. Sums are in tree order, as onnxruntime has them on one thread: on several it adds partial sums
+//! of trees, in an order that depends on the number of rows, and its own answers to one row differ in the last bits.
 
 mod chains;
 mod graph;
@@ -140,7 +140,7 @@ fn objective(
         (true, false, "NONE") => "classifier",
         (true, false, "SOFTMAX") => "classifier, SOFTMAX",
         (true, false, "LOGISTIC") => "classifier, LOGISTIC",
-        // Scores of positive weights are taken for probabilities, whatever the transform.
+        // Scores of positive weights count as probabilities, with any transform.
         (true, true, "NONE" | "LOGISTIC") if weights.all_positive() => "binary classifier",
         (true, true, "LOGISTIC") => "binary classifier, LOGISTIC",
         (_, _, other) => {

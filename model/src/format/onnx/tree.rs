@@ -294,7 +294,7 @@ impl Splitter<'_, '_, '_> {
         })
     }
 
-    /// Equal goes right. NaN is not equal to anything, so that `BRANCH_NEQ` holds for it whatever it tracks.
+    /// Equal goes right. NaN is not equal to anything, so `BRANCH_NEQ` holds for it with any value that it tracks.
     fn equality(&self, feature: u32, chain: Option<&Chain>, tree: &mut Tree) -> Result<Node, FormatError> {
         let (columns, index) = (self.columns, self.index);
         let links = chain.map_or(std::slice::from_ref(&index), |chain| chain.links.as_slice());
@@ -375,8 +375,8 @@ fn add_weights(
     Ok(())
 }
 
-/// Whether each tree adds to several outputs. One that adds to a single output stays as it is: onnxruntime's sums are the
-/// same either way.
+/// Whether each tree adds to several outputs. One that adds to a single output stays as it is: onnxruntime's sums are
+/// the same either way.
 fn several(weights: &Weights, order: &Places, trees: &[Tree]) -> Vec<bool> {
     let mut first: Vec<Option<i64>> = vec![None; trees.len()];
     let mut several = vec![false; trees.len()];

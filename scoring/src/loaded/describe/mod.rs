@@ -1,7 +1,8 @@
-//! What a model's users are told about it: the texts of `/v1/schema` and `/openapi.json`, made once, when somebody asks first.
+//! The descriptions of a model for its users: the texts of `/v1/schema` and `/openapi.json`, made once, at the first
+//! call.
 //!
-//! Called by [`crate::loaded`], which owns the texts, so that another model brings its own. Knows models and what a request
-//! may hold; never sees HTTP or who asks.
+//! Called by [`crate::loaded`], which owns the texts, so that another model brings its own. Knows models and what a
+//! request may hold; never sees HTTP or who asks.
 
 mod example;
 mod feature;
@@ -34,8 +35,8 @@ pub struct Text {
 }
 
 impl Descriptions {
-    /// Describes a model. `row` is an example in column order, NaN for missing; without one, or with one that the model's
-    /// rules refuse, an example is made up.
+    /// Describes a model. `row` is an example in column order, NaN for missing; without one, or with one that the
+    /// model's rules refuse, an example is made up.
     #[must_use]
     pub fn of(model: &Model, row: Option<&[f64]>) -> Self {
         Self {

@@ -7,12 +7,12 @@
 //! ```
 //! It takes what is right and plain, and says no to everything else: a fault of any kind, an escape, a number beyond a
 //! double. Then the body is read again by way of the tape (`parser`), which knows all of JSON and finds every fault, so
-//! whatever this reader does not expect costs time and never an answer. What it takes it understands exactly as the tape
-//! does: `Lead` gives both their meaning, and the tests hold them to the same rows, bit for bit.
+//! anything that this reader does not expect costs time, but never an answer. What it takes it understands exactly as
+//! the tape does: `Lead` gives both their meaning, and the tests hold them to the same rows, bit for bit.
 //!
-//! Nothing is copied and nothing is allocated. Every function takes what is left of the body and answers what it leaves,
-//! or none where that is not plain. They pass it by value: behind a reference it would live in memory, and each step would
-//! wait for the store of the one before.
+//! Nothing is copied and nothing is allocated. Every function takes what is left of the body and answers what it
+//! leaves, or none where that is not plain. They pass it by value: behind a reference it would live in memory, and each
+//! step would wait for the store of the one before.
 
 mod number;
 

@@ -134,7 +134,7 @@ fn digits_value(word: u64, count: usize) -> u64 {
     eight_digits((word ^ ZEROS) << (64 - 8 * count))
 }
 
-/// As [`number`], whatever it has.
+/// As [`number`], for any text.
 #[inline(never)]
 fn long(text: &[u8]) -> Option<(f64, &[u8])> {
     let is_negative = text.first() == Some(&b'-');
@@ -225,7 +225,8 @@ fn quotient(dividend: u64, divisor: u64) -> f64 {
     let (dividend, divisor) = (u128::from(dividend << up) << 63, u128::from(divisor << down));
     // Both have their top bit set, so this lies between 2^62 and 2^64: ten bits more than a double has, and more.
     let whole = dividend / divisor;
-    // What is left over decides where the bits behind the double's are exactly a half. One bit says that there is something.
+    // What is left over decides where the bits behind the double's are exactly a half. One bit says that there is
+    // something.
     let is_inexact = dividend != whole * divisor;
     let rounded = (whole as u64 | u64::from(is_inexact)) as f64;
     let exponent = 1023 - 63 + u64::from(down) - u64::from(up);

@@ -1,4 +1,4 @@
-//! Text becomes the double that `str::parse` makes of it, whatever its spelling.
+//! Text becomes the double that `str::parse` makes of it, for every spelling.
 
 use simd_json::{Buffers, INPUT_PADDING, Node, Tape, fill_tape_padded};
 

@@ -79,7 +79,7 @@ fn nothing_is_left_of_the_request_before() {
     assert_eq!((workspace.lead_id(), workspace.faults().total()), ("second", 0));
     let present: Vec<usize> = (0..50).filter(|&column| !workspace.row()[column].is_nan()).collect();
     assert_eq!(present, [3]);
-    // A body without an id has none, whatever came before.
+    // A body without an id has none, even after a body with one.
     assert!(workspace.read(&loaded, b"{}").is_err());
     assert_eq!(workspace.lead_id(), "");
 }
@@ -103,7 +103,7 @@ fn a_workspace_fits_itself_to_another_model() {
     let mut workspace = Workspace::new(&demo, 4096);
     let name = other.model.schema().name(1).to_owned();
     let body = format!(r#"{{"lead_id":"a","features":{{"{name}":7}}}}"#);
-    // Even if nobody called `fit`.
+    // Even if `fit` was not called.
     workspace.read(&other, body.as_bytes()).unwrap();
     assert_eq!(workspace.row().len(), other.model.schema().len());
     assert_eq!(workspace.row()[1].to_bits(), 7_f64.to_bits());

@@ -1,4 +1,4 @@
-//! Parquet in and out: the same numbers as CSV, whatever the columns' types.
+//! Parquet in and out: the same numbers as CSV, for all column types.
 
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ fn of(loaded: &LoadedModel) -> Job<'_> {
     job
 }
 
-/// The rows of the other formats, half of the columns in single precision, and one that nobody wants.
+/// The rows of the other formats, half of the columns in single precision, and one that the model does not use.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "64ths below 128 are exact in single precision"

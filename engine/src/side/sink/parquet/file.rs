@@ -16,7 +16,8 @@ use crate::side::calendar::{civil, hour_of};
 use crate::side::sink::s3::{Upload, Uploads};
 use crate::spool::Item;
 
-/// A file is finished when it is this large, whatever its rows: 65,536 features fill a gigabyte with 2,000 of them.
+/// A file is finished when it is this large, for any number of rows: 65,536 features fill a gigabyte with 2,000 of
+/// them.
 const FILE_BYTES_MAX: u64 = 1 << 30;
 
 /// Between two looks at an upload that is under way.

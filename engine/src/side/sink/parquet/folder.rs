@@ -16,7 +16,7 @@ use super::SinkError;
 
 const TEMP_SUFFIX: &str = ".tmp";
 
-/// Attempts at a name that nobody has; the second is taken only when another process has just removed the first.
+/// Attempts at a name that no file has; the second is taken only when another process has just removed the first.
 const NAME_ATTEMPTS: u32 = 8;
 
 /// Bytes copied at once into a file that takes another's place.
@@ -92,7 +92,7 @@ impl Folder {
             if !is_ours || !path.is_file() {
                 continue;
             }
-            // Whatever goes wrong here: another's leftover is no reason not to start.
+            // If anything goes wrong here, it is ignored: a leftover of another process is no reason not to start.
             match remove_if_stale(&path) {
                 Ok(Some(bytes)) => tracing::warn!(
                     path = %path.display(), bytes,
@@ -251,7 +251,7 @@ impl Temp {
     }
 }
 
-/// Removes a file that nobody holds locked, and returns its length.
+/// Removes a file that no process holds locked, and returns its length.
 fn remove_if_stale(path: &Path) -> io::Result<Option<u64>> {
     let file = File::open(path)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {

@@ -150,7 +150,7 @@ fn leads_may_lie_across_blocks() {
             envelope.add(piece).expect("a batch");
         }
         let texts: Vec<String> = leads(envelope).into_iter().filter_map(|(_, text)| text).collect();
-        // White space behind an element is a part of it, for whoever reads it.
+        // White space after an element is a part of it, for its reader.
         assert!(
             texts
                 .iter()
