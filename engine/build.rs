@@ -1,5 +1,5 @@
-//! Tells the program which commit and target it was built from; without git it says `unknown`. Has the debug information of
-//! an optimised build compressed.
+//! Tells the program which commit and target it was built from; without git it says `unknown`. Has the debug
+//! information of an optimised build compressed.
 
 use std::process::Command;
 

@@ -1,5 +1,5 @@
-//! Takes two files out of the archive of Swagger UI that a crate carries, and compresses each for `src/lib.rs` to include.
-//! Nothing is downloaded. The compressed files are not in git: they are made where the program is built.
+//! Takes two files out of the archive of Swagger UI that a crate carries, and compresses each for `src/lib.rs` to
+//! include. Nothing is downloaded. The compressed files are not in git: they are made where the program is built.
 
 use std::error::Error;
 use std::fmt::Write as _;

@@ -1,7 +1,7 @@
 //! Whether an answer is right: its status, the id it repeats, and the model's own numbers.
 //!
-//! The numbers are compared as doubles, bit for bit, however they are written. Found by their keys, not by a JSON parser: it
-//! would cost more than the rest of the client, and an answer that hides them is not right either.
+//! The numbers are compared as doubles, bit for bit, however they are written. Found by their keys, not by a JSON
+//! parser: it would cost more than the rest of the client, and an answer that hides them is not right either.
 
 use memchr::memmem::Finder;
 

@@ -9,8 +9,8 @@
 //!                                                           ▼
 //!  report (table, JSON, .hgrm, SVG) ◀── histograms added up at the end
 //! ```
-//! A latency counts from when its request was *due*, so a server that stalls cannot hide the requests it kept from being
-//! sent. Workers share nothing mutable while a run lasts but one counter for the progress bar.
+//! A latency counts from when its request was *due*, so a server that stalls cannot hide the requests it kept from
+//! being sent. Workers share nothing mutable while a run lasts but one counter for the progress bar.
 
 #![expect(
     clippy::print_stdout,

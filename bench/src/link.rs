@@ -1,5 +1,5 @@
-//! One slot's way to the server: a connection of its own (HTTP/1.1) or a share of one (pipelined, h2), with or without TLS.
-//! Sends one request, waits for its answer, and says what went wrong.
+//! One slot's way to the server: a connection of its own (HTTP/1.1) or a share of one (pipelined, h2), with or without
+//! TLS. Sends one request, waits for its answer, and says what went wrong.
 
 use std::cell::RefCell;
 use std::io;

@@ -1,8 +1,8 @@
-//! Several requests at once on one HTTP/1.1 connection: pipelining (RFC 9112, section 9.3.2). Answers come in the order of
-//! the requests.
+//! Several requests at once on one HTTP/1.1 connection: pipelining (RFC 9112, section 9.3.2). Answers come in the order
+//! of the requests.
 //!
-//! Slots share the connection. The slot whose answer comes next reads, the others wait for their turn. Requests gather in
-//! one buffer, which is written when nothing is left to read: a burst of answers is followed by one write of all the
+//! Slots share the connection. The slot whose answer comes next reads, the others wait for their turn. Requests gather
+//! in one buffer, which is written when nothing is left to read: a burst of answers is followed by one write of all the
 //! requests that it has made room for.
 
 use std::cell::RefCell;
@@ -63,7 +63,8 @@ impl Pipeline {
     /// Sends a request and waits for its answer, whose body replaces what is in `body`; the answer's status.
     ///
     /// # Errors
-    /// When there is none. Then no other request under way has one either, and the next [`Self::open`] opens a new connection.
+    /// When there is none. Then no other request under way has one either, and the next [`Self::open`] opens a new
+    /// connection.
     pub async fn exchange(&self, request: &Prepared, id: &[u8; ID_DIGITS], body: &mut Vec<u8>) -> Result<u16, Fault> {
         let (generation, ticket) = self.state.borrow_mut().send(request, id);
         poll_fn(|cx| {

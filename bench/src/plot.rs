@@ -1,5 +1,5 @@
-//! Reports drawn as one SVG: latency by percentile, and over time. By hand, because two panels of lines are less text than
-//! any library's set-up, and nothing is added to the build.
+//! Reports drawn as one SVG: latency by percentile, and over time. By hand, because two panels of lines are less text
+//! than any library's set-up, and nothing is added to the build.
 
 use std::fmt::Write as _;
 

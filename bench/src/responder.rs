@@ -1,5 +1,5 @@
-//! The least that can answer: reads requests to their ends, looks at nothing, writes fixed bytes. What the load generator
-//! reaches against it is the load generator's own limit.
+//! The least that can answer: reads requests to their ends, looks at nothing, writes fixed bytes. What the load
+//! generator reaches against it is the load generator's own limit.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};

@@ -13,8 +13,8 @@ impl Default for ShardOf {
 }
 
 impl ShardOf {
-    /// The shard of an answer's body; none when no id of Quintile's is in it. Two bits of variant, then eight for the shard,
-    /// begin the id's second half.
+    /// The shard of an answer's body; none when no id of Quintile's is in it. Two bits of variant, then eight for the
+    /// shard, begin the id's second half.
     #[must_use]
     pub fn read(&self, body: &[u8]) -> Option<u8> {
         const SECOND_HALF: usize = "01a20e7f-6d99-7c39-".len();

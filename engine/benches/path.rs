@@ -1,12 +1,12 @@
-//! A request between its sockets, in one thread: body bytes → answer bytes, and each step alone. Beside them, what other
-//! readers of JSON take for the same bodies.
+//! A request between its sockets, in one thread: body bytes → answer bytes, and each step alone. Beside them, what
+//! other readers of JSON take for the same bodies.
 //!
 //! ```text
 //! cargo bench --package quintile --bench path            whole, steps and readers, in one run
 //! ```
-//! The demo model: 500 trees of depth 6 on 50 features. Bodies are all distinct, so nothing is learned by heart: neither
-//! by the processor's predictors nor by the reader, which expects the keys that came last time. One in ten features is
-//! missing, half of those by not being named.
+//! The demo model: 500 trees of depth 6 on 50 features. Bodies are all distinct, so nothing is learned by heart:
+//! neither by the processor's predictors nor by the reader, which expects the keys that came last time. One in ten
+//! features is missing, half of those by not being named.
 
 #![allow(
     clippy::unwrap_used,
@@ -374,8 +374,8 @@ fn record(bench: &Bench, ids: &mut IdSource, score: Option<u8>, frame: &mut Vec<
     entry.encode(frame);
 }
 
-/// A spool without sinks, so that what is full is free at once; when its keeper is behind all the same, appends are refused,
-/// and cheaper.
+/// A spool without sinks, so that what is full is free at once; when its keeper is behind all the same, appends are
+/// refused, and cheaper.
 fn with_spool(run: impl FnOnce(Writer)) {
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("path");
     let options = SpoolOptions {

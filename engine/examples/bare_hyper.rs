@@ -1,5 +1,5 @@
-//! hyper as its own documentation shows it, on one thread: what the static responder is held against, so that it cannot be
-//! slow by accident. Reads each request's body and answers the same number of bytes.
+//! hyper as its own documentation shows it, on one thread: what the static responder is held against, so that it cannot
+//! be slow by accident. Reads each request's body and answers the same number of bytes.
 //!
 //! ```text
 //! cargo run --release --example bare_hyper [ADDRESS]

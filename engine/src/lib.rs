@@ -1,8 +1,8 @@
 //! Serves gradient-boosted tree models over REST.
 //!
-//! A thread for each core, a *shard*, answers requests from memory. It shares nothing mutable, takes no lock and never blocks.
-//! The *acceptor* hands sockets to the shards. The threads *side* and *worker* deliver records and serve metrics; the threads of
-//! the spool write records to files.
+//! A thread for each core, a *shard*, answers requests from memory. It shares nothing mutable, takes no lock and never
+//! blocks. The *acceptor* hands sockets to the shards. The threads *side* and *worker* deliver records and serve
+//! metrics; the threads of the spool write records to files.
 //!
 //! `docs/architecture.md` has the picture of the threads, the code map, and which module may import which.
 

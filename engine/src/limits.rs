@@ -5,21 +5,22 @@
 
 use std::time::Duration;
 
-/// Bytes of why a lead was not scored by SageMaker, in its record. An answer says up to 300; the sense is in the beginning.
+/// Bytes of why a lead was not scored by SageMaker, in its record. An answer says up to 300; the sense is in the
+/// beginning.
 pub const REASON_BYTES_MAX: usize = 256;
 
 /// Bytes of a score's reasons in its record, as JSON: the forty that weigh most, at a hundred bytes each.
 pub const REASONS_BYTES_MAX: usize = 4 << 10;
 
-/// Bytes of where a lead's features came from in its record, as JSON: a hundred groups of features, each with its source and
-/// age.
+/// Bytes of where a lead's features came from in its record, as JSON: a hundred groups of features, each with its
+/// source and age.
 pub const FEATURES_FROM_BYTES_MAX: usize = 8 << 10;
 
 /// Shards of a process. Beyond it record ids (8 bits for the shard) would not be unique.
 pub const SHARDS_MAX: usize = 256;
 
-/// How long a shard may be told to stay awake without work: a tenth of a second is longer than any pause in which it pays.
-/// Unit: microseconds.
+/// How long a shard may be told to stay awake without work: a tenth of a second is longer than any pause in which it
+/// pays. Unit: microseconds.
 pub const SPIN_US_MAX: usize = 100_000;
 
 /// Letters that wait in a shard's mailbox. Sockets are the many: a shard that is this far behind takes no more.
@@ -28,8 +29,8 @@ pub const MAILBOX_LETTERS: usize = 1024;
 /// Log events that wait for the side thread, over all shards. Beyond it they are dropped and counted.
 pub const EVENTS_MAX: usize = 1024;
 
-/// How long a shard works at a batch before it looks at its other requests again. A request beside a batch waits about this
-/// much longer; half of it would cost the batch a tenth of its pace.
+/// How long a shard works at a batch before it looks at its other requests again. A request beside a batch waits about
+/// this much longer; half of it would cost the batch a tenth of its pace.
 pub const SLICE: Duration = Duration::from_micros(100);
 
 /// Leads that are scored together at most: as many rows as the widest kernel takes.
@@ -38,8 +39,8 @@ pub const SLICE_LEADS: usize = 64;
 /// A lead of more bytes is read in slices: one that is not plain costs up to 10 ns a byte.
 pub const LONG_LEAD_BYTES: usize = 16 << 10;
 
-/// A long lead of at most so many bytes is tried the short way first, which leaves it at the first thing that is not plain
-/// and takes about 1 ns a byte.
+/// A long lead of at most so many bytes is tried the short way first, which leaves it at the first thing that is not
+/// plain and takes about 1 ns a byte.
 pub const LONG_PLAIN_BYTES_MAX: usize = 256 << 10;
 
 /// Bytes of a long lead that are read before a shard looks at its other requests.
@@ -48,11 +49,12 @@ pub const LONG_LEAD_SLICE_BYTES: usize = 8 << 10;
 /// Bytes of a batch's body, or of a compressed one inflated, that are read before a shard looks at its other requests.
 pub const SLICE_BYTES: usize = 64 << 10;
 
-/// Connections beyond `connections_max` that are served at once, if they ask how the process is. A load balancer's nodes, a
-/// scraper and an orchestrator ask every few seconds, each with an answer of a millisecond.
+/// Connections beyond `connections_max` that are served at once, if they ask how the process is. A load balancer's
+/// nodes, a scraper and an orchestrator ask every few seconds, each with an answer of a millisecond.
 pub const HEALTH_CONNECTIONS: usize = 16;
 
-/// Connections beyond `connections_max` that are accepted and have not asked for anything: the oldest is closed for another.
+/// Connections beyond `connections_max` that are accepted and have not asked for anything: the oldest is closed for
+/// another.
 pub const WAITING_CONNECTIONS: usize = 64;
 
 /// How long one beyond `connections_max` may take for each step: its head, its body, reading its answer.
@@ -107,7 +109,8 @@ pub struct Limits {
     pub drain_idle: Duration,
     /// The whole drain. ECS kills 30 s after SIGTERM.
     pub drain: Duration,
-    /// For a reload to read the configuration and to load the model: a model of a gigabyte takes minutes on a slow disk.
+    /// For a reload to read the configuration and to load the model: a model of a gigabyte takes minutes on a slow
+    /// disk.
     pub reload: Duration,
 }
 

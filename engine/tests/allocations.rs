@@ -22,12 +22,12 @@ use quintile::server;
 const POST_BASELINE: [(Choice, u64); 2] = [(Choice::Epoll, 2), (Choice::Glommio, 14)];
 const GET_BASELINE: [(Choice, u64); 2] = [(Choice::Epoll, 1), (Choice::Glommio, 13)];
 
-/// Ticks, metrics and glommio's reactor allocate at their own times, so each request is counted by itself and the median
-/// of many is what a request costs.
+/// Ticks, metrics and glommio's reactor allocate at their own times, so each request is counted by itself and the
+/// median of many is what a request costs.
 const REQUESTS: usize = 501;
 
-/// Long enough for the shard to go to sleep: a glommio executor that has just parked allocates more than a busy one, and
-/// without a pause it would depend on the machine which of the two is counted.
+/// Long enough for the shard to go to sleep: a glommio executor that has just parked allocates more than a busy one,
+/// and without a pause it would depend on the machine which of the two is counted.
 const PAUSE: Duration = Duration::from_micros(500);
 
 /// A spool that stays full for longer than this is a fault.
@@ -97,8 +97,8 @@ struct Client {
 }
 
 impl Client {
-    /// Sends one request and reads its answer, which comes in one piece. Where the disk is so slow that there is no room for
-    /// a record, it is sent again: what the median of many costs is not changed by a few of these.
+    /// Sends one request and reads its answer, which comes in one piece. Where the disk is so slow that there is no
+    /// room for a record, it is sent again: what the median of many costs is not changed by a few of these.
     fn ask(&mut self, request: &[u8]) {
         for _ in 0..SHED_MAX {
             self.socket.write_all(request).expect("the server reads");

@@ -1,4 +1,5 @@
-//! The way of a good body, from its bytes to the answer's, allocates nothing once warm; gathering faults does not either.
+//! The way of a good body, from its bytes to the answer's, allocates nothing once warm; gathering faults does not
+//! either.
 //!
 //! A binary of its own, because it replaces the allocator.
 #![expect(
@@ -27,8 +28,8 @@ fn count() {
     let _ = ALLOCATIONS.try_with(|allocations| allocations.set(allocations.get() + 1));
 }
 
-// SAFETY: needed to see allocations. Every call goes on to the system's allocator with the same arguments, so its contract
-// is kept; the counter is a plain thread-local that allocates nothing.
+// SAFETY: needed to see allocations. Every call goes on to the system's allocator with the same arguments, so its
+// contract is kept; the counter is a plain thread-local that allocates nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();

@@ -1,5 +1,5 @@
-//! Rules that keep files and functions short enough to be read at once. A test that is a table of cases may be longer than
-//! other functions.
+//! Rules that keep files and functions short enough to be read at once. A test that is a table of cases may be longer
+//! than other functions.
 
 use std::fs;
 use std::path::{Path, PathBuf};

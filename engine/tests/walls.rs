@@ -1,5 +1,5 @@
-//! Who may import whom. The table stands in `docs/architecture.md` too, and both must say the same; what breaks it breaks
-//! this test. Code of tests is free: it builds what it tests out of anything.
+//! Who may import whom. The table stands in `docs/architecture.md` too, and both must say the same; what breaks it
+//! breaks this test. Code of tests is free: it builds what it tests out of anything.
 
 use std::collections::BTreeMap;
 use std::fs;

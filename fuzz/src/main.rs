@@ -10,8 +10,8 @@ use quintile_fuzz::mutate::{Random, tokens, worded};
 use quintile_fuzz::{TARGETS, Target, target};
 use rustix::time::{ClockId, clock_gettime};
 
-/// Of this thread's own time, for one input: a file of 8 MB may take a second, and none here has a hundredth of that. What
-/// grows with the square of a file's size shows.
+/// Of this thread's own time, for one input: a file of 8 MB may take a second, and none here has a hundredth of that.
+/// What grows with the square of a file's size shows.
 const TIME_MAX: Duration = Duration::from_millis(500);
 
 #[expect(

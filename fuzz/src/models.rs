@@ -7,8 +7,8 @@ use crate::{memory, rows};
 /// Bytes in use for each byte of a file: 8 MB may take 200 MB, less [`FIXED_BYTES`].
 const BYTES_A_BYTE: usize = 20;
 
-/// Bytes that a file may take whatever its size: a model may claim 65,536 features in a few bytes, and each costs its name
-/// in the schema, its lanes in the plan and its place in a row.
+/// Bytes that a file may take whatever its size: a model may claim 65,536 features in a few bytes, and each costs its
+/// name in the schema, its lanes in the plan and its place in a row.
 const FIXED_BYTES: usize = 40 << 20;
 
 /// The same where a model turned out to have few features.

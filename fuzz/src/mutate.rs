@@ -1,5 +1,5 @@
-//! Changes one token of a text: a number, a word, a character of punctuation. What libFuzzer does to bytes mostly ends at
-//! the first syntax error.
+//! Changes one token of a text: a number, a word, a character of punctuation. What libFuzzer does to bytes mostly ends
+//! at the first syntax error.
 
 /// Numbers at the edges of what readers and trees take.
 const NUMBERS: &str = "0 -0 1 -1 2 3 127 128 255 256 65535 65536 16777216 2147483647 -2147483648 2147483648 4294967295 4294967296 9223372036854775807 9223372036854775808 -9223372036854775808 18446744073709551615 0.5 -0.0 1e-45 1e-320 3.4028235e38 3.4028236e38 1e308 1e309 -1e309 NaN Infinity 1.0000000180025095e-35";

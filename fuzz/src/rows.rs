@@ -1,4 +1,5 @@
-//! Rows for a model of unknown origin: its own thresholds and their neighbours, its own codes, and what no model expects.
+//! Rows for a model of unknown origin: its own thresholds and their neighbours, its own codes, and what no model
+//! expects.
 
 use quintile_model::Ensemble;
 use quintile_model::ensemble::Node;

@@ -16,8 +16,8 @@ pub const TREE_NODES_MAX: usize = 4_194_304;
 /// Nodes of all trees. At 32 bytes a node in the ensemble and 16 in the plan this is 3 GiB, the most a server may hold.
 pub const NODES_MAX: usize = 67_108_864;
 
-/// Values of vector leaves and terms of linear ones, of all trees. A leaf of a hundred classes takes a hundred; at 8 or 16
-/// bytes each this is the memory that as many nodes may take.
+/// Values of vector leaves and terms of linear ones, of all trees. A leaf of a hundred classes takes a hundred; at 8 or
+/// 16 bytes each this is the memory that as many nodes may take.
 pub const LEAF_VALUES_MAX: usize = NODES_MAX;
 
 /// Outputs (classes, targets or quantiles) of a model: the length of the margins.
@@ -32,14 +32,15 @@ pub const CATEGORY_NAMES_MAX: usize = 1 << 20;
 /// Bytes of a model file. The largest real ones we met are 200 MB of JSON.
 pub const MODEL_BYTES_MAX: usize = 1 << 30;
 
-/// Levels of nesting of a JSON or UBJSON file. XGBoost's own files use eight; the readers recurse, so this bounds the stack.
+/// Levels of nesting of a JSON or UBJSON file. XGBoost's own files use eight; the readers recurse, so this bounds the
+/// stack.
 pub const NESTING_MAX: usize = 48;
 
 /// Values of a document that are not packed into typed arrays. A tree takes about 30; each costs 32 bytes and more.
 pub const DOCUMENT_VALUES_MAX: usize = 64 * TREES_MAX;
 
-/// The same for a file of so many bytes, so that a small file of one-byte values cannot take many times its size in memory.
-/// Real files have a value every 15 bytes, but for the names and kinds of features.
+/// The same for a file of so many bytes, so that a small file of one-byte values cannot take many times its size in
+/// memory. Real files have a value every 15 bytes, but for the names and kinds of features.
 #[must_use]
 pub const fn document_values_max(bytes: usize) -> usize {
     let of_this_size = bytes / 8 + 4 * FEATURES_MAX;

@@ -3,8 +3,8 @@
 /// Units that are easily left out.
 const UNITS: [&str; 4] = ["_ms", "_seconds", "_bytes", "_max"];
 
-/// The candidate closest to `name`, if one is close: at most a third of its letters differ, or it lacks its unit. Silent
-/// otherwise, because a far-fetched guess misleads more than it helps.
+/// The candidate closest to `name`, if one is close: at most a third of its letters differ, or it lacks its unit.
+/// Silent otherwise, because a far-fetched guess misleads more than it helps.
 #[must_use]
 pub fn nearest<'c>(
     name: &str,

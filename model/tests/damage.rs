@@ -91,8 +91,8 @@ fn survives(bytes: &[u8]) -> bool {
     true
 }
 
-/// How much of a file must be there: all of it, but for LightGBM's text, whose parameters decide nothing, and ONNX, whose
-/// versions of operators that are not used may stand last.
+/// How much of a file must be there: all of it, but for LightGBM's text, whose parameters decide nothing, and ONNX,
+/// whose versions of operators that are not used may stand last.
 fn essential(name: &str, bytes: &[u8]) -> usize {
     let end: &[u8] = match name.rsplit('.').next() {
         Some("txt") => b"end of trees",

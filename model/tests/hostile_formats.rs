@@ -1,4 +1,5 @@
-//! Hostile files of the formats that are not XGBoost's or LightGBM's own: what is wrong is named, and nothing takes long.
+//! Hostile files of the formats that are not XGBoost's or LightGBM's own: what is wrong is named, and nothing takes
+//! long.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,7 +1,7 @@
 //! Every kernel against the reference, to the last bit, on random ensembles and rows that lie on and beside thresholds.
 //!
-//! Sizes are swept around every boundary of the lane plans: 64, 128 and 256 lanes, 255 thresholds, 8 and 64 trees, 16, 32, 64 and
-//! 256 leaves, 8, 16 and 32 rows.
+//! Sizes are swept around every boundary of the lane plans: 64, 128 and 256 lanes, 255 thresholds, 8 and 64 trees, 16,
+//! 32, 64 and 256 leaves, 8, 16 and 32 rows.
 
 #![allow(
     clippy::unwrap_used,
@@ -48,7 +48,8 @@ impl Tally {
             let walk = Plan::<T>::compile(ensemble, limit);
             let lane_plan = LanePlan::<T>::try_compile(ensemble, limit, ASKING);
             let mut random = Random(recipe.seed ^ 0x5eed);
-            // A scratch is reused from row to row, so that what one leaves behind would show, and no kernel sees another's.
+            // A scratch is reused from row to row, so that what one leaves behind would show, and no kernel sees
+            // another's.
             let mut scratch = lane_plan.as_ref().map(LaneScratch::new).unwrap_or_default();
             let mut kernels: Vec<_> = Vectors::all().map(|kernel| (kernel, scratch.clone())).collect();
             for row in sample.rows::<T>(24, &mut random) {

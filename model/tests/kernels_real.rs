@@ -1,5 +1,6 @@
-//! Every kernel against the reference on real models: the fixtures, and the parity suite when it lies beside the checkout.
-//! Rows lie on and beside the model's own thresholds and codes; one row a call and several give the same margins.
+//! Every kernel against the reference on real models: the fixtures, and the parity suite when it lies beside the
+//! checkout. Rows lie on and beside the model's own thresholds and codes; one row a call and several give the same
+//! margins.
 
 #![allow(
     clippy::unwrap_used,

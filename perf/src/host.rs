@@ -1,5 +1,5 @@
-//! An engine in a process of its own (`native/host.c`): libraries that bring their own OpenMP, TBB or Python would collide
-//! in one. Only the engine that has the turn runs; the others wait for a line on their standard input.
+//! An engine in a process of its own (`native/host.c`): libraries that bring their own OpenMP, TBB or Python would
+//! collide in one. Only the engine that has the turn runs; the others wait for a line on their standard input.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};

@@ -1,8 +1,8 @@
 //! Times kernels: ours against each other, and against the engines of other libraries.
 //!
-//! Called by `perf/kernels`, which trains the models and prepares the engines. Figures are nanoseconds a row. Neighbours on
-//! the machine disturb every round alike, because each round runs all engines one after the other; so trust the ratios more
-//! than the figures.
+//! Called by `perf/kernels`, which trains the models and prepares the engines. Figures are nanoseconds a row.
+//! Neighbours on the machine disturb every round alike, because each round runs all engines one after the other; so
+//! trust the ratios more than the figures.
 
 #![allow(clippy::print_stdout, reason = "figures are what this program is for")]
 

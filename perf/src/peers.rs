@@ -1,6 +1,6 @@
-//! All engines of a plan, interleaved: each round gives every engine the same rows that no earlier round had, first one a
-//! call, then 1,024 a call. A slow engine gets fewer of them. Every answer that is timed is also compared with the training
-//! library's.
+//! All engines of a plan, interleaved: each round gives every engine the same rows that no earlier round had, first one
+//! a call, then 1,024 a call. A slow engine gets fewer of them. Every answer that is timed is also compared with the
+//! training library's.
 
 use std::fs;
 use std::path::Path;

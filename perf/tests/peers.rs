@@ -1,4 +1,5 @@
-//! The driver of the comparison, on the demo model with engines that a shell can play: no figure is looked at, only who counts.
+//! The driver of the comparison, on the demo model with engines that a shell can play: no figure is looked at, only who
+//! counts.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 

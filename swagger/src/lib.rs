@@ -1,5 +1,5 @@
-//! Swagger UI's script and style as bytes, taken out of an archive and compressed by `build.rs`. Its authors' licence is Apache-2.0
-//! (<https://github.com/swagger-api/swagger-ui>).
+//! Swagger UI's script and style as bytes, taken out of an archive and compressed by `build.rs`. Its authors' licence
+//! is Apache-2.0 (<https://github.com/swagger-api/swagger-ui>).
 //!
 //! Only what the page at `/docs` needs is here; the engine serves it.
 

@@ -1,8 +1,9 @@
-//! `cargo xtask arm`: runs the model's tests as a 64-bit Arm machine would, under emulation, on an x86-64 Debian machine.
+//! `cargo xtask arm`: runs the model's tests as a 64-bit Arm machine would, under emulation, on an x86-64 Debian
+//! machine.
 //!
-//! The standard library for Arm comes with Debian's own Rust, and so must its compiler; the oldest Debian whose Rust is new
-//! enough is the one in development. Nothing is installed: apt, with lists and caches of its own, downloads packages that are
-//! unpacked under the target directory:
+//! The standard library for Arm comes with Debian's own Rust, and so must its compiler; the oldest Debian whose Rust is
+//! new enough is the one in development. Nothing is installed: apt, with lists and caches of its own, downloads
+//! packages that are unpacked under the target directory:
 //!
 //! ```text
 //! target/arm/apt      apt's lists and packages
@@ -27,7 +28,8 @@ const TRIPLE: &str = "aarch64-unknown-linux-gnu";
 const HOST_LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
 const ARM_LIBRARIES: &str = "usr/lib/aarch64-linux-gnu";
 
-/// With all that they depend on: the compiler's libraries, and the emulator. The compiler itself would bring a C compiler.
+/// With all that they depend on: the compiler's libraries, and the emulator. The compiler itself would bring a C
+/// compiler.
 const HOST_PACKAGES: [&str; 2] = ["libstd-rust-dev:amd64", "qemu-user:amd64"];
 
 /// Without what they depend on.

@@ -1,6 +1,6 @@
 //! Chromium and its driver, in which the tests open our pages. Where the machine lacks them, Debian's packages are
-//! installed, which only root may: a browser needs too many libraries to be unpacked beside the machine's own. Without them
-//! the run goes on, and says so.
+//! installed, which only root may: a browser needs too many libraries to be unpacked beside the machine's own. Without
+//! them the run goes on, and says so.
 
 use crate::step::{self, Outcome, StepError};
 use crate::workspace::Workspace;

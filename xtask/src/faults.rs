@@ -1,7 +1,8 @@
-//! `cargo xtask faults`: the program under faults, and its spool under damage, for as long as is asked (docs/faults.md).
+//! `cargo xtask faults`: the program under faults, and its spool under damage, for as long as is asked
+//! (docs/faults.md).
 //!
-//! Half of the time goes to `engine/tests/spool_damage`, which damages files of a spool that no process has, thousands of
-//! them; half to `faults/run.py`, which makes system calls, disks and processes fail under a server that answers.
+//! Half of the time goes to `engine/tests/spool_damage`, which damages files of a spool that no process has, thousands
+//! of them; half to `faults/run.py`, which makes system calls, disks and processes fail under a server that answers.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,7 +1,8 @@
 //! The command line: arguments → a plan, a pool and a target → a report.
 //!
-//! Results go to standard output, progress and errors to standard error. Exit codes: 0 done and every answer right, 1 it could
-//! not be done, 2 the command line is not understood, 3 done and answers were wrong or missing, or no rate kept the promise.
+//! Results go to standard output, progress and errors to standard error. Exit codes: 0 done and every answer right, 1
+//! it could not be done, 2 the command line is not understood, 3 done and answers were wrong or missing, or no rate
+//! kept the promise.
 
 mod args;
 mod bodies;

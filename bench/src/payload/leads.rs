@@ -1,4 +1,5 @@
-//! Leads out of a file: CSV (comma, semicolon or tab, found in its header) or NDJSON, flat or as `POST /score` takes them.
+//! Leads out of a file: CSV (comma, semicolon or tab, found in its header) or NDJSON, flat or as `POST /score` takes
+//! them.
 
 use std::fs;
 use std::path::Path;

@@ -124,7 +124,8 @@ pub struct Quantiles {
 /// What the load generator itself costs.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Overhead {
-    /// Making a request, reading and checking its answer, recording it: the median, timed before the run. Unit: nanoseconds.
+    /// Making a request, reading and checking its answer, recording it: the median, timed before the run. Unit:
+    /// nanoseconds.
     pub own_ns: u64,
     /// CPU time a request, the kernel's included. Spinning counts. Unit: nanoseconds.
     pub cpu_ns: f64,

@@ -285,7 +285,8 @@ fn a_pipelined_connection_that_ends_fails_what_is_under_way_on_it() {
             "{}",
             ran.out
         );
-        // The one that was refused and at most seven behind it, each time; ids are checked, so none got another's answer.
+        // The one that was refused and at most seven behind it, each time; ids are checked, so none got another's
+        // answer.
         assert!((1..=80).contains(&closed) && report.reconnects > 0, "{}", ran.out);
     }
 }

@@ -20,7 +20,8 @@ impl fmt::Display for Digits {
     }
 }
 
-/// So many leads of 50 features, the same for the same seed. One feature in ten is missing, half of those by not being named.
+/// So many leads of 50 features, the same for the same seed. One feature in ten is missing, half of those by not being
+/// named.
 pub(crate) fn bodies(count: usize, digits: Digits) -> Vec<Vec<u8>> {
     let mut random = fastrand::Rng::with_seed(7);
     (0..count).map(|lead| body(lead, digits, &mut random)).collect()

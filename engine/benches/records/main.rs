@@ -1,7 +1,7 @@
 //! What records cost: how many a second reach Parquet, how long an append takes, and what the spool adds to a request.
 //!
-//! In one process and without sockets: this thread is the shard (bytes of a body → row → score → record → answer), pinned to
-//! the first CPU; side, its worker and the spool's threads are on the second, or on the same one.
+//! In one process and without sockets: this thread is the shard (bytes of a body → row → score → record → answer),
+//! pinned to the first CPU; side, its worker and the spool's threads are on the second, or on the same one.
 //!
 //! ```text
 //! cargo bench -p quintile --bench records -- ship [SECONDS [RATE [same]]]   records a second that reach Parquet

@@ -98,26 +98,26 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve a model over HTTP
     ///
-    /// Settings come from a TOML file, QUINTILE_SECTION__KEY variables and flags, each over the one before. All faults are
-    /// reported at once.
+    /// Settings come from a TOML file, QUINTILE_SECTION__KEY variables and flags, each over the one before. All faults
+    /// are reported at once.
     #[command(after_long_help = serve_help())]
     Serve(ServeArgs),
     /// Score the rows of a file
     ///
-    /// Every column comes back, in the format it came in, with score, probability and error behind it: what is wrong with a row
-    /// stands in its error. --output margin, prediction or score prints those numbers alone, in their shortest exact form, and a
-    /// bad row ends the run, as it does with --strict. A column of the results whose name the rows have is called
-    /// quintile.NAME. An empty cell, nan or null is missing. Columns match by name when the header has all of the model's
-    /// names, and by position when it has none of them and their number fits; so do those of Parquet, where null is missing. A
-    /// line of NDJSON is {"f1":1,"f2":null} or a request as the server
-    /// takes it; a feature that is not there is missing.
+    /// Every column comes back, in the format it came in, with score, probability and error behind it: what is wrong
+    /// with a row stands in its error. --output margin, prediction or score prints those numbers alone, in their
+    /// shortest exact form, and a bad row ends the run, as it does with --strict. A column of the results whose name
+    /// the rows have is called quintile.NAME. An empty cell, nan or null is missing. Columns match by name when the
+    /// header has all of the model's names, and by position when it has none of them and their number fits; so do those
+    /// of Parquet, where null is missing. A line of NDJSON is {"f1":1,"f2":null} or a request as the server takes it; a
+    /// feature that is not there is missing.
     #[command(after_long_help = SCORE_EXAMPLES)]
     Score(ScoreArgs),
     /// Compare the scores of rows with those that the training library gave, to the last bit
     ///
-    /// Says how many rows are equal, shows the first that differ, and tries to find the cause: the order of columns, a column's
-    /// name, a number that counts as missing, values of 32 bits, the best iteration, margins for predictions, the order of
-    /// classes or categories. The exit code is 0 only if all rows are equal.
+    /// Says how many rows are equal, shows the first that differ, and tries to find the cause: the order of columns, a
+    /// column's name, a number that counts as missing, values of 32 bits, the best iteration, margins for predictions,
+    /// the order of classes or categories. The exit code is 0 only if all rows are equal.
     #[command(after_long_help = super::verify::EXAMPLES)]
     Verify(VerifyArgs),
     /// Show what a model file holds and how it is evaluated
@@ -127,9 +127,9 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     /// Tell what a model costs on this machine, in nanoseconds a row
     ///
-    /// Times every kernel that takes the model, one row a call and many, interleaved on one CPU, from a row of numbers to its
-    /// prediction and score. Rows come from a file as score reads it; without one they are made from the model's own
-    /// thresholds. Without a model it times the embedded demo.
+    /// Times every kernel that takes the model, one row a call and many, interleaved on one CPU, from a row of numbers
+    /// to its prediction and score. Rows come from a file as score reads it; without one they are made from the model's
+    /// own thresholds. Without a model it times the embedded demo.
     #[command(after_long_help = TIME_EXAMPLES)]
     Time(TimeArgs),
     /// Print the OpenAPI document of a model, as its server has it at /openapi.json
@@ -150,7 +150,8 @@ pub(crate) enum Command {
     Manifest(ManifestCommand),
     /// Fit the band edges of a manifest to rows of your own, and change nothing else in it
     ///
-    /// The edges become the quintiles of the model's predictions, so that each score from 1 to 5 is a fifth of the rows.
+    /// The edges become the quintiles of the model's predictions, so that each score from 1 to 5 is a fifth of the
+    /// rows.
     FitBands(FitArgs),
     /// Check configuration, model, manifest, address and folders without serving
     ///
@@ -324,8 +325,8 @@ pub(crate) enum SpoolCommand {
     },
     /// Print its records as lines of JSON, oldest file first
     ///
-    /// The lines are those of the sinks firehose and stdout. What is damaged is reported on standard error and left out; the
-    /// exit code is 1 then.
+    /// The lines are those of the sinks firehose and stdout. What is damaged is reported on standard error and left
+    /// out; the exit code is 1 then.
     #[command(after_long_help = super::spool::EXPORT_EXAMPLES)]
     Export(ExportArgs),
 }

@@ -1,4 +1,5 @@
-//! `quintile verify`: what is asked for, and how the report is printed. The comparison is [`quintile_scoring::verify`]'s.
+//! `quintile verify`: what is asked for, and how the report is printed. The comparison is
+//! [`quintile_scoring::verify`]'s.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -30,8 +31,8 @@ pub(crate) struct VerifyArgs {
     /// The rows, as score reads them
     #[arg(long, value_name = "FILE")]
     rows: PathBuf,
-    /// The library's numbers: a file with a row a line, or the name of a column of the rows (several with commas between them, one
-    /// for each output; column:NAME where a file has that name too)
+    /// The library's numbers: a file with a row a line, or the name of a column of the rows (several with commas
+    /// between them, one for each output; column:NAME where a file has that name too)
     #[arg(long, value_name = "FILE|COLUMN")]
     expect: String,
     /// What the numbers are; without it, what fits them best

@@ -37,8 +37,8 @@ pub(crate) enum ValueKind {
         words: fn() -> Vec<&'static str>,
         set: fn(&mut Settings, &[&str]),
     },
-    /// Any number of texts that `check` takes, each once: a list in the file, with commas between them elsewhere. `none`
-    /// alone is no text.
+    /// Any number of texts that `check` takes, each once: a list in the file, with commas between them elsewhere.
+    /// `none` alone is no text.
     Texts {
         form: &'static str,
         check: fn(&str) -> Result<(), String>,

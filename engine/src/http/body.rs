@@ -29,8 +29,8 @@ const POOLED_BYTES_MAX: usize = 64 << 10;
 /// What a body that is being inflated holds: the library's state and what it hands on at once. Unit: bytes.
 const INFLATER_BYTES: usize = 96 << 10;
 
-/// What one step of inflating costs however little it brings, in bytes of plain text: a body may consist of empty members,
-/// each of which takes a new state.
+/// What one step of inflating costs however little it brings, in bytes of plain text: a body may consist of empty
+/// members, each of which takes a new state.
 const INFLATE_STEP_BYTES: usize = 2 << 10;
 
 /// The body of a request, complete.
@@ -193,8 +193,8 @@ impl<C: Deref<Target = ShardCore>> Drop for Deadline<C> {
     }
 }
 
-/// A body that is read piece by piece, inflated if it is compressed, within limits of size and time. However fast it comes,
-/// it takes turns with the shard's other work.
+/// A body that is read piece by piece, inflated if it is compressed, within limits of size and time. However fast it
+/// comes, it takes turns with the shard's other work.
 pub(super) struct BodyReader {
     incoming: Incoming,
     deadline: Deadline<Rc<ShardCore>>,

@@ -1,8 +1,8 @@
 //! What RFC 9112 demands of an HTTP/1.1 request and hyper lets pass. Called for each request before anything else is
 //! looked at: a request whose framing or host two programs may read differently must not be answered.
 //!
-//! hyper itself refuses several content lengths, a content length that is no number, and chunks in HTTP/1.0; it closes a
-//! connection after a request with both a content length and a transfer encoding.
+//! hyper itself refuses several content lengths, a content length that is no number, and chunks in HTTP/1.0; it closes
+//! a connection after a request with both a content length and a transfer encoding.
 
 use http::header::{HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Version};
@@ -11,8 +11,8 @@ use hyper::body::Incoming;
 
 use super::error::RequestError;
 
-/// Refuses a request that has no single valid `Host` (RFC 9112, section 3.2), or a body in another transfer encoding than
-/// `chunked` alone (section 6.1).
+/// Refuses a request that has no single valid `Host` (RFC 9112, section 3.2), or a body in another transfer encoding
+/// than `chunked` alone (section 6.1).
 ///
 /// # Errors
 /// [`RequestError::Host`] or [`RequestError::TransferEncoding`]; both close the connection.

@@ -57,8 +57,8 @@ impl Inflater {
         }
     }
 
-    /// Inflates the start of `input` and returns how many bytes of it were used: one or more, and so many that some 32 KiB
-    /// come out, which is what the library hands on at once.
+    /// Inflates the start of `input` and returns how many bytes of it were used: one or more, and so many that some 32
+    /// KiB come out, which is what the library hands on at once.
     pub(super) fn step(&mut self, input: &[u8]) -> Result<usize, InflateError> {
         match self.decoder.write(input) {
             Ok(0) if !input.is_empty() => Err(InflateError::Damaged),

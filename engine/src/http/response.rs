@@ -52,7 +52,8 @@ impl Responder<'_> {
         }
     }
 
-    /// The methods that a path takes, in a header of its own where a browser asks for a page of another origin (`preflight`).
+    /// The methods that a path takes, in a header of its own where a browser asks for a page of another origin
+    /// (`preflight`).
     pub(super) fn options(mut self, allow: &'static str, preflight: bool) -> Response<ResponseBody> {
         if preflight {
             CrossOriginHeaders::put_preflight(&mut self.headers, allow);

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use super::symbols::Symbols;
 use super::{HAS_FRAME_POINTERS, Recording};
 
-/// Lines `thread;outermost;…;innermost count`, which every flame graph program reads. With `inlined`, functions that were inlined
-/// are there, for which all of the program's debug information is read: hundreds of megabytes, for as long as it takes.
+/// Lines `thread;outermost;…;innermost count`, which every flame graph program reads. With `inlined`, functions that
+/// were inlined are there, for which all of the program's debug information is read: hundreds of megabytes, for as long
+/// as it takes.
 pub(crate) fn folded(recording: &Recording, inlined: bool) -> Vec<String> {
     let mut names = HashMap::new();
     let mut symbols = Symbols::new();

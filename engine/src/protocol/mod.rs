@@ -1,10 +1,12 @@
-//! Wire formats of one lead: how a body becomes a row, and how a score or a fault becomes an answer. A format is one file.
+//! Wire formats of one lead: how a body becomes a row, and how a score or a fault becomes an answer. A format is one
+//! file.
 //!
 //! ```text
 //! body ─▶ Protocol::read ─▶ row ─▶ score ─▶ record ─▶ Protocol::write ─▶ answer
 //!                 └─ faults ─────────────────────────▶ Protocol::reject ─▶ answer
 //! ```
-//! Which one a request has is known where it is routed, so all is static dispatch. Knows no socket, no HTTP and no record.
+//! Which one a request has is known where it is routed, so all is static dispatch. Knows no socket, no HTTP and no
+//! record.
 
 mod native;
 

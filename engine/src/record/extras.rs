@@ -3,8 +3,8 @@
 //! ```text
 //! 0 tag u16   2 length u32   6 value, so many bytes
 //! ```
-//! An entry that is not there says nothing, and a column that it would fill is null. A reader skips tags that it does not
-//! know, so that a build of the next year adds entries and one of this year still reads its frames.
+//! An entry that is not there says nothing, and a column that it would fill is null. A reader skips tags that it does
+//! not know, so that a build of the next year adds entries and one of this year still reads its frames.
 
 use crate::limits::{FEATURES_FROM_BYTES_MAX, REASONS_BYTES_MAX};
 
@@ -109,8 +109,8 @@ impl<'a> Extras<'a> {
         Self { role, ..self }
     }
 
-    /// The same with the reasons of the score, as JSON. None when they have more than [`REASONS_BYTES_MAX`] bytes: whoever
-    /// writes them leaves the least of them out.
+    /// The same with the reasons of the score, as JSON. None when they have more than [`REASONS_BYTES_MAX`] bytes:
+    /// whoever writes them leaves the least of them out.
     #[must_use]
     pub fn with_reasons(self, reasons: &'a str) -> Option<Self> {
         let reasons = Some(reasons).filter(|text| text.len() <= REASONS_BYTES_MAX)?;

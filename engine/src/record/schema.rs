@@ -6,8 +6,8 @@ use super::Frame;
 
 /// The names and counts behind the numbers of a record.
 ///
-/// Kept beside the records. What builds of earlier releases have not written is optional: their records have codes where
-/// this one has names.
+/// Kept beside the records. What builds of earlier releases have not written is optional: their records have codes
+/// where this one has names.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Schema {
     /// What records name it by: [`Frame::model_number`].

@@ -1,7 +1,7 @@
 //! Whether io_uring can be used here, asked before glommio is: glommio panics where it should report.
 //!
-//! Docker's, containerd's and Fargate's seccomp profiles answer `EPERM` or `ENOSYS`, small containers have little locked
-//! memory, old kernels lack operations. Each is a reason to say, not to die of.
+//! Docker's, containerd's and Fargate's seccomp profiles answer `EPERM` or `ENOSYS`, small containers have little
+//! locked memory, old kernels lack operations. Each is a reason to say, not to die of.
 
 use std::panic::AssertUnwindSafe;
 use std::{io, thread};

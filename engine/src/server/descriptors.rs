@@ -4,7 +4,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::limits::{HEALTH_CONNECTIONS, WAITING_CONNECTIONS};
 
-/// What the process has open beside connections: libraries, the log, files of sinks, the spool, the listener for operators.
+/// What the process has open beside connections: libraries, the log, files of sinks, the spool, the listener for
+/// operators.
 const OTHERS: u64 = 192;
 
 /// What a shard has open beside connections: its reactor's, and files of the spool.

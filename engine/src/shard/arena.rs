@@ -34,8 +34,8 @@ impl Arena {
             return own.freeze();
         }
         let Some(block) = self.block(bytes_max) else {
-            // All are held by clients that read slowly. Memory of its own is held by this answer alone; of another block each
-            // answer would hold all.
+            // All are held by clients that read slowly. Memory of its own is held by this answer alone; of another
+            // block each answer would hold all.
             let mut own = BytesMut::with_capacity(bytes_max);
             write(&mut own);
             return own.freeze();

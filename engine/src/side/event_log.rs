@@ -12,8 +12,8 @@ use crate::telemetry::{Event, EventKind};
 /// How often events are looked for.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Lines written at once: a terminal or pipe that is slow must not keep the pump from its turn. More than 6,400 a second
-/// are left to the queue, which drops and counts.
+/// Lines written at once: a terminal or pipe that is slow must not keep the pump from its turn. More than 6,400 a
+/// second are left to the queue, which drops and counts.
 const LINES_PER_TICK: usize = 64;
 
 /// Logs events until the end.

@@ -77,8 +77,8 @@ impl SinkReader {
         self.note();
     }
 
-    /// Says that one record is in its place, or in the dead-letter file, though others before it are not: it does not come
-    /// again after a crash.
+    /// Says that one record is in its place, or in the dead-letter file, though others before it are not: it does not
+    /// come again after a crash.
     pub(super) fn mark(&mut self, number: u64) {
         self.cursor.mark(number);
     }

@@ -22,9 +22,9 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// How much of a CPU the worker may use.
 ///
-/// Below two CPUs, shard and worker have one between them. Priorities are no help where a quota ends the turns of both: what
-/// the worker burns in a burst, the shard lacks until the next period. So it rests in proportion to what it has worked,
-/// unless records have to leave because the spool is filling.
+/// Below two CPUs, shard and worker have one between them. Priorities are no help where a quota ends the turns of both:
+/// what the worker burns in a burst, the shard lacks until the next period. So it rests in proportion to what it has
+/// worked, unless records have to leave because the spool is filling.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CpuBudget(f64);
 

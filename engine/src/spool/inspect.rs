@@ -1,7 +1,7 @@
 //! A spool as an operator sees it, from outside: of a process that has ended, or of one that runs.
 //!
-//! Nothing is changed, and files are opened for reading only. Of a process that runs, what is seen here is what its files
-//! have: some milliseconds less than what was answered. Of one that has died, its keeper process is waited for.
+//! Nothing is changed, and files are opened for reading only. Of a process that runs, what is seen here is what its
+//! files have: some milliseconds less than what was answered. Of one that has died, its keeper process is waited for.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -97,8 +97,8 @@ impl Seen<'_> {
     }
 }
 
-/// Looks at a spool that may be in use. `each` is called with every record that is there and its model, if that is known,
-/// oldest segment first, until it has seen enough.
+/// Looks at a spool that may be in use. `each` is called with every record that is there and its model, if that is
+/// known, oldest segment first, until it has seen enough.
 ///
 /// # Errors
 /// A folder that cannot be listed.

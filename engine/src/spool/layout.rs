@@ -12,8 +12,9 @@
 //!                    sink has although it has not acknowledged all before it
 //! -4096 head again   a copy of the first page
 //! ```
-//! How far a sink is, where frames end, and every word of marks, are 32 bits with a checksum of 32 bits over them, the segment's tag and the
-//! sink's name: what is damaged there counts as not acknowledged, so records come again and none is lost.
+//! How far a sink is, where frames end, and every word of marks, are 32 bits with a checksum of 32 bits over them, the
+//! segment's tag and the sink's name: what is damaged there counts as not acknowledged, so records come again and none
+//! is lost.
 //!
 //! Version 2 had no second head, no such checksums (a word of 64 bits each), and did not mix a frame's place into its
 //! checksum; version 1 had no marks either. Files of both

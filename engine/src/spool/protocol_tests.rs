@@ -1,5 +1,5 @@
-//! Every interleaving of a writer and a reader, by loom: that a reader never sees bytes that are being written, and sees
-//! every frame once and in order.
+//! Every interleaving of a writer and a reader, by loom: that a reader never sees bytes that are being written, and
+//! sees every frame once and in order.
 
 #![expect(
     unsafe_code,
@@ -34,7 +34,8 @@ impl Word for Unit {
     }
 }
 
-/// A segment of four-byte units, each an atomic for those that hold a word, and a cell that loom watches for the others.
+/// A segment of four-byte units, each an atomic for those that hold a word, and a cell that loom watches for the
+/// others.
 struct Model {
     words: Vec<Unit>,
     cells: Vec<UnsafeCell<u32>>,

@@ -1,5 +1,5 @@
-//! Files as a process or a disk may leave them, and files of builds before this one, whose bytes are written here as those
-//! builds wrote them.
+//! Files as a process or a disk may leave them, and files of builds before this one, whose bytes are written here as
+//! those builds wrote them.
 
 use super::*;
 use crate::record::{Entry, Extras, IdSource, RecordSource};

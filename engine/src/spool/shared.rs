@@ -1,5 +1,5 @@
-//! What the spool's threads, the cursors and the metrics share. Behind locks that no shard takes, and under which nobody
-//! waits for a disk.
+//! What the spool's threads, the cursors and the metrics share. Behind locks that no shard takes, and under which
+//! nobody waits for a disk.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};

@@ -1,5 +1,5 @@
-//! What shards say of themselves: counts and log events. Values that cross from a shard to side; who sends and who reads them
-//! is not known here.
+//! What shards say of themselves: counts and log events. Values that cross from a shard to side; who sends and who
+//! reads them is not known here.
 
 mod counters;
 mod event;

@@ -18,8 +18,8 @@ pub struct Cpu {
 /// Of 20 levels; 10 leaves a shard on the same core about nine tenths of it.
 const NICE: i32 = 10;
 
-/// Lowers the calling thread's priority, for work that a shard on the same core must not wait for. To Linux a thread is a
-/// process. Refused in odd sandboxes, where we go on without.
+/// Lowers the calling thread's priority, for work that a shard on the same core must not wait for. To Linux a thread is
+/// a process. Refused in odd sandboxes, where we go on without.
 pub fn yield_to_shards() {
     if let Err(error) = rustix::process::setpriority_process(None, NICE) {
         tracing::debug!(%error, "the thread keeps its priority");

@@ -2,10 +2,11 @@
 //!
 //! Inside a task the container's own cgroup usually reads as unlimited, because ECS sets the limit on a cgroup above it
 //! that cannot be seen. The task metadata endpoint (version 4) tells it: `GET $ECS_CONTAINER_METADATA_URI_V4/task`
-//! answers JSON whose `Limits.CPU` is in vCPUs and whose `Limits.Memory` is in MiB. Containers have a `Limits.CPU` of their own, in CPU *shares*: a weight
-//! against neighbours and no limit, so it is not looked at.
+//! answers JSON whose `Limits.CPU` is in vCPUs and whose `Limits.Memory` is in MiB. Containers have a `Limits.CPU` of
+//! their own, in CPU *shares*: a weight against neighbours and no limit, so it is not looked at.
 //!
-//! One bounded, blocking request before any thread starts. Plain HTTP to an address, never a name, so nothing is resolved.
+//! One bounded, blocking request before any thread starts. Plain HTTP to an address, never a name, so nothing is
+//! resolved.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};

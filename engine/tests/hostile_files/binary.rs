@@ -284,7 +284,8 @@ fn onnx_around(nodes: &[u8]) -> Vec<u8> {
     [number(1, 8), bytes(2, b"x"), bytes(7, &graph), bytes(8, &opset)].concat()
 }
 
-/// A regressor or a classifier of so many trees with so many outputs; every leaf has a weight for one of them, and in turn.
+/// A regressor or a classifier of so many trees with so many outputs; every leaf has a weight for one of them, and in
+/// turn.
 fn onnx(tree: &Topology, outputs: u64) -> Vec<u8> {
     use protobuf::{bytes, floats, ints, texts};
     let a_node = if tree.len() > 1_000 { 24 } else { 19 };

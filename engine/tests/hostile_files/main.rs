@@ -63,8 +63,8 @@ fn inspect(name: &str, bytes: &[u8]) -> (Usage, Verdict, String) {
     (usage, verdict, said)
 }
 
-/// Waits for a child: its exit code, and the most bytes it held. No less than this process itself has held, for it began as
-/// a copy of it.
+/// Waits for a child: its exit code, and the most bytes it held. No less than this process itself has held, for it
+/// began as a copy of it.
 #[expect(unsafe_code, reason = "the standard library does not tell what a child has used")]
 fn wait(child: &std::process::Child) -> (Option<i32>, Usage) {
     let pid = i32::try_from(child.id()).expect("a process id");

@@ -19,7 +19,8 @@ fn limit_descriptors(current: u64, maximum: u64) -> impl Fn() -> std::io::Result
     move || Ok(setrlimit(Resource::Nofile, limit)?)
 }
 
-/// As many idle clients as there may be, and more than may wait: a health check comes through, a lead is told to come again.
+/// As many idle clients as there may be, and more than may wait: a health check comes through, a lead is told to come
+/// again.
 fn idle_clients_do_not_shut_out_health_checks(runtime: &str) {
     let mut server = Launch::new(runtime)
         .no_sink()

@@ -116,7 +116,8 @@ fn batches_are_streams_too(runtime: &str) {
     });
 }
 
-/// A stream whose window stays shut blocks no socket, so no write to it is ever late; its batch has a limit nevertheless.
+/// A stream whose window stays shut blocks no socket, so no write to it is ever late; its batch has a limit
+/// nevertheless.
 fn a_batch_that_is_not_read_is_cut_off(runtime: &str) {
     let server = Launch::new(runtime).no_sink().set("LIMITS__WRITE_MS", "600").start();
     client(server.port, async |sender| {

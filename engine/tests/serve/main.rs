@@ -1,7 +1,7 @@
 //! The real binary on a free port, spoken to over real sockets, on both backends.
 //!
-//! A test is a function of the backend's name; [`on_both!`] makes two tests of it. Where the machine denies io_uring the
-//! glommio half says so and passes: CI prints how many did.
+//! A test is a function of the backend's name; [`on_both!`] makes two tests of it. Where the machine denies io_uring
+//! the glommio half says so and passes: CI prints how many did.
 
 mod admin;
 mod batch;

@@ -85,8 +85,8 @@ fn every_answer_is_recorded(runtime: &str) {
     }
 }
 
-/// The data directory goes away under the server: nothing is dropped silently, the queue fills, then leads are shed, and
-/// when the directory is back all that was answered is delivered.
+/// The data directory goes away under the server: nothing is dropped silently, the queue fills, then leads are shed,
+/// and when the directory is back all that was answered is delivered.
 fn a_sink_that_fails_sheds_and_recovers(runtime: &str) {
     let mut server = Launch::new(runtime)
         .set("RECORDS__SPOOL_BYTES", "1048576")

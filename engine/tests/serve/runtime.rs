@@ -1,4 +1,5 @@
-//! Where io_uring is denied or starved, `auto` serves on epoll and says why in one line, `glommio` refuses and says why.
+//! Where io_uring is denied or starved, `auto` serves on epoll and says why in one line, `glommio` refuses and says
+//! why.
 
 use std::io;
 

@@ -1,10 +1,10 @@
-//! Random damage to the files of a spool whose process has died: flipped bits, pages of zeros or of other files, files that
-//! are cut, longer, gone, swapped or no files at all. The next process must deliver each record as it was written, or say
-//! that something is damaged; never a record under another model, name or value.
+//! Random damage to the files of a spool whose process has died: flipped bits, pages of zeros or of other files, files
+//! that are cut, longer, gone, swapped or no files at all. The next process must deliver each record as it was written,
+//! or say that something is damaged; never a record under another model, name or value.
 //!
-//! A run has a few hundred damages with one seed. `cargo xtask faults` sets the environment for more: `QUINTILE_DAMAGES`,
-//! how many; `QUINTILE_DAMAGE_SECONDS`, instead of it, for how long; `QUINTILE_DAMAGE_SEED`, the first of the numbers that
-//! the damages are made of. Each damage is of one number, and a failure says which.
+//! A run has a few hundred damages with one seed. `cargo xtask faults` sets the environment for more:
+//! `QUINTILE_DAMAGES`, how many; `QUINTILE_DAMAGE_SECONDS`, instead of it, for how long; `QUINTILE_DAMAGE_SEED`, the
+//! first of the numbers that the damages are made of. Each damage is of one number, and a failure says which.
 
 #![expect(clippy::unwrap_used, reason = "helpers of a test fail it as the test does")]
 

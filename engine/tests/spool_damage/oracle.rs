@@ -159,7 +159,8 @@ pub(crate) fn check(
     if !remains.records.is_empty() {
         return Err(format!("all is acknowledged, and the end leaves {remains:?}"));
     }
-    // A disk, or a machine, so slow that the end has given it up: said, and the acknowledgements may not be in the files.
+    // A disk, or a machine, so slow that the end has given it up: said, and the acknowledgements may not be in the
+    // files.
     let is_cut_short = logged.take().contains("does not take the last records");
     check_next(base, &later, folder, &aside, found.postponed > 0 || is_cut_short)?;
     Ok(verdict)

@@ -18,8 +18,8 @@ pub struct Parting {
 }
 
 impl Ensemble {
-    /// The first node, in the order of trees, at which two rows part. Values are narrowed as the model narrows them. None
-    /// when they reach the same leaves, and for a model without trees.
+    /// The first node, in the order of trees, at which two rows part. Values are narrowed as the model narrows them.
+    /// None when they reach the same leaves, and for a model without trees.
     #[must_use]
     #[expect(
         clippy::cast_possible_truncation,

@@ -30,7 +30,8 @@ pub enum Input {
     Flushed,
     /// It is rounded to `f32` though sums are `f64`: CatBoost, and where a manifest says so.
     Narrowed,
-    /// It is rounded to `f32` first, and then zero if it lies within [`FLUSHED_TO_ZERO`]: LightGBM under such a manifest.
+    /// It is rounded to `f32` first, and then zero if it lies within [`FLUSHED_TO_ZERO`]: LightGBM under such a
+    /// manifest.
     NarrowedFlushed,
 }
 
@@ -44,7 +45,8 @@ pub enum Codes {
     Below24Bits,
     /// 0 to 2^31 − 1 after the cut, so that −0.5 is category 0: LightGBM.
     Int,
-    /// 0 up to 2^32 − 1 or the last integer the precision counts to, that one included; a value below 0 is none: Treelite.
+    /// 0 up to 2^32 − 1 or the last integer the precision counts to, that one included; a value below 0 is none:
+    /// Treelite.
     Unsigned,
     /// Whole numbers from 0 to 2^24 − 1; a fraction makes it none: ONNX asks for equality.
     Whole,

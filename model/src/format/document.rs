@@ -8,8 +8,8 @@ use std::fmt::Write as _;
 use super::FormatError;
 use crate::limits::document_values_max;
 
-/// A value of a file. XGBoost's floats are `f32`, because its own readers round them to that at once; the numbers of formats
-/// that keep 64 bits are doubles.
+/// A value of a file. XGBoost's floats are `f32`, because its own readers round them to that at once; the numbers of
+/// formats that keep 64 bits are doubles.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value {
     Null,
@@ -27,8 +27,8 @@ pub(super) enum Value {
     Object(Object),
 }
 
-/// An object's fields in the order of their keys. A tree has twenty, and a file may hold a hundred thousand trees: a map
-/// would take ten times their size.
+/// An object's fields in the order of their keys. A tree has twenty, and a file may hold a hundred thousand trees: a
+/// map would take ten times their size.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Object {
     fields: Vec<(Box<str>, Value)>,

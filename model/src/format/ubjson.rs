@@ -1,8 +1,8 @@
 //! UBJSON as XGBoost writes it (`src/common/json.cc`, `UBJReader`): big-endian, typed arrays `[$d#L…`, counted arrays
 //! `[#L…`, objects closed by `}`. Lengths of any integer type are read, as the UBJSON draft 12 allows.
 //!
-//! A claimed length reserves nothing: a typed array must fit the bytes that are left, and every element of a counted one
-//! takes at least one of them.
+//! A claimed length reserves nothing: a typed array must fit the bytes that are left, and every element of a counted
+//! one takes at least one of them.
 
 use super::FormatError;
 use super::document::{ArrayBuilder, Budget, Object, Value};

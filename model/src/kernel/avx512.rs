@@ -1,5 +1,5 @@
-//! The instructions of AVX-512 for `vector.rs`: a register is a line, 64 trees. Two kernels, which differ in how they look bytes
-//! up: [`Avx512`] permutes bytes, where the CPU has VBMI; [`Avx512Bw`] does without (`avx512/shuffles.rs`).
+//! The instructions of AVX-512 for `vector.rs`: a register is a line, 64 trees. Two kernels, which differ in how they
+//! look bytes up: [`Avx512`] permutes bytes, where the CPU has VBMI; [`Avx512Bw`] does without (`avx512/shuffles.rs`).
 //!
 //! ```text
 //! search   value ─broadcast─▶ one comparison of 16 f32 (two of 8 f64) ─▶ 16 bits ─popcount─▶ how many
@@ -7,15 +7,16 @@
 //! step     ─ and label = the step's, compared under that mask ─▶ a masked move
 //! ```
 //!
-//! 1. One permute looks up the lanes of 64 nodes: 64 lanes are a register, `vpermi2b` reads 128 from two, and bit 7 of the
-//!    index chooses between two of those. Beyond 256 lanes a second byte names the 128 whose byte counts.
+//! 1. One permute looks up the lanes of 64 nodes: 64 lanes are a register, `vpermi2b` reads 128 from two, and bit 7 of
+//!    the index chooses between two of those. Beyond 256 lanes a second byte names the 128 whose byte counts.
 //! 2. `vpermb` ignores the index bit that names the half, so a row in which nothing is missing needs no other indices.
-//! 3. Labels are compared under the mask of those trees whose row goes right, so that only one comparison and one move are on
-//!    the way from label to label.
+//! 3. Labels are compared under the mask of those trees whose row goes right, so that only one comparison and one move
+//!    are on the way from label to label.
 //! 4. Of sixteen rows at once, leaves are permuted by labels: see `avx512/leaves.rs`.
 //!
-//! What byte permutes are worth is the distance between the two kernels on a CPU that has both: 994 ns a row for 1,486 (500 trees
-//! of 31 leaves), 1,165 for 1,305 (500 of depth 6, which look up less and wait for the second-level cache more).
+//! What byte permutes are worth is the distance between the two kernels on a CPU that has both: 994 ns a row for 1,486
+//! (500 trees of 31 leaves), 1,165 for 1,305 (500 of depth 6, which look up less and wait for the second-level cache
+//! more).
 
 #![expect(
     unsafe_code,

@@ -11,13 +11,14 @@
 //! 3. So do its leaves, which are added for as many trees at a time as fit the first-level cache. A row's leaves would
 //!    otherwise come from beyond it one by one: 500 cache lines for 500 trees.
 //!
-//! Together with what `vector/listed.rs` and `avx512/leaves.rs` add, 1,024 rows a call went from 523 to 317 ns a row (500 trees of
-//! depth 6), 507 to 299 (500 of 31 leaves), 1,553 to 1,271 (255 leaves), 207 to 155 (100 of depth 6) and 2,057 to 1,958 or less
-//! (1,000 of depth 8), against sixteen rows that were ranked one by one and decided 256 trees at a time.
+//! Together with what `vector/listed.rs` and `avx512/leaves.rs` add, 1,024 rows a call went from 523 to 317 ns a row
+//! (500 trees of depth 6), 507 to 299 (500 of 31 leaves), 1,553 to 1,271 (255 leaves), 207 to 155 (100 of depth 6) and
+//! 2,057 to 1,958 or less (1,000 of depth 8), against sixteen rows that were ranked one by one and decided 256 trees at
+//! a time.
 //!
-//! On the machine that `vector.rs` names, blocks of 16 rows instead of 64 take 601 ns a row for 571 (500 trees of depth 6), 841 for
-//! 809 (500 of 31 leaves) and no more for larger trees. There the leaves of a whole chunk at a time are no slower than 16 KiB of
-//! them, for the first-level cache has 48.
+//! On the machine that `vector.rs` names, blocks of 16 rows instead of 64 take 601 ns a row for 571 (500 trees of depth
+//! 6), 841 for 809 (500 of 31 leaves) and no more for larger trees. There the leaves of a whole chunk at a time are no
+//! slower than 16 KiB of them, for the first-level cache has 48.
 //!
 //! Inlined wherever it is called, so that it is compiled for the caller's CPU features.
 

@@ -1,8 +1,8 @@
-//! What a vector kernel shows of itself: the functions in which its CPU features are switched on. What is large, the stages on
-//! lines, is a function for each count of lanes, and shared by both kinds of number and all uses.
+//! What a vector kernel shows of itself: the functions in which its CPU features are switched on. What is large, the
+//! stages on lines, is a function for each count of lanes, and shared by both kinds of number and all uses.
 
-/// Implements the kernel's face. `$parts` of its registers make a line, `$rows` rows share a step's loads, and everything
-/// below is compiled for `$features`, which a value of the type proves.
+/// Implements the kernel's face. `$parts` of its registers make a line, `$rows` rows share a step's loads, and
+/// everything below is compiled for `$features`, which a value of the type proves.
 macro_rules! entry_points {
     ($kernel:ident, $parts:literal, $rows:literal, $features:literal) => {
         impl $kernel {
@@ -25,7 +25,8 @@ macro_rules! entry_points {
                 unsafe { compiled(self, plan, row, scratch, margins) }
             }
 
-            /// Does the same for several rows, `width` values each; `block` was made for the plan and for as many of them.
+            /// Does the same for several rows, `width` values each; `block` was made for the plan and for as many of
+            /// them.
             pub fn rows_margins<T: Real>(
                 self,
                 plan: &LanePlan<T>,

@@ -5,14 +5,14 @@
 //! look-up  indices ─tbl over 64 lanes─▶ bytes; tbx over the next 64 with the index less 64, and so on
 //! ```
 //!
-//! 1. `tbl` looks up 64 bytes from four registers and gives 0 for an index beyond; `tbx` leaves there what was before. An
-//!    index less 64 wraps around to beyond where it was below, so each further 64 lanes cost a subtraction and a `tbx`, and no
-//!    blend.
-//!    The bit of an index that names the half must be cleared, where other instructions ignore it.
-//! 2. There is no mask of bits: comparisons give bytes, 255 where a tree's row goes right, which is -1. The labels of full trees
-//!    subtract it; thresholds are counted by adding four or eight comparisons up and across.
-//! 3. Four chunks of listed trees would be sixteen registers of labels; with the row's lanes in four or eight and a step's in
-//!    four they fit the 32 there are, by this count; what the compiler makes of it on a real one is not known.
+//! 1. `tbl` looks up 64 bytes from four registers and gives 0 for an index beyond; `tbx` leaves there what was before.
+//!    An index less 64 wraps around to beyond where it was below, so each further 64 lanes cost a subtraction and a
+//!    `tbx`, and no blend. The bit of an index that names the half must be cleared, where other instructions ignore it.
+//! 2. There is no mask of bits: comparisons give bytes, 255 where a tree's row goes right, which is -1. The labels of
+//!    full trees subtract it; thresholds are counted by adding four or eight comparisons up and across.
+//! 3. Four chunks of listed trees would be sixteen registers of labels; with the row's lanes in four or eight and a
+//!    step's in four they fit the 32 there are, by this count; what the compiler makes of it on a real one is not
+//!    known.
 
 #![expect(
     unsafe_code,

@@ -3,8 +3,8 @@
 //! Inlined wherever they are called, so that they are compiled for the caller's CPU features.
 //!
 //! 1. A column takes two comparisons: its pivots say which block, and that block where in it.
-//! 2. Several rows are ranked column by column: a column's thresholds are 1 KiB (2 KiB in `f64`) and stay in the first-level
-//!    cache for all of them, where those of 50 columns do not.
+//! 2. Several rows are ranked column by column: a column's thresholds are 1 KiB (2 KiB in `f64`) and stay in the
+//!    first-level cache for all of them, where those of 50 columns do not.
 
 #![expect(
     unsafe_code,
@@ -28,8 +28,8 @@ impl<K: Numbers, const OR_EQUAL: bool> SearchBy<K, OR_EQUAL> {
     }
 }
 
-/// Writes both halves of a row's lanes; returns whether something is missing. If not, the second half is only written when
-/// asked.
+/// Writes both halves of a row's lanes; returns whether something is missing. If not, the second half is only written
+/// when asked.
 #[inline(always)]
 pub(super) fn rank_row<T: Real, K: Numbers, const OR_EQUAL: bool>(
     plan: &LanePlan<T>,
@@ -81,8 +81,9 @@ fn plain_rank<T: Real, K: Numbers, const OR_EQUAL: bool>(
     search: SearchBy<K, OR_EQUAL>,
 ) -> u8 {
     debug_assert!((item.column as usize) < row.len());
-    // SAFETY: a plan's columns lie below `columns`, which is the length of the row here. An item's blocks begin with one of
-    // pivots, the last of which is NaN and never counted, so that at least one block of thresholds follows those that are full.
+    // SAFETY: a plan's columns lie below `columns`, which is the length of the row here. An item's blocks begin with
+    // one of pivots, the last of which is NaN and never counted, so that at least one block of thresholds follows those
+    // that are full.
     unsafe {
         let value = *row.get_unchecked(item.column as usize);
         let first = ranks.blocks.as_ptr().add(item.first_block as usize);
@@ -102,7 +103,8 @@ fn complete<T: Real, K: Numbers, const OR_EQUAL: bool>(
     always_both: bool,
 ) -> bool {
     let ranks = &plan.ranks;
-    // A plan in which every node sends what is missing left has one half only: what is written to the other is not kept.
+    // A plan in which every node sends what is missing left has one half only: what is written to the other is not
+    // kept.
     let (left, right) = lanes.split_at_mut(plan.half);
     let (plain, others) = ranks.items.split_at(ranks.plain);
     let mut any_missing = T::missing(search.0, row, missing);

@@ -2,8 +2,8 @@
 //!
 //! 1. A step has no branch: the child is `left + goes_right`, and NaN is folded into the comparison. `!(x < t)` is true
 //!    for NaN, which is right; a flag turns it to the left.
-//! 2. Eight trees stepped together give the processor eight independent chains of loads: 500 trees of depth 6 take 8,037 ns a
-//!    row, and 19,024 one after the other (see `vector.rs` for the machine).
+//! 2. Eight trees stepped together give the processor eight independent chains of loads: 500 trees of depth 6 take
+//!    8,037 ns a row, and 19,024 one after the other (see `vector.rs` for the machine).
 //! 3. A leaf is its own child, so the trees of a batch take the same number of steps and no one asks who has arrived.
 //! 4. Leaves are added tree by tree after the batch: the sum keeps the library's order, and so its last bit.
 //! 5. `<` or `<=` is chosen once a row, outside the loops.
@@ -95,8 +95,8 @@ pub(super) fn is_plain(tree: &PlanTree) -> bool {
     !tree.is_special && tree.leaves == LeafKind::Number
 }
 
-/// Walks eight plain trees in step, each from a place of it, and adds their leaves in order. How deep they go is not known:
-/// the walk ends when none of them moves.
+/// Walks eight plain trees in step, each from a place of it, and adds their leaves in order. How deep they go is not
+/// known: the walk ends when none of them moves.
 pub(super) fn resume_eight<T: Real>(
     plan: &Plan<T>,
     trees: &[PlanTree; BATCH_TREES],

@@ -58,8 +58,8 @@ impl<'a, T: Real> Pending<'a, T> {
         let (leaves, others) = self.leaves.split_at(8 * self.stride);
         for (tree, &label) in eight.iter().enumerate() {
             debug_assert!(usize::from(label) < self.stride);
-            // SAFETY: there are `stride` leaves for each of eight trees, and a label is less than the stride: a full tree's
-            // labels count its leaves and a listed one's its steps.
+            // SAFETY: there are `stride` leaves for each of eight trees, and a label is less than the stride: a full
+            // tree's labels count its leaves and a listed one's its steps.
             self.sum += unsafe { *leaves.get_unchecked(tree * self.stride + usize::from(label)) };
         }
         (self.labels, self.leaves) = (labels, others);
@@ -78,8 +78,8 @@ impl<'a, T: Real> Pending<'a, T> {
     }
 }
 
-/// Adds the leaves of some trees of a chunk to the sums of rows, each in tree order. `leaves` begins with those of the first of
-/// these trees, `stride` for each, and `labels` holds a row's labels of the whole chunk, row after row.
+/// Adds the leaves of some trees of a chunk to the sums of rows, each in tree order. `leaves` begins with those of the
+/// first of these trees, `stride` for each, and `labels` holds a row's labels of the whole chunk, row after row.
 #[inline(always)]
 pub(super) fn sum_block<T: Real>(leaves: &[T], stride: usize, labels: &[u8], trees: Range<usize>, sums: &mut [T]) {
     let leaves = &leaves[..stride * trees.len()];
@@ -89,8 +89,9 @@ pub(super) fn sum_block<T: Real>(leaves: &[T], stride: usize, labels: &[u8], tre
         let mut own = *sums;
         for (tree, leaves) in trees.clone().zip(leaves.chunks_exact(stride)) {
             for (row, sum) in own.iter_mut().enumerate() {
-                // SAFETY: eight rows have 64 labels each, `tree` is one of a chunk, and a label is less than the stride, which
-                // is how many leaves there are: a full tree's labels count its leaves and a listed one's its steps.
+                // SAFETY: eight rows have 64 labels each, `tree` is one of a chunk, and a label is less than the
+                // stride, which is how many leaves there are: a full tree's labels count its leaves and a listed one's
+                // its steps.
                 *sum += unsafe { *leaves.get_unchecked(usize::from(*labels.get_unchecked(row * CHUNK + tree))) };
             }
         }

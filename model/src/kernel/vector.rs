@@ -1,5 +1,5 @@
-//! Evaluates a [`LanePlan`] with vectors of any width: what all kernels on lanes do, written once over [`super::isa`]. See the head
-//! of `plan/lanes` for what ranks, lanes and labels are.
+//! Evaluates a [`LanePlan`] with vectors of any width: what all kernels on lanes do, written once over [`super::isa`].
+//! See the head of `plan/lanes` for what ranks, lanes and labels are.
 //!
 //! ```text
 //! rank     value ─▶ compare with 16 pivots ─count─▶ which block ─▶ compare with its 16 ─count─▶ a byte        rank.rs
@@ -8,20 +8,21 @@
 //! leaves   label of each tree ─▶ its leaf ─▶ one addition after the other, in tree order                       sums.rs
 //! ```
 //!
-//! 1. A row in which nothing is missing has equal halves, so it is looked up in the first one only: 3 % of a row of 500 trees of
-//!    depth 6 (Zen 5).
-//! 2. Leaves are found by tree and label without following anything, and added while the next pack is decided (`listed.rs` has
-//!    the gain).
-//! 3. What is large is a function of its own for each count of lanes (`entry_points.rs`), shared by one row and several, and by both
-//!    kinds of number.
+//! 1. A row in which nothing is missing has equal halves, so it is looked up in the first one only: 3 % of a row of 500
+//!    trees of depth 6 (Zen 5).
+//! 2. Leaves are found by tree and label without following anything, and added while the next pack is decided
+//!    (`listed.rs` has the gain).
+//! 3. What is large is a function of its own for each count of lanes (`entry_points.rs`), shared by one row and
+//!    several, and by both kinds of number.
 //!
 //! Several rows at once: see `block.rs`.
 //!
-//! Gains here and in the files of each kernel, unless they name Zen 5, were measured with `perf/kernels --ours` on two cores of an
-//! Intel Xeon (family 6, model 207) on 2026-11-29, by switching the trick off: nanoseconds a row, one row a call, medians.
+//! Gains here and in the files of each kernel, unless they name Zen 5, were measured with `perf/kernels --ours` on two
+//! cores of an Intel Xeon (family 6, model 207) on 2026-11-29, by switching the trick off: nanoseconds a row, one row a
+//! call, medians.
 //!
-//! Inlined into the function that a kernel begins with, so that it is compiled for that kernel's CPU features. No closures
-//! here: they would be functions of their own, without these features.
+//! Inlined into the function that a kernel begins with, so that it is compiled for that kernel's CPU features. No
+//! closures here: they would be functions of their own, without these features.
 
 pub(super) mod full;
 pub(super) mod listed;

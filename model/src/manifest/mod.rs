@@ -89,7 +89,8 @@ impl fmt::Display for ManifestError {
 
 impl std::error::Error for ManifestError {}
 
-/// What a manifest says of one feature. A manifest that is made from another description of the model has no places in it.
+/// What a manifest says of one feature. A manifest that is made from another description of the model has no places in
+/// it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct FeatureNote {
     /// The feature, as trained.
@@ -154,8 +155,8 @@ impl Manifest {
         Self::default()
     }
 
-    /// This manifest, and what another says where this one is silent. Edges, outputs and golden rows have places in a text
-    /// and are this one's alone.
+    /// This manifest, and what another says where this one is silent. Edges, outputs and golden rows have places in a
+    /// text and are this one's alone.
     #[must_use]
     pub fn over(mut self, other: Self) -> Self {
         self.name = self.name.or(other.name);

@@ -143,8 +143,8 @@ pub(super) fn input(manifest: &Manifest, ensemble: &Ensemble) -> Input {
     }
 }
 
-/// The numbers that count as missing. XGBoost compares codes too, so that its first category is missing where 0 is; others
-/// have no such parameter, and a number of people's is no code.
+/// The numbers that count as missing. XGBoost compares codes too, so that its first category is missing where 0 is;
+/// others have no such parameter, and a number of people's is no code.
 pub(super) fn markers(manifest: &Manifest, ensemble: &Ensemble, input: Input) -> MissingMarkers {
     let schema = ensemble.schema();
     let mut markers = MissingMarkers::new(&manifest.missing, schema.len(), narrows(ensemble.precision(), input));
@@ -165,7 +165,8 @@ pub(super) fn markers(manifest: &Manifest, ensemble: &Ensemble, input: Input) ->
 pub(super) fn tree_note(ensemble: &Ensemble, trees: Trees) -> Option<String> {
     let best = ensemble.best_iteration()?;
     let iterations = ensemble.iterations();
-    // XGBoost 1.3 to 1.7 write the last one where nothing was stopped early. A linear booster has no iterations to choose.
+    // XGBoost 1.3 to 1.7 write the last one where nothing was stopped early. A linear booster has no iterations to
+    // choose.
     let is_last = best.checked_add(1) == Some(iterations as u64) || iterations == 0 || ensemble.linear().is_some();
     if is_last {
         return None;

@@ -146,7 +146,8 @@ impl Objective {
         self.is_probability() || is_of_classes
     }
 
-    /// Writes the predictions of one row. `out` has [`Self::prediction_len`] places; what is beyond either end is ignored.
+    /// Writes the predictions of one row. `out` has [`Self::prediction_len`] places; what is beyond either end is
+    /// ignored.
     pub fn predict_f32(&self, margins: &[f32], out: &mut [f64]) {
         self.grouped(margins, out, Transform::apply_f32);
     }
@@ -156,7 +157,8 @@ impl Objective {
         let Some(divisor) = self.divisor else {
             return self.grouped(margins, out, Transform::apply_f64);
         };
-        // A forest's outputs are few: a joint transform of averages goes through a copy on the stack or, beyond, the heap.
+        // A forest's outputs are few: a joint transform of averages goes through a copy on the stack or, beyond, the
+        // heap.
         let mut averages = [0.0; AVERAGES_ON_STACK];
         let mut more = Vec::new();
         let averages = match averages.get_mut(..margins.len()) {

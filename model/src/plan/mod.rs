@@ -8,8 +8,8 @@
 //! vectors, linear_leaves, terms      what leaves add that are more than a number
 //! ```
 //!
-//! Breadth-first order puts the nodes every row visits into the same few cache lines, and siblings side by side need one
-//! child number instead of two. A leaf points at itself, so that trees of different depth can be walked in step.
+//! Breadth-first order puts the nodes every row visits into the same few cache lines, and siblings side by side need
+//! one child number instead of two. A leaf points at itself, so that trees of different depth can be walked in step.
 
 pub mod lanes;
 mod layout;
@@ -113,8 +113,9 @@ impl<T: Real> Plan<T> {
         layout::compile(ensemble, tree_limit)
     }
 
-    /// What a row costs, roughly, when the model is small. From a sweep of 1 to 60 trees on Zen 5: a step of eight trees
-    /// takes 6 ns, one of a single tree 1.6; a tree walked alone 12 ns, as most rows end far above its deepest leaf.
+    /// What a row costs, roughly, when the model is small. From a sweep of 1 to 60 trees on Zen 5: a step of eight
+    /// trees takes 6 ns, one of a single tree 1.6; a tree walked alone 12 ns, as most rows end far above its deepest
+    /// leaf.
     #[must_use]
     pub fn cost_ns(&self) -> usize {
         let cost = |batch: &Batch| {

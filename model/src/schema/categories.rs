@@ -3,9 +3,9 @@
 /// What becomes of a name that training never saw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unseen {
-    /// The row is refused. XGBoost says "Found a category not in the training set" and gives no prediction. (Its releases
-    /// 3.1 and 3.2 do so only for names that sort behind every known one, and take others for the next name in order; 3.3
-    /// mended that, and a neighbour's score is no answer.)
+    /// The row is refused. XGBoost says "Found a category not in the training set" and gives no prediction. (Its
+    /// releases 3.1 and 3.2 do so only for names that sort behind every known one, and take others for the next name in
+    /// order; 3.3 mended that, and a neighbour's score is no answer.)
     Refused,
     /// The value is missing. LightGBM sets the training categories on the column, which turns other names into NaN.
     Missing,
@@ -155,8 +155,8 @@ impl Categories {
             .map(|(number, _)| number.value())
     }
 
-    /// See [`super::Schema::category_code`]. A name is compared byte for byte; then as a boolean or a number, where training
-    /// had these.
+    /// See [`super::Schema::category_code`]. A name is compared byte for byte; then as a boolean or a number, where
+    /// training had these.
     #[must_use]
     pub fn code(&self, name: &str) -> Option<f64> {
         self.code_of_text(name, self.is_numeric)

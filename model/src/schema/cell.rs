@@ -1,4 +1,5 @@
-//! A cell of any source → a value of the row: the one place that knows what a value means (`docs/models.md` has the table).
+//! A cell of any source → a value of the row: the one place that knows what a value means (`docs/models.md` has the
+//! table).
 //!
 //! Called for CSV, lines of JSON, Parquet and requests alike. Allocates nothing.
 
@@ -29,7 +30,8 @@ pub enum Cell<'a> {
 pub enum CellError {
     /// Neither a number nor `true` or `false`, for a feature of numbers or of codes.
     NoNumber,
-    /// No category's name, where the training library refuses those that it never saw; or a number that several names equal.
+    /// No category's name, where the training library refuses those that it never saw; or a number that several names
+    /// equal.
     UnknownCategory,
 }
 
@@ -90,8 +92,8 @@ fn category(cell: Cell<'_>, categories: &Categories) -> Option<f64> {
     }
 }
 
-/// In this order: a text that is missing as pandas reads it is missing, even if it is also a name; one that is exactly a
-/// name, spaces and case included, is that category; then a boolean or a number is the name that equals it.
+/// In this order: a text that is missing as pandas reads it is missing, even if it is also a name; one that is exactly
+/// a name, spaces and case included, is that category; then a boolean or a number is the name that equals it.
 fn untyped_category(text: &[u8], categories: &Categories) -> Option<f64> {
     // The reader leaves the CR of a line's end in its last cell.
     let text = text.strip_suffix(b"\r").unwrap_or(text);

@@ -2,7 +2,8 @@
 
 use quintile_model::Precision;
 
-/// How far apart two numbers of a precision are, in units of the last place; those of f32 are widened. Two NaNs are equal.
+/// How far apart two numbers of a precision are, in units of the last place; those of f32 are widened. Two NaNs are
+/// equal.
 #[expect(clippy::cast_possible_truncation, reason = "numbers of an f32 model are f32 values")]
 pub(crate) fn ulps(actual: f64, expected: f64, precision: Precision) -> u64 {
     let narrow = |value: f64| {

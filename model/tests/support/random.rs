@@ -265,8 +265,8 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// Rows whose values lie on thresholds and one unit beside them, are missing, infinite, denormal, zeros of both signs or
-    /// small integers. The first three are all NaN, all infinite and all zero.
+    /// Rows whose values lie on thresholds and one unit beside them, are missing, infinite, denormal, zeros of both
+    /// signs or small integers. The first three are all NaN, all infinite and all zero.
     pub(crate) fn rows<T: Real + Neighbour>(&self, count: usize, random: &mut Random) -> Vec<Vec<T>> {
         let row = |number: usize, random: &mut Random| {
             let missing_one_in = [2, 10, 0][random.below(3)];

@@ -1,5 +1,5 @@
-//! Draws what `perf script` prints, for `perf/flamegraph`: flamegraph PICTURE TITLE < SCRIPT. Prints the functions that had the
-//! CPU most often themselves.
+//! Draws what `perf script` prints, for `perf/flamegraph`: flamegraph PICTURE TITLE < SCRIPT. Prints the functions that
+//! had the CPU most often themselves.
 
 use std::collections::HashMap;
 use std::error::Error;

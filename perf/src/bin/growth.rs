@@ -1,7 +1,8 @@
 //! How the cost of a row grows with trees, depth, columns and the share of missing values. Called by `perf/growth`.
 //!
-//! One property is swept, the others stay at those of [`random_models::BASE`] with a tenth of the values missing. At each point the
-//! kernels run interleaved, five rounds; a figure is the median. Prints JSON. With an argument, only the sweeps that begin so.
+//! One property is swept, the others stay at those of [`random_models::BASE`] with a tenth of the values missing. At
+//! each point the kernels run interleaved, five rounds; a figure is the median. Prints JSON. With an argument, only the
+//! sweeps that begin so.
 
 #![allow(clippy::print_stdout, reason = "figures are what this program is for")]
 

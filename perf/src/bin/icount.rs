@@ -1,5 +1,5 @@
-//! Scores rows of a made model with one kernel, for `perf/icount-kernels` to count the instructions of: icount MODEL KERNEL
-//! USE ROWS. Two runs of different length, subtracted, leave what the rows cost.
+//! Scores rows of a made model with one kernel, for `perf/icount-kernels` to count the instructions of: icount MODEL
+//! KERNEL USE ROWS. Two runs of different length, subtracted, leave what the rows cost.
 
 #[path = "../random_models.rs"]
 mod random_models;

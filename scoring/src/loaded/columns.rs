@@ -12,7 +12,8 @@ const HEAD: usize = 16;
 #[derive(Debug)]
 pub struct Columns {
     by_name: HashMap<Box<str>, u32, foldhash::fast::FixedState>,
-    /// All keys as bodies write them, `"name":`, in column order, so that guessing the next column stays in few cache lines.
+    /// All keys as bodies write them, `"name":`, in column order, so that guessing the next column stays in few cache
+    /// lines.
     text: Box<[u8]>,
     keys: Box<[Key]>,
 }

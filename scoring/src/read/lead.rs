@@ -1,7 +1,7 @@
 //! A parsed body → the lead's id and its row, or all that is wrong with it.
 //!
-//! Each key costs one look-up, whether it is known, unknown or a duplicate, so that no body takes more than linear time;
-//! a category's name costs one search among the names of its feature. What a value means is said by
+//! Each key costs one look-up, whether it is known, unknown or a duplicate, so that no body takes more than linear
+//! time; a category's name costs one search among the names of its feature. What a value means is said by
 //! [`quintile_model::Schema::value`], here as for every other source of rows.
 
 mod batch;

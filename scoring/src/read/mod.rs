@@ -86,7 +86,8 @@ impl Workspace {
         self.scratch = loaded.model.scratch();
     }
 
-    /// Reads `{"lead_id": "…", "features": {…}}`; a category's name becomes its code. Nothing borrows `body` afterwards.
+    /// Reads `{"lead_id": "…", "features": {…}}`; a category's name becomes its code. Nothing borrows `body`
+    /// afterwards.
     ///
     /// # Errors
     /// A body that is not JSON, or no request for this model; then row and lead id are those of no request.
@@ -127,8 +128,8 @@ impl Workspace {
         plain::read(&mut self.lead, loaded, body)
     }
 
-    /// As [`Self::read`] of a long body, a slice at a time: none while there is more to read. At the end row, id and faults
-    /// are those of the body.
+    /// As [`Self::read`] of a long body, a slice at a time: none while there is more to read. At the end row, id and
+    /// faults are those of the body.
     pub fn read_slice(
         &mut self,
         loaded: &LoadedModel,
@@ -206,8 +207,8 @@ impl Workspace {
         loaded.model.score_row(row, &mut self.scratch)
     }
 
-    /// Runs the model over rows that were read before, through the kernel that takes several at once, and hands on each one's
-    /// number and score with its margins and predictions.
+    /// Runs the model over rows that were read before, through the kernel that takes several at once, and hands on each
+    /// one's number and score with its margins and predictions.
     pub fn score_rows(&mut self, loaded: &LoadedModel, rows: &[f64], each: impl FnMut(usize, Option<u8>, &Scratch)) {
         loaded.model.score_rows(rows, &mut self.scratch, each);
     }

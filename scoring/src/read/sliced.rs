@@ -4,8 +4,9 @@
 //! {"lead_id":…,"features":{ "a":1,"b":2, … ,"y":3,"z":4 }}      one scan over the text, which stops anywhere
 //!                          [──── {…} ────]  [──── {…} ────]      groups of members, each read as a document of its own
 //! ```
-//! It comes to what [`super::Workspace::read_any`] comes to: the same row, the same faults in the same order, the same offset of
-//! what is not JSON. What a value of a list or an object holds is checked by the scan only, for no feature takes one.
+//! It comes to what [`super::Workspace::read_any`] comes to: the same row, the same faults in the same order, the same
+//! offset of what is not JSON. What a value of a list or an object holds is checked by the scan only, for no feature
+//! takes one.
 
 use std::ops::Range;
 
@@ -16,8 +17,8 @@ use super::parser::Parser;
 use super::scan::{JsonFault, JsonReason, Nesting, Scanner};
 use crate::loaded::LoadedModel;
 
-/// Bytes of a group of members: few enough to be read within a slice, enough to be worth a document. A longer member is a
-/// group of its own.
+/// Bytes of a group of members: few enough to be read within a slice, enough to be worth a document. A longer member is
+/// a group of its own.
 const GROUP_BYTES: usize = 4 << 10;
 
 /// Bytes of the longest way to write `"features"`, each letter as an escape.

@@ -28,8 +28,8 @@ pub(super) fn fixture(name: &str) -> LoadedModel {
     LoadedModel::load(Some(&path), Options::default(), 1).unwrap()
 }
 
-/// Reads a body with a fresh workspace and tells what came of it in a line: `ok`, `@offset reason`, or each fault's code
-/// and pointer.
+/// Reads a body with a fresh workspace and tells what came of it in a line: `ok`, `@offset reason`, or each fault's
+/// code and pointer.
 pub(super) fn verdict(loaded: &LoadedModel, workspace: &mut Workspace, body: &[u8]) -> String {
     match workspace.read(loaded, body) {
         Ok(()) => "ok".into(),

@@ -1,17 +1,17 @@
-//! The columns of records, in one list: what the server's records have beside a model's features. It makes the schema of
-//! Parquet files, the keys of lines of JSON, the table in `docs/records.md` and what `quintile records schema` prints; nothing
-//! else says which columns there are. It is here, because `/v1/schema` says which column a feature has.
+//! The columns of records, in one list: what the server's records have beside a model's features. It makes the schema
+//! of Parquet files, the keys of lines of JSON, the table in `docs/records.md` and what `quintile records schema`
+//! prints; nothing else says which columns there are. It is here, because `/v1/schema` says which column a feature has.
 
 mod names;
 
 use self::names::column_names;
 
-/// Which columns there are and what they mean: in the metadata of every Parquet file (`quintile.schema_version`) and at the
-/// beginning of every line of JSON. A column that comes, goes or changes its name, type or meaning raises it.
+/// Which columns there are and what they mean: in the metadata of every Parquet file (`quintile.schema_version`) and at
+/// the beginning of every line of JSON. A column that comes, goes or changes its name, type or meaning raises it.
 pub const SCHEMA_VERSION: u32 = 3;
 
-/// What is beside the columns of a file: in its path, or at the beginning of a line of JSON. No feature's column has one of
-/// these names.
+/// What is beside the columns of a file: in its path, or at the beginning of a line of JSON. No feature's column has
+/// one of these names.
 pub const BESIDE: [&str; 3] = ["date", "hour", "schema_version"];
 
 /// What the values of a column are.

@@ -1,5 +1,5 @@
-//! The names of columns: each once, without regard to case, for Spark, Athena and Snowflake take `source` and `Source` for
-//! one column and refuse a file that has both.
+//! The names of columns: each once, without regard to case, for Spark, Athena and Snowflake take `source` and `Source`
+//! for one column and refuse a file that has both.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,8 +9,8 @@ const FEATURE_PREFIX: &str = "feature.";
 /// The names that features have as columns, in their order, beside `reserved` names.
 ///
 /// A feature keeps its name unless a reserved one, or an earlier feature, has the same without regard to case. It is
-/// `feature.NAME` then, and where that is taken too, `feature.NAME.2` or the next number that is free. Which names a model's
-/// columns have depends on the names of its features and on their order alone.
+/// `feature.NAME` then, and where that is taken too, `feature.NAME.2` or the next number that is free. Which names a
+/// model's columns have depends on the names of its features and on their order alone.
 pub(super) fn column_names<'a>(reserved: &[&str], features: impl Iterator<Item = &'a str> + Clone) -> Vec<String> {
     let mut taken: HashSet<String> = reserved.iter().map(|name| folded(name)).collect();
     // Names that stay come first, so that none of them has to make room for one that moves.
@@ -37,8 +37,8 @@ pub(super) fn column_names<'a>(reserved: &[&str], features: impl Iterator<Item =
     features.zip(stays).map(column).collect()
 }
 
-/// What two names have in common that anybody may take for one. Character by character, in both directions: `ß` and `ss`, `ſ`
-/// and `s` are alike too, which costs a prefix and never a column.
+/// What two names have in common that anybody may take for one. Character by character, in both directions: `ß` and
+/// `ss`, `ſ` and `s` are alike too, which costs a prefix and never a column.
 fn folded(name: &str) -> String {
     name.chars()
         .flat_map(char::to_uppercase)

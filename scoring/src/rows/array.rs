@@ -1,5 +1,5 @@
-//! A JSON array of rows, cut into its elements as it is read: what is one text for JSON is a row after the other here, so that
-//! a long array takes no more memory than its longest row.
+//! A JSON array of rows, cut into its elements as it is read: what is one text for JSON is a row after the other here,
+//! so that a long array takes no more memory than its longest row.
 //!
 //! Only brackets, commas and quotes are looked at; whether an element is JSON is for its reader to say.
 

@@ -1,9 +1,9 @@
 //! CSV records with the number and line of each, and without the ways in which a CSV reader loses rows in silence.
 //!
-//! The `csv` crate skips blank lines, takes what follows an unclosed quote for one cell up to the file's end, and counts
-//! lines behind by one where they end in CR LF. Here unclosed quotes are errors, and so are blank lines where answers are numbers
-//! alone, because a row that disappears shifts every answer after it; lines are those an editor shows. Records end with LF only; a CR before it
-//! is left in the last cell, where it is white space.
+//! The `csv` crate skips blank lines, takes what follows an unclosed quote for one cell up to the file's end, and
+//! counts lines behind by one where they end in CR LF. Here unclosed quotes are errors, and so are blank lines where
+//! answers are numbers alone, because a row that disappears shifts every answer after it; lines are those an editor
+//! shows. Records end with LF only; a CR before it is left in the last cell, where it is white space.
 
 use std::io::{self, Read};
 
@@ -56,7 +56,8 @@ impl<R: Read> Rows<R> {
         }
     }
 
-    /// The cells of the header line, which must be called first, and whether they are UTF-8. Blank lines above it are skipped.
+    /// The cells of the header line, which must be called first, and whether they are UTF-8. Blank lines above it are
+    /// skipped.
     pub(super) fn header(&mut self) -> Result<(Vec<String>, bool), ScoreError> {
         let mut record = ByteRecord::new();
         if self.record(&mut record)?.is_none() {

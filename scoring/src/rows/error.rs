@@ -1,4 +1,5 @@
-//! Why rows could not be scored, in words. A fault of a row names it as an editor and as a reader of the results finds it.
+//! Why rows could not be scored, in words. A fault of a row names it as an editor and as a reader of the results finds
+//! it.
 
 use std::io;
 

@@ -44,7 +44,8 @@ pub enum HeaderError {
 }
 
 impl HeaderError {
-    /// Columns of the rows whose names are close to that of a feature which is missing: the rows' name, then the model's.
+    /// Columns of the rows whose names are close to that of a feature which is missing: the rows' name, then the
+    /// model's.
     #[must_use]
     pub fn likely(&self) -> &[(String, String)] {
         match self {
@@ -214,8 +215,8 @@ fn by_name(names: &[&str], columns: &HashMap<&str, usize>) -> Result<Option<Plac
     Ok(Some((places, said)))
 }
 
-/// Whether a header is missing and its place taken by the first row, which would be lost. Column numbers, as pandas writes
-/// them for a table without names, are a header.
+/// Whether a header is missing and its place taken by the first row, which would be lost. Column numbers, as pandas
+/// writes them for a table without names, are a header.
 fn is_data(names: &[String]) -> bool {
     let is_count = |first: usize| {
         names

@@ -1,5 +1,5 @@
-//! NDJSON: lines are split on the calling thread and read by the workers, with the server's own reader. The elements of a
-//! JSON array ([`super::array`]) are lines too.
+//! NDJSON: lines are split on the calling thread and read by the workers, with the server's own reader. The elements of
+//! a JSON array ([`super::array`]) are lines too.
 
 use std::collections::HashSet;
 use std::io::{self, BufRead as _, BufReader, Read};

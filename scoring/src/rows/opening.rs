@@ -1,6 +1,7 @@
 //! From a file, a folder or a stream to rows of a known format: by what its first bytes say, then by its name.
 //!
-//! Compression, byte order marks, UTF-16 and line ends of old Macs are undone here, so that no reader of rows knows them.
+//! Compression, byte order marks, UTF-16 and line ends of old Macs are undone here, so that no reader of rows knows
+//! them.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek as _, SeekFrom};

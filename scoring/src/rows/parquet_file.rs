@@ -1,8 +1,8 @@
 //! One file of Parquet: its columns with the types that they are read as, and what it is compressed with.
 //!
-//! A file's own types count, not those of a library that wrote it: pandas' categories are the text that they stand for. Two
-//! things only such a library says are taken for columns that come back: that an integer is a duration, and the name of
-//! a time's zone.
+//! A file's own types count, not those of a library that wrote it: pandas' categories are the text that they stand for.
+//! Two things only such a library says are taken for columns that come back: that an integer is a duration, and the
+//! name of a time's zone.
 
 use std::fs::File;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! The input's own columns in the results: as they stand where both are of one format, else as text or number. What cannot
-//! be written is an error, never an empty cell.
+//! The input's own columns in the results: as they stand where both are of one format, else as text or number. What
+//! cannot be written is an error, never an empty cell.
 
 use std::sync::Arc;
 

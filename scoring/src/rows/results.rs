@@ -16,7 +16,8 @@ pub(super) struct Style {
     pub(super) to: Format,
     pub(super) output: Output,
     pub(super) id: Option<String>,
-    /// The columns behind the id or the input's own: `margin`, or `margin_0`, `margin_1`, …, under names that occur once.
+    /// The columns behind the id or the input's own: `margin`, or `margin_0`, `margin_1`, …, under names that occur
+    /// once.
     pub(super) names: Vec<String>,
     /// The input's columns that come back. None but for [`Output::Rows`].
     kept: Vec<String>,

@@ -1,4 +1,5 @@
-//! What the first bytes of a file say about it: files that are no table of rows are refused by their name, with what to do.
+//! What the first bytes of a file say about it: files that are no table of rows are refused by their name, with what to
+//! do.
 
 /// A compression that is read as if it were not there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -20,8 +20,8 @@ pub struct Expected {
 }
 
 impl Expected {
-    /// Reads a text: numbers with commas, semicolons, tabs or spaces between them, a row a line, with or without a line of
-    /// names above.
+    /// Reads a text: numbers with commas, semicolons, tabs or spaces between them, a row a line, with or without a line
+    /// of names above.
     pub(super) fn of_file(path: &Path) -> Result<Self, VerifyError> {
         let at = || path.to_path_buf();
         let read = |source| VerifyError::Expect { path: at(), source };

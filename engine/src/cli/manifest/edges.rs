@@ -1,8 +1,8 @@
 //! Edges that cut predictions into five bands of equal size.
 
-/// Four edges, each a prediction that occurs, so that as near to a fifth of the predictions as can be lies in each band. A
-/// model of few different predictions may have fifths that begin at the same one: then the nearest others are taken. None
-/// for fewer than five different ones. NaN, which no valid model gives, does not count.
+/// Four edges, each a prediction that occurs, so that as near to a fifth of the predictions as can be lies in each
+/// band. A model of few different predictions may have fifths that begin at the same one: then the nearest others are
+/// taken. None for fewer than five different ones. NaN, which no valid model gives, does not count.
 pub(super) fn quintiles(predictions: &[f64]) -> Option<[f64; 4]> {
     let mut sorted: Vec<f64> = predictions.iter().copied().filter(|value| value.is_finite()).collect();
     sorted.sort_unstable_by(f64::total_cmp);

@@ -33,8 +33,8 @@ const FIT_EXAMPLES: &str = "Examples:
 pub(crate) enum ManifestCommand {
     /// Write a complete, commented manifest
     ///
-    /// From the model file: name, features, kinds, categories. From rows of your own: ranges, types, the quintiles of the
-    /// model's predictions as band edges, and golden rows. What an existing manifest says is kept.
+    /// From the model file: name, features, kinds, categories. From rows of your own: ranges, types, the quintiles of
+    /// the model's predictions as band edges, and golden rows. What an existing manifest says is kept.
     #[command(after_long_help = INIT_EXAMPLES)]
     Init(InitArgs),
 }

@@ -24,8 +24,8 @@ struct Column {
     codes: Vec<u32>,
 }
 
-/// Makes rows whose values lie with equal chance between any two neighbours of a column's thresholds, or are one of the codes
-/// that its category sets list; one in ten is missing. The same model always gives the same rows.
+/// Makes rows whose values lie with equal chance between any two neighbours of a column's thresholds, or are one of the
+/// codes that its category sets list; one in ten is missing. The same model always gives the same rows.
 pub(super) fn made(ensemble: &Ensemble, count: usize) -> Vec<f64> {
     let mut columns: Vec<Column> = Vec::new();
     columns.resize_with(ensemble.schema().len(), Column::default);

@@ -1,10 +1,11 @@
 //! Writes of one poll of a connection, put together: the first goes out at once, those behind it (answers to pipelined
-//! requests) are held and leave in one piece when the poll is over. Head and body of a small answer are put together too: a
-//! copy and `send` take 0.3 µs less than `writev` in a loop of nothing else, 0.12 in a server (`docs/profiling.md`).
+//! requests) are held and leave in one piece when the poll is over. Head and body of a small answer are put together
+//! too: a copy and `send` take 0.3 µs less than `writev` in a loop of nothing else, 0.12 in a server
+//! (`docs/profiling.md`).
 //!
-//! hyper writes once for each answer. Its own remedy (`pipeline_flush`) keeps answers back for as long as a part of a next
-//! request has been read, and a client that waits for an answer before it sends the rest would wait for ever. Here nothing is
-//! held longer than the poll: what is held asks to be polled again, and the next poll begins by writing it.
+//! hyper writes once for each answer. Its own remedy (`pipeline_flush`) keeps answers back for as long as a part of a
+//! next request has been read, and a client that waits for an answer before it sends the rest would wait for ever. Here
+//! nothing is held longer than the poll: what is held asks to be polled again, and the next poll begins by writing it.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -268,8 +269,8 @@ mod tests {
 
     #[test]
     fn head_and_body_of_a_small_answer_are_one_write() {
-        // What the peer has room for, bytes of the body behind 200 of the head, and how many are written. Of several pieces this
-        // peer takes the first.
+        // What the peer has room for, bytes of the body behind 200 of the head, and how many are written. Of several
+        // pieces this peer takes the first.
         for (room, body, taken) in [
             (10_000, 100, 300),
             (10_000, SMALL_BYTES_MAX - 200, SMALL_BYTES_MAX),

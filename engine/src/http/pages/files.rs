@@ -112,7 +112,8 @@ impl File {
     fn new(entry: &Entry) -> Self {
         let (text, digest, lasting) = match entry.content {
             Content::Ours(text) => {
-                // Which release of Swagger UI a page asks for is part of the address, so that browsers may keep it for ever.
+                // Which release of Swagger UI a page asks for is part of the address, so that browsers may keep it for
+                // ever.
                 let text = text.replace("{style}", STYLE.digest).replace("{bundle}", BUNDLE.digest);
                 let digest = digest(text.as_bytes());
                 (Text::Plain(text.into()), digest, false)

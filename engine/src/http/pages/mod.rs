@@ -1,8 +1,8 @@
-//! What a browser opens (`/`, `/docs`) and what describes the model (`/v1/schema`, `/openapi.json`, `/v1/status`): where each
-//! is, and the headers it has.
+//! What a browser opens (`/`, `/docs`) and what describes the model (`/v1/schema`, `/openapi.json`, `/v1/status`):
+//! where each is, and the headers it has.
 //!
-//! Nothing here is made for a request: files are part of the program, descriptions belong to the model, and side renders the
-//! status. A page asks for nothing that is not on this server, and its Content-Security-Policy forbids it.
+//! Nothing here is made for a request: files are part of the program, descriptions belong to the model, and side
+//! renders the status. A page asks for nothing that is not on this server, and its Content-Security-Policy forbids it.
 
 mod coding;
 mod files;

@@ -1,5 +1,5 @@
-//! A record as one line of JSON: what `stdout` and `firehose` send and `quintile spool export` prints. The keys are the names
-//! of the Parquet columns; which there are says [`crate::record::Columns`].
+//! A record as one line of JSON: what `stdout` and `firehose` send and `quintile spool export` prints. The keys are the
+//! names of the Parquet columns; which there are says [`crate::record::Columns`].
 
 use std::sync::Arc;
 
@@ -40,8 +40,8 @@ enum Value {
 }
 
 impl Lines {
-    /// Appends a record and a newline. One that is not of the model that it names has numbers in the place of names, for no
-    /// value is left out, and none comes under a wrong name.
+    /// Appends a record and a newline. One that is not of the model that it names has numbers in the place of names,
+    /// for no value is left out, and none comes under a wrong name.
     pub(crate) fn write(&mut self, record: &Frame<'_>, schema: &Arc<Schema>, out: &mut Vec<u8>) {
         if !schema.fits(record) {
             return Self::default().write(record, &Arc::new(Schema::numbered(record)), out);
@@ -125,7 +125,8 @@ fn cell(out: &mut Vec<u8>, cell: Cell<'_>) {
     }
 }
 
-/// JSON has no infinity. It is the text that Protocol Buffers, Java and Python read as one; a null would be another value.
+/// JSON has no infinity. It is the text that Protocol Buffers, Java and Python read as one; a null would be another
+/// value.
 fn number(out: &mut Vec<u8>, value: f64) {
     if value.is_infinite() {
         let text: &[u8] = if value > 0.0 { b"\"Infinity\"" } else { b"\"-Infinity\"" };

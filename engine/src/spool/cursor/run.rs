@@ -12,8 +12,8 @@ pub(super) struct Run {
     pub(super) slot: Option<usize>,
     /// Number of its first record.
     pub(super) first: u64,
-    /// Where its records begin, all multiples of 8, with [`MARKED`], and how many milliseconds after `time_us` they were
-    /// made.
+    /// Where its records begin, all multiples of 8, with [`MARKED`], and how many milliseconds after `time_us` they
+    /// were made.
     pub(super) places: VecDeque<(u32, u32)>,
     pub(super) time_us: i64,
     pub(super) to: usize,

@@ -39,9 +39,9 @@ impl Reader {
     }
 }
 
-/// Writers append, sinks read on, acknowledge and mark as they like, and from time to time the process dies: memory stays
-/// in the file, everything else is gone. Nothing that was appended is missed by a sink, nothing that it has acknowledged
-/// or marked comes again, and each shard's records come in order.
+/// Writers append, sinks read on, acknowledge and mark as they like, and from time to time the process dies: memory
+/// stays in the file, everything else is gone. Nothing that was appended is missed by a sink, nothing that it has
+/// acknowledged or marked comes again, and each shard's records come in order.
 #[test]
 fn random_operations_agree_with_an_oracle() {
     let (mut redelivered, mut marked) = (0, 0);

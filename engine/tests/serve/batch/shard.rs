@@ -99,8 +99,9 @@ fn leads_without_room_for_records_are_shed(runtime: &str) {
     assert_eq!(records::read(&server.stop()).len(), scored);
 }
 
-/// While a batch of 10,000 leads is answered, single requests on the same shard are answered between its slices. On a busy
-/// machine the client may not get to ask: one round of several in which it did is enough, and without slices there is none.
+/// While a batch of 10,000 leads is answered, single requests on the same shard are answered between its slices. On a
+/// busy machine the client may not get to ask: one round of several in which it did is enough, and without slices there
+/// is none.
 fn single_requests_pass_a_batch(runtime: &str) {
     let server = Launch::new(runtime).no_sink().start();
     let body = request(PATH, "", list(&leads(10_000)).as_bytes());

@@ -1,7 +1,8 @@
 //! CatBoost's JSON (`catboost/libs/model/model_export/json_model_helpers.cpp`): models of numeric features alone.
 //!
-//! A row's values are rounded to `f32` and compared with borders by `>`; leaves are summed in `f64` and the sum is scaled
-//! and shifted. Categorical, text and embedding features are looked up in tables we do not read: refused by name.
+//! A row's values are rounded to `f32` and compared with borders by `>`; leaves are summed in `f64` and the sum is
+//! scaled and shifted. Categorical, text and embedding features are looked up in tables we do not read: refused by
+//! name.
 
 mod tree;
 

@@ -23,8 +23,8 @@ pub(super) fn read(root: &Cursor<'_>, floats: &Floats, bytes: usize) -> Result<(
     let mut forest = Forest {
         floats,
         outputs: None,
-        // Leaves beside each other that differ take eight bytes and more with their weights: what is denser was not written
-        // by CatBoost, and its two nodes a value would take many times the file's size.
+        // Leaves beside each other that differ take eight bytes and more with their weights: what is denser was not
+        // written by CatBoost, and its two nodes a value would take many times the file's size.
         leaves_left: bytes / 8 + (1 << DEPTH_MAX),
         trees: Vec::new(),
     };
@@ -55,7 +55,8 @@ struct Split {
 }
 
 impl Forest<'_> {
-    /// Bit `k` of a leaf's number is the answer to split `k`: the last split stands at the root, the first above the leaves.
+    /// Bit `k` of a leaf's number is the answer to split `k`: the last split stands at the root, the first above the
+    /// leaves.
     fn oblivious(&mut self, tree: &Cursor<'_>) -> Result<(), FormatError> {
         let splits_field = tree.optional("splits")?;
         let splits = match &splits_field {
@@ -82,7 +83,8 @@ impl Forest<'_> {
         Ok(())
     }
 
-    /// What hangs below the last of these splits, as a leaf when all its leaves are the same: most of a deep tree's are zero.
+    /// What hangs below the last of these splits, as a leaf when all its leaves are the same: most of a deep tree's are
+    /// zero.
     fn level(
         &mut self,
         field: &Cursor<'_>,

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::super::FormatError;
 use super::super::document::shortened;
 
-/// Lines without their ends, `\n` or `\r\n`. LightGBM's command line writes its parameters in the system's code page, paths
-/// included: bytes that are not UTF-8 cut a line, and are a fault only where the line counts ([`Lines::check`]).
+/// Lines without their ends, `\n` or `\r\n`. LightGBM's command line writes its parameters in the system's code page,
+/// paths included: bytes that are not UTF-8 cut a line, and are a fault only where the line counts ([`Lines::check`]).
 pub(super) struct Lines<'a> {
     bytes: &'a [u8],
     at: usize,

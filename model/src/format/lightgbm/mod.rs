@@ -1,7 +1,8 @@
-//! LightGBM's text format, versions 2 to 4: `key=value` lines of a header, a block of them for each tree, and parameters.
+//! LightGBM's text format, versions 2 to 4: `key=value` lines of a header, a block of them for each tree, and
+//! parameters.
 //!
-//! Follows `src/boosting/gbdt_model_text.cpp` and `src/io/tree.cpp` of LightGBM 4.6. `tree_sizes` is not looked at: trees end
-//! where their blocks end, and files whose sizes are wrong crash the library itself.
+//! Follows `src/boosting/gbdt_model_text.cpp` and `src/io/tree.cpp` of LightGBM 4.6. `tree_sizes` is not looked at:
+//! trees end where their blocks end, and files whose sizes are wrong crash the library itself.
 
 mod lines;
 mod names;

@@ -44,8 +44,8 @@ const DOUBLE: u64 = 11;
 const ADVICE: &str =
     "accepted is a tree ensemble with renaming and casting around it, as skl2onnx and onnxmltools write it";
 
-/// Messages of one kind, nodes of a graph, and names and attributes of a node. What converters write has a handful of each;
-/// a file of empty ones would take many times its size.
+/// Messages of one kind, nodes of a graph, and names and attributes of a node. What converters write has a handful of
+/// each; a file of empty ones would take many times its size.
 const MESSAGES_MAX: usize = 65_536;
 const NODES_MAX: usize = 64;
 const NAMES_MAX: usize = 1_024;

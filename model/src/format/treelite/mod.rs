@@ -1,7 +1,9 @@
-//! Treelite's checkpoints, version 4 (`docs/serialization/v4.rst`), evaluated as its own GTIL does (`src/gtil/predict.cc`).
+//! Treelite's checkpoints, version 4 (`docs/serialization/v4.rst`), evaluated as its own GTIL does
+//! (`src/gtil/predict.cc`).
 //!
-//! Targets and their classes become outputs side by side: target `t`, class `c` is output `t · stride + c`, where the stride
-//! is the largest number of classes. Targets of fewer classes leave outputs that stay zero, as in GTIL's own array.
+//! Targets and their classes become outputs side by side: target `t`, class `c` is output `t · stride + c`, where the
+//! stride is the largest number of classes. Targets of fewer classes leave outputs that stay zero, as in GTIL's own
+//! array.
 
 mod tree;
 

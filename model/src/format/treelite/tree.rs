@@ -1,5 +1,5 @@
-//! The trees of a checkpoint. Children are swapped where an operator or a category list says the opposite of the ensemble's
-//! rule, and `<=` becomes `<` of the next number up in a model that has both.
+//! The trees of a checkpoint. Children are swapped where an operator or a category list says the opposite of the
+//! ensemble's rule, and `<=` becomes `<` of the next number up in a model that has both.
 
 use super::super::FormatError;
 use super::super::bytes::Bytes;

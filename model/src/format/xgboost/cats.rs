@@ -1,7 +1,8 @@
-//! `cats`: the categories' names that XGBoost 3.1 and later save (`src/data/cat_container.cc`), so that a row may carry names.
+//! `cats`: the categories' names that XGBoost 3.1 and later save (`src/data/cat_container.cc`), so that a row may carry
+//! names.
 //!
-//! One encoding a feature: strings as Arrow lays them out, `{offsets, values}`, or integers, `{type, values}`. A code is a
-//! place in that list; `sorted_idx` is the library's own index over it and is not needed.
+//! One encoding a feature: strings as Arrow lays them out, `{offsets, values}`, or integers, `{type, values}`. A code
+//! is a place in that list; `sorted_idx` is the library's own index over it and is not needed.
 
 use super::super::FormatError;
 use super::super::document::{Cursor, Ints};
@@ -56,9 +57,9 @@ pub(super) fn read(model: &Cursor<'_>, schema: &mut Schema) -> Result<Vec<String
     Ok(notes)
 }
 
-/// Strings between neighbouring offsets into one array of bytes, which the library keeps as signed ones. None, with a note,
-/// when they are no text: XGBoost's Python package counts the characters of names where Arrow counts their bytes, so that
-/// names beyond ASCII are saved cut in the wrong places. The codes in the trees are right all the same.
+/// Strings between neighbouring offsets into one array of bytes, which the library keeps as signed ones. None, with a
+/// note, when they are no text: XGBoost's Python package counts the characters of names where Arrow counts their bytes,
+/// so that names beyond ASCII are saved cut in the wrong places. The codes in the trees are right all the same.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

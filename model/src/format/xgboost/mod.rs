@@ -1,8 +1,8 @@
 //! XGBoost's model schema over a document, 1.0 to 3.4: `learner.{learner_model_param, gradient_booster, objective,
 //! attributes, feature_names, feature_types}`.
 //!
-//! Follows `src/learner.cc`, `src/gbm/gbtree_model.cc` and `src/gbm/gbtree.cc` of XGBoost 3.2.0. Three layouts of dart and
-//! both spellings of the base score are one here.
+//! Follows `src/learner.cc`, `src/gbm/gbtree_model.cc` and `src/gbm/gbtree.cc` of XGBoost 3.2.0. Three layouts of dart
+//! and both spellings of the base score are one here.
 
 mod booster;
 mod cats;

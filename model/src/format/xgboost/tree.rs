@@ -1,7 +1,7 @@
 //! One tree of an XGBoost model, as `RegTree::LoadModel` reads it (`src/tree/tree_model.cc`, XGBoost 3.2.0).
 //!
-//! What the library takes on trust is checked here: lengths, parents, and that a right child follows its left one, which
-//! its predictor assumes. That the nodes make a tree is [`crate::ensemble::Ensemble::try_new`]'s to prove.
+//! What the library takes on trust is checked here: lengths, parents, and that a right child follows its left one,
+//! which its predictor assumes. That the nodes make a tree is [`crate::ensemble::Ensemble::try_new`]'s to prove.
 
 use super::super::FormatError;
 use super::super::document::{Cursor, Ints};
@@ -130,8 +130,8 @@ fn has_vectors(param: &Cursor<'_>, outputs: usize) -> Result<bool, FormatError> 
     }
 }
 
-/// Where each leaf's values begin, and the values: `leaf_weights`, in which a leaf's right child is its number (3.2 on), or
-/// `base_weights`, which has a vector for every node (3.0 and 3.1).
+/// Where each leaf's values begin, and the values: `leaf_weights`, in which a leaf's right child is its number (3.2
+/// on), or `base_weights`, which has a vector for every node (3.0 and 3.1).
 fn leaf_vectors(
     tree: &Cursor<'_>,
     lefts: &Ints<'_>,

@@ -5,9 +5,10 @@
 //! a tree   its leaves, 2 or 4 registers of f32 ─permuted by the 16 labels─▶ one leaf for each row ─▶ 16 sums
 //! ```
 //!
-//! A look-up by address costs two loads and an addition for each leaf; a permute serves sixteen of them (eight `f64`). Every
-//! row is a lane of its own, so its sum is in tree order as before. 1,024 rows a call went from 849 to 571 ns a row (500 trees of
-//! depth 6), 1,200 to 809 (500 of 31 leaves, `f64`), 311 to 288 (100 of depth 6); see `vector.rs` for the machine.
+//! A look-up by address costs two loads and an addition for each leaf; a permute serves sixteen of them (eight `f64`).
+//! Every row is a lane of its own, so its sum is in tree order as before. 1,024 rows a call went from 849 to 571 ns a
+//! row (500 trees of depth 6), 1,200 to 809 (500 of 31 leaves, `f64`), 311 to 288 (100 of depth 6); see `vector.rs` for
+//! the machine.
 
 use std::arch::x86_64::{
     __m512i, _mm_load_si128, _mm_loadl_epi64, _mm512_add_pd, _mm512_add_ps, _mm512_cvtepu8_epi32, _mm512_cvtepu8_epi64,
@@ -35,8 +36,8 @@ pub(super) struct ByTree([u8; ROWS * CHUNK]);
 
 /// A number of which a few registers hold a tree's leaves.
 pub(super) trait Leaf: Real {
-    /// Adds the leaves of some trees to the sums of sixteen rows. `leaves` begins with those of the first of them, `stride`
-    /// for each, which is at most [`LEAVES_MAX`].
+    /// Adds the leaves of some trees to the sums of sixteen rows. `leaves` begins with those of the first of them,
+    /// `stride` for each, which is at most [`LEAVES_MAX`].
     ///
     /// # Safety
     /// The CPU has AVX-512 F, BW and VL.
@@ -119,7 +120,8 @@ fn by_tree(labels: &[[u8; CHUNK]; ROWS]) -> ByTree {
     by_tree
 }
 
-/// Brings together what the upper bit of a row's number told apart. Written out, because a loop keeps its registers in memory.
+/// Brings together what the upper bit of a row's number told apart. Written out, because a loop keeps its registers in
+/// memory.
 #[inline(always)]
 fn interleaved(rows: [__m512i; ROWS]) -> [__m512i; ROWS] {
     let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = rows;

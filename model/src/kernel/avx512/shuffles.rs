@@ -6,12 +6,13 @@
 //!                  ─vpshufb over lanes 32 to 47─▶ and over 48 to 63 where bit 4 says so ─┴▶ one of both by bit 5, and so on
 //! ```
 //!
-//! Half as many instructions as AVX2 needs, whose blends by a register are two or three micro-operations each on these CPUs: 1,486
-//! ns a row for 3,109 (500 trees of 31 leaves), 1,305 for 2,020 (500 of depth 6), 5,854 for 12,700 (1,000 of depth 8).
+//! Half as many instructions as AVX2 needs, whose blends by a register are two or three micro-operations each on these
+//! CPUs: 1,486 ns a row for 3,109 (500 trees of 31 leaves), 1,305 for 2,020 (500 of depth 6), 5,854 for 12,700 (1,000
+//! of depth 8).
 //!
 //! 1. A shuffle writes only where its mask says so: eight of them and three blends look 128 lanes up.
-//! 2. A mask comes from bit 7 of each byte, to which a shift of 16-bit words brings any bit of the index. Shift and mask run
-//!    on port 0 of these CPUs, the shuffles on port 5.
+//! 2. A mask comes from bit 7 of each byte, to which a shift of 16-bit words brings any bit of the index. Shift and
+//!    mask run on port 0 of these CPUs, the shuffles on port 5.
 //! 3. A table is 16 bytes in memory and broadcast as it is loaded, which takes no port that computes.
 
 use std::arch::x86_64::{

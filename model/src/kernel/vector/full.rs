@@ -1,13 +1,13 @@
-//! Full trees: level by level, the turns so far choose a node of the level for each of 64 trees, and one comparison decides
-//! them.
+//! Full trees: level by level, the turns so far choose a node of the level for each of 64 trees, and one comparison
+//! decides them.
 //!
-//! 1. The levels themselves: 500 trees of depth 6, laid out as lists instead, take 1,346 ns a row for 1,165 with `avx512`, 2,462
-//!    for 1,305 with `avx512bw` and 5,662 for 2,020 with `avx2`; in batches 1,073 for 571, 2,052 for 830 and 5,595 for 1,650. A
-//!    level costs one look-up however many nodes it has.
-//! 2. The choosing goes by the first turn first (the plan stores a level's nodes in that order), so that most of it is done
-//!    before the last turn is known.
-//! 3. Two lines a node come from the second-level cache. On AMD they are asked for 8 KiB ahead: 710 to 640 ns on Zen 5. Intel's
-//!    caches look ahead by themselves, and being asked took 1,284 ns for 1,165, so that only AMD's are asked.
+//! 1. The levels themselves: 500 trees of depth 6, laid out as lists instead, take 1,346 ns a row for 1,165 with
+//!    `avx512`, 2,462 for 1,305 with `avx512bw` and 5,662 for 2,020 with `avx2`; in batches 1,073 for 571, 2,052 for
+//!    830 and 5,595 for 1,650. A level costs one look-up however many nodes it has.
+//! 2. The choosing goes by the first turn first (the plan stores a level's nodes in that order), so that most of it is
+//!    done before the last turn is known.
+//! 3. Two lines a node come from the second-level cache. On AMD they are asked for 8 KiB ahead: 710 to 640 ns on Zen 5.
+//!    Intel's caches look ahead by themselves, and being asked took 1,284 ns for 1,165, so that only AMD's are asked.
 //! 4. Where a line takes several registers, all levels are decided for one of them before the next: the turns stay in
 //!    registers.
 
@@ -20,8 +20,8 @@ use crate::plan::lanes::{FULL_DEPTH_MAX, LanePlan, Line};
 /// Lines that are asked for ahead of the ones in use: 8 KiB, what a chunk of full trees of depth 6 takes.
 const AHEAD: usize = 128;
 
-/// Lines of the plans for which asking ahead is worth it. Smaller ones stay in the first-level cache from row to row, and
-/// what larger ones wait for is beyond the second: 1,000 trees of depth 8 take 2.9 µs without and 3.1 with it.
+/// Lines of the plans for which asking ahead is worth it. Smaller ones stay in the first-level cache from row to row,
+/// and what larger ones wait for is beyond the second: 1,000 trees of depth 8 take 2.9 µs without and 3.1 with it.
 const ASKED_FOR: Range<usize> = 512..4_096;
 
 /// Whether a row's lines should be asked for ahead.

@@ -1,13 +1,15 @@
 //! Listed trees: node by node, each moves those rows that stand on its label and exceed its rank.
 //!
-//! 1. A step waits for the label that the one before left. Up to four chunks of 64 trees are stepped in turn, or several rows:
-//!    chains that do not wait for each other. 500 trees of 31 leaves take 1,173 ns with one chunk, 1,082 with two, 1,018 with
-//!    three and 994 with four (`avx512`; 1,945 to 1,486 with `avx512bw`, 3,298 to 3,109 with `avx2`, whose chunk is two chains).
-//! 2. The leaves of the pack before are added meanwhile, eight trees a step: a chain of additions that waits for itself, and so
-//!    long that the processor cannot look beyond it. 1,041 to 994 ns with `avx512`, 1,592 to 1,486 with `avx512bw`, 3,195 to
-//!    3,109 with `avx2`. The last pack's additions remain, for nothing is left to be decided meanwhile.
-//! 3. Some steps are applied to all rows before the next ones, so that their lines stay in the first-level cache: for trees of
-//!    more than 65 leaves only.
+//! 1. A step waits for the label that the one before left. Up to four chunks of 64 trees are stepped in turn, or
+//!    several rows: chains that do not wait for each other. 500 trees of 31 leaves take 1,173 ns with one chunk, 1,082
+//!    with two, 1,018 with three and 994 with four (`avx512`; 1,945 to 1,486 with `avx512bw`, 3,298 to 3,109 with
+//!    `avx2`, whose chunk is two chains).
+//! 2. The leaves of the pack before are added meanwhile, eight trees a step: a chain of additions that waits for
+//!    itself, and so long that the processor cannot look beyond it. 1,041 to 994 ns with `avx512`, 1,592 to 1,486 with
+//!    `avx512bw`, 3,195 to 3,109 with `avx2`. The last pack's additions remain, for nothing is left to be decided
+//!    meanwhile.
+//! 3. Some steps are applied to all rows before the next ones, so that their lines stay in the first-level cache: for
+//!    trees of more than 65 leaves only.
 
 use std::ops::Range;
 

@@ -22,8 +22,8 @@ pub(crate) enum Shape {
 }
 
 impl Shape {
-    /// The shape that reads fewer lines: those of a large model's plan come from the second-level cache, whose bandwidth is
-    /// what bounds the kernel.
+    /// The shape that reads fewer lines: those of a large model's plan come from the second-level cache, whose
+    /// bandwidth is what bounds the kernel.
     pub(super) fn of(trees: &[Tree]) -> Self {
         let depth = trees.iter().map(depth).max().unwrap_or(0);
         let inner = |tree: &Tree| tree.nodes.iter().filter(|node| node.children().is_some()).count();

@@ -9,20 +9,21 @@
 //! leaves  [ tree 0: by label | tree 1 … ]
 //! ```
 //!
-//! **Ranks are exact.** `value < t[i]` holds if and only if at most `i` thresholds are `<= value`, and that count is the
-//! value's rank; with `<=` the count is of those `< value`. Nothing is rounded, so -0.0, denormals and infinities need no
-//! rule of their own.
+//! **Ranks are exact.** `value < t[i]` holds if and only if at most `i` thresholds are `<= value`, and that count is
+//! the value's rank; with `<=` the count is of those `< value`. Nothing is rounded, so -0.0, denormals and infinities
+//! need no rule of their own.
 //!
-//! **Missing costs nothing a node.** NaN has rank 0, which goes left at every node. The second half of the lanes is the same
-//! with 255 for what is missing, which goes right at every node; a node reads the half that its default direction names.
+//! **Missing costs nothing a node.** NaN has rank 0, which goes left at every node. The second half of the lanes is the
+//! same with 255 for what is missing, which goes right at every node; a node reads the half that its default direction
+//! names.
 //!
-//! **Full trees** (XGBoost's, up to depth 8) are laid out level by level. The turns a row has taken choose, tree by tree, one
-//! node of the level; then one comparison decides all 64 trees, and the turns are the leaf's number.
+//! **Full trees** (XGBoost's, up to depth 8) are laid out level by level. The turns a row has taken choose, tree by
+//! tree, one node of the level; then one comparison decides all 64 trees, and the turns are the leaf's number.
 //!
-//! **Listed trees** (LightGBM's, of any shape up to 256 leaves) are lists of nodes, parents first, with labels in the place of
-//! child pointers. A row starts on label 0 of every tree. A left child has its parent's label, the right child of step `i` has
-//! label `i + 1`. A step moves those rows that stand on its label and exceed its rank; the label that is left names the leaf. A
-//! step that is not on the row's path finds its label gone.
+//! **Listed trees** (LightGBM's, of any shape up to 256 leaves) are lists of nodes, parents first, with labels in the
+//! place of child pointers. A row starts on label 0 of every tree. A left child has its parent's label, the right child
+//! of step `i` has label `i + 1`. A step moves those rows that stand on its label and exceed its rank; the label that
+//! is left names the leaf. A step that is not on the row's path finds its label gone.
 
 mod label;
 mod rank;
@@ -41,8 +42,8 @@ pub(crate) use rank::{BLOCK, Block, Item, Ranks, WINDOW};
 /// Trees of a chunk: bytes of a register.
 pub(crate) const CHUNK: usize = 64;
 
-/// Chunks of listed trees whose steps are interleaved: a step waits for the label that the last one left, about six cycles
-/// on Zen 5, and others run meanwhile.
+/// Chunks of listed trees whose steps are interleaved: a step waits for the label that the last one left, about six
+/// cycles on Zen 5, and others run meanwhile.
 pub(crate) const PACK_CHUNKS: usize = 4;
 
 /// Lanes of a plan. Each 128 cost a permute a step; beyond sixteen of those a walk is faster.
@@ -68,8 +69,8 @@ pub(crate) struct Pack {
     pub(crate) steps: usize,
     pub(crate) first_tree: usize,
     pub(crate) trees: usize,
-    /// Where its lines begin. Full: a level's nodes, indices first, then ranks, then groups. Listed: what belongs to a step
-    /// of a chunk lies together.
+    /// Where its lines begin. Full: a level's nodes, indices first, then ranks, then groups. Listed: what belongs to a
+    /// step of a chunk lies together.
     pub(crate) first_line: usize,
     /// Where its leaves begin, and how many places each of its trees has.
     pub(crate) first_leaf: usize,
@@ -89,8 +90,8 @@ impl Pack {
 pub(crate) enum Leaves<T> {
     /// A number to add. `outputs` is empty when there is one output.
     Numbers { values: Vec<T>, outputs: Vec<u32> },
-    /// A place of the scalar plan from where its walk goes on: leaves that are more than a number, and trees of which only
-    /// the top fits into labels.
+    /// A place of the scalar plan from where its walk goes on: leaves that are more than a number, and trees of which
+    /// only the top fits into labels.
     Places { plan: Box<Plan<T>>, places: Vec<u32> },
 }
 
@@ -283,8 +284,8 @@ impl<T: Real> LanePlan<T> {
         }
     }
 
-    /// What a row costs with AVX-512, roughly, when the model is so small that its thresholds stay in the first-level cache:
-    /// for comparison with [`Plan::cost_ns`]. From a sweep of 1 to 60 trees on Zen 5 (`docs/kernels.md`).
+    /// What a row costs with AVX-512, roughly, when the model is so small that its thresholds stay in the first-level
+    /// cache: for comparison with [`Plan::cost_ns`]. From a sweep of 1 to 60 trees on Zen 5 (`docs/kernels.md`).
     #[must_use]
     pub fn cost_ns(&self) -> usize {
         let step = |pack: &Pack| match pack.shape {

@@ -5,8 +5,8 @@
 //!                     [ 16 thresholds ] [ 16 ] … [ 7, NaN … ]  then how many of one block
 //! ```
 //!
-//! Every comparison with NaN is false, so padding is never counted, and the last pivot is NaN so that the search cannot run
-//! past the last block.
+//! Every comparison with NaN is false, so padding is never counted, and the last pivot is NaN so that the search cannot
+//! run past the last block.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -1,5 +1,5 @@
-//! How much memory a plan would take, before it is laid out. All trees of a pack have as many places as the largest of them,
-//! so that a file of a few large trees among very many small ones could take fifty times its own size.
+//! How much memory a plan would take, before it is laid out. All trees of a pack have as many places as the largest of
+//! them, so that a file of a few large trees among very many small ones could take fifty times its own size.
 
 use super::label::STEPS_MAX;
 use super::{CHUNK, Shape, next_pack};

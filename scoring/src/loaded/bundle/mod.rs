@@ -7,8 +7,8 @@
 //! folder/xgboost-model        SageMaker   that file;  model.tar.gz: the model in it
 //! ```
 //!
-//! A folder says which file the model is, what it is called, and sometimes what its features are; the manifest beside that
-//! file stands over what the folder says. Nothing in a folder is ever run, and no pickle is opened.
+//! A folder says which file the model is, what it is called, and sometimes what its features are; the manifest beside
+//! that file stands over what the folder says. Nothing in a folder is ever run, and no pickle is opened.
 
 mod archive;
 mod json;

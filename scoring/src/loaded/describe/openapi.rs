@@ -1,4 +1,5 @@
-//! `/openapi.json`: the same for every model in its frame, and the model's own features, fields and example put into it.
+//! `/openapi.json`: the same for every model in its frame, and the model's own features, fields and example put into
+//! it.
 
 use quintile_model::Model;
 use serde_json::{Map, Value, json};

@@ -5,8 +5,8 @@
 //! spans                 [───────────]     [───────────]          where each element is
 //! skeleton  {"leads":[                                 ]}        all else: a document of its own
 //! ```
-//! Cutting looks at brackets and strings only. Whether an element is a lead, and JSON at all, is found out when it is read;
-//! whether the skeleton is a batch, by the same parser that reads leads.
+//! Cutting looks at brackets and strings only. Whether an element is a lead, and JSON at all, is found out when it is
+//! read; whether the skeleton is a batch, by the same parser that reads leads.
 
 use super::{LeadPlace, Piece, Pieces};
 use crate::read::JsonFault;

@@ -5,8 +5,8 @@
 //!                                                          ├─▶ one lead after the other, as a request of its own is read
 //! {…}⏎{…}⏎            ──Lines (piece by piece)─────────────┘
 //! ```
-//! Nothing of a JSON batch is read before its envelope is known to be whole, so that what is wrong with it has a status of its
-//! own. Lines are read as they come. Neither sees HTTP, a socket or a clock.
+//! Nothing of a JSON batch is read before its envelope is known to be whole, so that what is wrong with it has a status
+//! of its own. Lines are read as they come. Neither sees HTTP, a socket or a clock.
 
 mod envelope;
 mod lines;

@@ -1,4 +1,5 @@
-//! Categories by name: the fixtures of both libraries, whose numbers are the library's own, and every string that is none.
+//! Categories by name: the fixtures of both libraries, whose numbers are the library's own, and every string that is
+//! none.
 
 use super::*;
 

@@ -35,7 +35,8 @@ fn cut(workspace: &mut Workspace, body: &[u8], piece: usize) -> Result<Vec<Optio
     Ok(leads)
 }
 
-/// Faults by their place: a character that is cut off in its first piece is bad UTF-8, and a wrong character when it is whole.
+/// Faults by their place: a character that is cut off in its first piece is bad UTF-8, and a wrong character when it is
+/// whole.
 fn where_it_ends<T>(cut: Result<T, EnvelopeError>) -> Result<T, (usize, &'static str)> {
     cut.map_err(|fault| match fault {
         EnvelopeError::NotJson(fault) => (fault.offset, "not JSON"),

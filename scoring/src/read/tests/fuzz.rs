@@ -1,5 +1,5 @@
-//! Damaged bodies: never a panic, never more leniency than serde_json, the same numbers, and one verdict of simd-json and
-//! the scanner.
+//! Damaged bodies: never a panic, never more leniency than serde_json, the same numbers, and one verdict of simd-json
+//! and the scanner.
 
 use serde_json::Value;
 

@@ -1,6 +1,7 @@
 //! The columns of a file, and rows on their way into them. Which columns there are says [`crate::record::Columns`].
 //!
-//! Categories with names are dictionaries of them, so that a value is a code while rows are gathered, as it is in a record.
+//! Categories with names are dictionaries of them, so that a value is a code while rows are gathered, as it is in a
+//! record.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -30,8 +31,9 @@ const ROW_GROUP_ROWS: usize = 65_536;
 /// Bytes of a row group, for models of many features. It is held in memory until it is on the disk.
 const ROW_GROUP_BYTES: usize = 64 << 20;
 
-/// Rows and bytes that are gathered before they are encoded. A page has as many rows: with parquet's own 20,000, so many would be
-/// compressed together in each of the columns, tens of milliseconds in which a small quota of CPU time runs out.
+/// Rows and bytes that are gathered before they are encoded. A page has as many rows: with parquet's own 20,000, so
+/// many would be compressed together in each of the columns, tens of milliseconds in which a small quota of CPU time
+/// runs out.
 const CHUNK_ROWS: usize = 4_096;
 const CHUNK_BYTES: usize = 8 << 20;
 

@@ -4,8 +4,8 @@
 //!  worker: file, encoded, on the disk ──▶ thread "s3": multipart upload, 8 MiB a part ──▶ bucket
 //!             └── looks now and then ◀── done, or why not: then it is uploaded again from the disk
 //! ```
-//! An object appears when its upload is complete, and not before. A thread of its own, because an upload may take minutes
-//! and the worker must go on encoding.
+//! An object appears when its upload is complete, and not before. A thread of its own, because an upload may take
+//! minutes and the worker must go on encoding.
 
 mod http;
 mod keys;

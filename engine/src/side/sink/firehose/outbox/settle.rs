@@ -8,8 +8,8 @@ use super::{Batch, CALLS_MAX, Dead, Outbox, PendingRecord, Settled};
 /// Refusals that say the record is wrong, until it is given up. The second one rules out that the first was a mistake.
 const STRIKES_WRONG: u32 = 2;
 
-/// Refusals that do not say whose fault it is, until the record is given up: with pauses that double, after some minutes.
-/// A stream that fails for every other record gives up one in a million before it recovers.
+/// Refusals that do not say whose fault it is, until the record is given up: with pauses that double, after some
+/// minutes. A stream that fails for every other record gives up one in a million before it recovers.
 const STRIKES_UNCLEAR: u32 = 20;
 
 impl Outbox {
