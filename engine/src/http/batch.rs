@@ -1,12 +1,12 @@
 //! `POST /score/batch`: many leads in one request, as a list or a line each.
 //!
 //! ```text
-//! list   body ─▶ Intake ─▶ Envelope … whole? ─▶ status ─▶ ┐
-//! lines  body ─▶ Intake ─▶ first piece? ─────▶ status ─▶ ┴─▶ Answering: turn ─▶ Scorer::slice ─▶ a part of the answer ─┐
-//!                                                                  ▲──────────── the peer has taken it ◀───────────────┘
+//! list   body ─▶ BodyReader ─▶ Envelope … whole? ─▶ status ─▶ ┐
+//! lines  body ─▶ BodyReader ─▶ first piece? ─────▶ status ─▶ ┴─▶ BatchResponse: turn ─▶ Scorer::slice ─▶ a part ─┐
+//!                                                                     ▲───────── the client has read it ◀──────────┘
 //! ```
 //! The answer is made as the peer takes it, so a batch holds its body, if that is a list, and one part of its answer;
-//! of lines it holds one piece. All it does is done in turns ([`crate::shard::turns`]), so that single requests wait
+//! of lines it holds one piece. All it does is done in turns ([`crate::shard::slice_queue`]), so that single requests wait
 //! for one slice.
 
 use std::pin::Pin;

@@ -4,7 +4,7 @@
 //! hyper ─▶ service ─▶ routes::respond ─┬─ GET  /healthz /readyz /metrics      fixed or shared bytes
 //!                                      ├─ GET  / /docs /openapi.json /v1/…      pages
 //!                                      ├─ POST /score ─▶ body::collect ─▶ Scorer::score ─▶ answer
-//!                                      └─ POST /score/batch ─▶ batch::open ─▶ Answering: Scorer::slice, again and again
+//!                                      └─ POST /score/batch ─▶ batch::open ─▶ BatchResponse: Scorer::slice, repeated
 //! ```
 
 mod admit;

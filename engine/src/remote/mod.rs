@@ -129,7 +129,7 @@ impl RemoteQueue {
         self.asks.try_recv().ok()
     }
 
-    /// Completes when there may be a question. Other wakers are forgotten: one task reads a desk.
+    /// Completes when there may be a question. Other wakers are forgotten: one task reads the queue.
     pub async fn rings(&self) {
         std::future::poll_fn(|cx| {
             self.waker.register(cx.waker());

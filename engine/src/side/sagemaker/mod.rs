@@ -2,8 +2,8 @@
 //! mailboxes.
 //!
 //! ```text
-//!  Desk ──▶ breaker: open? ──▶ fewer than `calls_max` under way? ──▶ a call ──▶ answer ──▶ mailbox of the shard
-//!              └─ Miss::Open        └─ waits, until its deadline            └─ again, while the deadline allows it
+//!  RemoteQueue ──▶ breaker: open? ──▶ fewer than `calls_max` under way? ──▶ a call ──▶ answer ──▶ mailbox of the shard
+//!                     └─ RemoteError::Open └─ waits, until its deadline        └─ again, while the deadline allows it
 //! ```
 //! A task on side. Every question is answered: with predictions, or with why there are none. A call is repeated only
 //! when the failure is one that may pass, and only within the question's deadline.
@@ -95,7 +95,7 @@ struct RemoteWorker {
     breaker: Breaker,
     calls: JoinSet<Called>,
     under_way: HashMap<Id, (RemoteRequest, Permit)>,
-    /// Questions that found all calls taken. The desk's own bound holds for them too: none is read while there are as
+    /// Questions that found all calls taken. The queue's own bound holds for them too: none is read while there are as
     /// many.
     waiting: VecDeque<RemoteRequest>,
     /// Answers that found a full mailbox.

@@ -2,9 +2,9 @@
 //! behind, and the others do not notice.
 //!
 //! ```text
-//!                ┌─ cursor ─▶ Computes   on the worker: burns CPU, may wait for a disk     parquet, s3
+//!                ┌─ cursor ─▶ EncodingSink  on the worker: CPU-bound, may wait for a disk    parquet, s3
 //!  spool records ┤
-//!                └─ cursor ─▶ Waits      a task on side: waits for a network               firehose, stdout
+//!                └─ cursor ─▶ NetworkSink   a task on side: waits for a network               firehose, stdout
 //! ```
 //!
 //! # What holds for both
