@@ -10,9 +10,9 @@
 //!                                     │    for one answer of /healthz, /readyz or /metrics; anything else is 503
 //!                                     └─ it says nothing, and others come ───────▶ closed
 //! ```
-//! A client that only holds connections open therefore cannot shut out health checks. One descriptor is kept in reserve
-//! for the same: when the process has no other, it is closed, and the connection that it makes room for is a waiting
-//! one.
+//! So a client that only holds connections open cannot block health checks. One descriptor is kept in reserve for the
+//! same reason: when the process has no other, it is closed, and the next connection, which gets its place, is a
+//! waiting one.
 
 mod waiting;
 

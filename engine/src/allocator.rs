@@ -1,9 +1,9 @@
-//! glibc's allocator, told to give memory back.
+//! Settings of glibc's allocator, so that it gives memory back.
 //!
-//! Left alone it raises the size from which allocations have pages of their own, up to 32 MiB, whenever such an
-//! allocation is freed: after some large bodies, large bodies lie between small allocations in the arenas of the
-//! shards, and what is freed there stays resident. Fixed, every buffer of 128 KiB or more goes back to the system when
-//! it is freed. Other allocators are left as they are.
+//! By default the size from which allocations have pages of their own grows, up to 32 MiB, whenever such an allocation
+//! is freed. After some large bodies, further ones lie between small allocations in the arenas of the shards, and stay
+//! resident when they are freed. With a fixed size every buffer of 128 KiB or more goes back to the system when it is
+//! freed. Other allocators are not changed.
 
 /// Allocations from here on have pages of their own. glibc's own first value. Unit: bytes.
 #[cfg(target_env = "gnu")]

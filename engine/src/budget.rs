@@ -1,12 +1,12 @@
-//! One budget of bytes for the process: what clients can make it hold, and never more.
+//! One budget of bytes for the process: the most that clients can make it hold.
 //!
 //! ```text
 //!  0 ────────────────────────── large ──────────── all
 //!  │ bodies, batches, answers, connections          │ a quarter that only small things may take
 //! ```
-//! Shards ask before they keep more than a small request needs; beyond the budget they answer 503. What is charged is
-//! given back when its [`Charge`] is dropped. A request whose body comes in one piece and whose answer leaves at once
-//! is never charged: it holds nothing between two polls.
+//! Shards ask before they keep more than a small request needs; beyond the budget they answer 503. A [`Charge`] gives
+//! its bytes back when it is dropped. A request whose body comes in one piece and whose answer leaves at once is never
+//! charged: it holds nothing between two polls.
 //!
 //! Counts are relaxed atomics. They guard no memory, and a sum that is a moment old is as good as a new one.
 

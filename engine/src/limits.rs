@@ -1,7 +1,7 @@
 //! Every limit of the serving process, with its unit and the reason for the number.
 //!
-//! [`Limits`] are those an operator may set (`[limits]` of the configuration); the constants are not for setting.
-//! Leads and model files have limits of their own in `quintile_scoring::limits` and `quintile_model::limits`.
+//! [`Limits`] are those that an operator may set (`[limits]` of the configuration); the constants cannot be set. Leads
+//! and model files have limits of their own in `quintile_scoring::limits` and `quintile_model::limits`.
 
 use std::time::Duration;
 

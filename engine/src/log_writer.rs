@@ -5,12 +5,12 @@
 //!                   └─ no room: dropped, counted                └─ fails: dropped, counted; told when it works again
 //! ```
 //! Standard error may be a full disk, a pipe whose reader has gone or has stopped to read, a terminal that has hung up.
-//! Whoever logs never waits for it, never fails and takes no lock; only the thread `log` may block, and nobody waits
-//! for that longer than [`finish`] is told to. `O_NONBLOCK` is left alone: the descriptor is shared with other
+//! A thread that logs never waits for it, never fails and takes no lock. Only the thread `log` may block, and
+//! [`finish`] waits for it only for a given time. `O_NONBLOCK` is left alone: the descriptor is shared with other
 //! processes.
 //!
-//! `tracing_appender::non_blocking` bounds lines but not bytes, neither counts nor tells lines whose write fails, and
-//! its guard prints with `println!` when the end takes too long, which panics when standard output is gone.
+//! `tracing_appender::non_blocking` bounds lines but not bytes, and does not count or report lines whose write fails.
+//! Its guard prints with `println!` when the end takes too long, which panics when standard output is gone.
 
 use std::io;
 use std::os::fd::AsFd;

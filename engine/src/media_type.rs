@@ -1,4 +1,4 @@
-//! Content types: those of our answers, and those that bodies may say.
+//! Content types: those of our answers, and those that are accepted for bodies.
 
 use http::HeaderValue;
 

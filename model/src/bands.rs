@@ -1,4 +1,4 @@
-//! Prediction → 1..=5: total, monotone, edges stated.
+//! Prediction → 1..=5: total and monotone, with explicit edges.
 
 /// Four strictly increasing edges that cut the predictions into five bands.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,7 +1,7 @@
 //! Every limit of a model, with its unit and the reason for the number.
 //!
-//! They bound what a file may make us allocate and how long a row may take; a model beyond one is refused at load with
-//! the limit's name. Called by the readers and by [`crate::ensemble::Ensemble::try_new`].
+//! They limit the memory that a file may make us allocate and the time that a row may take; a model beyond one is
+//! refused at load with the limit's name. Called by the readers and by [`crate::ensemble::Ensemble::try_new`].
 
 /// Features (columns) of a model. A shard holds one row as `f64` and one as `f32`: 768 KiB at this size. Hashed text
 /// models of a million columns are a different kind of service.

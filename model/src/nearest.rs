@@ -1,4 +1,4 @@
-//! The name someone probably meant.
+//! The known name that is nearest to an unknown one.
 
 /// Units that are easily left out.
 const UNITS: [&str; 4] = ["_ms", "_seconds", "_bytes", "_max"];

@@ -1,7 +1,8 @@
-//! Connections beyond the limit that have not said anything: accepted, so that a health check behind them is seen.
+//! Connections beyond the limit that have sent nothing yet. They are accepted, so that a health check behind them is
+//! seen.
 //!
-//! They wait for a place, or for their first byte, which takes them to one of the places for health checks. Whoever
-//! only waits costs a descriptor; when there are too many, the one that has waited longest is closed for the next.
+//! They wait for a place, or for their first byte, with which they get one of the places for health checks. A waiting
+//! connection costs a descriptor; when there are too many, the one that has waited longest is closed for the next.
 
 use std::collections::VecDeque;
 use std::net::TcpStream;

@@ -1,7 +1,7 @@
 //! `quintile check`: everything that would keep `serve` from starting, found without serving.
 //!
-//! Each check says what it found, or its faults; the checks behind a faulty configuration are not made, because nobody
-//! knows what they would have to look at.
+//! Each check prints what it found, or its faults. If the configuration is faulty, the later checks are not made,
+//! because their settings are not known.
 
 use std::fmt::{Display, Write as _};
 use std::fs;

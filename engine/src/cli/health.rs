@@ -1,4 +1,4 @@
-//! `quintile healthcheck`: whether a server answers, for images that hold no curl.
+//! `quintile healthcheck`: whether a server answers, for images without curl.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};

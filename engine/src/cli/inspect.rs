@@ -1,4 +1,4 @@
-//! `quintile inspect`: what a model file holds and how it is evaluated.
+//! `quintile inspect`: the contents of a model file, and how it is evaluated.
 
 use std::fmt::Write as _;
 use std::path::Path;

@@ -1,9 +1,9 @@
 //! Log lines on standard error, for people or for machines.
 //!
-//! Both forms say the same: when, how grave, what, and with which values. Nothing that somebody gave us (a path, an id,
-//! a header, an error of another program) reaches a terminal as anything but letters: see
-//! [`quintile_scoring::text::harmless`]. Lines are rendered on the thread that logs and written by
-//! [`crate::log_writer`], so that no thread waits for the log.
+//! Both forms have the same content: time, severity, message and values. External text (a path, an id, a header, an
+//! error of another program) reaches a terminal without control characters: see [`quintile_scoring::text::harmless`].
+//! Lines are rendered on the thread that logs and written by [`crate::log_writer`], so that no thread waits for the
+//! log.
 
 mod line;
 #[cfg(test)]
@@ -21,8 +21,7 @@ use self::line::{Json, Text};
 use crate::config::{LogFormat, Settings};
 use crate::log_writer;
 
-/// What AWS's clients say below a warning is requests, signatures and key ids included: that is for nobody's log,
-/// however much of ours is asked for.
+/// Below a warning, AWS's clients log requests, with signatures and key ids. That is never logged, at any level.
 const QUIET: [&str; 4] = ["aws=warn", "object_store=warn", "hyper=warn", "h2=warn"];
 
 /// Puts another filter into force.

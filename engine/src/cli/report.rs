@@ -1,4 +1,4 @@
-//! Errors on standard error: never more than a screen, and nothing in them that a terminal would obey.
+//! Errors on standard error: at most one screen, and without terminal control characters.
 
 use std::ffi::OsString;
 use std::fmt::Display;

@@ -1,4 +1,4 @@
-//! `quintile score`: what is asked for, and where rows and results are. The work is [`rows::Job`]'s.
+//! `quintile score`: the arguments, and where rows and results are. [`rows::Job`] does the work.
 
 use std::fs::{self, File};
 use std::io::Write;

@@ -1,5 +1,4 @@
-//! `quintile verify`: what is asked for, and how the report is printed. The comparison is
-//! [`quintile_scoring::verify`]'s.
+//! `quintile verify`: the arguments, and how the report is printed. [`quintile_scoring::verify`] compares.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! What a configuration that is read again would change, and what of that a running server can take.
+//! The changes of a configuration that is read again, and which of them a running server can apply.
 
 use super::Settings;
 use super::fault::SettingSource;

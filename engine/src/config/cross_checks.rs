@@ -1,4 +1,4 @@
-//! What settings demand of each other. Looked at when each by itself is right.
+//! Checks of settings against each other, made when each setting by itself is right.
 
 use super::fault::{Fault, SettingSource};
 use super::{Settings, SinkKind};

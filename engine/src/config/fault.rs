@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, where, and what would be right.
+//! A fault of a configuration: what is wrong, where, and what would be right.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -1,12 +1,13 @@
-//! What an operator can set, from a TOML file, `QUINTILE_SECTION__KEY` variables and flags (each over the one before).
+//! What an operator can set, from a TOML file, `QUINTILE_SECTION__KEY` variables and flags (each overrides the one
+//! before).
 //!
 //! ```text
 //! keys: one table ─┬─ file        --config FILE or QUINTILE_CONFIG
 //!                  ├─ environment QUINTILE_SERVER__LISTEN=…
 //!                  └─ flags       --listen …
 //! ```
-//! The only module that reads the environment. All faults are gathered and reported together, with place and range, and
-//! with the name that was probably meant; the rest of the engine sees one finished [`Settings`].
+//! The only module that reads the environment. All faults are collected and reported together, with place, range and
+//! the nearest known name. The rest of the engine sees one complete [`Settings`].
 
 pub(crate) mod change;
 mod cross_checks;

@@ -1,4 +1,4 @@
-//! Which value each key has in the end, and who said so.
+//! The effective value of each key, and its source.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::OnceLock;

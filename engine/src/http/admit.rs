@@ -4,7 +4,7 @@
 //! count ─▶ id ─▶ trace ─▶ framing ─▶ path, method ─▶ connection ─▶ headers ─▶ load ─▶ media type, coding ─▶ body
 //! └─── routes::respond ────┘    └──────────────────────────── here ─────────────────────────────────┘
 //! ```
-//! The first check that fails is the answer. What a path demands is said in its [`Policy`] and nowhere else.
+//! The first check that fails decides the answer. The requirements of a path are in its [`Policy`] and nowhere else.
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;

@@ -5,9 +5,9 @@
 //! lines  body ─▶ BodyReader ─▶ first piece? ─────▶ status ─▶ ┴─▶ BatchResponse: turn ─▶ Scorer::slice ─▶ a part ─┐
 //!                                                                     ▲───────── the client has read it ◀──────────┘
 //! ```
-//! The answer is made as the peer takes it, so a batch holds its body, if that is a list, and one part of its answer;
-//! of lines it holds one piece. All it does is done in turns ([`crate::shard::slice_queue`]), so that single requests wait
-//! for one slice.
+//! The answer is made while the client reads it. So a batch holds only its body, if that is a list, or one piece of it,
+//! if it is lines, and one part of its answer. It works in turns ([`crate::shard::slice_queue`]), so that single
+//! requests wait for one slice.
 
 use std::pin::Pin;
 use std::rc::Rc;

@@ -1,9 +1,9 @@
 //! Which pages of other origins a browser lets call this server (CORS,
 //! <https://fetch.spec.whatwg.org/#http-cors-protocol>).
 //!
-//! `server.cors_origins` says which; none by default, and then nothing here costs a request more than one comparison. A
-//! browser asks before such a call (`OPTIONS` with `access-control-request-method`) and reads an answer only when it
-//! names the page's origin. Cookies play no part: credentials are headers that the page's script sets.
+//! `server.cors_origins` lists them. By default there are none, and then this costs a request one comparison. A browser
+//! asks before such a call (`OPTIONS` with `access-control-request-method`) and reads an answer only when it names the
+//! page's origin. Cookies play no part: credentials are headers that the page's script sets.
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,

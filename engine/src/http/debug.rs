@@ -1,4 +1,4 @@
-//! Paths that only builds for tests have: they make happen what must not happen.
+//! Paths that exist only in builds for tests. They cause faults on purpose.
 
 use super::error::RequestError;
 

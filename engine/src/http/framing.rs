@@ -1,5 +1,5 @@
-//! What RFC 9112 demands of an HTTP/1.1 request and hyper lets pass. Called for each request before anything else is
-//! looked at: a request whose framing or host two programs may read differently must not be answered.
+//! Rules of RFC 9112 for HTTP/1.1 requests that hyper does not check. Called first for each request: a request whose
+//! framing or host two programs may read differently must not be answered.
 //!
 //! hyper itself refuses several content lengths, a content length that is no number, and chunks in HTTP/1.0; it closes
 //! a connection after a request with both a content length and a transfer encoding.

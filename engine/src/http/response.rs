@@ -1,4 +1,4 @@
-//! Answers: status, headers and body, out of memory that is used again.
+//! Answers: status, headers and body, in reused memory.
 //!
 //! The header map of a request becomes that of its answer: hyper gives a connection's map back for the next request, so
 //! a keep-alive connection allocates none.

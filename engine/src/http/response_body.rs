@@ -1,4 +1,4 @@
-//! Bodies of answers: whole, or made as they are taken.
+//! Bodies of answers: complete, or made while the client reads them.
 
 use std::pin::Pin;
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! Which request gets which answer: [`admit`](super::admit) says what is asked for, one match answers it.
+//! Which request gets which answer: [`admit`](super::admit) finds the target of a request, and one match answers it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;

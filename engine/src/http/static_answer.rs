@@ -1,5 +1,5 @@
 //! The static responder's answer to `POST /score`: the same connection code, headers and number of bytes as a score,
-//! with no parsing, scoring or recording. What it reaches is the limit of what scoring can reach on the same backend.
+//! with no parsing, scoring or recording. Its rate is the upper bound for scoring on the same backend.
 //!
 //! In builds with the feature `static-answer` only; `bench/peers` measures with it.
 

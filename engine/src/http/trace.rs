@@ -1,7 +1,7 @@
-//! The trace that a request belongs to: W3C's `traceparent`, or what AWS's load balancers say in `X-Amzn-Trace-Id`.
+//! The trace that a request belongs to: W3C's `traceparent`, or the `X-Amzn-Trace-Id` of AWS's load balancers.
 //!
-//! Read from every request and written only where one is logged; it allocates nothing and refuses anything that is not
-//! exactly what the two say. <https://www.w3.org/TR/trace-context/>,
+//! Read from every request, and written only if a request is logged. It allocates nothing, and refuses anything that
+//! does not follow these two documents exactly. <https://www.w3.org/TR/trace-context/>,
 //! <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-request-tracing.html>
 
 use http::{HeaderMap, HeaderName};

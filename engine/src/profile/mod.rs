@@ -5,7 +5,7 @@
 //!  recorder: every 50 ms  slots ──▶ stack → count;  timers for new threads                   thread "profile"
 //!  at the end: addresses ──symbols──▶ names ──inferno──▶ SVG                               nice +10
 //! ```
-//! `side::admin` asks for it. Nothing of it runs until then, and one recording at a time is made.
+//! `side::admin` starts a recording. Nothing of this runs before, and there is one recording at a time.
 //!
 //! Why no crate does the sampling: those that need no privileges arm one timer for the whole process. Linux before 6.4
 //! gives its signal to the main thread, which only waits here, and later ones to the thread that runs when it expires.

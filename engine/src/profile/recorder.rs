@@ -1,4 +1,4 @@
-//! One recording: a timer for each thread, and the stacks that came of them, counted.
+//! One recording: a timer for each thread, and counts of the stacks that it gave.
 
 use std::collections::HashMap;
 use std::fs;

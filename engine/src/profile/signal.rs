@@ -1,8 +1,8 @@
 //! The signal handler, the timers that call it, and the slots that it leaves stacks in. All of the profiler's `unsafe`.
 //!
-//! The handler runs on a thread that may be anywhere, in an allocation too. So it allocates nothing, takes no lock, and
-//! calls only what may be called there: system calls and the clock. Memory that it does not know it reads by
-//! `process_vm_readv` of this process, which fails where a read would crash: code without frame pointers (libc,
+//! The handler interrupts a thread at any point, even in an allocation. So it allocates nothing, takes no lock, and
+//! calls only functions that are safe there: system calls and the clock. It reads unknown memory with
+//! `process_vm_readv` of this process, which fails where a direct read would crash: code without frame pointers (libc,
 //! assembly) may leave anything in the register.
 
 #![expect(

@@ -1,7 +1,7 @@
-//! The function at an address, out of the symbol tables of this program and of the libraries it has loaded.
+//! The function at an address, from the symbol tables of this program and of its loaded libraries.
 //!
-//! Symbol tables are a few megabytes where debug information, which knows inlined functions too, takes hundreds to
-//! read: that is only used on request, because a task of 512 MB would not survive it.
+//! Symbol tables have a few megabytes. Debug information, which knows inlined functions too, takes hundreds to read. So
+//! it is only used on request: a task of 512 MB would not survive it.
 
 use std::collections::HashMap;
 use std::fs::{self, File};

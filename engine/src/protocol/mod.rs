@@ -5,7 +5,7 @@
 //! body ─▶ Protocol::read ─▶ row ─▶ score ─▶ record ─▶ Protocol::write ─▶ answer
 //!                 └─ faults ─────────────────────────▶ Protocol::reject ─▶ answer
 //! ```
-//! Which one a request has is known where it is routed, so all is static dispatch. Knows no socket, no HTTP and no
+//! The route decides the format, so all calls are dispatched statically. This module knows no socket, no HTTP and no
 //! record.
 
 mod native;

@@ -1,4 +1,4 @@
-//! A category's code as the text that its column has.
+//! A category's code → the text of its column.
 
 use std::fmt::Write as _;
 

@@ -1,5 +1,5 @@
-//! The columns of one model's records, and what a record says in each: the list of `quintile_scoring::record_columns`
-//! with the model's features behind it.
+//! The columns of one model's records, and the value of a record in each: the list of
+//! `quintile_scoring::record_columns`, followed by the model's features.
 
 use quintile_scoring::record_columns::{ColumnType, FIXED, Field, feature_columns};
 use uuid::Uuid;

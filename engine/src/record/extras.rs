@@ -1,10 +1,11 @@
-//! What only some records say, as the tail of a frame: entries of a tag, a length and a value, one behind the other.
+//! Values that only some records have, as the tail of a frame: entries of a tag, a length and a value, one after the
+//! other.
 //!
 //! ```text
 //! 0 tag u16   2 length u32   6 value, so many bytes
 //! ```
-//! An entry that is not there says nothing, and a column that it would fill is null. A reader skips tags that it does
-//! not know, so that a build of the next year adds entries and one of this year still reads its frames.
+//! If an entry is missing, its column is null. A reader skips unknown tags, so an older build can read frames to which
+//! a newer build has added entries.
 
 use crate::limits::{FEATURES_FROM_BYTES_MAX, REASONS_BYTES_MAX};
 

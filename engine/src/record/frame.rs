@@ -10,12 +10,11 @@
 //! 64 source u8   65 zero   66 reason bytes u16   68 tail bytes u32
 //! 72 margins, predictions, row  f64 each; then lead id, request id, reason, tail; then zeros up to a multiple of 8
 //! ```
-//! All little-endian. Length and checksum keep their places in every version. The tail is what only some records say
-//! ([`super::Extras`]): a new thing to say is a new tag there and no new version. Version 2 has zeros in the place of
-//! the tail's bytes, and no tail. Version 1 has nothing of the line that begins at 64, nor a reason. Both are read, and
-//! never written. A frame that was not written to its end has zeros or old bytes behind its length, which the checksum
-//! tells; an unwritten place starts with a zero length. Lengths are multiples of 8 so that frames that follow each
-//! other keep the floats aligned.
+//! All little-endian. Length and checksum are at the same place in every version. The tail has values that only some
+//! records have ([`super::Extras`]): a new value is a new tag and no new version. Version 2 has zeros in the place of
+//! the tail's length, and no tail. Version 1 has neither the line that begins at 64 nor a reason. Both are read and
+//! never written. An incomplete frame has zeros or old bytes after its length, which the checksum detects; an unwritten
+//! place starts with a zero length. Lengths are multiples of 8, so that the floats of the next frame are aligned.
 
 use quintile_scoring::limits::{LEAD_ID_BYTES_MAX, REQUEST_ID_BYTES_MAX};
 use uuid::Uuid;

@@ -9,8 +9,8 @@
 //!  54 bits  nonce of the process
 //! ```
 //! Unique within a shard because the clock part never repeats, across shards by the shard's number, across processes by
-//! the nonce. When the system's clock stands still or goes back, ids go on from the last one; a record's own time tells
-//! the truth. Beyond 4 million ids a second the clock part would run ahead of the time; nothing else would break.
+//! the nonce. When the system's clock stops or goes back, ids continue from the last one; a record's time is still the
+//! system's. Beyond 4 million ids a second the clock part would run ahead of the time; nothing else would break.
 
 use uuid::Uuid;
 

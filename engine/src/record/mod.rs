@@ -3,8 +3,8 @@
 //! ```text
 //!  shard: Entry ──encode──▶ framed bytes ──▶ spool ──▶ side: parse ──▶ columns ──▶ sinks
 //! ```
-//! A shard writes a record before it answers, so nothing here that a shard calls allocates, locks or enters the kernel.
-//! The framed bytes are self-contained but for what is the same in all records of a model, which a [`Schema`] has.
+//! A shard writes a record before it answers, so no function here that a shard calls allocates, locks or enters the
+//! kernel. The framed bytes are complete except for what all records of a model share, which is in a [`Schema`].
 
 mod categories;
 mod columns;

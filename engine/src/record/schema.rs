@@ -1,4 +1,5 @@
-//! What must be known of a model to read its records, apart from the model itself: it may be gone when they are read.
+//! The description of a model that is needed to read its records. It is kept apart from the model, which may not exist
+//! any more when they are read.
 
 use quintile_scoring::loaded::LoadedModel;
 

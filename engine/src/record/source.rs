@@ -1,4 +1,4 @@
-//! Who made a score.
+//! The scorer of a record.
 
 /// Who made a score, where there may be two.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -4,8 +4,8 @@
 //!  shard: row ─▶ body ──Ask──▶ bounded queue ──▶ side: breaker, limits, calls within the deadline
 //!           ticket ◀── Mail::Remote(Answer) ── mailbox ◀──┘
 //! ```
-//! A shard never waits in a queue: when it is full, or the circuit is open, it knows at once. It holds a ticket for
-//! every question, and an answer that comes for one that is gone is dropped. Local requests never touch any of this.
+//! A shard never waits for a queue: if the queue is full or the circuit is open, it gets an error at once. It holds a
+//! ticket for every call, and an answer for a ticket that no longer exists is dropped. Local requests use none of this.
 
 mod tickets;
 

@@ -1,4 +1,4 @@
-//! The questions a shard has asked: each is a future that completes when its answer comes.
+//! The remote calls of a shard: each is a future that completes when its answer comes.
 
 use std::cell::RefCell;
 use std::future::Future;

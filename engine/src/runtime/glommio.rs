@@ -1,9 +1,9 @@
 //! io_uring: one glommio executor a shard.
 //!
-//! Where glommio differs from what the engine needs, this file absorbs it: its streams speak the futures traits, its
-//! registered memory defaults to 10 MiB a shard, its tasks run at a latency class that may wait 100 ms for a foreign
-//! wake, and a peer that closed first shows as ENOTCONN on shutdown. It may only be called after `probe` said yes: it
-//! panics on kernels and limits it does not like.
+//! This file hides where glommio differs from what the engine needs: its streams implement the futures traits, its
+//! registered memory is 10 MiB a shard by default, its tasks run in a latency class that may wait 100 ms for a wake
+//! from another thread, and a shutdown gives ENOTCONN if the peer has closed first. It may only be called after `probe`
+//! said yes: it panics on kernels and limits that it does not support.
 
 use std::future::Future;
 use std::io;

@@ -1,7 +1,8 @@
-//! Whether io_uring can be used here, asked before glommio is: glommio panics where it should report.
+//! Whether io_uring can be used here. This is checked before glommio is used, because glommio panics instead of
+//! returning an error.
 //!
 //! Docker's, containerd's and Fargate's seccomp profiles answer `EPERM` or `ENOSYS`, small containers have little
-//! locked memory, old kernels lack operations. Each is a reason to say, not to die of.
+//! locked memory, old kernels lack operations. Each of these is reported and is no reason to end.
 
 use std::panic::AssertUnwindSafe;
 use std::{io, thread};

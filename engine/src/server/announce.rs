@@ -1,5 +1,5 @@
-//! What the log says of what was chosen, and why: a line each for the process, the model, shards, the runtime, records
-//! and limits.
+//! The log lines about what was chosen, and why: one each for the process, the model, shards, the runtime, records and
+//! limits.
 
 use std::net::SocketAddr;
 

@@ -1,6 +1,7 @@
-//! One look at the configuration and the model, on a thread of its own: the file system that holds them may not answer.
+//! One attempt to read the configuration and the model, on a thread of its own, because their file system may not
+//! answer.
 //!
-//! Nothing is changed here but the spool's list of models, in which a number may be left unused.
+//! It changes only the spool's list of models, in which a number may stay unused.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};

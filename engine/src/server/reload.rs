@@ -6,14 +6,14 @@
 //!                ▼
 //!            Mail::Model, Mail::Limits ─▶ every shard, between two requests ─▶ side: metrics
 //! ```
-//! Threads of their own, not side's worker: a model takes seconds to compile, and records are encoded meanwhile.
-//! `reload` itself reads no file, so that one that cannot be read (a network mount that hangs) does not stop the next
-//! attempt. It keeps the old model until it has the last reference, so that no shard frees it.
+//! This has threads of its own and does not run on `worker`: a model takes seconds to compile, and `worker` must encode
+//! records in this time. `reload` itself reads no file, so that one that cannot be read (a network mount that hangs)
+//! does not stop the next attempt. It keeps the old model until it has the last reference, so that no shard frees it.
 //!
 //! While an attempt is younger than [`SUPERSEDE`], signals wait for its end; then a signal begins another one beside
-//! it. What attempts find is put into force in the order in which they began, so the last signal wins. An attempt that
-//! takes longer than `limits.reload_ms` is given up: its thread may hang for ever, and there are [`ATTEMPTS_MAX`] at
-//! most.
+//! it. The results of attempts are applied in the order in which the attempts began, so the last signal wins. An
+//! attempt that takes longer than `limits.reload_ms` is abandoned: its thread may hang for ever, and there are at most
+//! [`ATTEMPTS_MAX`].
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1,4 +1,4 @@
-//! What signals do, and how the process ends when it does not end by itself.
+//! The effect of signals, and how the process ends if it does not end by itself.
 //!
 //! ```text
 //!  SIGTERM, SIGINT ─▶ thread "signals" ─┬─ while starting: the process ends at once

@@ -1,5 +1,5 @@
-//! Memory for answers. hyper keeps what it is given until it is written, so answers are [`Bytes`]; cutting them off a
-//! few large blocks that are used again and again makes that free of allocation.
+//! Memory for answers. hyper keeps an answer until it is written, so answers are [`Bytes`]. They are cut from a few
+//! large blocks that are reused, so they need no allocation.
 
 use bytes::{Bytes, BytesMut};
 

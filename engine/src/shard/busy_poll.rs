@@ -1,7 +1,6 @@
-//! Keeps a shard awake for a while after a request: who wakes from epoll again has lost tens of microseconds.
+//! Keeps a shard awake for a while after a request, because waking up from epoll takes tens of microseconds.
 //!
-//! Off unless configured (`server.spin_us`): it costs the whole CPU for as long as it lasts, whether or not anything
-//! comes.
+//! It is off by default (`server.spin_us`): while it lasts it uses the whole CPU, even if no request comes.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;

@@ -1,10 +1,10 @@
-//! What only an operator of this machine may ask: a listener of its own, on loopback unless configured otherwise.
+//! The operators' listener: separate from the server's, and on loopback by default.
 //!
 //! ```text
 //!  GET /debug/flamegraph?seconds=10&hertz=99&format=svg&inlined=no   what the threads did in that time (`profile`)
 //! ```
-//! It runs on side's thread and answers over HTTP/1.1. A recording has a thread of its own, so side goes on. No shard
-//! knows of it.
+//! It runs on side's thread and answers over HTTP/1.1. A recording has a thread of its own, so side continues. No shard
+//! knows about it.
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -1,9 +1,9 @@
-//! What every AWS client of ours shares: region, endpoint, credentials by the SDK's default chain, TLS, and how errors
-//! read.
+//! The settings that all our AWS clients share: region, endpoint, credentials from the SDK's default chain, TLS, and
+//! the text of errors.
 //!
 //! The chain is the SDK's own: environment, profile, web identity, ECS task role, EC2 instance role. Credentials live
-//! in the SDK; nothing here sees, keeps or prints them. Clients do not repeat calls by themselves: whoever calls knows
-//! what a failure means.
+//! in the SDK; nothing here sees, keeps or prints them. Clients do not retry calls by themselves: the caller knows what
+//! a failure means.
 
 use std::error::Error as _;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Why side does not start, and what it has not delivered at its end.
+//! Why side does not start, and which records it has not delivered at its end.
 
 use super::sink_reader::SinkReader;
 use super::{AwsError, SinkError};

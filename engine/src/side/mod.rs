@@ -1,4 +1,4 @@
-//! Side: what a server does beside answering. One thread for input and output, one for what burns CPU.
+//! Side: the work of a server beside answering. One thread for input and output, one for CPU-bound work.
 //!
 //! ```text
 //!  shards ──records──▶ spool ──cursor──▶ worker (nice +10): sinks that compute                  10 ms

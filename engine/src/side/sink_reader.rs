@@ -1,4 +1,4 @@
-//! A sink's way to its records: a cursor, the counts that become metrics, and log lines that do not flood.
+//! How a sink reads its records: a cursor, counts for the metrics, and rate-limited log lines.
 //!
 //! Both kinds of sinks use it: [`super::worker`] for those that compute, a task of its own on side for those that wait
 //! for a network.

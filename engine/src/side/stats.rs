@@ -1,7 +1,7 @@
 //! Collects what the shards count and gives them the texts of `/metrics` and `/v1/status`.
 //!
-//! Two blocks of counts exist for a shard: it fills one, the other travels. Side sends it empty and gets the full one
-//! back, so neither waits for the other and nothing is allocated after the start.
+//! There are two blocks of counts for each shard: the shard fills one, and the other is on its way. Side sends it empty
+//! and gets the full one back, so neither waits for the other and nothing is allocated after the start.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

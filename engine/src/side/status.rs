@@ -1,7 +1,7 @@
 //! The text of `/v1/status`: what is served, how it is doing now, and the last 15 minutes in steps of 10 seconds.
 //!
-//! The counts are those of `/metrics`, kept for a page that draws them without a database behind it. Never grows: steps
-//! are numbers, and only the one that is going on has a histogram.
+//! The counts are those of `/metrics`, kept for a page that draws them without a database. Its memory never grows:
+//! steps are numbers, and only the current one has a histogram.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
-//! Memory that clients have made the process take goes back to the system when they have gone.
+//! Gives memory back to the system after clients have gone.
 //!
-//! Large buffers go back by themselves. What is freed between smaller allocations stays in the arenas of the shards
-//! until somebody asks for it, and asking holds an arena for as long as it takes: so it is done when the rush is over.
+//! Large buffers go back by themselves. Memory that is freed between smaller allocations stays in the arenas of the
+//! shards until the allocator is asked to return it. This locks an arena, so it is done when the load peak is over.
 
 /// Less than this is not worth it. Unit: bytes.
 const WORTH_BYTES: usize = 8 << 20;

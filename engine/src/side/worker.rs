@@ -1,7 +1,7 @@
-//! The thread that encodes: gives records to the sinks that compute, to each at its own pace.
+//! The thread that encodes: gives records to the encoding sinks, to each at its own pace.
 //!
-//! A sink that fails is asked again with the same record after a pause, for as long as the process lives; the others go
-//! on meanwhile. It runs at low priority: a shard that shares its core must not wait for an encoder.
+//! A failed sink is retried with the same record after a pause, as long as the process is alive; the others continue.
+//! The thread runs at low priority: a shard that shares its core must not wait for an encoder.
 
 use std::time::{Duration, Instant};
 

@@ -6,9 +6,9 @@
 //!       controls   one an entry: the first page of a segment's file, then its marks
 //!       slots      one segment's frames each, at the offsets that they have in the file
 //! ```
-//! One memfd, shared with the keeper process (`keeper.rs`), which writes what is in it to the files when this process
-//! has died. It is memory and nothing else: storing to it waits for no file system. It is sparse, so an entry or a slot
-//! that was never used costs nothing; what was touched is charged as shared memory and cannot be reclaimed.
+//! It is one memfd, shared with the keeper process (`keeper.rs`), which writes its contents to the files when this
+//! process has died. It is only memory: storing to it waits for no file system. It is sparse, so an entry or a slot
+//! that was never used costs nothing; used pages count as shared memory and cannot be reclaimed.
 
 #![expect(
     unsafe_code,

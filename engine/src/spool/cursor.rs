@@ -1,9 +1,9 @@
-//! One sink's place in the records: what it reads next, and up to where it has delivered everything.
+//! One sink's position in the records: what it reads next, and up to where it has delivered everything.
 //!
-//! Oldest segment first, and on in one segment while there is something in it; a shard's records in the order they were
-//! made. What a sink has acknowledged lies in the segments themselves, and so does what it has got out of turn: a
-//! record that is marked does not come again, however long one before it may take. A run of records that were read
-//! together is the unit that is remembered until then.
+//! It reads the oldest segment first, and stays in a segment while there is something in it; a shard's records come in
+//! the order in which they were made. The segments themselves store what a sink has acknowledged, and what it has got
+//! out of order: a marked record does not come again, even if an earlier one takes long. Records that were read
+//! together are a run, which is remembered until it is acknowledged.
 
 mod run;
 

@@ -6,8 +6,9 @@
 //!                    clear  files that every sink has finished
 //!  every 0.5 s       watch  is the folder still the one that its path leads to?
 //! ```
-//! Whatever fails is counted, logged at most once a second, and tried again: records are in memory meanwhile, and the
-//! keeper process has it. When the memory of all slots is used up, shards have nothing ready, and `when_full` decides.
+//! A failure is counted, logged at most once a second, and the step is retried. In the meantime the records are in
+//! memory, which the keeper process shares. When the memory of all slots is used up, shards have no free segment, and
+//! `when_full` decides.
 
 mod mend;
 

@@ -1,6 +1,6 @@
-//! The spool's folder: whose it is, whether it is still there, and the files in it.
+//! The spool's folder: its owner, whether it is still there, and the files in it.
 //!
-//! Files are reached through the folder's descriptor, never by a path that may have come to mean another folder. `lock`
+//! Files are opened through the folder's descriptor, never by a path that may lead to another folder by now. `lock`
 //! says who has the folder: the server, or the keeper process that writes what a dead one has left. The lock itself is
 //! `flock`'s, which the server and its keeper process share, so it is free only when both are gone.
 

@@ -1,4 +1,4 @@
-//! Looks after the thread that may have to wait for the disk, and after the keeper process. Waits for neither.
+//! Watches the thread that may have to wait for the disk, and the keeper process. It waits for neither.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};

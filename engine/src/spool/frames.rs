@@ -1,5 +1,5 @@
-//! The frames in the bytes of a file: whole ones, and what lies between. For files that another process has left, or
-//! that are read back; a segment that is in memory is read by [`super::segment`]. Pure: bytes in, places out.
+//! The frames in the bytes of a file: complete ones, and the gaps between them. It is for files that another process
+//! has left, or that are read back; [`super::segment`] reads a segment that is in memory. Pure: bytes in, places out.
 
 use std::collections::HashMap;
 use std::ops::Range;

@@ -1,7 +1,7 @@
-//! A spool as an operator sees it, from outside: of a process that has ended, or of one that runs.
+//! A spool as an operator sees it from outside, with or without a running process.
 //!
-//! Nothing is changed, and files are opened for reading only. Of a process that runs, what is seen here is what its
-//! files have: some milliseconds less than what was answered. Of one that has died, its keeper process is waited for.
+//! Nothing is changed, and files are opened for reading only. The files of a running process lack the records of the
+//! last milliseconds. If a process has died, this waits for its keeper process.
 
 use std::io;
 use std::ops::ControlFlow;

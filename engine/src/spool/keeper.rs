@@ -1,13 +1,13 @@
-//! The keeper process: what writes the spool's memory to its files when the server has died, however it died.
+//! The keeper process, which writes the spool's memory to its files when the server has died for any reason.
 //!
 //! ```text
 //!  server ── memfd: frames, checkpoints ── keeper process: sleeps in read(2) of a socket whose other end the server has
 //!    └─ dies: the kernel closes its end ──▶ writes every segment to its file, syncs, lets go of the lock
 //! ```
 //! It is this program again with a hidden command, in a process group of its own, and ignores the signals that end
-//! servers. Standard input is the socket, standard output the memfd, standard error the lock of the folder: they need
-//! no other way into the new process, and nothing of the server's own streams is kept open. It holds no memory of its
-//! own to speak of. What it writes is what the server would have written, to the same places, so it may write it again.
+//! servers. Standard input is the socket, standard output the memfd, standard error the lock of the folder, so they
+//! need no other way into the new process, and the server's own streams are not kept open. It uses hardly any memory of
+//! its own. It writes the same bytes as the server to the same places, so it may write them again.
 
 use std::ffi::OsString;
 use std::fs::File;

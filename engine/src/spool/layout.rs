@@ -1,4 +1,4 @@
-//! What lies where in a file of the spool, and how damage to it is found.
+//! The layout of a file of the spool, and how damage to it is found.
 //!
 //! ```text
 //!    0 head          magic u64                              8 version u32   12 crc32 u32 of the other bytes up to 64
@@ -12,13 +12,13 @@
 //!                    sink has although it has not acknowledged all before it
 //! -4096 head again   a copy of the first page
 //! ```
-//! How far a sink is, where frames end, and every word of marks, are 32 bits with a checksum of 32 bits over them, the
-//! segment's tag and the sink's name: what is damaged there counts as not acknowledged, so records come again and none
-//! is lost.
+//! The position of a sink, the end of the frames, and every word of marks have 32 bits and a checksum of 32 bits over
+//! them, the segment's tag and the sink's name. A damaged one counts as not acknowledged, so records come again and
+//! none is lost.
 //!
 //! Version 2 had no second head, no such checksums (a word of 64 bits each), and did not mix a frame's place into its
-//! checksum; version 1 had no marks either. Files of both
-//! are read, and go on to be written as what they are. Nothing here reads or writes a file.
+//! checksum; version 1 had no marks either. Files of both versions are read, and are written on in their own version.
+//! Nothing here reads or writes a file.
 
 use std::ops::Range;
 

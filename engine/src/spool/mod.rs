@@ -1,5 +1,5 @@
-//! Between the shards and the sinks: every record that was answered, until each sink has it, in memory that survives
-//! the death of the process at any instant, and in files.
+//! The spool stands between the shards and the sinks. It keeps every answered record until each sink has it: in memory
+//! that survives the death of the process at any instant, and in files.
 //!
 //! ```text
 //!              ready, two ahead
@@ -9,12 +9,12 @@
 //!                                                                             back
 //! ```
 //! [`writer`] has what a shard calls: copy, one Release store, no system call. [`arena`] is the memory, [`disk`] the
-//! thread that copies it to the files, [`keeper`] the process that does so when this one has died. [`layout`] says what
-//! lies where in a file, [`segment`] is one in use, [`protocol`] the lock-free part; [`recover`] finds what another
+//! thread that copies it to the files, [`keeper`] the process that does so when this one has died. [`layout`] describes
+//! a file, [`segment`] is a file in use, [`protocol`] the lock-free part; [`recover`] finds the records that another
 //! process has left.
 //!
-//! What is promised stands in `docs/records.md`, a row for each event, with the test that shows it. This module knows
-//! no sink.
+//! `docs/records.md` states the guarantee, with a row and a test for each event; `docs/architecture.md` explains the
+//! layout. This module knows no sink.
 
 mod arena;
 mod cursor;

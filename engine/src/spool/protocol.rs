@@ -9,8 +9,8 @@
 //! ```
 //! A frame's first word is its length. The writer fills in everything else and stores the word last, with Release; a
 //! reader that loads it with Acquire and finds it set sees the whole frame, which never changes again. [`SEALED`] in
-//! its place says that the segment has ended. A process that dies at any instant leaves a word that is set and a frame
-//! that is whole, or a word that is zero: the page cache holds every store that was made.
+//! its place means that the segment has ended. A process that dies at any instant leaves a set word and a complete
+//! frame, or a zero word, because the page cache has every store that was made.
 //!
 //! Generic over the memory, so that a model checker can run the same code over memory of its own.
 

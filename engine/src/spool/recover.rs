@@ -1,8 +1,8 @@
-//! What a process that has ended left in the spool: found at the start of the next one.
+//! Finds, at the start of a process, what an earlier process has left in the spool.
 //!
-//! Nothing is taken away here that holds records: a file goes when every sink has all of it, or when nothing lies in it
-//! but zeros. What cannot be read, or belongs to an unknown model, is put aside under a name that no file has. A file
-//! that cannot be opened or read *now* is left where it is and tried again while the server runs.
+//! It removes no file with records: a file is removed when every sink has all of it, or when it contains only zeros. A
+//! file that is damaged, or belongs to an unknown model, is put aside under a new name. A file that cannot be opened or
+//! read *now* stays where it is and is retried while the server runs.
 
 mod aside;
 

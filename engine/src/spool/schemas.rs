@@ -1,9 +1,9 @@
-//! What records' models are called by number, kept beside the records, so that a process with another model reads old
-//! records as they were meant.
+//! The descriptions of models by number, kept beside the records, so that a process with another model reads old
+//! records correctly.
 //!
-//! `models/N.toml` begins with a line that has the checksum of all that follows, and `models/N.copy` is the same again:
-//! what is damaged in one of them is found, told, and mended from the other. Builds before had neither; what they have
-//! left is taken as it is and written anew. A number is never given to another model while a file may name it.
+//! `models/N.toml` begins with a line that has the checksum of the rest, and `models/N.copy` is a copy. Damage in one
+//! of them is detected, logged, and repaired from the other. Earlier builds had neither; their files are read and
+//! written again. A number is never given to another model while a file may refer to it.
 
 use std::collections::HashSet;
 use std::fs::{self, File};

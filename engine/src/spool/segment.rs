@@ -1,9 +1,9 @@
 //! A segment: frames of one shard, each sink's checkpoint, and the file that both are written to.
 //!
-//! Its frames lie in a slot of the arena while they are written, and until all of them are in its file; what comes
-//! before and behind them in the file, the first page and the marks, is its control and stays in memory as long as the
-//! segment. A shard stores into the slot, a cursor into the control, and only the spool's own thread ([`super::disk`])
-//! touches the file. [`super::layout`] says what lies where.
+//! Its frames are in a slot of the arena while they are written, and until all of them are in its file. The first page
+//! and the marks, which surround the frames in the file, are its control and stay in memory as long as the segment. A
+//! shard stores into the slot, a cursor into the control, and only the spool's own thread ([`super::disk`]) touches the
+//! file. [`super::layout`] has the offsets.
 
 mod checkpoints;
 mod window;

@@ -1,5 +1,5 @@
-//! What the spool's threads, the cursors and the metrics share. Behind locks that no shard takes, and under which
-//! nobody waits for a disk.
+//! The state that the spool's threads, the cursors and the metrics share. Its locks are never taken by a shard, and
+//! never held while waiting for a disk.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! A shard's end of the spool. Nothing here allocates, locks, waits or enters the kernel.
+//! A shard's end of the spool. No function here allocates, locks, waits or enters the kernel.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

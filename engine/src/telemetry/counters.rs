@@ -1,5 +1,5 @@
-//! What a shard counts. One block is filled by the shard, its twin travels: side sends an empty one, the shard swaps it
-//! in and sends the full one back (`shard::mailbox::Mail::Stats`). So counting needs no atomic and no lock.
+//! The counters of a shard. The shard fills one of two blocks: side sends it an empty one, and the shard sends the full
+//! one back (`shard::mailbox::Mail::Stats`). So counting needs no atomic and no lock.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -1,4 +1,4 @@
-//! What a shard wants logged. It may not write log lines itself, so it sends a small value and goes on.
+//! The log events of a shard. It may not write log lines itself, so it sends a small value and continues.
 
 use arrayvec::ArrayString;
 use quintile_scoring::limits::REQUEST_ID_BYTES_MAX;

@@ -1,5 +1,5 @@
-//! What shards say of themselves: counts and log events. Values that cross from a shard to side; who sends and who
-//! reads them is not known here.
+//! Counts and log events of the shards: values that go from a shard to side. This module does not know who sends or
+//! reads them.
 
 mod counters;
 mod event;

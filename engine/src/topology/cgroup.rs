@@ -1,9 +1,9 @@
 //! The least CPU quota among the cgroups that hold this process, v1 and v2.
 //!
 //! `/proc/self/cgroup` names the process's cgroup in each hierarchy, `/proc/self/mountinfo` where hierarchies are
-//! mounted and which part of them. A quota binds all that is below it, so every ancestor up to the mount point counts.
-//! What is above the mount point, or outside of a container's namespace, cannot be seen: that is why the ECS task's
-//! limit is asked for separately.
+//! mounted and which part of them. A quota applies to everything below it, so every ancestor up to the mount point
+//! counts. Cgroups above the mount point, or outside of a container's namespace, cannot be seen. That is why the ECS
+//! task's limit is read separately.
 //!
 //! An absent value is no limit; a value that cannot be understood is a warning and no limit.
 

@@ -1,9 +1,9 @@
 //! The limits of the ECS task this process runs in.
 //!
 //! Inside a task the container's own cgroup usually reads as unlimited, because ECS sets the limit on a cgroup above it
-//! that cannot be seen. The task metadata endpoint (version 4) tells it: `GET $ECS_CONTAINER_METADATA_URI_V4/task`
+//! that cannot be seen. The task metadata endpoint (version 4) returns it: `GET $ECS_CONTAINER_METADATA_URI_V4/task`
 //! answers JSON whose `Limits.CPU` is in vCPUs and whose `Limits.Memory` is in MiB. Containers have a `Limits.CPU` of
-//! their own, in CPU *shares*: a weight against neighbours and no limit, so it is not looked at.
+//! their own, in CPU *shares*: a weight relative to other containers and no limit, so it is not used.
 //!
 //! One bounded, blocking request before any thread starts. Plain HTTP to an address, never a name, so nothing is
 //! resolved.

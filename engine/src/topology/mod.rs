@@ -7,8 +7,8 @@
 //! --cpus, --shards ───────────┘                    └─ pins   only where every shard and side have a CPU to run on
 //! ```
 //!
-//! `server` calls [`Topology::detect`] once, before any thread starts, and logs its one line. [`decide`] is pure; what
-//! reads the system takes a root path, so that recorded trees of files can be tested.
+//! `server` calls [`Topology::detect`] once, before any thread starts, and logs its one line. [`decide`] is pure;
+//! functions that read the system take a root path, so that tests can use recorded trees of files.
 
 pub mod affinity;
 pub mod cgroup;

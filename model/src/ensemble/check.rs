@@ -1,4 +1,4 @@
-//! The proof behind [`super::Ensemble::try_new`]: that every tree is a tree, and that every number is in its place.
+//! The checks of [`super::Ensemble::try_new`]: every tree is a tree, and every number is in its valid range.
 
 use super::{EnsembleError, EnsembleParts, Finish, Linear, Node, NodeFault, Precision, Term, Tree};
 use crate::limits::{LEAF_VALUES_MAX, NODES_MAX, OUTPUTS_MAX, TREE_NODES_MAX, TREES_MAX};

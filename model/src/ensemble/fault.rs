@@ -1,4 +1,5 @@
-//! Why parts make no ensemble: one error a kind of mistake, with the tree, the node and the numbers that matter.
+//! Why parts make no valid ensemble: one error for each kind of mistake, with the tree, the node and the numbers that
+//! matter.
 
 /// What is wrong with one node.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

@@ -1,7 +1,8 @@
-//! The one shape every format is read into, and the proof that it is sound.
+//! The one structure into which every format is read, and the checks that it is valid.
 //!
-//! [`Ensemble::try_new`] is the only door, so a value is a valid one: every tree is a tree (each node reached from the
-//! root once), every feature has a column, every number that must be finite is. Kernels rely on that and check nothing.
+//! [`Ensemble::try_new`] is the only constructor, so every value is valid: every tree is a tree (each node reached from
+//! the root once), every feature has a column, every number that must be finite is. Kernels rely on that and check
+//! nothing.
 //!
 //! Node numbers are the file's, so that an error here and a leaf index later mean the same node as in the library.
 

@@ -1,4 +1,4 @@
-//! Where two rows go different ways: what tells a person why two scores differ.
+//! Where two rows take different branches, to explain why two scores differ.
 
 use super::{Ensemble, Input, Node, Precision, Tree};
 use crate::kernel::real::Real;

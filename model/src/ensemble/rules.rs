@@ -1,5 +1,5 @@
-//! What the training libraries do differently around the same trees: how a value of a row is read, what a category's
-//! code is, and what happens to a sum.
+//! How the training libraries differ for the same trees: how a value of a row is read, what a category's code is, and
+//! what happens to a sum.
 
 use crate::kernel::real::Real;
 

@@ -1,4 +1,4 @@
-//! A tree of the one shape every format is read into.
+//! A tree of the one structure into which every format is read.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! A little-endian reader that claims nothing it has not seen: a length must fit the bytes that are left.
+//! A little-endian reader that trusts no length: it must fit the remaining bytes.
 
 use super::FormatError;
 

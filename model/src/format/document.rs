@@ -1,7 +1,7 @@
 //! The document that JSON and UBJSON are both read into, and a cursor that knows its path.
 //!
-//! Arrays of one kind of number are packed at once: a tree's thresholds are a `Vec<f32>`, not a list of values. What is
-//! not packed is paid for from a [`Budget`], so that a file of tiny values cannot take many times its size in memory.
+//! Arrays of one kind of number are packed at once: a tree's thresholds are a `Vec<f32>`, not a list of values. Other
+//! values are charged to a [`Budget`], so that a file of tiny values cannot take many times its size in memory.
 
 use std::fmt::Write as _;
 

@@ -1,6 +1,6 @@
-//! What a file is that is no model of an accepted format, so that its owner need not guess.
+//! Recognises files that are not models of an accepted format, so that the error can say what they are.
 //!
-//! None of these is read any further than its first bytes: a pickle, which can run code, least of all.
+//! Only the first bytes of these files are read. A pickle, which can run code, is never opened.
 
 use super::FormatError;
 use super::error::ACCEPTED;

@@ -1,5 +1,5 @@
-//! JSON as XGBoost writes and reads it: `NaN`, `Infinity` and `-Infinity` stand bare, and a number with a point or an
-//! exponent is an `f32`, rounded once from the text (`src/common/json.cc`, `JsonReader::ParseNumber`).
+//! JSON as XGBoost writes and reads it: `NaN`, `Infinity` and `-Infinity` have no quotes, and a number with a point or
+//! an exponent is an `f32`, rounded once from the text (`src/common/json.cc`, `JsonReader::ParseNumber`).
 //!
 //! Stricter than the library where a damaged file would pass: nothing may follow the document, keys do not repeat,
 //! integers fit 64 bits, nesting is bounded.

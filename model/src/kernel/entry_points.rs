@@ -1,5 +1,5 @@
-//! What a vector kernel shows of itself: the functions in which its CPU features are switched on. What is large, the
-//! stages on lines, is a function for each count of lanes, and shared by both kinds of number and all uses.
+//! The entry points of a vector kernel: the functions for which its CPU features are enabled. The large parts, the
+//! stages on lines, are a function for each count of lanes, shared by both kinds of number and all uses.
 
 /// Implements the kernel's face. `$parts` of its registers make a line, `$rows` rows share a step's loads, and
 /// everything below is compiled for `$features`, which a value of the type proves.

@@ -1,5 +1,5 @@
-//! What a kernel on lanes needs of a CPU: the seam between `vector.rs`, which is the algorithm, and a file for each
-//! instruction set.
+//! The operations that a kernel on lanes needs from a CPU: the interface between `vector.rs`, which is the algorithm,
+//! and a file for each instruction set.
 //!
 //! A value that implements these is the proof that the CPU has the instructions, so the methods are safe to call. They
 //! are inlined wherever they are called, as is `vector.rs`: everything is compiled for the CPU features of the function

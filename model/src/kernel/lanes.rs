@@ -1,5 +1,5 @@
-//! Evaluates a [`LanePlan`] in plain Rust: the twin that the vector kernels on lanes are compared with, step by step
-//! what they do with 64 trees at once. It is not chosen: without vectors a walk is faster.
+//! Evaluates a [`LanePlan`] in plain Rust. The vector kernels on lanes are compared with it: it does step by step what
+//! they do with 64 trees at once. `auto` never chooses it: without vectors a walk is faster.
 //!
 //! The vector kernels share what is here: the working memory, the lanes of columns that are not plain, and the leaves.
 

@@ -1,4 +1,4 @@
-//! A linear model, which has no trees to walk: both kernels answer with this.
+//! A linear model, which has no trees to walk. Both kernels use this.
 
 use super::real::Real;
 use crate::ensemble::Linear;

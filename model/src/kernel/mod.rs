@@ -1,5 +1,6 @@
-//! The code that walks trees. One file a kernel, all of one shape: `supports()` says what it takes and why not, and one
-//! function adds a row's leaves to its margins. Every kernel is compared with [`mod@reference`].
+//! The code that walks trees. There is one file for each kernel, all with the same structure: `supports()` says whether
+//! it takes a model, and why not, and one function adds a row's leaves to its margins. Every kernel is compared with
+//! [`mod@reference`].
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;

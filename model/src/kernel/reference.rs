@@ -1,4 +1,4 @@
-//! The literal walk over the [`Ensemble`]: the oracle that every other kernel is compared with.
+//! The literal walk over the [`Ensemble`], with which every other kernel is compared.
 //!
 //! Written to be read beside XGBoost's `predict_fn.h` and `categorical.h` and LightGBM's `tree.h`, not to be fast.
 

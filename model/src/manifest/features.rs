@@ -1,4 +1,4 @@
-//! `[features.NAME]`: what is said of one feature.
+//! `[features.NAME]`: the description of one feature.
 
 use std::borrow::Cow;
 use std::collections::HashSet;

@@ -1,4 +1,4 @@
-//! `<model>.toml`: what a model file does not say about itself.
+//! `<model>.toml`: what the model file does not contain.
 //!
 //! ```toml
 //! name = "leads"                      # defaults come from the file's name

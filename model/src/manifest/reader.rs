@@ -1,4 +1,4 @@
-//! The walk over a manifest's table: values of the right form, and every fault with its line and column.
+//! Reads a manifest's table: values of the right form, and every fault with its line and column.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! A kernel with what it evaluates, in the model's precision, and the memory that a thread lends it.
+//! A kernel with its plan, in the model's precision, and the working memory of a thread.
 
 use crate::ensemble::{Ensemble, FLUSHED_TO_ZERO, Finish, Input, Precision};
 use crate::kernel::block::LaneBlock;

@@ -1,4 +1,4 @@
-//! What a manifest and options have to say about an ensemble, and whether it is true.
+//! Applies a manifest and options to an ensemble, and checks that they fit.
 
 use std::collections::HashMap;
 

@@ -1,7 +1,6 @@
-//! What a server holds of a model: one immutable value, shared between threads, and a scratch for each of them.
+//! A model as a server holds it: one immutable value, shared between threads, and a scratch for each of them.
 //!
-//! Everything that can fail fails in [`Model::build`]; [`Model::score_row`] is total, allocates nothing and takes any
-//! values.
+//! Only [`Model::build`] can fail; [`Model::score_row`] is total, allocates nothing and takes any values.
 
 mod evaluator;
 mod fit;

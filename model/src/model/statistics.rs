@@ -1,4 +1,4 @@
-//! What the trees of a model are like, for people: counted once when it is built, and told by `inspect`.
+//! Statistics about the trees of a model: counted once when it is built, and shown by `inspect`.
 
 use crate::ensemble::{Node, Tree};
 

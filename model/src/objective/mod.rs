@@ -1,6 +1,6 @@
 //! Base score → base margin and margin → prediction, exactly as each library computes them.
 //!
-//! `exp`, `log` and their kin are the platform's libm, as they are for the libraries: with the same glibc both give the
+//! `exp`, `log` and similar functions are the platform's libm, as in the libraries: with the same glibc both give the
 //! same bits, elsewhere a prediction may differ by one unit in the last place.
 
 mod catboost;

@@ -1,4 +1,4 @@
-//! Ensemble → Plan: how the chosen kernel wants the trees laid out, and what was chosen and why.
+//! Ensemble → Plan: the layout of the trees for the chosen kernel, and why it was chosen.
 //!
 //! ```text
 //! nodes   [ sentinel leaf | tree 0: root, its children side by side, theirs … | tree 1 … ]     16 bytes a node, 24 in f64

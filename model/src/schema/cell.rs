@@ -1,7 +1,7 @@
 //! A cell of any source → a value of the row: the one place that knows what a value means (`docs/models.md` has the
 //! table).
 //!
-//! Called for CSV, lines of JSON, Parquet and requests alike. Allocates nothing.
+//! Called for CSV, lines of JSON, Parquet and requests. Allocates nothing.
 
 use super::categories::{Number, boolean_word};
 use super::{Categories, Schema};

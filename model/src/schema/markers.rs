@@ -1,4 +1,4 @@
-//! Numbers that count as missing, as a manifest states them: what training was told by `missing=0` or `-999`.
+//! Numbers that count as missing, as a manifest states them: the `missing=0` or `-999` of training.
 //!
 //! A row keeps what was sent. The code that evaluates it, or checks it against a rule, calls this module.
 

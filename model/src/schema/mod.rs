@@ -1,4 +1,4 @@
-//! What a model takes: its features' names, columns and kinds.
+//! The input of a model: its features' names, columns and kinds.
 //!
 //! Built by the format readers, annotated by the manifest, read by the code that turns a request into a row.
 

@@ -1,4 +1,4 @@
-//! What a manifest demands of a feature's values. A model file demands nothing: trees compare any number.
+//! The rules of a manifest for a feature's values. A model file has no such rules: trees compare any number.
 
 /// The demands on the values of one feature.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,4 +1,4 @@
-//! The files of a model: what is read, how much of it at most, and what was probably meant where there is none.
+//! The files of a model: which are read, their size limits, and the nearest name if a file is missing.
 
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! A model folder of another server: what it says of its model must be true of the model file.
+//! A model folder of another server: its description must fit the model file.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! A model as the engine serves it: the model, its columns by name, and the bytes of every answer that do not change.
+//! A model as the engine serves it: the model, its columns by name, and the constant bytes of every answer.
 //!
 //! Immutable and shared by all threads behind an `Arc`. Built at start, and when a model is loaded later.
 

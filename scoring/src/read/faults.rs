@@ -1,4 +1,4 @@
-//! What can be wrong with a request, as values that borrow and allocate nothing. `render` turns them into words.
+//! The faults of a request, as values that borrow and allocate nothing. `render` makes their texts.
 
 use arrayvec::{ArrayString, ArrayVec};
 use quintile_model::Violation;

@@ -1,8 +1,8 @@
-//! A parsed body → the lead's id and its row, or all that is wrong with it.
+//! A parsed body → the lead's id and its row, or all of its faults.
 //!
 //! Each key costs one look-up, whether it is known, unknown or a duplicate, so that no body takes more than linear
-//! time; a category's name costs one search among the names of its feature. What a value means is said by
-//! [`quintile_model::Schema::value`], here as for every other source of rows.
+//! time; a category's name costs one search among the names of its feature. [`quintile_model::Schema::value`] says what
+//! a value means, here and for every other source of rows.
 
 mod batch;
 mod flat;

@@ -10,8 +10,9 @@
 //!   scan: offset and reason ──▶ render::{not_json, invalid}
 //! ```
 //!
-//! Called by the HTTP layer, tests and benches. Never sees HTTP, a socket or a clock: times are arguments. The way of a
-//! good body allocates nothing once warm; faults are gathered without allocating, and only rendering them may.
+//! Called by the HTTP layer, tests and benches. Never sees HTTP, a socket or a clock: times are arguments. Reading a
+//! valid body allocates nothing after warm-up. Faults are collected without allocating; only rendering them may
+//! allocate.
 
 pub mod batch;
 pub mod categories;

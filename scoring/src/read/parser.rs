@@ -1,8 +1,8 @@
-//! Body bytes → tape, over memory that is kept from request to request.
+//! Body bytes → tape, in memory that is reused for each request.
 //!
-//! simd-json unescapes strings in place and wants padding behind its input, so the body is copied once into a scratch
-//! of our own; the owner of the body may free it at once. When simd-json refuses, `scan` reads the original again to
-//! find out why. One refusal is not final: numbers beyond the range of a double, which are JSON.
+//! simd-json unescapes strings in place and needs padding after its input, so the body is copied once into a scratch of
+//! our own; the owner of the body may free it at once. When simd-json refuses, `scan` reads the original again to find
+//! out why. One refusal is not final: numbers beyond the range of a double, which are JSON.
 
 use std::mem;
 

@@ -1,7 +1,8 @@
-//! The cold reader: where a body stops being JSON, and why.
+//! The slow reader: where a body stops being JSON, and why.
 //!
 //! simd-json's own errors name no usable place, so a body it refused is read once more, byte by byte, without recursion
-//! and without allocating. Strict RFC 8259, as simd-json is; the tests hold the two to the same verdict.
+//! and without allocating. It is as strict about RFC 8259 as simd-json; tests check that both accept and refuse the
+//! same bodies.
 
 use std::fmt;
 use std::ops::Range;

@@ -4,9 +4,8 @@
 //! {"lead_id":…,"features":{ "a":1,"b":2, … ,"y":3,"z":4 }}      one scan over the text, which stops anywhere
 //!                          [──── {…} ────]  [──── {…} ────]      groups of members, each read as a document of its own
 //! ```
-//! It comes to what [`super::Workspace::read_any`] comes to: the same row, the same faults in the same order, the same
-//! offset of what is not JSON. What a value of a list or an object holds is checked by the scan only, for no feature
-//! takes one.
+//! It has the same result as [`super::Workspace::read_any`]: the same row, the same faults in the same order, the same
+//! offset of what is not JSON. Only the scan checks the contents of lists and objects, because no feature takes one.
 
 use std::ops::Range;
 

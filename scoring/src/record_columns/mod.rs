@@ -1,6 +1,7 @@
-//! The columns of records, in one list: what the server's records have beside a model's features. It makes the schema
-//! of Parquet files, the keys of lines of JSON, the table in `docs/records.md` and what `quintile records schema`
-//! prints; nothing else says which columns there are. It is here, because `/v1/schema` says which column a feature has.
+//! The columns of records, in one list: those that the server's records have in addition to a model's features. It
+//! makes the schema of Parquet files, the keys of lines of JSON, the table in `docs/records.md` and what
+//! `quintile records schema` prints; there is no other list of columns. It is in this crate because `/v1/schema` says
+//! which column a feature has.
 
 mod names;
 

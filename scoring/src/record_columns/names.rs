@@ -1,5 +1,5 @@
-//! The names of columns: each once, without regard to case, for Spark, Athena and Snowflake take `source` and `Source`
-//! for one column and refuse a file that has both.
+//! The names of columns: each occurs once, without regard to case, because Spark, Athena and Snowflake treat `source`
+//! and `Source` as one column and refuse a file that has both.
 
 use std::collections::{HashMap, HashSet};
 

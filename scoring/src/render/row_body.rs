@@ -1,4 +1,4 @@
-//! A row as the body of a question: CSV as SageMaker's built-in XGBoost container reads it, or JSON after a template.
+//! A row as the body of a remote call: CSV as SageMaker's built-in XGBoost container reads it, or JSON from a template.
 
 use crate::render;
 use bytes::{BufMut, Bytes, BytesMut};

@@ -1,4 +1,4 @@
-//! What a feature accepts, in words: from its kind and from what the manifest demands of it.
+//! What a feature accepts, in words: from its kind and the rules of the manifest.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Faults in words, and where they are as JSON pointers (RFC 6901). Values of features never appear here.
+//! The texts of faults, and their places as JSON pointers (RFC 6901). Values of features never appear here.
 
 use bytes::BufMut;
 use quintile_model::Precision;

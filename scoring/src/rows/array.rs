@@ -1,7 +1,7 @@
-//! A JSON array of rows, cut into its elements as it is read: what is one text for JSON is a row after the other here,
-//! so that a long array takes no more memory than its longest row.
+//! A JSON array of rows, cut into its elements while it is read, so that a long array takes no more memory than its
+//! longest row.
 //!
-//! Only brackets, commas and quotes are looked at; whether an element is JSON is for its reader to say.
+//! It looks only at brackets, commas and quotes; the reader of an element decides whether it is JSON.
 
 use std::io::{self, BufRead};
 

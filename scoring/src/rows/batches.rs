@@ -1,4 +1,4 @@
-//! Parquet: batches are decoded on the calling thread, a row group at a time and only the columns that are taken; the
+//! Parquet: batches are decoded on the calling thread, a row group at a time and only the columns that are needed; the
 //! workers turn them into rows. A folder of parts is one table: its columns are those of all parts, by name.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! Every row of a file in memory, with what stands beside the features.
+//! All rows of a file in memory, with the columns beside the features.
 
 use std::path::Path;
 

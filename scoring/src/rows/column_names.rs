@@ -1,4 +1,4 @@
-//! Names of the results' own columns that the rows do not have.
+//! Names for the results' own columns that differ from those of the rows.
 
 use std::collections::HashSet;
 

@@ -1,9 +1,9 @@
-//! CSV records with the number and line of each, and without the ways in which a CSV reader loses rows in silence.
+//! CSV records with the number and line of each. No row is lost silently, as in other CSV readers.
 //!
 //! The `csv` crate skips blank lines, takes what follows an unclosed quote for one cell up to the file's end, and
 //! counts lines behind by one where they end in CR LF. Here unclosed quotes are errors, and so are blank lines where
-//! answers are numbers alone, because a row that disappears shifts every answer after it; lines are those an editor
-//! shows. Records end with LF only; a CR before it is left in the last cell, where it is white space.
+//! answers are numbers alone, because a row that disappears shifts every answer after it; line numbers are those of an
+//! editor. Records end with LF only; a CR before it stays in the last cell, where it is white space.
 
 use std::io::{self, Read};
 

@@ -1,9 +1,9 @@
-//! What stands between the cells of a CSV, and between the digits of its numbers.
+//! The separator between the cells of a CSV, and the decimal sign of its numbers.
 //!
-//! The header tells the first: the separator under which it has the model's names. A decimal comma is taken only where
-//! commas do not separate cells, and only when the first rows prove it: `0,5` does, `1,500` may be a thousand and a
-//! half. Where nothing proves it, a number with a comma is an error that asks for `--decimal`, because a wrong score is
-//! worse.
+//! The header decides the separator: it is the one with which the header has the model's names. A comma is the decimal
+//! sign only if commas do not separate cells, and only if the first rows prove it: `0,5` does, but `1,500` may be a
+//! thousand and a half. Without proof, a number with a comma is an error that asks for `--decimal`, because a wrong
+//! score is worse.
 
 use quintile_model::Schema;
 

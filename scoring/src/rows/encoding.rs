@@ -1,4 +1,4 @@
-//! Bytes of a text before anything reads it as rows: what was read ahead, UTF-16, and line ends of old Macs.
+//! The bytes of a text before it is read as rows: bytes that were read ahead, UTF-16, and line ends of old Macs.
 
 use std::io::{self, BufReader, Read};
 

@@ -1,5 +1,4 @@
-//! Why rows could not be scored, in words. A fault of a row names it as an editor and as a reader of the results finds
-//! it.
+//! Why rows could not be scored. A fault of a row names its line in an editor and its number in the results.
 
 use std::io;
 

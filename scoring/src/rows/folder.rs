@@ -1,5 +1,5 @@
-//! A folder of Parquet parts as Spark, Athena and others write one: which files are parts, and what their folders'
-//! names say (`country=DE/part-0.parquet`).
+//! A folder of Parquet parts as Spark, Athena and others write one: which files are parts, and the values in their
+//! folders' names (`country=DE/part-0.parquet`).
 
 use std::fs;
 use std::io;

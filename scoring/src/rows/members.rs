@@ -1,4 +1,4 @@
-//! The members of a line of JSON as they stand, for results that are lines of JSON too.
+//! The members of a line of JSON as they are written, for results that are lines of JSON too.
 
 use std::borrow::Cow;
 use std::collections::HashSet;

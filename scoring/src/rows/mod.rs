@@ -5,8 +5,8 @@
 //!   Source ──chunks of rows──▶ Worker: cells → row → Model → Results ──in order──▶ Sink
 //! ```
 //!
-//! The calling thread alone touches files and streams. A chunk is a few hundred kilobytes, and only so many are under
-//! way at once. A fault in row n takes back none of the n − 1 before it and lets none after it out.
+//! The calling thread alone touches files and streams. A chunk is a few hundred kilobytes, and the number of chunks in
+//! progress is limited. With a fault in row n, the n − 1 rows before it are written, and none after it.
 
 mod array;
 mod batches;

@@ -1,4 +1,4 @@
-//! Columns of Parquet as numbers of the model's rows: every type that is a number, read without a detour.
+//! Columns of Parquet as numbers of the model's rows: every type that is a number, read directly.
 
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{

@@ -1,6 +1,6 @@
-//! From a file, a folder or a stream to rows of a known format: by what its first bytes say, then by its name.
+//! From a file, a folder or a stream to rows of a known format: by its first bytes, then by its name.
 //!
-//! Compression, byte order marks, UTF-16 and line ends of old Macs are undone here, so that no reader of rows knows
+//! Compression, byte order marks, UTF-16 and line ends of old Macs are handled here, so that no reader of rows sees
 //! them.
 
 use std::fs::File;

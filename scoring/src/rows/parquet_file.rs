@@ -1,8 +1,8 @@
-//! One file of Parquet: its columns with the types that they are read as, and what it is compressed with.
+//! One file of Parquet: its columns with the types as which they are read, and its compression.
 //!
-//! A file's own types count, not those of a library that wrote it: pandas' categories are the text that they stand for.
-//! Two things only such a library says are taken for columns that come back: that an integer is a duration, and the
-//! name of a time's zone.
+//! The file's own types count, not those of the library that wrote it: pandas' categories are read as their text. Two
+//! facts from such a library are used for columns that are written back: that an integer is a duration, and the name of
+//! a time zone.
 
 use std::fs::File;
 use std::sync::Arc;

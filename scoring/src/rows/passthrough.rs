@@ -1,4 +1,4 @@
-//! The input's own columns in the results: as they stand where both are of one format, else as text or number. What
+//! The input's own columns in the results: unchanged if both have the same format, otherwise as text or number. What
 //! cannot be written is an error, never an empty cell.
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Results as workers write them down: lines of CSV or NDJSON, or the columns of Parquet.
+//! Results as workers write them: lines of CSV or NDJSON, or columns of Parquet.
 
 use std::collections::HashSet;
 

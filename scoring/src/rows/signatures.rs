@@ -1,5 +1,5 @@
-//! What the first bytes of a file say about it: files that are no table of rows are refused by their name, with what to
-//! do.
+//! The format of a file from its first bytes. Files that are no table of rows are refused with their format and what to
+//! do instead.
 
 /// A compression that is read as if it were not there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

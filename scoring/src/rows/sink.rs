@@ -1,4 +1,4 @@
-//! Where results go: bytes as they are, columns through the Parquet writer.
+//! Where results go: bytes unchanged, columns through the Parquet writer.
 
 use std::io::{self, BufWriter, Write};
 use std::sync::Arc;

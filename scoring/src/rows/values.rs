@@ -1,7 +1,7 @@
-//! A value of a Parquet column in words: the text of a CSV cell, or a value of JSON.
+//! A value of a Parquet column as the text of a CSV cell, or as a value of JSON.
 //!
-//! What has no text of its own is refused by its type before anything is written ([`is_writable`]); a value that its
-//! type cannot tell (a time after the calendar's end, bytes that are no text) is an error, never an empty cell.
+//! Types without a text form are refused before anything is written ([`is_writable`]). A value that has no text (a time
+//! after the calendar's end, bytes that are no text) is an error, never an empty cell.
 
 use std::io::Write as _;
 use std::sync::Arc;

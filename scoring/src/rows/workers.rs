@@ -1,8 +1,8 @@
-//! Chunks to worker threads and their results back in order.
+//! Sends chunks to worker threads and returns their results in order.
 //!
-//! A chunk travels with the sending end of a channel of its own for one answer; the calling thread keeps the receiving
-//! ends in the order of the rows. What is under way is bounded by number and by bytes, so that neither many threads nor
-//! long rows fill the machine: the calling thread waits for the oldest answer before it reads on.
+//! Each chunk has the sending end of a channel for one result; the calling thread keeps the receiving ends in the order
+//! of the rows. The chunks in progress are limited by number and by bytes, so that neither many threads nor long rows
+//! fill the memory: the calling thread waits for the oldest result before it reads on.
 
 use std::collections::VecDeque;
 use std::io::Write;

@@ -1,4 +1,4 @@
-//! What could make our numbers differ from the library's: each cause as a change of the rows that can be tried.
+//! Causes for a difference between our numbers and the library's: each is a change of the rows that can be tried.
 
 #![expect(clippy::float_cmp, reason = "markers are the very numbers that programs write")]
 

@@ -1,4 +1,4 @@
-//! Equal to the last bit, one unit in the last place beside it, or something else.
+//! Compares two numbers: equal to the last bit, one unit in the last place apart, or different.
 
 #![expect(clippy::float_cmp, reason = "equal to the last bit is what is asked")]
 

@@ -1,4 +1,4 @@
-//! The numbers that the training library gave: a text with a row a line, or columns of the rows themselves.
+//! The numbers of the training library: a text with one row on each line, or columns of the rows themselves.
 
 use std::fs;
 use std::path::Path;

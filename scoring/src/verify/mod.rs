@@ -1,12 +1,12 @@
-//! A user's own proof that we answer what the training library answered, and the search for a cause when we do not.
+//! Shows a user that our answers equal those of the training library, and searches for a cause if they do not.
 //!
 //! ```text
 //! rows ─▶ RowTable ─▶ Scores ─┐
 //! expected ─▶ Expected ───────┴─▶ Tally; some rows differ? ─▶ causes, columns: change the rows, score again ─▶ Finding
 //! ```
 //! A cause is a change of the rows that can be tried: another order of columns, a number that counts as missing, values
-//! of 32 bits. It is named when scoring the changed rows gives the expected numbers, and for no other reason. Used by
-//! the command `verify`; holds all rows in memory.
+//! of 32 bits. It is named only if scoring the changed rows gives the expected numbers. Used by the command `verify`;
+//! holds all rows in memory.
 
 mod causes;
 mod columns;

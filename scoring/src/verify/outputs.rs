@@ -1,4 +1,4 @@
-//! The same numbers in another place: other classes, other rows, fewer digits.
+//! The same numbers in other places: other classes, other rows, fewer digits.
 
 use quintile_model::Precision;
 

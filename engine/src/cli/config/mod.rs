@@ -1,4 +1,4 @@
-//! `quintile config`: what is in force and why, and what could be.
+//! `quintile config`: the values in force and their sources, and all possible keys.
 
 mod schema;
 

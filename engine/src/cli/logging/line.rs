@@ -1,7 +1,7 @@
 //! One event → one line.
 //!
 //! JSON lines have the fields of OpenTelemetry's log data model, in snake case. An attribute whose name has a dot is
-//! one of OpenTelemetry's semantic conventions; what these have no name for stands under `quintile.`.
+//! one of OpenTelemetry's semantic conventions; attributes without such a name begin with `quintile.`.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! `quintile manifest init` and `quintile fit-bands`: manifests from model files and from the rows of one's own leads.
+//! `quintile manifest init` and `quintile fit-bands`: manifests from model files and rows of leads.
 
 mod draft;
 mod edges;

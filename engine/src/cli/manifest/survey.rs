@@ -1,4 +1,4 @@
-//! What the rows of a file hold: each feature's range and form, the model's predictions, and rows to remember.
+//! A survey of the rows of a file: each feature's range and form, the model's predictions, and rows for golden rows.
 
 use std::path::Path;
 

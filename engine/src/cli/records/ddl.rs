@@ -1,4 +1,4 @@
-//! The columns in the words of Glue, Athena and Snowflake.
+//! The columns as definitions for Glue, Athena and Snowflake.
 
 use std::fmt::Write as _;
 

@@ -1,9 +1,9 @@
-//! `quintile time`: what a model costs on this machine, in nanoseconds a row, with every kernel that takes it.
+//! `quintile time`: what a model costs on this machine, in nanoseconds a row, with every kernel that supports it.
 //!
-//! A round runs all kernels one after the other, one row a call and then many, so that what else the machine does
-//! disturbs all of them alike; a figure is the median over the rounds. Rows are distinct and each round goes on where
-//! the last one stopped, so that branch predictors learn none of them. What is timed is all of [`Model::score_row`]:
-//! from a row of doubles to its margin, prediction and band.
+//! A round runs all kernels one after the other, one row a call and then many, so that other work on the machine
+//! disturbs all of them equally; a figure is the median over the rounds. Rows are distinct, and each round continues
+//! where the last one stopped, so that branch predictors learn none of them. The time covers all of
+//! [`Model::score_row`]: from a row of doubles to its margin, prediction and band.
 
 mod print;
 mod rows;

@@ -1,4 +1,4 @@
-//! What was timed, for people, for scripts and for spreadsheets.
+//! The times, for people, for scripts and for spreadsheets.
 
 use std::fmt::Write as _;
 

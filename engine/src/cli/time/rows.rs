@@ -1,4 +1,4 @@
-//! Rows to time a model with: a file's, or made from what the model's trees ask.
+//! Rows to time a model with: from a file, or made from the model's thresholds.
 
 use quintile_model::Ensemble;
 use quintile_model::ensemble::Node;

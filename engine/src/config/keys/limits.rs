@@ -1,4 +1,4 @@
-//! `[limits]`: what one client may take.
+//! `[limits]`: what one client may use.
 
 use super::{HOUR_MS, KIB, Key, MIB, TICK_MS, plain};
 use crate::budget::BUDGET_BYTES_MIN;

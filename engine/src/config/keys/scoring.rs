@@ -1,4 +1,4 @@
-//! `[scoring]`: who makes the scores.
+//! `[scoring]`: which scorer is used.
 
 use quintile_scoring::render::row_body::Template;
 

@@ -1,11 +1,10 @@
-//! Writes of one poll of a connection, put together: the first goes out at once, those behind it (answers to pipelined
-//! requests) are held and leave in one piece when the poll is over. Head and body of a small answer are put together
-//! too: a copy and `send` take 0.3 µs less than `writev` in a loop of nothing else, 0.12 in a server
-//! (`docs/profiling.md`).
+//! Combines the writes of one poll of a connection. The first is sent at once; those after it (answers to pipelined
+//! requests) are held and sent in one piece when the poll is over. Head and body of a small answer are combined too: a
+//! copy and `send` take 0.3 µs less than `writev` in a loop of nothing else, 0.12 in a server (`docs/profiling.md`).
 //!
 //! hyper writes once for each answer. Its own remedy (`pipeline_flush`) keeps answers back for as long as a part of a
 //! next request has been read, and a client that waits for an answer before it sends the rest would wait for ever. Here
-//! nothing is held longer than the poll: what is held asks to be polled again, and the next poll begins by writing it.
+//! nothing is held longer than the poll: held bytes ask for another poll, which begins by writing them.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

@@ -1,6 +1,7 @@
-//! A socket as a connection sees it: bytes sniffed before HTTP began are read again, every read and write moves the
-//! connection's clock ([`ConnectionDeadlines`]), and a shutdown lingers so that what the peer had in flight is not
-//! answered by a reset. `connection` wraps each adopted stream in one; nothing here knows HTTP beyond the h2 preface.
+//! A socket as a connection uses it: bytes that were read to detect the protocol are read again, every read and write
+//! moves the connection's clock ([`ConnectionDeadlines`]), and a shutdown lingers so that what the peer had in flight
+//! is not answered by a reset. `connection` wraps each adopted stream in one; nothing here knows HTTP beyond the h2
+//! preface.
 
 use std::io;
 use std::pin::Pin;

@@ -1,7 +1,7 @@
 //! One connection's life: adopt, find the protocol, serve it with hyper, close within its limits.
 //!
-//! A panic ends its own connection: each task is [`Contained`]. What hyper leaves open (time) is
-//! [`ConnectionDeadlines`]'s.
+//! A panic ends only its own connection: each task is [`Contained`]. hyper has no time limits; [`ConnectionDeadlines`]
+//! adds them.
 
 mod coalesce;
 pub mod deadlines;

@@ -1,4 +1,4 @@
-//! Which form of a file a client takes, from its `accept-encoding`.
+//! Which encoding of a file a client accepts, from its `accept-encoding`.
 
 /// A form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

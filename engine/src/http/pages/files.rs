@@ -1,4 +1,4 @@
-//! The files of the pages: texts of ours, and Swagger UI.
+//! The files of the pages: our own texts, and Swagger UI.
 
 use bytes::Bytes;
 use http::HeaderValue;

@@ -2,7 +2,7 @@
 //! where each is, and the headers it has.
 //!
 //! Nothing here is made for a request: files are part of the program, descriptions belong to the model, and side
-//! renders the status. A page asks for nothing that is not on this server, and its Content-Security-Policy forbids it.
+//! renders the status. A page loads nothing from other servers, and its Content-Security-Policy enforces this.
 
 mod coding;
 mod files;

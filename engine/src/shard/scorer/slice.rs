@@ -1,9 +1,8 @@
 //! A few leads of a batch at a time: read one by one, scored together, recorded and rendered in their order.
 //!
-//! A shard must not be held up by a batch, so a slice ends when its time is up or when as many leads are read as can be
-//! scored in what is left of it; how many that are is learnt from the slices before. What a record says is what it
-//! would say of a lead that came alone, but for its latency: that of a lead in a batch is the time since its slice
-//! began.
+//! A batch must not block a shard. So a slice ends when its time is up, or when as many leads are read as can be scored
+//! in the remaining time; this number is estimated from the slices before. A record has the same values as for a lead
+//! that came alone, except the latency: for a lead in a batch it is the time since its slice began.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! The text of `/metrics`: names, helps and labels, in one place.
 //!
-//! Families are built from plain numbers for each rendering; there is no registry, for shards count without atomics and
-//! side holds the only sums. Names follow Prometheus' rules, which `promtool check metrics` holds them to.
+//! Families are built from plain numbers for each rendering; there is no registry, because shards count without atomics
+//! and side has the only sums. Names follow Prometheus' rules; `promtool check metrics` checks them.
 
 mod families;
 mod memory;

@@ -1,4 +1,4 @@
-//! What `/metrics` says of records on their way: the spool, the sinks, and SageMaker.
+//! Metrics of the spool, the sinks, and SageMaker.
 
 use prometheus::proto::MetricFamily;
 

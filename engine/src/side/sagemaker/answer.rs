@@ -1,4 +1,4 @@
-//! What an endpoint answered → predictions. Containers agree on little, so every common form is read.
+//! The answer of an endpoint → predictions. There is no common format, so every common form is read.
 //!
 //! `0.25` · `0.1,0.9` · `[0.25]` · `{"predictions":[{"score":0.25}]}` (the built-in XGBoost container) ·
 //! `{"predictions":[[0.1,0.9]]}` (TensorFlow Serving) · `{"outputs":[{"data":[0.25]}]}` (Open Inference Protocol)

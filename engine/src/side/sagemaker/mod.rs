@@ -1,12 +1,12 @@
-//! SageMaker as a scorer: takes the shards' questions, asks an endpoint, and sends the answers to the shards'
+//! SageMaker as a scorer: takes the shards' requests, calls an endpoint, and sends the results to the shards'
 //! mailboxes.
 //!
 //! ```text
 //!  RemoteQueue ──▶ breaker: open? ──▶ fewer than `calls_max` under way? ──▶ a call ──▶ answer ──▶ mailbox of the shard
 //!                     └─ RemoteError::Open └─ waits, until its deadline        └─ again, while the deadline allows it
 //! ```
-//! A task on side. Every question is answered: with predictions, or with why there are none. A call is repeated only
-//! when the failure is one that may pass, and only within the question's deadline.
+//! It is a task on side. Every request gets a result: predictions, or the reason why there are none. A call is retried
+//! only after a temporary failure, and only within the request's deadline.
 
 mod answer;
 mod breaker;

@@ -1,13 +1,13 @@
-//! Where records go that a service refuses for ever: files of JSON lines, each with the reason.
+//! Files for records that a service always refuses: lines of JSON, each with the reason.
 //!
 //! ```text
 //! DATA_DIR/dead_letters/<sink>.ndjson                 being written
 //!                       <sink>-<micros>.ndjson        full: it was renamed at that moment, in microseconds since 1970
 //! ```
-//! A line is on the disk before the record counts as dealt with. Nothing here ever deletes one: at the limit of bytes
-//! letters are refused, their records stay in the spool, and the sink waits until files are taken away. Each may be
-//! moved or removed at any time. Whoever repairs the cause can send the lines' `record` again by hand; ids tell whether
-//! one is there already.
+//! A line is on the disk before the record counts as handled. Nothing here ever deletes one: at the limit of bytes
+//! further letters are refused, their records stay in the spool, and the sink waits until files are taken away. A file
+//! may be moved or removed at any time. After the cause is repaired, an operator can send the lines' `record` again;
+//! ids show whether a record is already there.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};

@@ -1,30 +1,29 @@
-//! Where records go. Several sinks at once, each with a cursor of its own over the records: one that fails falls
-//! behind, and the others do not notice.
+//! The destinations of records. Several sinks run at once, each with a cursor of its own over the records: a sink that
+//! fails falls behind, and the others are not affected.
 //!
 //! ```text
 //!                ┌─ cursor ─▶ EncodingSink  on the worker: CPU-bound, may wait for a disk    parquet, s3
 //!  spool records ┤
-//!                └─ cursor ─▶ NetworkSink   a task on side: waits for a network               firehose, stdout
+//!                └─ cursor ─▶ NetworkSink   a task on side: waits for a network              firehose, stdout
 //! ```
 //!
 //! # What holds for both
-//! - A cursor counts records from 0. A sink reads on as it likes, keeps what it has read, and *acknowledges* a number
-//!   when every record below it is in its place. With several batches under way that is the lowest number that is not
-//!   delivered.
+//! - A cursor counts records from 0. A sink reads ahead, keeps what it has read, and *acknowledges* a number when every
+//!   record below it is delivered. With several batches in flight that is the lowest number that is not delivered.
 //! - What is acknowledged is never read again; what was read and not acknowledged is read again after a restart. So
-//!   delivery is at least once, duplicates come only from a crash, and record ids tell them.
-//! - A record that can never be delivered must not hold up the others: it goes to a dead-letter file
-//!   (`counts().dead_lettered`) and counts as delivered, or, when it is a fault of ours, is given up and counted.
+//!   delivery is at least once; duplicates come only from a crash, and have the same record id.
+//! - A record that can never be delivered must not delay the others: it goes to a dead-letter file
+//!   (`counts().dead_lettered`) and counts as delivered. If the cause is a bug in Quintile, it is given up and counted.
 //! - Nothing that waits is skipped at the end: a sink ends when `lane.is_finished()` and all is acknowledged, or when
 //!   `lane.is_late()`, and what is left then stays in the spool.
 //!
 //! # How to add one
-//! 1. A word in [`SinkKind`] (`config`): its name is what `records.sinks` and the metrics' label `sink` say.
-//! 2. A file here, and an arm in [`open`], which finds out all that can be found out before the server starts.
-//! 3. Either [`EncodingSink`]: `take` one record at a time, `deliver` when `due`, say what is `delivered`. The worker
-//!    does the rest: pauses, repetition, acknowledging, counts, log lines. One that encodes here and sends from a task
-//!    answers `wants() == false` while it may hold no more, and counts as delivered only what the task has seen
-//!    confirmed.
+//! 1. A variant of [`SinkKind`] (`config`): its name is used in `records.sinks` and in the metrics' label `sink`.
+//! 2. A file here, and an arm in [`open`], which checks everything that can be checked before the server starts.
+//! 3. Either [`EncodingSink`]: `take` one record at a time, `deliver` when `due`, report what is `delivered`. The
+//!    worker does the rest: pauses, retries, acknowledging, counts, log lines. A sink that encodes here and sends from
+//!    a task answers `wants() == false` while it may hold no more, and counts records as delivered only after the task
+//!    has seen the confirmation.
 //! 4. Or [`NetworkSink`]: a future that owns its [`SinkReader`]. Its loop: `peek`, copy what is needed into a batch,
 //!    `advance`; send; on success `succeeded` and `acknowledge`, on failure `failed`, wait, again (`counts().retried`).
 //!    When `peek` has nothing: `tokio::time::sleep(sink_reader::TICK)`. `stdout` and `firehose` are of this kind.

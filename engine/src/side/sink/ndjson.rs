@@ -1,5 +1,5 @@
 //! A record as one line of JSON: what `stdout` and `firehose` send and `quintile spool export` prints. The keys are the
-//! names of the Parquet columns; which there are says [`crate::record::Columns`].
+//! names of the Parquet columns, from [`crate::record::Columns`].
 
 use std::sync::Arc;
 

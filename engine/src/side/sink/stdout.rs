@@ -1,8 +1,8 @@
 //! The sink that writes lines of JSON to standard output, for pipes and for looking.
 //!
-//! Writing is done by a thread of its own, `stdout`, which may wait for a reader for ever: that holds up this sink and
-//! no other, and nobody waits for the thread at the end. (Those of tokio's own are waited for when a runtime ends.) A
-//! reader that is gone makes every write fail; its records wait, as those of any sink that fails.
+//! A thread of its own, `stdout`, writes. It may wait for a reader for ever: this stops this sink and no other, and no
+//! thread waits for it at the end. (A runtime that ends would wait for tokio's own threads.) If the reader has gone,
+//! every write fails, and the records wait, as for any failed sink.
 
 use std::io;
 use std::os::fd::AsFd;

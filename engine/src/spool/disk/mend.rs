@@ -1,4 +1,4 @@
-//! Watches the folder: is it still the one that its path leads to, and are the files there that memory has written?
+//! Watches the folder: whether its path still leads to it, and whether the written files are still there.
 
 use std::io;
 use std::sync::Arc;

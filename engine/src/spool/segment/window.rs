@@ -1,4 +1,4 @@
-//! Reads back what memory has given back.
+//! Reads frames from the file after their memory was given back.
 
 use std::fs::File;
 use std::io;

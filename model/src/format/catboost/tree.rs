@@ -1,4 +1,4 @@
-//! Oblivious trees, whose level asks every node the same question, and the others, which are nested objects.
+//! Oblivious trees, in which all nodes of a level have the same split, and other trees, which are nested objects.
 
 use super::super::FormatError;
 use super::super::document::{Cursor, shortened};

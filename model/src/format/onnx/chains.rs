@@ -1,5 +1,5 @@
-//! Chains of equalities back into sets: onnxmltools writes a categorical split of LightGBM's as one `BRANCH_EQ` for
-//! each category, all of which lead to the same node when they hold.
+//! Turns chains of equalities back into sets: onnxmltools writes a categorical split of LightGBM's as one `BRANCH_EQ`
+//! for each category, all of which lead to the same node when they hold.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! The graph around a tree ensemble: what stands before and behind it may rename and cast, and nothing else.
+//! The graph around a tree ensemble: the nodes before and after it may only rename and cast.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Each feature's distinct thresholds, as a search of two levels wants them, and each distinct category set.
+//! Each feature's distinct thresholds, laid out for a search of two levels, and each distinct category set.
 //!
 //! ```text
 //! blocks of an item:  [ last threshold of each block | NaN ]   pivots: how many blocks lie below the value

@@ -1,4 +1,4 @@
-//! SageMaker's `model.tar.gz`, read in memory: nothing is unpacked to disk, and a path in it leads nowhere.
+//! SageMaker's `model.tar.gz`, read in memory: nothing is unpacked to disk, so paths in it have no effect.
 
 use std::ffi::OsStr;
 use std::io::Read as _;

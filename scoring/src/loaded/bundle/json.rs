@@ -1,4 +1,4 @@
-//! JSON of descriptions, with look-ups that never fail loudly.
+//! JSON of descriptions, with look-ups that return nothing instead of an error.
 
 use simd_json::OwnedValue;
 use simd_json::prelude::{TypedScalarValue as _, ValueAsScalar as _};

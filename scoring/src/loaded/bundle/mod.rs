@@ -1,4 +1,4 @@
-//! Model folders that other servers use, understood as they are: MLflow, Triton FIL, MLServer, SageMaker.
+//! Model folders of other servers, read unchanged: MLflow, Triton FIL, MLServer, SageMaker.
 //!
 //! ```text
 //! folder/MLmodel              MLflow      the file of its flavour, names and types of its signature
@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A folder says which file the model is, what it is called, and sometimes what its features are; the manifest beside
-//! that file stands over what the folder says. Nothing in a folder is ever run, and no pickle is opened.
+//! that file overrides the folder's settings. No code in a folder is ever run, and no pickle is opened.
 
 mod archive;
 mod json;

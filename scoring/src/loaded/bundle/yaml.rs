@@ -1,5 +1,5 @@
-//! As much of YAML as `MLmodel` files use: mappings, lists and scalars. Anchors and aliases, by which a small file may
-//! stand for a huge one, are refused.
+//! As much of YAML as `MLmodel` files use: mappings, lists and scalars. Anchors and aliases, with which a small file
+//! may expand to a huge one, are refused.
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
 

@@ -1,4 +1,4 @@
-//! A lead that scores: the model's own example row, or one that is made up of what its features take.
+//! An example lead that scores: the model's own example row, or one made from values that its features accept.
 
 use quintile_model::{Form, Model, Precision, Schema};
 use serde_json::{Map, Value};

@@ -1,4 +1,4 @@
-//! One feature as JSON Schema: exactly what the server takes for it, no more and no less.
+//! One feature as JSON Schema: exactly what the server accepts for it.
 
 use quintile_model::{Categories, FeatureKind, Form, Schema, Unseen};
 use serde_json::{Map, Value, json};

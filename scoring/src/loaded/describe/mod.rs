@@ -1,8 +1,8 @@
 //! The descriptions of a model for its users: the texts of `/v1/schema` and `/openapi.json`, made once, at the first
 //! call.
 //!
-//! Called by [`crate::loaded`], which owns the texts, so that another model brings its own. Knows models and what a
-//! request may hold; never sees HTTP or who asks.
+//! Called by [`crate::loaded`], which owns the texts, so that each model has its own. Knows models and the contents of
+//! requests; never sees HTTP or a client.
 
 mod example;
 mod feature;

@@ -1,5 +1,4 @@
-//! `/openapi.json`: the same for every model in its frame, and the model's own features, fields and example put into
-//! it.
+//! `/openapi.json`: one frame for every model, with the model's own features, fields and example.
 
 use quintile_model::Model;
 use serde_json::{Map, Value, json};

@@ -1,4 +1,4 @@
-//! `/v1/schema`: what the model takes and what it gives, for programs that prepare leads.
+//! `/v1/schema`: the input and output of the model, for programs that prepare leads.
 
 use quintile_model::{Model, Unseen};
 use serde_json::{Value, json};

@@ -1,12 +1,12 @@
-//! `{"leads":[…]}` as its bytes arrive: the leads are cut out, and what is left is small enough to be parsed at once.
+//! `{"leads":[…]}` as its bytes arrive: the leads are cut out, and the rest is small enough to be parsed at once.
 //!
 //! ```text
 //! body      {"leads":[  {"lead_id":…}  ,  {"lead_id":…}  ]}
 //! spans                 [───────────]     [───────────]          where each element is
 //! skeleton  {"leads":[                                 ]}        all else: a document of its own
 //! ```
-//! Cutting looks at brackets and strings only. Whether an element is a lead, and JSON at all, is found out when it is
-//! read; whether the skeleton is a batch, by the same parser that reads leads.
+//! Cutting looks only at brackets and strings. The reader of an element decides whether it is JSON and a lead; the same
+//! parser decides whether the skeleton is a batch.
 
 use super::{LeadPlace, Piece, Pieces};
 use crate::read::JsonFault;

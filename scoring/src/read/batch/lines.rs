@@ -1,4 +1,4 @@
-//! Leads a line each, out of a body that comes in pieces. Memory is one piece and one line.
+//! One lead on each line, from a body that comes in pieces. Memory is one piece and one line.
 
 use bytes::{Buf, Bytes};
 use memchr::memchr;

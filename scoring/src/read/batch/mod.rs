@@ -1,12 +1,12 @@
-//! Bodies of many leads, cut into the leads: where each begins and ends, without looking into it.
+//! Bodies of many leads, cut into leads: where each begins and ends, without reading it.
 //!
 //! ```text
 //! {"leads":[{…},{…}]} ──Envelope (as bytes arrive)──▶ Cut ─┐
 //!                                                          ├─▶ one lead after the other, as a request of its own is read
 //! {…}⏎{…}⏎            ──Lines (piece by piece)─────────────┘
 //! ```
-//! Nothing of a JSON batch is read before its envelope is known to be whole, so that what is wrong with it has a status
-//! of its own. Lines are read as they come. Neither sees HTTP, a socket or a clock.
+//! No lead of a JSON batch is read before its envelope is complete, so that a fault of the envelope has a status of its
+//! own. Lines are read as they come. Neither sees HTTP, a socket or a clock.
 
 mod envelope;
 mod lines;

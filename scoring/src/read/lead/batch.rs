@@ -1,4 +1,4 @@
-//! What is around the leads of a batch: `{"leads": […]}`, without what is in the list.
+//! The envelope of a batch: `{"leads": […]}`, without the contents of the list.
 
 use simd_json::Node;
 

@@ -1,7 +1,7 @@
 //! A line of a file → a row: `{"f1":1,"f2":null}`, or a request as the server takes it.
 //!
-//! The rule for foreign keys is that of CSV headers: they are ignored beside all of the model's features. Where a
-//! feature is absent too, one is probably a misspelling of the other, and missing values must not come of that.
+//! The rule for unknown keys is that of CSV headers: they are ignored if all of the model's features are there. If a
+//! feature is absent too, one is probably a misspelling of the other, which must not give missing values.
 
 use quintile_model::Cell;
 use simd_json::{Node, StaticNode};

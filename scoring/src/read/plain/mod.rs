@@ -1,18 +1,18 @@
-//! The short way of a body: one pass over the client's own bytes, for bodies as programs write them.
+//! The fast reader of a body: one pass over the client's own bytes, for bodies as programs write them.
 //!
 //! ```text
 //! {"lead_id":"…","features":{"f1":0.12,"f2":null, … }}      any order of keys, any whitespace between tokens
 //!                             ▲
 //!                             the key that followed last time is compared as it stands; only another one is looked up
 //! ```
-//! It takes what is right and plain, and says no to everything else: a fault of any kind, an escape, a number beyond a
-//! double. Then the body is read again by way of the tape (`parser`), which knows all of JSON and finds every fault, so
-//! anything that this reader does not expect costs time, but never an answer. What it takes it understands exactly as
-//! the tape does: `Lead` gives both their meaning, and the tests hold them to the same rows, bit for bit.
+//! It accepts valid plain bodies, and refuses everything else: a fault of any kind, an escape, a number beyond a
+//! double. Then the body is read again with the tape (`parser`), which knows all of JSON and finds every fault, so
+//! anything that this reader does not expect costs time, but never an answer. It understands a body exactly as the tape
+//! does: `Lead` gives both their meaning, and tests compare their rows, bit for bit.
 //!
-//! Nothing is copied and nothing is allocated. Every function takes what is left of the body and answers what it
-//! leaves, or none where that is not plain. They pass it by value: behind a reference it would live in memory, and each
-//! step would wait for the store of the one before.
+//! Nothing is copied and nothing is allocated. Every function takes the rest of the body and returns what it leaves, or
+//! none if that is not plain. They pass it by value: behind a reference it would be in memory, and each step would wait
+//! for the store of the step before.
 
 mod number;
 

@@ -1,4 +1,4 @@
-//! A number's text → the double nearest to it, ties to even, as every other reader has it.
+//! A number's text → the double nearest to it, ties to even, as in every other reader.
 //!
 //! ```text
 //!  -12.345678      up to 16 characters, the one behind them included: which are no digits is found for all of them at once

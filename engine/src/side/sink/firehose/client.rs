@@ -1,4 +1,4 @@
-//! One PutRecordBatch, and what its answer means.
+//! One PutRecordBatch call, and the meaning of its answer.
 
 use aws_sdk_firehose::Client;
 use aws_sdk_firehose::config::http::HttpResponse;

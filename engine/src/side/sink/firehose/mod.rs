@@ -7,8 +7,8 @@
 //!                    ├─ done ─▶ acknowledged up to the lowest number that is not, and marked beyond it
 //!                    └─ dead ─▶ DATA_DIR/dead_letters/firehose.ndjson
 //! ```
-//! A task on side. [`outbox`] decides everything; this file moves bytes. Records are not compressed here: the delivery
-//! stream does that, and what is compressed twice cannot be read.
+//! A task on side. [`outbox`] decides everything; this file moves bytes. Records are not compressed here, because the
+//! delivery stream compresses them, and data that are compressed twice cannot be read.
 
 mod backoff;
 mod client;

@@ -1,4 +1,4 @@
-//! What is on its way to a delivery stream: pure bookkeeping, without clock, network or file.
+//! The records in flight to a delivery stream: pure bookkeeping, without clock, network or file.
 //!
 //! ```text
 //!  push ─▶ fresh ──┐            ┌─ accepted ─▶ done
@@ -7,11 +7,11 @@
 //!                  │    └───────┤                                    │
 //!  halves ◀────────┘            └─ the call itself is wrong ─▶ halves, until one record is alone
 //! ```
-//! A 200 may hold failures: they are matched by index, and only those records are sent again. The stream as a whole
-//! slows down when it throttles, stops or is away; a record that is refused alone waits alone.
+//! A 200 may contain failures: they are matched by index, and only those records are sent again. If the stream
+//! throttles, fails or is unavailable, all calls slow down; if it refuses a single record, only that record waits.
 //!
-//! A record is given up (dead letter) when the stream keeps refusing it *while it takes others*: a stream that refuses
-//! everything is a fault of the set-up, which an operator repairs, and no reason to give up a single record.
+//! A record becomes a dead letter if the stream keeps refusing it *while it accepts others*. If a stream refuses
+//! everything, its configuration is wrong. An operator will repair it, so this is no reason to give up any record.
 
 mod refusal;
 mod retry;

@@ -1,7 +1,7 @@
-//! One file from its first record to its place.
+//! One file, from its first record to its final name.
 //!
-//! Encoding goes into memory; from there bytes go to the temporary file at a place of their own, so that a write that
-//! failed half-way is simply written again. Each stage is reached once and can be attempted any number of times.
+//! Encoding goes into memory. From there bytes go to a fixed place of the temporary file, so a write that failed
+//! half-way is simply repeated. Each stage is reached once and can be attempted any number of times.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

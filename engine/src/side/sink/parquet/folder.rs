@@ -1,7 +1,7 @@
-//! The folders of the Parquet sink: temporary files that tell the living from the dead, and their way into place.
+//! The folders of the Parquet sink: temporary files, and how they get their final names.
 //!
-//! A temporary file is locked for as long as its process lives. One that can be locked is a dead process's, is not
-//! complete, and is removed at start. Several processes may share a folder.
+//! A temporary file is locked as long as its process is alive. A file that can be locked belongs to a dead process and
+//! is incomplete, so it is removed at start. Several processes may share a folder.
 
 use std::fs::{self, File};
 use std::io;

@@ -1,4 +1,4 @@
-//! The columns of a file, and rows on their way into them. Which columns there are says [`crate::record::Columns`].
+//! The columns of a file, and how rows are put into them. [`crate::record::Columns`] lists the columns.
 //!
 //! Categories with names are dictionaries of them, so that a value is a code while rows are gathered, as it is in a
 //! record.

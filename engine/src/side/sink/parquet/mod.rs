@@ -4,9 +4,9 @@
 //!  record ─▶ rows ─▶ row group, encoded in memory ─▶ tmp/<own name>.tmp ─fsync─ rename ─▶ scores/date=…/hour=…/<name>.parquet
 //!            8,192       65,536 rows or 64 MiB          (locked while open)                 (complete, or not there)
 //! ```
-//! One file for each hour of the records' own time and each model; records of two shards cross an hour's end in any
-//! order, so the old hour's file stays open a moment longer. Encoding never touches the disk and so never fails; what
-//! touches the disk can be repeated at any step. While one file cannot be written, nothing more is taken.
+//! One file for each hour of the records' own time and each model; records of two shards reach the end of an hour in
+//! any order, so the old hour's file stays open a moment longer. Encoding never touches the disk, so it never fails;
+//! steps that touch the disk can be repeated. While one file cannot be written, no further record is taken.
 
 mod file;
 mod folder;

@@ -1,4 +1,4 @@
-//! The HTTP client that the store's calls go through: hyper, with the TLS that the other AWS clients have.
+//! The HTTP client for the store's calls: hyper, with the same TLS as the other AWS clients.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What a service says of records that it does not take, and whose fault that is.
+//! Why a service refuses records, and whether the record or the configuration is the cause.
 
 use crate::side::aws;
 

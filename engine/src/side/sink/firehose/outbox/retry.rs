@@ -1,4 +1,4 @@
-//! When what was refused is sent again, and how the stream as a whole slows down.
+//! When refused records are sent again, and how all calls slow down.
 
 use std::time::{Duration, Instant};
 

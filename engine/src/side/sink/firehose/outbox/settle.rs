@@ -1,4 +1,4 @@
-//! What becomes of the records of a call that was answered.
+//! What happens to the records of a call that was answered.
 
 use std::time::Instant;
 
