@@ -116,7 +116,7 @@ struct Loop {
     complained_full: Option<Instant>,
 }
 
-/// What came of trying to accept.
+/// The result of an attempt to accept.
 enum Tried {
     Taken(TcpStream),
     /// Another try may have another end.

@@ -67,7 +67,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// A budget of so many bytes, none of which is used.
+    /// A budget of this many bytes, all unused.
     #[must_use]
     pub fn new(bytes: usize) -> Arc<Self> {
         Arc::new(Self {
@@ -102,7 +102,7 @@ impl Budget {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Whether so many bytes have room at this moment. Nothing is taken.
+    /// Whether there is room for this many bytes at this moment. Nothing is taken.
     #[must_use]
     pub fn has_room(&self, bytes: usize, size: Size) -> bool {
         self.used().saturating_add(bytes) <= self.limit(size)
@@ -164,7 +164,7 @@ impl Charge {
         self.bytes
     }
 
-    /// Makes it so many bytes in all. Fewer than before are always possible.
+    /// Sets the total to this many bytes. A lower total than before is always possible.
     ///
     /// # Errors
     /// When the budget has no room for what is added; then nothing has changed.

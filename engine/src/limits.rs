@@ -19,8 +19,8 @@ pub const FEATURES_FROM_BYTES_MAX: usize = 8 << 10;
 /// Shards of a process. Beyond it record ids (8 bits for the shard) would not be unique.
 pub const SHARDS_MAX: usize = 256;
 
-/// How long a shard may be told to stay awake without work: a tenth of a second is longer than any pause in which it
-/// pays. Unit: microseconds.
+/// The longest time for which a shard may stay awake without work: a tenth of a second is longer than any pause in
+/// which it pays. Unit: microseconds.
 pub const SPIN_US_MAX: usize = 100_000;
 
 /// Letters that wait in a shard's mailbox. Sockets are the many: a shard that is this far behind takes no more.

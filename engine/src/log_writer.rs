@@ -128,7 +128,7 @@ struct LogThread<F> {
     output: F,
     report: fn(u64) -> Vec<u8>,
     counts: Arc<Counts>,
-    /// Dropped lines that a line has told of.
+    /// Dropped lines that a log line has reported.
     told: u64,
     told_at: Option<Instant>,
     /// A line was cut off by an error: the next one begins on a new line.
@@ -242,7 +242,7 @@ mod tests {
     }
 
     /// A pipe whose reader stops: the queue fills by bytes or by lines, the rest is dropped, and no thread waits. When
-    /// the reader goes on, every line that was queued comes, in order, and one line tells of the others.
+    /// the reader continues, every queued line comes, in order, and one line reports the dropped ones.
     #[test]
     fn a_reader_that_stops_costs_lines_and_is_told_how_many() {
         for line_bytes in [100, 4000] {

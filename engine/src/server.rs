@@ -221,7 +221,7 @@ impl Running {
         self.life.enter(DrainStep::Requests);
         for shard in &self.shards {
             let mut mail = Mail::Drain;
-            // A full mailbox empties within a moment; a shard that has ended does not need to be told.
+            // A full mailbox empties within a moment; a shard that has ended does not need the message.
             while let Err(back) = shard.address.send(mail) {
                 if shard.thread.is_finished() {
                     break;
@@ -240,7 +240,8 @@ impl Running {
     }
 }
 
-/// A trial of io_uring may panic inside glommio. That is its way of saying no, and no reason to alarm anybody.
+/// A trial of io_uring may panic inside glommio. This only means that io_uring cannot be used, so it is not reported as
+/// a bug.
 pub(crate) fn quiet_trials() {
     let default = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {

@@ -4,7 +4,7 @@
 /// Bytes of a lead's id. It is copied into every record and answer; UUIDs and CRM ids are below 64.
 pub const LEAD_ID_BYTES_MAX: usize = 256;
 
-/// Bytes of a request id taken from `x-request-id`; longer ones are replaced by one of ours.
+/// Bytes of a request id taken from `x-request-id`; longer ones are replaced by one that the server makes.
 pub const REQUEST_ID_BYTES_MAX: usize = 128;
 
 /// Faults of one body that are reported one by one; the rest is counted.

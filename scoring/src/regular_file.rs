@@ -14,8 +14,8 @@ use std::path::Path;
 /// The operating system's reason; [`io::ErrorKind::IsADirectory`] for a folder, and
 /// [`io::ErrorKind::InvalidInput`] for anything else that is not a regular file.
 pub fn open(path: &Path) -> io::Result<File> {
-    // Looked at before it is opened, for opening a device or a pipe may have effects; and after, for it may have been
-    // replaced. Without O_NONBLOCK that could block; for regular files the flag means nothing.
+    // Checked before it is opened, because opening a device or a pipe may have effects; and after, because it may have
+    // been replaced. Without O_NONBLOCK that could block; for regular files the flag means nothing.
     check(&std::fs::metadata(path)?)?;
     let file = OpenOptions::new()
         .read(true)

@@ -1,4 +1,4 @@
-//! A list of faults cut to what a screen holds.
+//! Text for terminals: a list of faults cut to one screen, and external text without control characters.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -45,7 +45,7 @@ impl<L: Iterator<Item = String> + Clone> fmt::Display for Screen<L> {
     }
 }
 
-/// A text cut to so many bytes, with a mark where it was cut.
+/// A text cut to this many bytes, with a mark where it was cut.
 pub fn clip(text: &str, bytes_max: usize) -> Cow<'_, str> {
     if text.len() <= bytes_max {
         return text.into();
@@ -80,7 +80,7 @@ pub fn harmless_lines(text: &str) -> String {
     text.split('\n').map(harmless).collect::<Vec<_>>().join("\n")
 }
 
-/// The last end of a character at or before so many bytes.
+/// The last end of a character at or before this many bytes.
 fn boundary(text: &str, bytes_max: usize) -> usize {
     (0..=bytes_max.min(text.len()))
         .rev()

@@ -52,7 +52,7 @@ impl Waiting {
         }
     }
 
-    /// What to poll for, to be told when one of them says something.
+    /// What to poll for, to learn when one of them sends something.
     pub(super) fn interest(&self) -> impl Iterator<Item = PollFd<'_>> {
         self.sockets.iter().map(|socket| PollFd::new(socket, PollFlags::IN))
     }

@@ -74,7 +74,7 @@ pub(super) const VERSION: &str = concat!(
     ")"
 );
 
-/// The text by which `--version` is told from `-V`: what it prints is found out when it is asked for.
+/// The text that distinguishes `--version` from `-V`; the output is made when it is needed.
 pub(super) const LONG_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " in full");
 
 /// The whole command line.

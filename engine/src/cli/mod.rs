@@ -44,7 +44,7 @@ pub enum Exit {
     CommandError = 1,
     /// The command line is not understood.
     Usage = 2,
-    /// A bug of ours: a panic.
+    /// A bug in Quintile: a panic.
     Bug = 70,
     /// The configuration has faults.
     Configuration = 78,

@@ -52,8 +52,8 @@ pub(crate) fn print(text: &str, streams: &mut Streams<'_>) -> Exit {
     finish(written.and_then(|()| streams.stdout.flush()), streams)
 }
 
-/// What a bug of ours leaves behind: where it is, and what to do. Its message is left out, because it may hold values.
-/// A process that has a log says it there.
+/// The report of a bug: where it is, and what to do. The panic's message is left out, because it may contain values. A
+/// process that has a log says it there.
 pub(crate) fn panicked(info: &std::panic::PanicHookInfo<'_>) {
     use std::io::Write as _;
     let (file, line) = info

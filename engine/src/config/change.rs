@@ -30,7 +30,7 @@ impl InForce {
         Self(told.effective())
     }
 
-    /// Every key that was told another value, in the order of the documentation.
+    /// Every key with another value, in the order of the documentation.
     pub(crate) fn changes(&self, told: &SettingOrigins) -> Vec<Change> {
         let pairs = KEYS.iter().zip(self.0.iter().zip(told.effective()));
         let changed = pairs.filter(|(_, (old, new))| !old.has_value_of(new));

@@ -10,13 +10,13 @@ use super::fault::{Fault, SettingSource};
 use super::keys::{KEYS, Key};
 use super::origins::SettingOrigins;
 
-/// What all of ours begin with.
+/// The prefix of all our variables.
 const PREFIX: &str = "QUINTILE_";
 
 /// Names the configuration file.
 pub(crate) const CONFIG: &str = "QUINTILE_CONFIG";
 
-/// Names the program, for the test suite: not for us, and no fault.
+/// Names the program for the test suite. It is no setting, and no fault.
 const BINARY: &str = "QUINTILE_BIN";
 
 /// Set by ECS in every container of a task.

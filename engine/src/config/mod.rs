@@ -52,7 +52,7 @@ pub struct Settings {
     pub runtime: runtime::Choice,
     /// How many shards; found out from the machine when none is given.
     pub shards: Option<usize>,
-    /// CPUs this process may use, where the operator knows better than the machine tells.
+    /// CPUs that this process may use, if the operator overrides what the machine reports.
     pub cpus: Option<f64>,
     /// Whether the pages for people, `/` and `/docs`, are served.
     pub pages: bool,
@@ -67,7 +67,7 @@ pub struct Settings {
     pub records: Records,
     /// Who scores.
     pub scoring: Scoring,
-    /// What AWS's services need to be told.
+    /// The settings for AWS's services.
     pub aws: Aws,
     /// Limits.
     pub limits: Limits,
@@ -79,7 +79,7 @@ pub struct Settings {
     pub log_level: String,
     /// Whether text log lines are coloured.
     pub log_colour: bool,
-    /// Where ECS tells about the task this process runs in (`ECS_CONTAINER_METADATA_URI_V4`).
+    /// Where ECS describes the task of this process (`ECS_CONTAINER_METADATA_URI_V4`).
     pub metadata_uri: Option<String>,
 }
 
@@ -145,7 +145,7 @@ pub enum BodyKind {
     Json,
 }
 
-/// What AWS's services need to be told beyond what the SDK finds out.
+/// The settings for AWS's services, in addition to those that the SDK finds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Aws {
     /// The region; the SDK's own when none is given.
@@ -369,7 +369,8 @@ impl Settings {
         }
     }
 
-    /// What this process was told: the file it names, its environment, and whether its standard error is a terminal.
+    /// The input of this process: the file that it names, its environment, and whether its standard error is a
+    /// terminal.
     ///
     /// # Errors
     /// All faults, each with its place.

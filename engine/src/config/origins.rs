@@ -39,7 +39,7 @@ impl EffectiveSetting {
     }
 }
 
-/// Everything that was told, in order: what comes later stands over what came before.
+/// All values that were set, in order: a later one overrides an earlier one.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SettingOrigins(Vec<SettingOrigin>);
 
@@ -80,7 +80,7 @@ impl SettingOrigins {
     }
 }
 
-/// Keyed by chance, once for the process: it means nothing to anybody else.
+/// A hash whose key is random for each process, so it has no meaning outside of the process.
 fn digest(value: Option<&str>) -> u64 {
     static KEYS: OnceLock<RandomState> = OnceLock::new();
     KEYS.get_or_init(RandomState::new).hash_one(value)

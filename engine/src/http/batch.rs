@@ -87,8 +87,8 @@ pub(super) async fn open(
             let limits = core.limits();
             let mut intake = BodyReader::new(core, body, coding, limits.batch_bytes_max, limits.batch)?;
             let mut lines = Lines::new(limits.body_bytes_max, limits.batch_leads_max);
-            // What is wrong from the start has a status of its own; and a client that waits to be told to go on with
-            // its body is told so only while no answer has begun.
+            // A fault at the beginning has a status of its own; and a client that waits for `100 Continue` gets it only
+            // before an answer has begun.
             match intake.next().await? {
                 Some(piece) => lines.add(piece),
                 None => lines.end(),

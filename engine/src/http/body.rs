@@ -333,7 +333,7 @@ impl PooledBody {
         Ok(())
     }
 
-    /// Room for a body of so many bytes.
+    /// Room for a body of this many bytes.
     fn make_room(&mut self, bytes: usize, limit: usize) -> Result<(), RequestError> {
         let capacity = match self.buffer.capacity() {
             enough if enough >= bytes => enough,

@@ -22,7 +22,7 @@ const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
 /// Headers of an answer that a page may read, besides those that every page may.
 const ANSWER_HEADERS: HeaderValue = HeaderValue::from_static("retry-after, server-timing, x-request-id");
 
-/// How long a browser remembers what it was told. Unit: seconds; Chromium keeps no more than two hours.
+/// How long a browser remembers the answer to a preflight. Unit: seconds; Chromium keeps no more than two hours.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
 
 /// The origins whose pages may call.
@@ -84,7 +84,7 @@ impl CrossOriginHeaders {
         allowed.map_or(Self::Off, |allowed| allowed.answer(headers))
     }
 
-    /// Whether a request asks, for a browser, whether a page may make another: a preflight.
+    /// Whether a request is a preflight: a browser asks whether a page may make another request.
     pub(super) fn is_preflight(&self, method: &Method, headers: &HeaderMap) -> bool {
         matches!(self, Self::Allowed(_))
             && *method == Method::OPTIONS

@@ -1,4 +1,4 @@
-//! The id of a request: the client's own from `x-request-id`, or one of ours.
+//! The id of a request: the client's own from `x-request-id`, or one that the server made.
 
 use arrayvec::ArrayString;
 use http::{HeaderMap, HeaderValue};

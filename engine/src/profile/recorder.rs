@@ -39,7 +39,7 @@ pub(crate) struct Recording {
     pub(crate) threads: Vec<String>,
     /// Samples by thread's number and stack, innermost address first.
     pub(crate) stacks: HashMap<(u32, Box<[u64]>), u64>,
-    /// All that were taken, each as often as its timer had expired meanwhile.
+    /// All samples, each counted as often as its timer had expired.
     pub(crate) samples: u64,
     /// Stacks that were walked for them.
     pub(crate) walks: u64,
@@ -49,7 +49,7 @@ pub(crate) struct Recording {
     pub(crate) hertz: u32,
     /// How long it was looked.
     pub(crate) wall: Duration,
-    /// CPU time of the whole process meanwhile.
+    /// CPU time of the whole process in this time.
     pub(crate) cpu: Duration,
     /// Of that, in the handler.
     pub(crate) handler: Duration,
@@ -61,7 +61,7 @@ pub(crate) struct Recording {
     _alone: Option<RecorderLock>,
 }
 
-/// Samples every thread of this process for so long, or until `is_abandoned`. Blocks; the thread that calls it is
+/// Samples every thread of this process for this time, or until `is_abandoned`. Blocks; the thread that calls it is
 /// sampled too.
 ///
 /// # Errors
@@ -119,7 +119,7 @@ struct Timers {
 }
 
 impl Timers {
-    /// Starts timers for threads that have none, and lets go of those whose thread has ended.
+    /// Starts timers for threads that have none, and removes those whose thread has ended.
     fn refresh(&mut self, recording: &mut Recording, hertz: u32) {
         let tasks = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
         let threads: Vec<i32> = tasks

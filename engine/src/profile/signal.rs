@@ -171,7 +171,7 @@ extern "C" fn on_signal(_: libc::c_int, info: *mut libc::siginfo_t, context: *mu
         let began = clock_ns();
         // SAFETY: with SA_SIGINFO both are valid while the handler runs.
         let (sent, registers) = unsafe { (&*info, registers(&*context.cast())) };
-        // A timer's signal; anybody else's has a user's code.
+        // A timer's signal; a signal from another source has a user's code.
         if sent.si_code == libc::SI_TIMER {
             // SAFETY: a timer's signal carries the value that the timer was made with.
             let number = unsafe { sent.si_value() }.sival_ptr.addr();
@@ -283,7 +283,7 @@ impl Timer {
             it_interval: every,
             it_value: every,
         };
-        // SAFETY: a timer of ours and a complete value.
+        // SAFETY: our own timer and a complete value.
         if unsafe { libc::timer_settime(timer.0, 0, &raw const times, ptr::null_mut()) } != 0 {
             return Err(io::Error::last_os_error());
         }

@@ -134,7 +134,7 @@ pub enum FrameError {
     FrameParts(usize),
 }
 
-/// Bytes of the largest frame of a model with so many outputs and features.
+/// Bytes of the largest frame of a model with these numbers of outputs and features.
 #[must_use]
 pub fn frame_bytes_max(margin_len: usize, prediction_len: usize, features: usize) -> usize {
     let floats = margin_len + prediction_len + features;

@@ -41,7 +41,7 @@ pub enum RemoteError {
 pub struct RemoteResponse {
     /// Whose question it was.
     pub ticket: Ticket,
-    /// What came of it.
+    /// Its result.
     pub result: Result<Box<[f64]>, RemoteError>,
     /// When side sent it: what the shard's wake takes is measured from here.
     pub sent: Instant,
@@ -87,7 +87,7 @@ pub struct RemoteQueue {
     circuit: Arc<AtomicU8>,
 }
 
-/// Both ends of a queue of so many questions.
+/// Both ends of a queue of this many requests.
 #[must_use]
 pub fn line(questions: usize) -> (RemoteClient, RemoteQueue) {
     let (sender, receiver) = bounded(questions);

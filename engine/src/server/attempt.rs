@@ -38,13 +38,13 @@ pub(super) struct AttemptOutcome {
 /// Why nothing was found.
 pub(super) enum AttemptError {
     Faults(Vec<Fault>),
-    /// A bug of ours; the panic hook has said where.
+    /// A bug in Quintile; the panic hook has reported where.
     Panicked,
 }
 
 pub(super) type AttemptResult = Result<AttemptOutcome, AttemptError>;
 
-/// The number of an attempt, and what came of it.
+/// The number of an attempt, and its result.
 pub(super) type AttemptEnd = (u64, AttemptResult);
 
 /// How it is looked; another one in tests.
@@ -63,7 +63,7 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    /// Starts one; `done` gets its number and what came of it.
+    /// Starts one; `done` gets its number and its result.
     ///
     /// # Errors
     /// When the thread cannot be started.

@@ -26,7 +26,7 @@ pub(super) fn raise() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
-/// How many connections the descriptors are enough for, at most so many as are wanted.
+/// For how many connections the descriptors are enough, at most the wanted number.
 pub(super) fn connections(limit: Option<u64>, wanted: usize, shards: usize) -> usize {
     let Some(limit) = limit else { return wanted };
     let kept = (HEALTH_CONNECTIONS + WAITING_CONNECTIONS) as u64;

@@ -50,9 +50,9 @@ const TAKEN: Duration = Duration::from_secs(5);
 /// How the configuration is read again, and what of it lies outside of the server.
 #[derive(Debug)]
 pub(crate) struct ReloadSource {
-    /// The flags of the command line: files and variables are looked at anew.
+    /// The flags of the command line; files and variables are read again.
     pub(crate) flags: Flags,
-    /// What was told at the start.
+    /// The settings of the start.
     pub(crate) told: SettingOrigins,
     /// Makes another filter of log lines the one in force.
     pub(crate) set_log_level: fn(&str),
@@ -227,7 +227,7 @@ impl Reloader {
         }
         self.taken = number;
         let outcome = match result {
-            // As it was is not as it is: another attempt has put another model into force meanwhile.
+            // The result is stale: another attempt has applied another model in the meantime.
             Ok(found) if found.loaded.is_none() && !Arc::ptr_eq(&attempt.base, &self.parts.loaded) => {
                 self.is_asked = true;
                 return;
@@ -250,7 +250,7 @@ impl Reloader {
         self.parts.side.reloaded(outcome);
     }
 
-    /// Nothing here fails. A drain that begins meanwhile is no reason to stop: shards take letters to their end.
+    /// Nothing here fails. A drain that begins now is no reason to stop: shards take messages until their end.
     fn put_into_force(&mut self, next: AttemptOutcome, began: Instant) -> Reload {
         let changes = self.in_force.changes(&next.told);
         for change in &changes {

@@ -38,7 +38,7 @@ pub(crate) struct Remote {
     pub(super) tickets: Tickets,
 }
 
-/// What came of one question: predictions, and how long the shard took to notice them.
+/// The result of one call: predictions, and how long the shard took to notice them.
 pub(crate) type RemoteResult = Result<(Box<[f64]>, Duration), RemoteError>;
 
 impl Remote {
@@ -49,7 +49,8 @@ impl Remote {
         }
     }
 
-    /// Whether a row for this model is sent away. One that had better stay does if the model can be evaluated.
+    /// Whether a row for this model goes to the remote scorer. A row that asks for local scoring stays, if the model
+    /// can be evaluated.
     pub(crate) fn takes(&self, loaded: &LoadedModel, stays: bool) -> bool {
         (self.asking.first && !stays) || loaded.outline_only.is_some()
     }

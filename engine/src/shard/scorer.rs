@@ -205,7 +205,7 @@ impl Scorer {
     }
 
     /// Reads on in a long lead that was begun under `loaded`, for a slice; none while there is more to read, and also
-    /// when another model has come meanwhile: then `read` begins again.
+    /// when another model has come in the meantime: then `read` begins again.
     pub(crate) fn read_slice(
         &mut self,
         loaded: &mut Arc<LoadedModel>,

@@ -90,7 +90,7 @@ impl SliceTurn {
         Self { core, number: None }
     }
 
-    /// Ready when it is this one's turn. The turn ends with the poll that was told so.
+    /// Ready when it is this one's turn. The turn ends with the poll that returned ready.
     pub(crate) fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
         let turns = &self.core.turns;
         match self.number {

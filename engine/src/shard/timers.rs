@@ -1,8 +1,8 @@
 //! Timers of one shard: a wheel of ticks, advanced by one task, read by connections and bodies.
 //!
 //! Limits are set far more often than they pass: every request moves its connection's deadline several times. So a
-//! timer that moves to a later deadline stays where it is linked, and is linked anew only when its old tick comes
-//! round. Setting one is a store; nothing here allocates once the slab has grown to the number of connections.
+//! timer that moves to a later deadline stays where it is linked, and is linked again only when its old tick is
+//! reached. Setting one is a store; nothing here allocates once the slab has grown to the number of connections.
 //!
 //! ```text
 //! slots   [ t | t+1 | t+2 | … ]        each the head of a doubly linked list of entries
@@ -16,7 +16,7 @@ use slab::Slab;
 
 use crate::limits::TICK;
 
-/// Ticks the wheel can see ahead: 102 s at a tenth of a second. Later deadlines are linked anew when the wheel has
+/// Ticks the wheel can see ahead: 102 s at a tenth of a second. Later deadlines are linked again when the wheel has
 /// turned once.
 const SLOTS: usize = 1024;
 
@@ -100,7 +100,7 @@ impl TimerWheel {
         self.entries[timer.0 as usize].deadline <= self.now
     }
 
-    /// As [`Self::fired`]; the task is woken when this deadline passes, or a later one that is set meanwhile.
+    /// As [`Self::fired`]; the task is woken when this deadline passes, or a later one that is set in the meantime.
     pub fn poll_fired(&mut self, timer: Timer, cx: &Context<'_>) -> bool {
         let entry = &mut self.entries[timer.0 as usize];
         if !entry.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {

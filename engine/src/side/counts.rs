@@ -8,7 +8,7 @@ use super::remote_counts::RemoteCounts;
 use crate::budget::Budget;
 use crate::spool::{Gauges, Spool};
 
-/// What became of the records. Read for metrics and at the end.
+/// What happened to the records. Read for metrics and at the end.
 #[derive(Debug)]
 pub(super) struct Counts {
     /// Where records wait; none without sinks.
@@ -19,7 +19,7 @@ pub(super) struct Counts {
     pub(super) remote: Option<RemoteCounts>,
     /// What requests hold and may hold.
     pub(super) budget: Option<Arc<Budget>>,
-    /// Reloads by what came of them, as [`super::reload_notifier::Reload::NAMES`].
+    /// Reloads by result, as [`super::reload_notifier::Reload::NAMES`].
     pub(super) reloads: [Count; 3],
     /// One for each sink.
     pub(super) sinks: Vec<Arc<SinkCounts>>,
@@ -78,7 +78,7 @@ impl Count {
     }
 }
 
-/// What became of the records in one sink.
+/// What happened to the records in one sink.
 #[derive(Debug)]
 pub(super) struct SinkCounts {
     pub(super) name: &'static str,
@@ -95,7 +95,7 @@ pub(super) struct SinkCounts {
     /// Of the sink's dead-letter files, and what they may have; 0 for a sink without any.
     pub(super) dead_letter_bytes: Count,
     pub(super) dead_letter_bytes_max: Count,
-    /// Not readable: a fault of ours or of the disk.
+    /// Not readable: a bug in Quintile or a fault of the disk.
     pub(super) damaged: Count,
     /// Attempts that failed.
     pub(super) errors: Count,

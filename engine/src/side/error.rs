@@ -81,7 +81,7 @@ pub enum Reason {
     /// A thread still had work to do at the deadline.
     #[error("the {0} thread did not end in time")]
     Deadline(&'static str),
-    /// A fault of ours.
+    /// A bug in Quintile.
     #[error("the {thread} thread panicked: {message}")]
     Panicked {
         /// Which thread.
@@ -89,7 +89,7 @@ pub enum Reason {
         /// What it said.
         message: String,
     },
-    /// Records that no sink could take because they were not whole or not of a known model: a fault of ours.
+    /// Records that no sink could take because they were incomplete or of an unknown model: a bug in Quintile.
     #[error("they could not be read")]
     Damaged,
 }

@@ -80,7 +80,7 @@ pub struct SideParts {
     pub about: ProcessFacts,
     /// What shards want logged.
     pub events: Receiver<Event>,
-    /// What AWS's services need to be told.
+    /// The settings for AWS's services.
     pub aws: config::Aws,
     /// How much the worker may do at once.
     pub pace: CpuBudget,
@@ -193,7 +193,7 @@ fn start_with(sinks: Vec<(&'static str, Opened)>, parts: SideParts) -> Result<Si
     })
 }
 
-/// Who is asked for predictions, if anybody is.
+/// The remote scorer, if there is one.
 fn endpoint(parts: &SideParts) -> Result<Option<sagemaker::Endpoint>, StartError> {
     let endpoint = parts
         .remote

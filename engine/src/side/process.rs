@@ -1,4 +1,4 @@
-//! What the kernel says of this process, for the `process_*` metrics. Values that cannot be read are left out.
+//! What the kernel reports about this process, for the `process_*` metrics. Values that cannot be read are left out.
 
 use std::fs;
 

@@ -7,7 +7,7 @@ use quintile_scoring::loaded::LoadedModel;
 
 use super::counts::{Counts, SinkCounts};
 
-/// What came of a reload.
+/// The result of a reload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Reload {

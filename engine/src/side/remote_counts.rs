@@ -53,7 +53,7 @@ impl RemoteCounts {
         )
     }
 
-    /// Questions by what came of them, in the order of [`RESULTS`].
+    /// Requests by result, in the order of [`RESULTS`].
     pub(super) fn by_result(&self) -> [u64; RESULTS.len()] {
         self.results.each_ref().map(|count| count.load(Ordering::Relaxed))
     }

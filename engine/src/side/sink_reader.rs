@@ -54,7 +54,7 @@ impl SinkReader {
         self.cursor.advance();
     }
 
-    /// Goes beyond the record that was looked at, which will never be delivered: a fault of ours.
+    /// Goes beyond the record that was looked at, which will never be delivered: a bug in Quintile.
     pub(super) fn give_up(&mut self, why: &dyn std::fmt::Display) {
         self.cursor.advance();
         self.given_up += 1;

@@ -33,7 +33,7 @@ const SPAN: Duration = Duration::from_secs(5);
 /// Between two log lines about dropped records.
 const DROPPED_EVERY: Duration = Duration::from_secs(1);
 
-/// The process is looked at every so many ticks: with 10,000 connections that takes a millisecond or two.
+/// The process is measured after this many ticks: with 10,000 connections that takes a millisecond or two.
 const PROCESS_TICKS: u32 = 10;
 
 /// Side's end of one shard's counts.
@@ -129,7 +129,7 @@ pub(super) struct Stats {
     process: Process,
     trim: Trim,
     ticks: u32,
-    /// Records dropped that the log knows of, and when it was told.
+    /// Dropped records that are already logged, and when they were logged.
     dropped_told: u64,
     dropped_logged: Option<Instant>,
 }

@@ -32,7 +32,7 @@ impl CpuBudget {
     /// Never rests.
     pub const FULL: Self = Self(1.0);
 
-    /// For a process that has so many CPUs.
+    /// For a process that has this many CPUs.
     #[must_use]
     pub fn of(cpus: f64) -> Self {
         if cpus >= 2.0 {
@@ -130,7 +130,7 @@ impl SinkTask {
     }
 }
 
-/// Works until every sink has everything or the deadline has passed; then what is left where.
+/// Works until every sink has everything or the deadline has passed; returns what is left in which sink.
 pub(super) fn run(mut posts: Vec<SinkTask>, pace: CpuBudget) -> Vec<DeliveryError> {
     topology::yield_to_shards();
     let mut left = Vec::new();

@@ -93,7 +93,7 @@ pub(super) enum State {
     Free,
     /// The segment is in use.
     Used,
-    /// Every sink has everything of it: its file is to be removed.
+    /// Every sink has all of it: its file can be removed.
     Finished,
 }
 
@@ -286,7 +286,7 @@ impl Entry {
     }
 }
 
-/// The frames of one segment in memory. Given back when the last who has it lets go.
+/// The frames of one segment in memory. Given back when the last reference is dropped.
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) number: usize,
@@ -356,7 +356,7 @@ impl Piece {
     /// No thread writes there while they are borrowed.
     pub(super) unsafe fn bytes(&self, at: usize, len: usize) -> &[u8] {
         assert!(at <= self.len && len <= self.len - at, "inside");
-        // SAFETY: in bounds; not written meanwhile by the caller's promise; bytes need no alignment.
+        // SAFETY: in bounds; not written in the meantime by the caller's promise; bytes need no alignment.
         unsafe { std::slice::from_raw_parts(self.base.add(at).as_ptr(), len) }
     }
 }
@@ -374,7 +374,7 @@ impl Memory for Piece {
     #[inline]
     unsafe fn fill(&self, at: usize, bytes: &[u8]) {
         assert!(at <= self.len && bytes.len() <= self.len - at, "inside");
-        // SAFETY: in bounds, exclusive by the caller's promise, and a slice of ours does not overlap the mapping.
+        // SAFETY: in bounds, exclusive by the caller's promise, and our slices do not overlap the mapping.
         unsafe {
             self.base
                 .add(at)

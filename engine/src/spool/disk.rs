@@ -69,7 +69,7 @@ pub(super) struct Disk {
     postponed: Vec<PathBuf>,
     /// The folder is not what its path leads to.
     is_lost: bool,
-    /// A shard has nothing ready, for the spool is at its limit.
+    /// A shard has nothing ready, because the spool is at its limit.
     is_full: bool,
     watch_at: Instant,
     retry_at: Option<Instant>,

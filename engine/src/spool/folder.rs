@@ -186,7 +186,7 @@ impl Folder {
         if is_read_only { Err(Errno::ROFS.into()) } else { Ok(()) }
     }
 
-    /// Makes a file of so many bytes, with room for them where the file system can promise it.
+    /// Makes a file of this many bytes, and reserves space for them if the file system can.
     pub(super) fn create(&self, name: &Path, bytes: usize) -> io::Result<File> {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
         let file = openat(&self.dir, name, flags, MODE)?;

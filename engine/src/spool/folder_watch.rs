@@ -8,7 +8,7 @@ use super::shared::Shared;
 
 const TICK: Duration = Duration::from_millis(50);
 
-/// A disk that has not answered for so long stands still.
+/// A disk that has not answered for this time hangs.
 const STALLED: Duration = Duration::from_secs(1);
 
 /// Runs until the spool closes.

@@ -130,7 +130,7 @@ pub fn inspect(
             });
             continue;
         }
-        // Read again, so that one file is in memory at a time. Its process may have delivered it meanwhile.
+        // Read again, so that one file is in memory at a time. Its process may have delivered it in the meantime.
         let Ok(bytes) = read_whole(&path) else { continue };
         let Ok(Some(read)) = read_bytes(&bytes) else { continue };
         let file = SegmentFile { path, bytes, read };

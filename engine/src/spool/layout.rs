@@ -342,7 +342,7 @@ fn checksum(version: u32, head: &[u8; HEAD_BYTES]) -> u32 {
     hasher.finalize()
 }
 
-/// Bytes of one sink's marks in a segment of so many.
+/// Bytes of one sink's marks in a segment of this many bytes.
 pub(super) const fn mark_bytes(segment_bytes: usize, has_checks: bool) -> usize {
     let bits = if has_checks { 32 } else { 64 };
     segment_bytes.div_ceil(MARK_UNIT * bits) * 8

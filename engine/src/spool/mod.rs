@@ -76,7 +76,7 @@ const SEGMENTS_PER_SHARD: usize = 2 + READY;
 /// and not yet in their files.
 const SLOTS_PER_SHARD: usize = 3 + READY;
 
-/// The part of the process's memory that slots may take: one in so many bytes.
+/// The part of the process's memory that slots may take: one byte in this many.
 const MEMORY_PART: usize = 8;
 
 /// Segments beyond those that the limit of bytes allows that may be known at once: what is being removed.

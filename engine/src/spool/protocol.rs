@@ -63,7 +63,7 @@ pub(super) trait Memory {
 pub(super) enum FrameLook {
     /// Nothing yet.
     Nothing,
-    /// A frame of so many bytes, whole if its checksum says so.
+    /// A frame of this many bytes, complete if its checksum is right.
     Frame(usize),
     /// Nothing, ever.
     Sealed,

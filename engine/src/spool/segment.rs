@@ -329,8 +329,8 @@ pub(super) fn name_of_file(number: u64) -> PathBuf {
 /// Bytes behind a word that was found set. Their writer has finished.
 pub(super) fn committed(slot: &Slot, at: usize, len: usize) -> &[u8] {
     #[expect(unsafe_code, reason = "see `Piece::bytes`")]
-    // SAFETY: a word that is set is stored after all that belongs to it, and nobody writes there again before the slot
-    // has one owner, which whoever borrows here prevents.
+    // SAFETY: a word that is set is stored after all that belongs to it, and no thread writes there again before the
+    // slot has one owner, which this borrow prevents.
     unsafe {
         slot.piece.bytes(at, len)
     }

@@ -13,7 +13,7 @@ use super::segment::Segment;
 /// See the head of this file.
 #[derive(Debug)]
 pub(super) struct Shared {
-    /// The folder as it is now: another one when it had to be made anew.
+    /// The folder as it is now: another one if it had to be made again.
     folder: Mutex<Arc<Folder>>,
     pub(super) arena: Arc<Arena>,
     /// The sinks, in the order of their cursors.

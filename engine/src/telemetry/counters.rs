@@ -124,7 +124,7 @@ impl Counter {
     ];
 }
 
-/// What became of the leads of a slice, or of a whole batch.
+/// The results of the leads of a slice, or of a whole batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct BatchCounts {
     /// Scored leads by band; place 0 is for models without bands.
@@ -217,7 +217,7 @@ impl ShardStats {
         self.count_many(counter, 1);
     }
 
-    /// Counts so many.
+    /// Adds this number.
     #[inline]
     pub fn count_many(&mut self, counter: Counter, more: u64) {
         self.counts[counter as usize] += more;

@@ -10,7 +10,7 @@ use super::{Phase, Route};
 pub enum EventKind {
     /// A request took longer than it should.
     Slow,
-    /// A request was answered with a fault of ours.
+    /// A request failed because of the server.
     Failed,
     /// A task panicked, and its connection was given up.
     Panicked,
@@ -23,9 +23,9 @@ pub enum EventKind {
 pub struct Trace {
     /// W3C's trace id.
     pub trace_id: u128,
-    /// The caller's span; zero when it is not told.
+    /// The caller's span; zero if it is unknown.
     pub span_id: u64,
-    /// W3C's flags; none when they are not told.
+    /// W3C's flags; none if they are unknown.
     pub flags: Option<u8>,
 }
 

@@ -226,7 +226,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Microseconds of CPU time in each period of so many microseconds.
+    /// Microseconds of CPU time in each period, and the period in microseconds.
     fn take(&mut self, file: String, quota: &str, period: &str) {
         let micros = |text: &str| text.parse::<u32>().ok().filter(|&micros| micros > 0).map(f64::from);
         let (Some(quota_us), Some(period_us)) = (micros(quota), micros(period)) else {

@@ -11,7 +11,7 @@ pub(super) struct Bytes<'b> {
 /// What a little-endian array is made of.
 pub(super) trait Element: Sized {
     const BYTES: usize;
-    /// Reads one from exactly so many bytes.
+    /// Reads one from exactly this many bytes.
     fn read(bytes: &[u8]) -> Self;
 }
 
@@ -65,14 +65,14 @@ impl<'b> Bytes<'b> {
         self.take(1, T::BYTES, what).map(T::read)
     }
 
-    /// A length in 64 bits and so many elements.
+    /// A length in 64 bits and that many elements.
     pub(super) fn array<T: Element>(&mut self, what: &str) -> Result<Vec<T>, FormatError> {
         let count = self.one::<u64>(what)?;
         let bytes = self.take(count, T::BYTES, what)?;
         Ok(bytes.chunks_exact(T::BYTES).map(T::read).collect())
     }
 
-    /// A length in 64 bits and so many bytes that are passed over.
+    /// A length in 64 bits and that many bytes, which are skipped.
     pub(super) fn skip(&mut self, size: usize, what: &str) -> Result<(), FormatError> {
         let count = self.one::<u64>(what)?;
         self.take(count, size, what).map(|_| ())

@@ -84,7 +84,7 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// For a file of so many bytes.
+    /// For a file of this many bytes.
     pub(super) fn new(bytes: usize) -> Self {
         let all = document_values_max(bytes);
         Self { all, left: all }

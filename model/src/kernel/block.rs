@@ -18,7 +18,7 @@
 //!
 //! On the machine that `vector.rs` names, blocks of 16 rows instead of 64 take 601 ns a row for 571 (500 trees of depth
 //! 6), 841 for 809 (500 of 31 leaves) and no more for larger trees. There the leaves of a whole chunk at a time are no
-//! slower than 16 KiB of them, for the first-level cache has 48.
+//! slower than 16 KiB of them, because the first-level cache has 48.
 //!
 //! Inlined wherever it is called, so that it is compiled for the caller's CPU features.
 
@@ -60,7 +60,7 @@ impl LaneBlock {
         }
     }
 
-    /// How many rows of so many columns are best evaluated together.
+    /// How many rows with this many columns are best evaluated together.
     #[must_use]
     pub fn rows<T: Real>(columns: usize) -> usize {
         let fitting = VALUES_BYTES / (columns.max(1) * size_of::<T>());

@@ -118,7 +118,7 @@ fn complete<T: Real, K: Numbers, const OR_EQUAL: bool>(
         any_missing |= value.is_nan();
     }
     any_missing |= look_up_sets(plan, row, left, right);
-    // Last, for a zero that counts as missing makes the other half be read too.
+    // Last, because a zero that counts as missing means that the other half is read too.
     if (any_missing | always_both) & plan.has_right {
         if ranks.is_in_order {
             for ((right, left), missing) in right.iter_mut().zip(&*left).zip(&missing[..ranks.plain]) {

@@ -49,7 +49,7 @@ impl<'a, T: Real> Pending<'a, T> {
         }
     }
 
-    /// Adds those of the next eight trees, if so many are left.
+    /// Adds those of the next eight trees, if there are eight.
     #[inline(always)]
     pub(super) fn add_eight(&mut self) {
         let Some((eight, labels)) = self.labels.split_first_chunk::<8>() else {

@@ -24,7 +24,7 @@ pub(super) struct Evaluator<T> {
     why: String,
 }
 
-/// Trees up to which a walk may be the faster one: a look at both tells. From here on lanes have always been.
+/// Up to this many trees a walk may be faster, so both are compared. Beyond it lanes were always faster.
 const SMALL_TREES: usize = 64;
 
 /// How much more than with byte permutes over whole lines a small model's row costs with other vectors: 1.9 to 2.1 for

@@ -41,7 +41,7 @@ pub struct Objective {
 enum Groups {
     /// All of them.
     One,
-    /// Treelite's targets: each has `stride` outputs, of which the first so many are its classes.
+    /// Treelite's targets: each has `stride` outputs, of which the first ones are its classes.
     Targets { stride: usize, classes: Vec<usize> },
 }
 

@@ -3,8 +3,8 @@
 use super::{BaseLink, Groups, Objective, Transform};
 
 impl Objective {
-    /// The postprocessor of this name for targets of so many classes, each padded to `stride` outputs. None when
-    /// Treelite has no such postprocessor.
+    /// The postprocessor of this name for targets with these numbers of classes, each padded to `stride` outputs. None
+    /// when Treelite has no such postprocessor.
     #[must_use]
     pub fn treelite(name: &str, alpha: f32, ratio: f32, classes: Vec<usize>, stride: usize) -> Option<Self> {
         let alpha = f64::from(alpha);

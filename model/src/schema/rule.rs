@@ -22,7 +22,7 @@ pub enum Form {
     Whole,
     /// 0 or 1.
     Binary,
-    /// Codes of categories, of which there are so many.
+    /// Codes of categories, and their number.
     Code {
         /// The first code that is none.
         end: u32,

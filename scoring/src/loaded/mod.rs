@@ -37,7 +37,7 @@ pub struct LoadedModel {
     pub model: Model,
     /// Its columns by name.
     pub columns: Columns,
-    /// `{"name":"…","version":"…"}`, as every answer carries it.
+    /// `{"name":"…","version":"…"}`, as every answer has it.
     pub identity_json: String,
     descriptions: OnceLock<Descriptions>,
     /// How many golden rows were met.
@@ -142,7 +142,7 @@ impl LoadedModel {
             .get_or_init(|| Descriptions::of(&self.model, self.example.as_deref()))
     }
 
-    /// Whether it came from the same files and options: then nothing tells the two apart but their generation.
+    /// Whether it came from the same files and options: then the two differ only in their number.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
         let example = |loaded: &Self| {
@@ -156,7 +156,7 @@ impl LoadedModel {
         self.content == other.content && self.folder == other.folder && example(self) == example(other)
     }
 
-    /// What the manifest beside a model says of it, for a model that `fault` keeps from being evaluated here.
+    /// What the manifest beside a model says about it, for a model that cannot be evaluated here because of `fault`.
     ///
     /// # Errors
     /// `fault`, when there is no manifest; else what is wrong with that.

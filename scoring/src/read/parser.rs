@@ -14,7 +14,7 @@ use crate::limits::BODY_NESTING_MAX;
 /// Structural characters whose memory is kept after any body, at 28 bytes each: enough for a clumsy request.
 const STRUCTURALS_KEPT_MIN: usize = 16_384;
 
-/// simd-json makes room for so many structural characters before it looks at the next block.
+/// simd-json makes room for this many structural characters before it looks at the next block.
 const STRUCTURALS_AHEAD: usize = 64;
 
 /// Reused memory of the parser.
@@ -68,7 +68,7 @@ impl Parser {
         }
     }
 
-    /// Grows everything to what the largest body that can be right for so many features needs.
+    /// Grows all buffers to the size for the largest valid body with this many features.
     pub(super) fn warm(&mut self, features: usize) {
         self.features = features;
         // In an array each value brings two structural characters. A body has no more of them than bytes.

@@ -77,7 +77,7 @@ impl SlicedRead {
         std::mem::swap(&mut self.lead, lead);
     }
 
-    /// Reads on, for about so many bytes; none when there is more to read. The body is the same each time.
+    /// Reads about this many more bytes; none if there is more to read. The body is the same each time.
     pub(super) fn step(
         &mut self,
         parser: &mut Parser,

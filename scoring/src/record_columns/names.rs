@@ -37,7 +37,7 @@ pub(super) fn column_names<'a>(reserved: &[&str], features: impl Iterator<Item =
     features.zip(stays).map(column).collect()
 }
 
-/// What two names have in common that anybody may take for one. Character by character, in both directions: `ß` and
+/// The common form of two names that some reader may treat as one. Character by character, in both directions: `ß` and
 /// `ss`, `ſ` and `s` are alike too, which costs a prefix and never a column.
 fn folded(name: &str) -> String {
     name.chars()

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-/// Gives every column of ours a name that occurs once: its own, or `quintile.NAME` where the rows have a column of that
+/// Gives each of our columns a name that occurs once: its own, or `quintile.NAME` where the rows have a column of that
 /// name, or that with a number behind it.
 pub(super) fn unique(ours: &[String], theirs: &HashSet<&str>) -> Vec<String> {
     let mut names: Vec<String> = Vec::with_capacity(ours.len());
@@ -13,7 +13,7 @@ pub(super) fn unique(ours: &[String], theirs: &HashSet<&str>) -> Vec<String> {
             _ => format!("quintile.{own}_{number}"),
         };
         let is_free = |name: &String| !theirs.contains(name.as_str()) && !names.contains(name);
-        // One of so many names is free, because the rows have fewer.
+        // One of these names is free, because the rows have fewer.
         let name = (0..=theirs.len() + ours.len() + 1).map(spelled).find(is_free);
         names.push(name.unwrap_or_else(|| own.clone()));
     }

@@ -29,7 +29,7 @@ pub enum Decimal {
     Point,
     /// `0,5`.
     Comma,
-    /// Nothing tells yet: a number with a comma may be either.
+    /// Not decided yet: a number with a comma may be either.
     Unknown,
 }
 

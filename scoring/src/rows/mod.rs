@@ -100,7 +100,7 @@ impl Format {
     }
 }
 
-/// The compression that a file's name tells.
+/// The compression that a file's name states.
 #[must_use]
 pub fn compression_of(file: &Path) -> Option<&'static str> {
     let suffix = file.extension()?.to_str()?.to_ascii_lowercase();
@@ -151,7 +151,7 @@ pub struct Job<'s> {
     pub output: Output,
     /// What the rows are, once they are open.
     pub input: Format,
-    /// What stands between the cells of CSV; none where the header tells.
+    /// The separator of the cells of CSV; none if the header decides.
     pub delimiter: Option<u8>,
     /// The decimal sign of numbers in CSV; none where the first rows tell.
     pub decimal: Option<Decimal>,

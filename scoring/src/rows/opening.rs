@@ -36,7 +36,7 @@ pub enum Opened<'i> {
 /// What is known of the rows before they are opened.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Stated {
-    /// What a flag says: it stands over the name and, between CSV and JSON, over the first bytes.
+    /// The format of a flag: it overrides the name and, between CSV and JSON, the first bytes.
     pub flag: Option<Format>,
     /// What the file's name says.
     pub name: Option<Format>,

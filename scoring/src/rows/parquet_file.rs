@@ -77,7 +77,7 @@ impl ParquetFile {
             Arc::new(Field::new(field.name(), data_type, field.is_nullable()))
         });
         let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(refined.collect::<Fields>())));
-        // What a library has told beyond the file's own types may be wrong; these are not.
+        // What a library has added to the file's own types may be wrong; the types are not.
         if let Ok(metadata) = ArrowReaderMetadata::try_new(parquet, options) {
             self.metadata = metadata;
         }

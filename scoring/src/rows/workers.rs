@@ -23,13 +23,13 @@ const CHUNKS_A_THREAD: usize = 2;
 /// Bytes of all chunks under way, beyond the first.
 const BYTES_MAX: usize = 128 << 20;
 
-/// What became of a chunk: the results up to the fault, if there is one.
+/// The result of a chunk: the results up to the fault, if there is one.
 struct Done {
     results: Results,
     fault: Option<ScoreError>,
 }
 
-/// What became of the rows.
+/// The result of the rows.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub(super) rows: u64,

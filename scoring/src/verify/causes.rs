@@ -276,7 +276,7 @@ pub(super) fn ranks(order: &[usize]) -> Vec<usize> {
     ranks
 }
 
-/// All orders of so many things, the usual one first.
+/// All orders of this many things, the usual one first.
 pub(super) fn permutations(count: usize) -> Vec<Vec<usize>> {
     let mut all = vec![Vec::new()];
     for _ in 0..count {
@@ -291,7 +291,7 @@ pub(super) fn permutations(count: usize) -> Vec<Vec<usize>> {
     all
 }
 
-/// Columns that the library took in another order: `order[column]` is the column of ours whose value it took.
+/// Columns that the library took in another order: `order[column]` is our column whose value it took.
 pub(super) fn column_order(what: String, advice: String, order: Vec<usize>) -> Cause {
     Cause::new("column_order", what, advice, move |row| reorder(row, &order))
 }

@@ -16,7 +16,7 @@ pub enum Distance {
 }
 
 impl Distance {
-    /// Between a number of ours and the text's number, which may have more digits than the precision: it is rounded to
+    /// Between our number and the text's number, which may have more digits than the precision: it is rounded to
     /// nearest first, as reading it into an array of that type does.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "the numbers of an f32 model are f32")]
@@ -43,7 +43,7 @@ impl Distance {
         })
     }
 
-    /// Whether it is no more than so many units.
+    /// Whether it is at most this many units.
     #[must_use]
     pub fn is_within(self, units: u64) -> bool {
         match self {

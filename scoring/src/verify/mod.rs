@@ -135,8 +135,8 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether no number is further than so many units in the last place from what is expected, the rows being taken as
-    /// they are.
+    /// Whether no number is further than this many units in the last place from the expected one, the rows being taken
+    /// as they are.
     #[must_use]
     pub fn is_within(&self, units: u64) -> bool {
         !self.needs_change && self.furthest.is_within(units)

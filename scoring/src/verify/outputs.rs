@@ -40,7 +40,7 @@ fn other_quantity(comparison: &Comparison<'_>) -> Option<Finding> {
     })
 }
 
-/// Outputs in another order: for each expected column the one of ours that has its numbers.
+/// Outputs in another order: for each expected column our column that has its numbers.
 fn class_order(scores: &Scores, expected: &Expected, quantity: Quantity) -> Option<Finding> {
     if expected.width < 2 {
         return None;
@@ -130,7 +130,7 @@ fn rounded_text(scores: &Scores, expected: &Expected, quantity: Quantity) -> Opt
     })
 }
 
-/// Decimals of a number that is written with so many significant digits.
+/// Decimals of a number that is written with this many significant digits.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "digits are few, and a float's exponent is small"

@@ -104,7 +104,7 @@ impl Scores {
         self.precision
     }
 
-    /// What so many numbers a row may be, likeliest first.
+    /// What this many numbers in a row may be, the likeliest first.
     pub(super) fn quantities(&self, width: usize) -> Vec<Quantity> {
         let mut found = Vec::new();
         if self.prediction_len == width {

@@ -30,7 +30,7 @@ struct AdviceTrial {
 /// Looks for what makes the differing rows equal, and writes it into the report.
 ///
 /// # Errors
-/// A model file that has gone meanwhile.
+/// A model file that has been removed in the meantime.
 pub(super) fn search(
     job: &VerifyJob<'_>,
     loaded: &LoadedModel,
@@ -207,7 +207,7 @@ fn combined(trials: &[AdviceTrial], causes: &[Cause]) -> Vec<Cause> {
     let mut helped: Vec<&AdviceTrial> = trials.iter().filter(|trial| trial.cause.is_some()).collect();
     helped.sort_by_key(|trial| std::cmp::Reverse(trial.finding.equal));
     let helped: Vec<&Cause> = helped.iter().filter_map(|trial| trial.cause.as_ref()).collect();
-    // One that helps alone also tells where to begin; where none does, two must be tried blindly.
+    // A cause that helps alone also shows where to begin; if none does, all pairs must be tried.
     let first: Vec<&Cause> = match helped.is_empty() {
         true => causes.iter().collect(),
         false => helped.into_iter().take(COMBINED_MAX).collect(),

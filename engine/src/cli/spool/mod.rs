@@ -1,4 +1,4 @@
-//! `quintile spool`: what waits in a spool, for an operator. Reads only, so the server may run meanwhile.
+//! `quintile spool`: what waits in a spool, for an operator. It only reads, so the server may run at the same time.
 
 mod export;
 

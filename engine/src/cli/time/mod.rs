@@ -42,7 +42,7 @@ struct Times {
     /// Whether the rows were made from the model's thresholds.
     are_made: bool,
     batch: usize,
-    /// The processor's name, where the system tells, and the CPU that was used.
+    /// The processor's name, if the system has it, and the CPU that was used.
     processor: Option<String>,
     cpu: Option<usize>,
     kernels: Vec<Kernel>,
@@ -202,7 +202,7 @@ struct Contestant {
     batch: TimingCourse,
 }
 
-/// How one figure of a kernel is taken: so many calls a round, beginning with the row at which the last one ended.
+/// How one figure of a kernel is measured: this many calls a round, beginning with the row after the last round's.
 #[derive(Default)]
 struct TimingCourse {
     calls: usize,
@@ -363,7 +363,7 @@ impl Samples {
     }
 }
 
-/// The processor's name, as Linux tells it.
+/// The processor's name, as Linux reports it.
 fn processor() -> Option<String> {
     let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
     let line = text.lines().find(|line| line.starts_with("model name"))?;

@@ -3,7 +3,7 @@
 use quintile_model::Ensemble;
 use quintile_model::ensemble::Node;
 
-/// One value in so many is missing.
+/// One value in this many is missing.
 const MISSING_ONE_IN: u64 = 10;
 
 /// Bytes of all rows. Rows are read once a pass, in order, so they may be more than a cache holds.

@@ -107,7 +107,7 @@ const fn plain(
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 const HOUR_MS: usize = 3_600_000;
-/// One tick of a shard's timer wheel: nothing shorter can be told from it.
+/// One tick of a shard's timer wheel, which is the shortest time that it can measure.
 const TICK_MS: usize = crate::limits::TICK.as_millis() as usize;
 
 /// All of them, in the order of the documentation.

@@ -56,7 +56,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, P: Polls> Coalesced<S, P> {
         }
     }
 
-    /// Whether something was written in this poll already, and so many bytes more can be held.
+    /// Whether something was already written in this poll, and this many more bytes can be held.
     fn holds(&self, bytes: usize) -> bool {
         self.wrote_in == self.connection.polls() && self.held.len() + bytes <= HELD_BYTES_MAX
     }

@@ -335,7 +335,7 @@ impl Drop for Unsent {
 }
 
 /// The limit of one batch's answer: the peer must take the next part of it in time. A connection's own limit does not
-/// see this where many streams share a socket, for the socket itself is not blocked.
+/// see this where many streams share a socket, because the socket itself is not blocked.
 #[derive(Debug)]
 pub(crate) struct UnsentBytes {
     watch: Rc<ConnectionDeadlines>,

@@ -20,7 +20,7 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How much a lingering close reads and throws away before it gives up on the peer. Unit: bytes.
 const LINGER_BYTES_MAX: usize = 1 << 20;
 
-/// A read of so many bytes makes hyper's buffer grow. Unit: bytes.
+/// A read of this many bytes makes hyper's buffer grow. Unit: bytes.
 const LARGE_READ_BYTES: usize = 4 << 10;
 
 /// Which protocol the first bytes speak.

@@ -93,7 +93,7 @@ impl SliceBuffers {
         }
     }
 
-    /// How many leads of so many features the next slice may take.
+    /// How many leads with this number of features the next slice may take.
     fn leads_max(&self, features: usize) -> usize {
         let in_time = SLICE.as_nanos() / self.lead_cost.as_nanos().max(1);
         let in_memory = ROWS_BYTES_MAX / (size_of::<f64>() * features.max(1));
@@ -193,7 +193,7 @@ impl Scorer {
         slice.map(|outcome| outcome.map_err(LeadError::Rejected))
     }
 
-    /// Takes what came of reading a lead.
+    /// Takes the result of reading a lead.
     fn take(&mut self, batch: &Batch<'_>, place: LeadPlace, read: Result<(), LeadError>) {
         let loaded = batch.loaded;
         let (workspace, bench) = (&mut self.workspace, &mut self.bench);

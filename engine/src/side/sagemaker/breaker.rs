@@ -47,7 +47,7 @@ enum State {
     HalfOpen { probing: bool, succeeded: u32 },
 }
 
-/// Allows one call; its result must be told.
+/// Allows one call; its result must be reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Permit {
     era: u64,

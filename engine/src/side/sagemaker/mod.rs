@@ -104,7 +104,7 @@ struct RemoteWorker {
     circuit: Circuit,
 }
 
-/// What became of one question's calls.
+/// The result of one request's calls.
 #[derive(Debug)]
 struct Called {
     result: Result<Box<[f64]>, RemoteError>,

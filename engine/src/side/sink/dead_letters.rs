@@ -104,7 +104,7 @@ impl DeadLetters {
         Ok(())
     }
 
-    /// Opens the file anew each time, for it may have been moved or removed since; letters are rare.
+    /// Opens the file each time, because it may have been moved or removed; letters are rare.
     fn append(&self, path: &Path, text: &[u8], now_us: i64) -> io::Result<()> {
         let file = File::options().append(true).create(true).read(true).open(path)?;
         let length = file.metadata()?.len();

@@ -115,7 +115,7 @@ pub enum SinkError {
         /// The operating system's reason.
         source: io::Error,
     },
-    /// A file cannot be moved from one folder to the other in one step, for they are on different file systems.
+    /// A file cannot be moved from one folder to the other in one step, because they are on different file systems.
     #[error("{0} and its folder tmp are on different file systems")]
     Split(PathBuf),
     /// AWS cannot be used.
@@ -151,7 +151,7 @@ pub enum SinkError {
         /// Bytes that they may take.
         bytes_max: u64,
     },
-    /// A record that can never be delivered; a fault of ours.
+    /// A record that can never be delivered, because of a bug in Quintile.
     #[error("a record does not fit: {0}")]
     Unfit(&'static str),
 }

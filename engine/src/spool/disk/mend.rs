@@ -40,7 +40,7 @@ impl Disk {
         self.try_postponed(&folder);
     }
 
-    /// Makes the folder anew, and in it everything that is in memory.
+    /// Makes the folder again, and writes everything that is in memory into it.
     fn restore(&mut self) -> Result<(), SpoolError> {
         let path = self.shared.folder().path.clone();
         let folder = Arc::new(Folder::try_take(&path)?);

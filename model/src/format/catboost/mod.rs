@@ -46,7 +46,7 @@ fn written_by(root: &Cursor<'_>) -> Option<String> {
     Some(format!("CatBoost {}", shortened(version)))
 }
 
-/// Reads the model of a document of doubles, from a file of so many bytes.
+/// Reads the model of a document of doubles, from a file of this many bytes.
 pub(super) fn ensemble(document: &Value, bytes: usize) -> Result<Ensemble, FormatError> {
     let root = Cursor::root(document);
     let (schema, floats) = features(&root)?;

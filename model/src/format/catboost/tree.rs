@@ -9,7 +9,7 @@ use crate::limits::TREE_NODES_MAX;
 /// Levels of a tree: CatBoost's own limit.
 const DEPTH_MAX: usize = 16;
 
-/// Reads all trees of a file of so many bytes, and how many outputs their leaves have.
+/// Reads all trees of a file of this many bytes, and how many outputs their leaves have.
 pub(super) fn read(root: &Cursor<'_>, floats: &Floats, bytes: usize) -> Result<(Vec<Tree>, usize), FormatError> {
     let oblivious = root.optional("oblivious_trees")?;
     let list = match oblivious {

@@ -140,7 +140,7 @@ impl<'a> Fields<'a> {
         text.parse().map_err(wrong)
     }
 
-    /// Exactly so many numbers, separated by spaces.
+    /// Exactly this many numbers, separated by spaces.
     pub(super) fn numbers<T: std::str::FromStr>(&self, key: &str, count: usize) -> Result<Vec<T>, FormatError> {
         let text = self.require(key)?;
         // What is claimed reserves nothing: a number takes two bytes at least.

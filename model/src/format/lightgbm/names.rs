@@ -62,7 +62,7 @@ pub(super) fn read(
     Ok(notes)
 }
 
-/// The columns of so many lists, in order.
+/// The columns of this many lists, in order.
 fn columns(lists: usize, listed: Option<&str>, schema: &Schema) -> Option<Vec<usize>> {
     let from_parameters = listed.and_then(|listed| {
         let columns: Option<Vec<usize>> = listed.split(',').map(|column| column.trim().parse().ok()).collect();
@@ -80,7 +80,7 @@ fn columns(lists: usize, listed: Option<&str>, schema: &Schema) -> Option<Vec<us
     Some(columns).filter(|columns| columns.len() == lists)
 }
 
-/// Whether every code of a column's `feature_infos` has one of so many names.
+/// Whether every code of a column's `feature_infos` has one of this many names.
 fn covers(names: usize, header: &Fields<'_>, column: usize) -> bool {
     let infos = header.get("feature_infos").unwrap_or_default();
     let info = infos

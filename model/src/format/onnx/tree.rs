@@ -57,7 +57,7 @@ pub(super) struct Forest {
     pub(super) features: usize,
 }
 
-/// Where a node of the file is: tree and node of ours.
+/// Where a node of the file is: tree and node in our numbering.
 type Places = HashMap<(i64, i64), (usize, u32)>;
 
 /// The parallel arrays.
@@ -83,7 +83,7 @@ impl Columns<'_> {
     }
 }
 
-/// Reads trees of so many outputs from a file of so many bytes.
+/// Reads trees with a number of outputs from a file with a number of bytes.
 pub(super) fn read(
     attributes: &Attributes<'_, '_>,
     weights: Weights,

@@ -65,7 +65,7 @@ impl<T> Segments<T> {
 }
 
 impl<'o> Forest<'o> {
-    /// For a file of so many bytes.
+    /// For a file of this many bytes.
     pub(super) fn new(precision: Precision, outputs: &'o Outputs, bytes: usize) -> Self {
         Self {
             precision,

@@ -17,7 +17,7 @@ pub(super) struct Booster {
     pub(super) linear: Option<Linear>,
 }
 
-/// Reads the booster of a learner with so many outputs, and the categories' names into its schema.
+/// Reads the booster of a learner with this many outputs, and the categories' names into its schema.
 pub(super) fn read(
     learner: &Cursor<'_>,
     outputs: usize,

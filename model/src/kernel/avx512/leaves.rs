@@ -120,7 +120,7 @@ fn by_tree(labels: &[[u8; CHUNK]; ROWS]) -> ByTree {
     by_tree
 }
 
-/// Brings together what the upper bit of a row's number told apart. Written out, because a loop keeps its registers in
+/// Brings together what the upper bit of a row's number separated. Written out, because a loop keeps its registers in
 /// memory.
 #[inline(always)]
 fn interleaved(rows: [__m512i; ROWS]) -> [__m512i; ROWS] {

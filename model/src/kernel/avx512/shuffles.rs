@@ -119,7 +119,7 @@ impl Avx512Bw {
         unsafe { _mm512_broadcast_i32x4(_mm_loadu_si128(bytes.as_ptr().cast())) }
     }
 
-    /// Where the bit that a shift by so many brings to bit 7 of each byte is set.
+    /// Where the bit is set that a shift by this number brings to bit 7 of each byte.
     #[inline(always)]
     fn bit<const LEFT: u32>(self, indices: __m512i) -> u64 {
         // SAFETY: `self` proves AVX-512.

@@ -111,7 +111,7 @@ fn full<T: Real>(tree: &Tree, depth: usize, plan: &LanePlan<T>) -> Scheduled {
 }
 
 /// Where the node at a place of a level stands among the steps: the turns that lead to it, last one first, so that two
-/// nodes that the first turn tells apart stand side by side.
+/// nodes that the first turn separates are side by side.
 pub(crate) fn full_place(level: usize, place: usize) -> usize {
     let turns = (0..level).map(|turn| (place >> turn & 1) << (level - 1 - turn));
     (1 << level) - 1 + turns.sum::<usize>()

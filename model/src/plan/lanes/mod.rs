@@ -43,7 +43,7 @@ pub(crate) use rank::{BLOCK, Block, Item, Ranks, WINDOW};
 pub(crate) const CHUNK: usize = 64;
 
 /// Chunks of listed trees whose steps are interleaved: a step waits for the label that the last one left, about six
-/// cycles on Zen 5, and others run meanwhile.
+/// cycles on Zen 5, and others run in the meantime.
 pub(crate) const PACK_CHUNKS: usize = 4;
 
 /// Lanes of a plan. Each 128 cost a permute a step; beyond sixteen of those a walk is faster.
@@ -114,7 +114,8 @@ pub struct LanePlan<T> {
 }
 
 impl<T: Real> LanePlan<T> {
-    /// Lays out the first `tree_limit` trees. `T` is the ensemble's precision; `kernel` is who asks, for the error.
+    /// Lays out the first `tree_limit` trees. `T` is the ensemble's precision; `kernel` is the caller's name, for the
+    /// error.
     ///
     /// # Errors
     /// What kernels on lanes cannot evaluate.

@@ -17,7 +17,7 @@ use crate::kernel::real::Real;
 /// Thresholds of a block: what one comparison (two in f64) serves.
 pub(crate) const BLOCK: usize = 16;
 
-/// Thresholds that one byte lane tells apart.
+/// Thresholds that one byte lane can distinguish.
 pub(crate) const WINDOW: usize = 255;
 
 /// Thresholds side by side.
@@ -56,7 +56,7 @@ pub(crate) struct Ranks<T> {
     pub(crate) plain: usize,
     /// Whether the plain items are the first columns, in order.
     pub(crate) is_in_order: bool,
-    /// A row has at least so many values.
+    /// A row has at least this many values.
     pub(crate) columns: usize,
     pub(crate) blocks: Vec<Block<T>>,
     pub(crate) set_lanes: Vec<SetLane>,

@@ -18,7 +18,7 @@ use simd_json::prelude::{ValueAsArray as _, ValueAsScalar as _, ValueObjectAcces
 use super::yaml::{self, Node};
 use super::{Bundle, BundleError, Value, description, json, named_file, wrong};
 
-/// Flavours whose files are models of ours, and the keys that name the file.
+/// Flavours whose files we can read, and the keys that name the file.
 const FLAVOURS: [&str; 4] = ["xgboost", "lightgbm", "catboost", "onnx"];
 
 pub(super) fn open(folder: &Path) -> Result<Bundle, BundleError> {

@@ -6,7 +6,7 @@ use simd_json::prelude::{ValueAsScalar as _, ValueObjectAccess as _};
 
 use super::{Bundle, BundleError, description, json, named_file, nested, wrong};
 
-/// Implementations whose files are models of ours, with the names that MLServer looks for when no uri is given.
+/// Implementations whose files we can read, with the names that MLServer looks for when no uri is given.
 const IMPLEMENTATIONS: [(&str, &[&str]); 4] = [
     (
         "mlserver_xgboost.XGBoostModel",

@@ -39,7 +39,7 @@ pub struct Bundle {
     pub kind: &'static str,
     /// The model.
     pub model: ModelSource,
-    /// What it says of the model. The manifest beside the file stands over it.
+    /// What it says about the model. The manifest beside the file overrides it.
     pub says: Manifest,
     /// Names and values of an example row, as the folder has them.
     pub example: Vec<(String, Value)>,

@@ -15,7 +15,7 @@ pub(super) enum Node {
 }
 
 impl Node {
-    /// The value of a key; none for what is no mapping.
+    /// The value of a key; none for anything but a mapping.
     pub(super) fn get(&self, key: &str) -> Option<&Self> {
         match self {
             Self::Map(entries) => entries.iter().find(|(name, _)| name == key).map(|(_, value)| value),

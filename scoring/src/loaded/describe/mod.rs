@@ -25,7 +25,7 @@ pub struct Descriptions {
     pub openapi: Text,
 }
 
-/// A text that does not change, and what tells it from others.
+/// A constant text, and the tag that identifies it.
 #[derive(Debug, Clone)]
 pub struct Text {
     /// The text: JSON.

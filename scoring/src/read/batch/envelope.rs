@@ -47,7 +47,7 @@ pub struct Envelope {
     body: Blocks,
     spans: Vec<Span>,
     skeleton: Vec<u8>,
-    /// Bytes cut out of the skeleton so far, after so many of its own.
+    /// Bytes cut out of the skeleton so far, after this many of its own.
     cuts: Vec<(usize, usize)>,
     place: Scan,
     /// Whether anything but white space has come.
@@ -70,7 +70,7 @@ enum Scan {
 }
 
 impl Envelope {
-    /// Of at most so many leads, each of at most so many bytes.
+    /// With at most this many leads, each of at most this many bytes.
     #[must_use]
     pub fn new(lead_bytes_max: usize, leads_max: usize) -> Self {
         Self {
@@ -299,7 +299,7 @@ fn is_white(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
-/// Whether a body may be an object, told from the first byte that is not white.
+/// Whether a body may be an object, judged by the first byte that is not white space.
 fn begins_object(before: usize, bytes: &[u8]) -> Result<(), EnvelopeError> {
     Err(EnvelopeError::NotObject(match bytes[0] {
         b'{' => return Ok(()),

@@ -37,7 +37,7 @@ enum Line {
 }
 
 impl Lines {
-    /// Of at most so many leads, each of at most so many bytes.
+    /// With at most this many leads, each of at most this many bytes.
     #[must_use]
     pub fn new(line_bytes_max: usize, leads_max: usize) -> Self {
         Self {

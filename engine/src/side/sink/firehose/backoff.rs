@@ -24,7 +24,7 @@ impl Backoff {
         pause
     }
 
-    /// The pause after a failure that came after so many others.
+    /// The pause after a failure that came after this many others.
     pub(super) fn after(&self, failures: u32) -> Duration {
         let whole = self.first.saturating_mul(1 << failures.min(16)).min(PAUSE_MAX);
         whole.mul_f64(0.5 + 0.5 * fastrand::f64())

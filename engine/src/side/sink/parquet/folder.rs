@@ -66,7 +66,7 @@ impl Folder {
         Ok(folder)
     }
 
-    /// A file is written and removed; a folder moves, for a file would be seen by those who read the scores.
+    /// A file is written and removed; a folder is moved, because readers of the scores would see a file.
     fn probe(&mut self) -> Result<(), SinkError> {
         let mut temp = self.create()?;
         temp.append(b"probe")?;
@@ -105,7 +105,7 @@ impl Folder {
         Ok(())
     }
 
-    /// A new temporary file, in a folder that may have been removed meanwhile.
+    /// A new temporary file, in a folder that may have been removed in the meantime.
     pub(super) fn create(&mut self) -> Result<Temp, SinkError> {
         fs::create_dir_all(&self.tmp).map_err(at("create the folder", &self.tmp))?;
         for _ in 0..NAME_ATTEMPTS {
@@ -145,7 +145,7 @@ impl Folder {
         let date = self.scores.join(&folders[0]);
         for folder in [&date.join(&folders[1]), &date, &self.scores] {
             match sync_folder(folder) {
-                // The file was in it, so someone has taken both away since. They are theirs now.
+                // The file was in it, so another process has moved or removed both.
                 Err(SinkError::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
                 result => result?,
             }
@@ -219,7 +219,7 @@ impl Temp {
         Ok(())
     }
 
-    /// Whether its name is gone, as when someone cleans up the folder.
+    /// Whether its name is gone, for example after a clean-up of the folder.
     pub(super) fn is_gone(&self) -> bool {
         self.file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
     }

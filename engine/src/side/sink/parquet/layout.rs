@@ -22,7 +22,7 @@ use crate::record::{
     CategoryLabels, CategoryValue, Cell, Column, ColumnType, Columns, Content, Floats, Frame, SCHEMA_VERSION, Schema,
 };
 
-/// Which meaning the fixed columns have: told in every file, and described in `docs/records.md`.
+/// The meaning of the fixed columns: stated in every file, and described in `docs/records.md`.
 const SCHEMA_KEY: &str = "quintile.schema_version";
 
 /// Rows of a row group: with 50 features about 30 MiB before compression, and what a reader takes at once.
@@ -254,7 +254,7 @@ impl Codes {
                     labels.names().len() + unnamed.len() - 1
                 }),
             };
-            // Beyond 2^31 there is no key; a model's file is smaller than so many names.
+            // Beyond 2^31 there is no key; a model's file is smaller than this many names.
             i32::try_from(place).ok()
         };
         let keys: Int32Array = self.values.drain(..).map(&mut key).collect();

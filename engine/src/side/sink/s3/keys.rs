@@ -10,7 +10,7 @@ use object_store::CredentialProvider;
 use object_store::aws::AwsCredential;
 use tokio::sync::Mutex;
 
-/// Asked for anew this long before they end.
+/// Renewed this long before they expire.
 const BEFORE: Duration = Duration::from_secs(300);
 
 /// Keeps what the chain gave until it ends. The chain itself asks the task's or instance's metadata service each time.

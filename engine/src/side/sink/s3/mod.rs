@@ -101,7 +101,7 @@ impl Uploads {
 }
 
 impl Upload {
-    /// What came of it, once it has ended.
+    /// Its result, once it has ended.
     pub(super) fn look(&self) -> Option<Result<(), SinkError>> {
         let failed = |reason| SinkError::Upload {
             key: self.key.clone(),

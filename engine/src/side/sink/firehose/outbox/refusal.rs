@@ -5,7 +5,7 @@ use crate::side::aws;
 /// Reasons are kept for the dead-letter file and log lines; a service's message may be long. Unit: bytes.
 const REASON_BYTES_MAX: usize = 512;
 
-/// What became of one call.
+/// The result of one call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::side::sink::firehose) enum Outcome {
     /// It was answered: one verdict a record, in order; none for accepted ones.

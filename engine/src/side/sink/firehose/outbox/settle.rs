@@ -13,7 +13,7 @@ const STRIKES_WRONG: u32 = 2;
 const STRIKES_UNCLEAR: u32 = 20;
 
 impl Outbox {
-    /// Takes note of what became of a call.
+    /// Applies the result of a call.
     pub(in crate::side::sink::firehose) fn settle(&mut self, batch: Batch, outcome: Outcome, now: Instant) -> Settled {
         self.calls -= 1;
         let began = batch.began;
