@@ -14,18 +14,21 @@ use std::io;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use tracing_subscriber::fmt::Subscriber;
-use tracing_subscriber::{EnvFilter, reload};
+use tracing::level_filters::LevelFilter;
+use tracing::subscriber::set_global_default;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::{Registry, fmt, reload};
 
 use self::line::{Json, Text};
 use crate::config::{LogFormat, Settings};
 use crate::log_writer;
 
 /// Below a warning, AWS's clients log requests, with signatures and key ids. That is never logged, at any level.
-const QUIET: [&str; 4] = ["aws=warn", "object_store=warn", "hyper=warn", "h2=warn"];
+const QUIET: [&str; 4] = ["aws", "object_store", "hyper", "h2"];
 
 /// Puts another filter into force.
-static SET_FILTER: OnceLock<Box<dyn Fn(EnvFilter) + Send + Sync>> = OnceLock::new();
+static SET_FILTER: OnceLock<Box<dyn Fn(Targets) + Send + Sync>> = OnceLock::new();
 
 /// How long the end of the process waits for lines that are not written yet.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -68,23 +71,17 @@ fn dropped_report(lines: u64) -> Vec<u8> {
 /// When the thread that writes it cannot be started.
 pub(crate) fn start(settings: &Settings) -> io::Result<()> {
     log_writer::start(dropped_report)?;
-    let lines = Subscriber::builder()
+    let (filter, handle) = reload::Layer::new(filter(&settings.log_level));
+    keep(handle);
+    let filtered = tracing_subscriber::registry().with(filter);
+    let lines = fmt::layer()
         .with_writer(|| LogLine)
         .log_internal_errors(false)
-        .with_env_filter(filter(&settings.log_level))
         .with_ansi(settings.log == LogFormat::Text && settings.log_colour);
     // A second start, in a test, keeps the first log.
     let _ = match settings.log {
-        LogFormat::Json => {
-            let lines = lines.event_format(Json).with_filter_reloading();
-            keep(lines.reload_handle());
-            tracing::subscriber::set_global_default(lines.finish())
-        }
-        LogFormat::Text => {
-            let lines = lines.event_format(Text).with_filter_reloading();
-            keep(lines.reload_handle());
-            tracing::subscriber::set_global_default(lines.finish())
-        }
+        LogFormat::Json => set_global_default(filtered.with(lines.event_format(Json))),
+        LogFormat::Text => set_global_default(filtered.with(lines.event_format(Text))),
     };
     Ok(())
 }
@@ -106,16 +103,19 @@ pub(crate) fn set_level(level: &str) {
     }
 }
 
-fn keep<S: 'static>(handle: reload::Handle<EnvFilter, S>) {
+fn keep(handle: reload::Handle<Targets, Registry>) {
     let _ = SET_FILTER.set(Box::new(move |filter| {
         // Fails only when the log has ended.
         let _ = handle.reload(filter);
     }));
 }
 
-fn filter(level: &str) -> EnvFilter {
+fn filter(level: &str) -> Targets {
     // The configuration has checked the filter.
-    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let quiet = QUIET.map(|quiet| quiet.parse().expect("it is a directive"));
-    quiet.into_iter().fold(filter, EnvFilter::add_directive)
+    let filter = level
+        .parse::<Targets>()
+        .unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
+    QUIET
+        .iter()
+        .fold(filter, |filter, quiet| filter.with_target(*quiet, LevelFilter::WARN))
 }

@@ -30,7 +30,7 @@ fn written(say: impl Fn()) -> [String; 3] {
     let kept = [Kept::default(), Kept::default(), Kept::default()];
     let builder = |at: usize| {
         let kept = kept[at].clone();
-        Subscriber::builder().with_writer(move || kept.clone())
+        fmt::Subscriber::builder().with_writer(move || kept.clone())
     };
     tracing::subscriber::with_default(builder(0).event_format(Json).finish(), &say);
     tracing::subscriber::with_default(builder(1).with_ansi(false).event_format(Text).finish(), &say);
@@ -110,4 +110,23 @@ fn nothing_that_is_given_reaches_a_terminal_as_a_command() {
     assert_eq!(line["attributes"]["quintile.lead_id"], hostile);
     assert_eq!(line["attributes"]["file.path"], hostile);
     assert_eq!(line["body"], format!("read {hostile}"));
+}
+
+#[test]
+fn requests_to_aws_are_in_nobodys_log() {
+    use tracing::Level;
+    for level in ["trace", "warn,quintile=debug,aws=trace"] {
+        let filter = filter(level);
+        assert!(filter.would_enable("quintile::side", &Level::DEBUG), "{level}");
+        for target in [
+            "aws_smithy_runtime::client",
+            "hyper_util::client",
+            "object_store::aws",
+            "h2::codec",
+        ] {
+            assert!(!filter.would_enable(target, &Level::INFO), "{level}, {target}");
+            assert!(filter.would_enable(target, &Level::WARN), "{level}, {target}");
+        }
+    }
+    assert!(!filter("warn").would_enable("quintile", &Level::INFO));
 }
