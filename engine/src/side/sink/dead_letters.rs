@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use quintile_scoring::render;
 
 use super::SinkError;
-use crate::side::calendar::civil;
+use crate::side::calendar::write_rfc3339;
 
 /// Files of a limit: what is full can be taken away while the rest is written.
 const FILES: u64 = 8;
@@ -155,7 +155,7 @@ fn ends_within_a_line(file: &File, length: u64) -> io::Result<bool> {
 
 fn line(out: &mut Vec<u8>, letter: &DeadLetter<'_>, now_us: i64) {
     out.extend_from_slice(b"{\"time\":\"");
-    civil(now_us).write_rfc3339(out);
+    write_rfc3339(out, now_us);
     out.extend_from_slice(b"\",\"reason\":");
     render::string(out, letter.reason);
     out.extend_from_slice(b",\"record\":");

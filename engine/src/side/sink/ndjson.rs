@@ -8,7 +8,7 @@ use quintile_scoring::render;
 use crate::record::{
     CategoryLabels, CategoryValue, Cell, ColumnType, Columns, Content, Field, Floats, Frame, SCHEMA_VERSION, Schema,
 };
-use crate::side::calendar::civil;
+use crate::side::calendar::write_rfc3339;
 
 /// Writes records of one model after the other. What lines of a model have in common is rendered once.
 #[derive(Debug, Default)]
@@ -116,7 +116,7 @@ fn cell(out: &mut Vec<u8>, cell: Cell<'_>) {
         }
         Cell::Time(time_us) => {
             out.push(b'"');
-            civil(time_us).write_rfc3339(out);
+            write_rfc3339(out, time_us);
             out.push(b'"');
         }
         Cell::Double(value) => number(out, value),

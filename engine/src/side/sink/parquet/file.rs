@@ -12,7 +12,7 @@ use super::folder::{Folder, Temp};
 use super::layout::{Layout, Rows};
 use super::{FileTarget, SinkError};
 use crate::record::Frame;
-use crate::side::calendar::{civil, hour_of};
+use crate::side::calendar::{hour_of, moment};
 use crate::side::sink::s3::{Upload, Uploads};
 use crate::spool::Item;
 
@@ -62,19 +62,12 @@ impl Open {
     /// A file named after its first record.
     pub(super) fn new(layout: Arc<Layout>, item: &Item<'_>, due: Instant) -> Self {
         let first = &item.record;
-        let at = civil(first.time_us);
-        let (date, time) = (
-            format!("{:04}{:02}{:02}", at.year, at.month, at.day),
-            format!("{:02}{:02}{:02}{:06}", at.hour, at.minute, at.second, at.microsecond),
-        );
+        let at = moment(first.time_us);
         Self {
             first: item.number,
             hour: hour_of(first.time_us),
-            folders: [
-                format!("date={:04}-{:02}-{:02}", at.year, at.month, at.day),
-                format!("hour={:02}", at.hour),
-            ],
-            name: format!("{date}T{time}Z-{}.parquet", first.record_id),
+            folders: [at.format("date=%Y-%m-%d").to_string(), at.format("hour=%H").to_string()],
+            name: format!("{}Z-{}.parquet", at.format("%Y%m%dT%H%M%S%6f"), first.record_id),
             rows: Rows::new(&layout),
             writer: None,
             encoded: Vec::new(),
