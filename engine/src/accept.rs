@@ -30,14 +30,12 @@ use rustix::net::{SocketFlags, accept_with};
 
 use self::waiting::Waiting;
 use crate::limits::HEALTH_CONNECTIONS;
+use crate::log_limiter::LogLimiter;
 use crate::shard::mailbox::{Address, Mail};
 use crate::telemetry::{Admission, Gauges};
 
 /// How long to wait before asking again for what cannot be had: a descriptor, memory, a free place.
 const BACK_OFF: Duration = Duration::from_millis(20);
-
-/// A shortage that lasts is logged this often.
-const COMPLAIN_EVERY: Duration = Duration::from_secs(1);
 
 /// That there are as many connections as there may be, and others wait, this often: it may last for days.
 const FULL_EVERY: Duration = Duration::from_secs(60);
@@ -84,8 +82,8 @@ impl Acceptor {
             waiting: Waiting::default(),
             spare: None,
             turn: 0,
-            complained: None,
-            complained_full: None,
+            shortage_log: LogLimiter::default(),
+            full_log: LogLimiter::every(FULL_EVERY),
         };
         let thread = thread::Builder::new()
             .name("acceptor".into())
@@ -112,8 +110,8 @@ struct Loop {
     /// The descriptor in reserve; none while it is in use.
     spare: Option<OwnedFd>,
     turn: usize,
-    complained: Option<Instant>,
-    complained_full: Option<Instant>,
+    shortage_log: LogLimiter,
+    full_log: LogLimiter,
 }
 
 /// The result of an attempt to accept.
@@ -288,15 +286,13 @@ impl Loop {
     }
 
     fn complain(&mut self, errno: Errno) {
-        if self.complained.is_none_or(|last| last.elapsed() >= COMPLAIN_EVERY) {
-            self.complained = Some(Instant::now());
+        if self.shortage_log.may_log(Instant::now()) {
             tracing::warn!(error = %errno, "connections wait: accepting fails (out of file descriptors? see ulimit -n)");
         }
     }
 
     fn complain_full(&mut self) {
-        if self.complained_full.is_none_or(|last| last.elapsed() >= FULL_EVERY) {
-            self.complained_full = Some(Instant::now());
+        if self.full_log.may_log(Instant::now()) {
             tracing::warn!(
                 connections_max = self.connections_max,
                 "connections wait: as many are open as limits.connections_max or the descriptors allow; health checks are answered"

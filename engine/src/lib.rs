@@ -14,6 +14,7 @@ mod clock;
 pub mod config;
 pub mod http;
 pub mod limits;
+mod log_limiter;
 mod log_writer;
 mod media_type;
 mod profile;

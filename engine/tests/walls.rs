@@ -45,7 +45,7 @@ const ENGINE: Table = &[
             "topology",
         ],
     ),
-    ("accept", &["limits", "shard::mailbox", "telemetry"]),
+    ("accept", &["limits", "log_limiter", "shard::mailbox", "telemetry"]),
     (
         "http",
         &[
@@ -67,6 +67,7 @@ const ENGINE: Table = &[
             "clock",
             "config",
             "limits",
+            "log_limiter",
             "log_writer",
             "media_type",
             "profile",
@@ -94,7 +95,7 @@ const ENGINE: Table = &[
         ],
     ),
     ("config", &["budget", "limits", "runtime", "topology"]),
-    ("spool", &["record"]),
+    ("spool", &["clock", "log_limiter", "record"]),
     ("record", &["limits"]),
     ("profile", &["clock"]),
     ("protocol", &[]),
@@ -102,6 +103,7 @@ const ENGINE: Table = &[
     ("allocator", &[]),
     ("budget", &[]),
     ("clock", &[]),
+    ("log_limiter", &[]),
     ("log_writer", &["raw_write"]),
     ("raw_write", &[]),
     ("limits", &[]),

@@ -50,14 +50,14 @@ pub fn clip(text: &str, bytes_max: usize) -> Cow<'_, str> {
     if text.len() <= bytes_max {
         return text.into();
     }
-    format!("{}…", &text[..boundary(text, bytes_max)]).into()
+    format!("{}…", truncate(text, bytes_max)).into()
 }
 
 /// At most 64 bytes of an external text, quoted, and without terminal control characters.
 pub fn excerpt(text: &str) -> String {
-    let end = boundary(text, ECHO_BYTES_MAX);
-    let mark = if end < text.len() { "…" } else { "" };
-    format!("{:?}{mark}", &text[..end])
+    let shown = truncate(text, ECHO_BYTES_MAX);
+    let mark = if shown.len() < text.len() { "…" } else { "" };
+    format!("{shown:?}{mark}")
 }
 
 /// Whether a terminal might take a letter for a command, or show what follows it elsewhere than it stands.
@@ -80,12 +80,11 @@ pub fn harmless_lines(text: &str) -> String {
     text.split('\n').map(harmless).collect::<Vec<_>>().join("\n")
 }
 
-/// The last end of a character at or before this many bytes.
-fn boundary(text: &str, bytes_max: usize) -> usize {
-    (0..=bytes_max.min(text.len()))
-        .rev()
-        .find(|&end| text.is_char_boundary(end))
-        .unwrap_or(0)
+/// The beginning of a text: whole characters, and at most so many bytes.
+pub fn truncate(text: &str, bytes_max: usize) -> &str {
+    let mut ends = (0..=bytes_max.min(text.len())).rev();
+    let end = ends.find(|&end| text.is_char_boundary(end));
+    &text[..end.unwrap_or(0)]
 }
 
 #[cfg(test)]

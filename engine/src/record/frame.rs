@@ -17,6 +17,7 @@
 //! place starts with a zero length. Lengths are multiples of 8, so that the floats of the next frame are aligned.
 
 use quintile_scoring::limits::{LEAD_ID_BYTES_MAX, REQUEST_ID_BYTES_MAX};
+use quintile_scoring::text::truncate;
 use uuid::Uuid;
 
 use super::extras::TAIL_BYTES_MAX;
@@ -154,7 +155,10 @@ impl Entry<'_> {
         );
         let floats = [self.margins, self.predictions, self.row];
         let float_count: usize = floats.iter().map(|part| part.len()).sum();
-        let reason = self.source.reason().map_or("", cut);
+        let reason = self
+            .source
+            .reason()
+            .map_or("", |reason| truncate(reason, REASON_BYTES_MAX));
         let tail_len = self.extras.encoded_len();
         let texts = self.lead_id.len() + self.request_id.len() + reason.len() + tail_len;
         let length = HEAD + (float_count * 8 + texts).next_multiple_of(ALIGN);
@@ -188,13 +192,6 @@ impl Entry<'_> {
         let checksum = checksum(out);
         out[CRC..CHECKED].copy_from_slice(&checksum.to_le_bytes());
     }
-}
-
-/// The beginning of a reason, at most as long as one may be.
-fn cut(reason: &str) -> &str {
-    let mut ends = (0..=REASON_BYTES_MAX.min(reason.len())).rev();
-    let end = ends.find(|&end| reason.is_char_boundary(end));
-    &reason[..end.unwrap_or(0)]
 }
 
 /// On a little-endian machine the loop is one copy.

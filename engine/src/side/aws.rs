@@ -72,15 +72,6 @@ pub(crate) struct Reason {
     pub(crate) text: String,
 }
 
-/// The beginning of a text: a service's words may be long.
-pub(crate) fn cut(mut text: String, bytes_max: usize) -> String {
-    let end = (0..=bytes_max.min(text.len()))
-        .rev()
-        .find(|&end| text.is_char_boundary(end));
-    text.truncate(end.unwrap_or(0));
-    text
-}
-
 /// Why a call failed. Only messages: what errors hold besides may be requests.
 pub(crate) fn reason<E>(error: &SdkError<E, HttpResponse>) -> Reason
 where

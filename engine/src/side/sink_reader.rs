@@ -7,13 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::counts::{SinkCounts, Stop};
+use crate::log_limiter::LogLimiter;
 use crate::spool::{Cursor, Item};
 
 /// How often a sink that has read everything looks for more.
 pub(super) const TICK: Duration = Duration::from_millis(10);
-
-/// Between two log lines about the same trouble.
-const LOG_EVERY: Duration = Duration::from_secs(1);
 
 /// Reads records for one sink, counts them, and limits its log lines.
 #[derive(Debug)]
@@ -23,8 +21,8 @@ pub(super) struct SinkReader {
     stop: Stop,
     given_up: u64,
     failures: u64,
-    logged: Option<Instant>,
-    damage_logged: Option<Instant>,
+    log: LogLimiter,
+    damage_log: LogLimiter,
 }
 
 impl SinkReader {
@@ -35,8 +33,8 @@ impl SinkReader {
             stop,
             given_up: 0,
             failures: 0,
-            logged: None,
-            damage_logged: None,
+            log: LogLimiter::default(),
+            damage_log: LogLimiter::default(),
         }
     }
 
@@ -59,7 +57,7 @@ impl SinkReader {
         self.cursor.advance();
         self.given_up += 1;
         self.note();
-        if due(&mut self.damage_logged) {
+        if self.damage_log.may_log(Instant::now()) {
             let (sink, damaged) = (self.name(), self.counts.damaged.get());
             tracing::error!(sink, %why, damaged, "lost a record");
         }
@@ -101,7 +99,7 @@ impl SinkReader {
     pub(super) fn failed(&mut self, error: &dyn std::fmt::Display) {
         self.failures += 1;
         self.counts.failed(error.to_string());
-        if due(&mut self.logged) {
+        if self.log.may_log(Instant::now()) {
             let (sink, failures) = (self.name(), self.failures);
             tracing::error!(sink, %error, failures, "records cannot be delivered; they are kept and tried again");
         }
@@ -152,14 +150,4 @@ impl SinkReader {
     pub(super) fn is_ending(&self) -> bool {
         self.stop.is_set()
     }
-}
-
-/// Whether the next log line may be written; if so, it counts as written.
-fn due(logged: &mut Option<Instant>) -> bool {
-    let now = Instant::now();
-    let due = logged.is_none_or(|last| now.duration_since(last) >= LOG_EVERY);
-    if due {
-        *logged = Some(now);
-    }
-    due
 }

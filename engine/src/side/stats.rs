@@ -17,6 +17,7 @@ use super::metrics::{BUCKETS_NS, Facts, Gauge, Reading};
 use super::process::Process;
 use super::status::Status;
 use super::trim::Trim;
+use crate::log_limiter::LogLimiter;
 use crate::log_writer;
 use crate::shard::mailbox::{Address, Mail};
 use crate::telemetry::{Counter, Gauges, ShardStats};
@@ -29,9 +30,6 @@ const ROUND_TRIP: Duration = Duration::from_millis(20);
 
 /// Recent quantiles are those of this span and of the one before it that ended last: 5 to 10 seconds.
 const SPAN: Duration = Duration::from_secs(5);
-
-/// Between two log lines about dropped records.
-const DROPPED_EVERY: Duration = Duration::from_secs(1);
 
 /// The process is measured after this many ticks: with 10,000 connections that takes a millisecond or two.
 const PROCESS_TICKS: u32 = 10;
@@ -129,9 +127,9 @@ pub(super) struct Stats {
     process: Process,
     trim: Trim,
     ticks: u32,
-    /// Dropped records that are already logged, and when they were logged.
+    /// Dropped records that are already logged.
     dropped_told: u64,
-    dropped_logged: Option<Instant>,
+    dropped_log: LogLimiter,
 }
 
 impl Stats {
@@ -154,7 +152,7 @@ impl Stats {
             trim: Trim::default(),
             ticks: 0,
             dropped_told: 0,
-            dropped_logged: None,
+            dropped_log: LogLimiter::default(),
         }
     }
 
@@ -214,17 +212,12 @@ impl Stats {
     /// Not silently: at most once a second.
     fn tell_dropped(&mut self) {
         let dropped = self.totals.of(Counter::Dropped) - self.dropped_told;
-        let now = Instant::now();
-        if dropped > 0
-            && self
-                .dropped_logged
-                .is_none_or(|last| now.duration_since(last) >= DROPPED_EVERY)
-        {
+        if dropped > 0 && self.dropped_log.may_log(Instant::now()) {
             tracing::error!(
                 dropped,
                 "leads were answered without a record: the spool is full or its disk fails"
             );
-            (self.dropped_told, self.dropped_logged) = (self.totals.of(Counter::Dropped), Some(now));
+            self.dropped_told = self.totals.of(Counter::Dropped);
         }
     }
 

@@ -18,13 +18,11 @@ use super::layout::{ALL, BODY};
 use super::protocol::FrameLook;
 use super::segment::{Segment, Window};
 use super::shared::Shared;
+use crate::log_limiter::LogLimiter;
 use crate::record::{Frame, Schema, parse};
 
 /// Between two attempts at a file that cannot be read.
 const PAUSE: Duration = Duration::from_millis(200);
-
-/// Between two log lines about it.
-const LOG_EVERY: Duration = Duration::from_secs(1);
 
 /// A record on its way to a sink.
 #[derive(Debug, Clone, Copy)]
@@ -53,9 +51,9 @@ pub struct Cursor {
     frame: Vec<u8>,
     /// Of a segment that has left memory.
     window: Window,
-    /// A file could not be read: when to try again, and when that was last logged.
+    /// A file could not be read: when to try again, and how often that is logged.
     retry_at: Option<Instant>,
-    logged: Option<Instant>,
+    log: LogLimiter,
     schema: Option<Arc<Schema>>,
     /// What was read and not acknowledged, oldest first.
     held: VecDeque<Run>,
@@ -90,7 +88,7 @@ impl Cursor {
             frame: Vec::new(),
             window: Window::default(),
             retry_at: None,
-            logged: None,
+            log: LogLimiter::default(),
             schema: None,
             held: VecDeque::new(),
             held_bytes: 0,
@@ -286,8 +284,7 @@ impl Cursor {
         self.shared.count_error();
         self.window.close();
         self.retry_at = Some(now + PAUSE);
-        if self.logged.is_none_or(|last| now.duration_since(last) >= LOG_EVERY) {
-            self.logged = Some(now);
+        if self.log.may_log(now) {
             tracing::error!(path = %segment.path().display(), %error, "a segment of the spool cannot be read now; it is tried again");
         }
         CursorStep::Nothing

@@ -17,7 +17,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 
@@ -27,6 +27,8 @@ use super::protocol::SEAL_BYTES;
 use super::segment::{Home, Segment, name_of_file};
 use super::shared::Shared;
 use super::writer::Ready;
+use crate::clock::unix_us;
+use crate::log_limiter::LogLimiter;
 
 /// Segments that are ready for a shard beside the one it writes to. At the rate of the fastest shard each lasts about
 /// a tenth of a second.
@@ -41,9 +43,6 @@ const WATCH: Duration = Duration::from_millis(500);
 
 /// Between two attempts at a disk that fails.
 const PAUSE: Duration = Duration::from_millis(200);
-
-/// Between two log lines about it.
-const LOG_EVERY: Duration = Duration::from_secs(1);
 
 /// How long the end waits for a disk that refuses what is left.
 const LAST: Duration = Duration::from_secs(2);
@@ -74,7 +73,7 @@ pub(super) struct Disk {
     watch_at: Instant,
     retry_at: Option<Instant>,
     failures: u64,
-    logged: Option<Instant>,
+    log: LogLimiter,
 }
 
 /// Why there is no further segment, without anything having failed.
@@ -109,7 +108,7 @@ impl Disk {
             watch_at: Instant::now() + WATCH,
             retry_at: None,
             failures: 0,
-            logged: None,
+            log: LogLimiter::default(),
         }
     }
 
@@ -161,7 +160,7 @@ impl Disk {
         let path = self.shared.folder().path.display().to_string();
         match result {
             Ok(()) => {
-                if self.is_full && self.may_log(now) {
+                if self.is_full && self.log.may_log(now) {
                     let bytes = self.shared.bytes_max;
                     tracing::warn!(%path, bytes, "the spool is full: sinks have to deliver before more is recorded");
                 }
@@ -176,21 +175,13 @@ impl Disk {
                 self.shared.count_error();
                 self.shared.is_failing.store(true, Ordering::Relaxed);
                 self.retry_at = Some(now + PAUSE);
-                if self.may_log(now) {
+                if self.log.may_log(now) {
                     tracing::error!(%path, %error, "the spool cannot be written; records are kept in memory and tried again");
                 }
                 // It may be another folder by now.
                 self.watch_at = self.watch_at.min(now + PAUSE);
             }
         }
-    }
-
-    fn may_log(&mut self, now: Instant) -> bool {
-        let may = self.logged.is_none_or(|last| now.duration_since(last) >= LOG_EVERY);
-        if may {
-            self.logged = Some(now);
-        }
-        may
     }
 
     // Room for more.
@@ -253,13 +244,12 @@ impl Disk {
                 return Err(error);
             }
         };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let order = self.shared.next_order();
         let layout = Layout::new(
             order,
             bytes,
             u16::try_from(shard).unwrap_or(u16::MAX),
-            i64::try_from(now.as_micros()).unwrap_or(i64::MAX),
+            unix_us(),
             self.shared.sinks.len(),
         );
         #[expect(unsafe_code, reason = "see `Piece::zero`")]

@@ -18,12 +18,14 @@ use std::time::{Duration, Instant};
 use aws_sdk_sagemakerruntime::Client;
 use aws_sdk_sagemakerruntime::operation::invoke_endpoint::InvokeEndpointError;
 use aws_sdk_sagemakerruntime::primitives::Blob;
+use quintile_scoring::text::truncate;
 use tokio::task::{Id, JoinSet};
 
 use super::aws::{self, AwsError, Reason};
 use super::counts::{Counts, Stop};
 use super::remote_counts::RemoteCounts;
 use crate::config::{Aws, Scoring};
+use crate::log_limiter::LogLimiter;
 use crate::remote::{Circuit, RemoteError, RemoteQueue, RemoteRequest, RemoteResponse};
 use crate::shard::mailbox::{Address, Mail};
 use breaker::{Breaker, Permit};
@@ -39,9 +41,6 @@ const RETRY_LEAST: Duration = Duration::from_millis(20);
 
 /// Bytes of a service's words that reach logs and clients.
 const REASON_BYTES_MAX: usize = 256;
-
-/// Between two log lines about failures.
-const LOG_EVERY: Duration = Duration::from_secs(1);
 
 /// The endpoint and how it is asked.
 #[derive(Debug)]
@@ -78,7 +77,7 @@ pub(super) async fn run(endpoint: Endpoint, desk: RemoteQueue, shards: Vec<Addre
         under_way: HashMap::new(),
         waiting: VecDeque::new(),
         undelivered: Vec::new(),
-        logged: None,
+        log: LogLimiter::default(),
         circuit: Circuit::Closed,
     };
     // The shards have ended by then: no task waits.
@@ -100,7 +99,7 @@ struct RemoteWorker {
     waiting: VecDeque<RemoteRequest>,
     /// Answers that found a full mailbox.
     undelivered: Vec<(u16, RemoteResponse)>,
-    logged: Option<Instant>,
+    log: LogLimiter,
     circuit: Circuit,
 }
 
@@ -192,9 +191,7 @@ impl RemoteWorker {
     }
 
     fn log(&mut self, miss: &RemoteError) {
-        let now = Instant::now();
-        if self.logged.is_none_or(|last| now.duration_since(last) >= LOG_EVERY) {
-            self.logged = Some(now);
+        if self.log.may_log(Instant::now()) {
             tracing::warn!(endpoint = self.endpoint.name, %miss, "no prediction from the endpoint");
         }
     }
@@ -300,7 +297,7 @@ fn judge(reason: &Reason, of_container: Option<i32>) -> CallError {
     let is_row = of_container.is_some_and(|status| (400..500).contains(&status));
     let refused = (400..500).contains(&reason.status) && !throttled && of_container.is_none();
     CallError {
-        text: aws::cut(reason.text.clone(), REASON_BYTES_MAX),
+        text: truncate(&reason.text, REASON_BYTES_MAX).to_owned(),
         may_pass: !(refused || is_row),
         healthy: is_row,
         throttled,

@@ -18,7 +18,7 @@ impl Disk {
             self.shared.is_failing.store(true, Ordering::Relaxed);
             self.shared.count_error();
             let now = Instant::now();
-            if self.may_log(now) || !is_lost {
+            if self.log.may_log(now) || !is_lost {
                 tracing::error!(path = %folder.path.display(), %error, "the spool's folder was removed or replaced; it is made anew");
             }
             match self.restore() {
@@ -26,7 +26,7 @@ impl Disk {
                     self.is_lost = false;
                     tracing::warn!(path = %folder.path.display(), "the spool has its folder again; what was in memory is written there, what was only in the lost one is lost");
                 }
-                Err(error) if self.may_log(now) => {
+                Err(error) if self.log.may_log(now) => {
                     tracing::error!(path = %folder.path.display(), %error, "the spool's folder cannot be made anew; it is tried again");
                 }
                 Err(_) => {}

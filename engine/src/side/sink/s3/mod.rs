@@ -17,6 +17,7 @@ use std::time::Duration;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
 use object_store::{BackoffConfig, ObjectStoreExt as _, PutPayload, RetryConfig};
+use quintile_scoring::text::truncate;
 use tokio::sync::mpsc;
 
 use self::http::Connector;
@@ -194,5 +195,5 @@ fn reason(error: object_store::Error) -> String {
         }
         source = cause.source();
     }
-    aws::cut(text, REASON_BYTES_MAX)
+    truncate(&text, REASON_BYTES_MAX).to_owned()
 }

@@ -1,6 +1,6 @@
 //! Why a service refuses records, and whether the record or the configuration is the cause.
 
-use crate::side::aws;
+use quintile_scoring::text::truncate;
 
 /// Reasons are kept for the dead-letter file and log lines; a service's message may be long. Unit: bytes.
 const REASON_BYTES_MAX: usize = 512;
@@ -53,5 +53,5 @@ impl Refused {
 
 /// A reason as long as it is kept.
 pub(super) fn cut(text: String) -> String {
-    aws::cut(text, REASON_BYTES_MAX)
+    truncate(&text, REASON_BYTES_MAX).to_owned()
 }
