@@ -293,9 +293,13 @@ impl Cursor {
     /// Whether the current segment has to wait for an earlier one of its shard. That one may have had nothing when it
     /// was looked at, and then have got its last records before the first ones of this one were written.
     fn is_early(&self) -> bool {
-        let shard = self.readings[self.current].segment.layout.shard;
+        let own = &self.readings[self.current].segment;
         let mut earlier = self.readings.iter().take(self.current);
-        earlier.any(|reading| reading.segment.layout.shard == shard)
+        // One of another process that could be read only now waits for none of this process's.
+        earlier.any(|reading| {
+            let other = &reading.segment;
+            other.layout.shard == own.layout.shard && (own.old().is_none() || other.old().is_some())
+        })
     }
 
     fn step(&mut self) -> io::Result<CursorStep> {

@@ -66,8 +66,8 @@ pub(super) struct Disk {
     seen_version: Option<u64>,
     /// Files that could not be read at the start.
     postponed: Vec<PathBuf>,
-    /// The folder is not what its path leads to.
-    is_lost: bool,
+    /// At the last look, the folder could not be written to. With nothing to write, nothing else says so.
+    is_refused: bool,
     /// A shard has nothing ready, because the spool is at its limit.
     is_full: bool,
     watch_at: Instant,
@@ -103,7 +103,7 @@ impl Disk {
             segments: Vec::new(),
             seen_version: None,
             postponed,
-            is_lost: false,
+            is_refused: false,
             is_full: false,
             watch_at: Instant::now() + WATCH,
             retry_at: None,
@@ -114,17 +114,25 @@ impl Disk {
 
     /// Works until the spool closes, and then until everything is in its file or the disk refuses it.
     pub(super) fn run(mut self) {
+        self.shared.disk_thread.is_here();
         while !self.shared.is_closing.load(Ordering::Acquire) {
             let has_written = self.step();
             std::thread::sleep(if has_written { TICK } else { TICK_IDLE });
         }
         let until = Instant::now() + LAST;
+        let (mut is_first, mut is_lost) = (true, false);
         loop {
-            let steps = &self.shared.steps;
-            steps.fetch_add(1, Ordering::Release);
+            self.shared.steps.fetch_add(1, Ordering::Release);
+            // The folder may have gone since the last look: what is written to it then is nowhere.
+            if is_first || is_lost {
+                self.watch();
+            }
+            is_first = false;
+            is_lost = self.shared.is_lost.load(Ordering::Relaxed);
             let written = self.write().and_then(|written| self.clear().map(|()| written));
             self.shared.steps.fetch_add(1, Ordering::Release);
             match written {
+                Ok(_) if is_lost && Instant::now() < until => std::thread::sleep(PAUSE),
                 Ok(false) => break,
                 Ok(true) => {}
                 Err(_) if Instant::now() < until => std::thread::sleep(TICK_IDLE),
@@ -142,9 +150,10 @@ impl Disk {
         if self.watch_at <= now {
             self.watch_at = now + WATCH;
             self.watch();
+            self.try_postponed();
         }
         let mut has_written = false;
-        if !self.is_lost && self.retry_at.is_none_or(|at| at <= now) {
+        if !self.shared.is_lost.load(Ordering::Relaxed) && self.retry_at.is_none_or(|at| at <= now) {
             // What was recorded comes before room for more.
             let written = self.write();
             has_written = written.as_ref().is_ok_and(|&has_written| has_written);
@@ -164,10 +173,13 @@ impl Disk {
                     let bytes = self.shared.bytes_max;
                     tracing::warn!(%path, bytes, "the spool is full: sinks have to deliver before more is recorded");
                 }
+                self.retry_at = None;
+                if self.is_refused {
+                    return;
+                }
                 if std::mem::take(&mut self.failures) > 0 {
                     tracing::info!(%path, "the spool can be written again");
                 }
-                self.retry_at = None;
                 self.shared.is_failing.store(false, Ordering::Relaxed);
             }
             Err(error) => {

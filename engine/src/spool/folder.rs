@@ -25,7 +25,8 @@ const WAIT_FOR_KEEPER: Duration = Duration::from_secs(10);
 /// How long it waits when nothing says so: a server that was killed a moment ago has a keeper process that is about to.
 const WAIT: Duration = Duration::from_secs(1);
 
-const LOCK: &str = "lock";
+/// The name of the lock in the folder.
+pub(super) const LOCK: &str = "lock";
 const MODE: Mode = Mode::from_raw_mode(0o644);
 
 /// An open folder that is this process's.

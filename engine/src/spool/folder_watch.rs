@@ -22,7 +22,8 @@ pub(super) fn run(shared: &Shared, keepers: &Keepers) {
         if steps != seen {
             (seen, since) = (steps, Instant::now());
         }
-        let waits = steps % 2 == 1 && since.elapsed() >= STALLED;
+        let is_late = steps % 2 == 1 && since.elapsed() >= STALLED;
+        let waits = is_late && (shared.is_stalled.load(Ordering::Relaxed) || shared.disk_thread.stands());
         if shared.is_stalled.swap(waits, Ordering::Relaxed) == waits {
             continue;
         }

@@ -29,6 +29,9 @@ const MAGIC: u64 = u64::from_le_bytes(*b"QNTSPOOL");
 pub(super) const VERSION: u32 = 3;
 const CRC: Range<usize> = 12..16;
 
+/// Segments of a spool that there may ever be: so many that serials never run out behind what a file says.
+const SERIAL_MAX: u64 = u64::MAX >> 1;
+
 /// Bytes of the head that one checksum covers.
 pub(super) const HEAD_BYTES: usize = 64;
 const SLOTS: usize = HEAD_BYTES;
@@ -152,7 +155,8 @@ impl Layout {
             made_us: word(40).cast_signed(),
             marked: size(48)?,
         };
-        let is_sound = layout.marked <= SLOTS_MAX
+        let is_sound = layout.serial <= SERIAL_MAX
+            && layout.marked <= SLOTS_MAX
             && layout.bytes.is_multiple_of(8)
             && u32::try_from(layout.bytes).is_ok()
             && layout.fixed_bytes() < layout.bytes;

@@ -17,6 +17,7 @@
 //! layout. This module knows no sink.
 
 mod arena;
+mod close;
 mod cursor;
 mod disk;
 mod error;
@@ -32,21 +33,21 @@ mod recover;
 mod schemas;
 mod segment;
 mod shared;
+mod standing;
 mod writer;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
+pub use self::close::LeftoverRecords;
 pub use self::cursor::{Cursor, Item};
 pub use self::error::SpoolError;
 pub use self::gauges::Gauges;
@@ -82,9 +83,6 @@ const MEMORY_PART: usize = 8;
 /// Segments beyond those that the limit of bytes allows that may be known at once: what is being removed.
 const ENTRIES_SPARE: usize = 64;
 
-/// How long the end waits for a disk that does not answer.
-const CLOSE: Duration = Duration::from_secs(5);
-
 /// What a spool is opened with.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -117,15 +115,6 @@ pub struct Spool {
     threads: Vec<JoinHandle<()>>,
     keepers: keeper::Keepers,
     found: Found,
-}
-
-/// What is left in a spool that was closed: records that a sink has not acknowledged, by sink.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LeftoverRecords {
-    /// For each sink that has some.
-    pub records: HashMap<&'static str, u64>,
-    /// Segments that were kept for them.
-    pub segments: usize,
 }
 
 impl Spool {
@@ -222,115 +211,6 @@ impl Spool {
     /// Says that no writer will append any more, even if one should still exist.
     pub fn end_writers(&self) {
         self.shared.has_ended.store(true, Ordering::Release);
-    }
-
-    /// Ends the threads, removes what is delivered, and syncs what is not. Writers and cursors must have ended. A disk
-    /// that does not answer is waited for in bounded time: what it has not got stays with the keeper process.
-    pub fn close(mut self) -> LeftoverRecords {
-        let is_whole = self.end_threads();
-        let mut remains = LeftoverRecords::default();
-        let folder = self.shared.folder();
-        let path = folder.path.display();
-        let state = std::mem::take(&mut *self.shared.state());
-        let live: Vec<_> = state.live.values().map(|live| Arc::clone(&live.segment)).collect();
-        if !is_whole {
-            remains.segments = live.len();
-            self.leave();
-            return remains;
-        }
-        for segment in &state.finished {
-            note(disk::remove(segment), segment);
-        }
-        for segment in &live {
-            let left = left(segment, &self.shared.sinks);
-            if left.iter().all(|&(_, records)| records == 0) {
-                segment.set_finished();
-                note(disk::remove(segment), segment);
-                continue;
-            }
-            remains.segments += 1;
-            for (sink, records) in left.into_iter().filter(|(_, records)| *records > 0) {
-                *remains.records.entry(sink).or_default() += records;
-            }
-            let home = segment.home();
-            let file = home
-                .file
-                .map_or_else(|| home.folder.open_to_write(&home.name).map(Arc::new), Ok);
-            if let Err(error) = file.and_then(|file| file.sync_data()) {
-                tracing::error!(%path, %error, "cannot sync a segment");
-            }
-        }
-        self.keepers.end();
-        folder.unlock();
-        remains
-    }
-
-    /// What cannot be written is the keeper process's, which has the lock for as long as it tries.
-    fn leave(&self) {
-        let path = self.shared.folder().path.display().to_string();
-        match self.keepers.leave() {
-            Some(pid) => {
-                tracing::error!(%path, pid, "the spool's disk does not take the last records: they stay with the keeper process, which goes on trying");
-            }
-            None => {
-                tracing::error!(%path, "the spool's disk does not take the last records, and there is no keeper process: they are lost")
-            }
-        }
-    }
-
-    /// Says whether all that was recorded is in its files.
-    fn end_threads(&mut self) -> bool {
-        self.shared.is_closing.store(true, Ordering::Release);
-        let until = Instant::now() + CLOSE;
-        for thread in std::mem::take(&mut self.threads) {
-            while !thread.is_finished() && Instant::now() < until {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            if !thread.is_finished() {
-                // It stands in the kernel, for as long as the disk does.
-                return false;
-            }
-            if thread.join().is_err() {
-                tracing::error!("a thread of the spool panicked");
-            }
-        }
-        let segments = self.shared.segments_after(None);
-        segments.iter().all(|segment| segment.is_saved())
-    }
-}
-
-impl Drop for Spool {
-    fn drop(&mut self) {
-        if self.threads.is_empty() {
-            return;
-        }
-        // Before the lock goes: another process may come at once.
-        if self.end_threads() {
-            self.keepers.end();
-            self.shared.folder().unlock();
-        } else {
-            self.leave();
-        }
-    }
-}
-
-/// How many records of a segment each sink has not acknowledged.
-fn left<'s>(segment: &segment::Segment, sinks: &[&'s str]) -> Vec<(&'s str, u64)> {
-    if segment.appended() == 0 {
-        return sinks.iter().map(|&sink| (sink, 0)).collect();
-    }
-    let places = segment.places().unwrap_or_else(|error| {
-        tracing::error!(path = %segment.path().display(), %error, "cannot count what is left in a segment");
-        Vec::new()
-    });
-    let of = |&sink: &&'s str| (sink, segment.left(segment.slot(sink), &places));
-    sinks.iter().map(of).collect()
-}
-
-/// What fails here only leaves a file whose records are delivered; a sink's checkpoint says so.
-fn note(removed: io::Result<()>, segment: &segment::Segment) {
-    if let Err(error) = removed {
-        tracing::warn!(path = %segment.path().display(), %error, "cannot remove a segment that is delivered");
     }
 }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 pub(super) use self::aside::set_aside_foreign;
-use self::aside::{has_aside, is_known, put_aside, report, warn_of_others};
+use self::aside::{has_aside, is_known, put_aside, report, tell_of_spools_aside, warn_of_others};
 use super::folder::Folder;
 use super::frames::{self, Walk, holds_anything};
 use super::layout::{
@@ -91,6 +91,7 @@ impl RecoveredFolder {
 /// Reads what is there. The folder is locked.
 pub(super) fn gather(folder: &Folder, schemas: &Schemas) -> Result<RecoveredFolder, SpoolError> {
     let mut all = RecoveredFolder::default();
+    tell_of_spools_aside(&folder.path)?;
     let (names, last_file) = names(&folder.path)?;
     all.found.last_file = last_file;
     let mut models = HashSet::new();
@@ -135,6 +136,11 @@ pub(super) fn adopt(all: RecoveredFolder, shared: &Arc<Shared>) -> Result<Found,
     for (name, read) in all.files {
         adopt_one(shared, &name, read, &mut found)?;
     }
+    if !all.postponed.is_empty() {
+        // No new segment gets the serial of one that could not be read: at most as many were made as files.
+        let mut state = shared.state();
+        state.order = state.order.max(found.last_file);
+    }
     Ok(found)
 }
 
@@ -143,11 +149,8 @@ pub(super) fn adopt_one(shared: &Arc<Shared>, name: &Path, read: Read, found: &m
     let folder = shared.folder();
     let path = folder.path.join(name);
     report(&path, &read, found);
-    let Some(entry) = shared
-        .arena
-        .take_entry()
-        .filter(|entry| entry.control.len() >= read.found.layout.control_bytes())
-    else {
+    let has_room = shared.arena.plan().control_bytes >= read.found.layout.control_bytes();
+    let Some(entry) = has_room.then(|| shared.arena.take_entry()).flatten() else {
         // One that could not be read at the start: there was no memory set apart for it.
         tracing::warn!(path = %path.display(), "a segment stays where it is for the next start");
         return Ok(());
@@ -157,17 +160,12 @@ pub(super) fn adopt_one(shared: &Arc<Shared>, name: &Path, read: Read, found: &m
         name: name.to_path_buf(),
         file: None,
     };
-    let serial = read.found.layout.serial;
     let order = {
         let mut state = shared.state();
-        // Another file may have the same one, if the file was copied.
-        let order = if state.live.contains_key(&serial) {
-            state.order + 1
-        } else {
-            serial
-        };
-        state.order = state.order.max(order);
-        order
+        // Another file may have the same serial, if somebody has copied it; and cursors look only for what is behind
+        // the last that they have seen, so a file that comes late stands there.
+        state.order = read.found.layout.serial.max(state.order + 1);
+        state.order
     };
     let segment = Arc::new(Segment::found(read.found, order, entry, home));
     let places = &read.places;
@@ -282,12 +280,16 @@ fn choose(bytes: &[u8], faults: &mut Vec<String>) -> Result<(Layout, Walk), Head
     });
     let walked = |layout: Layout| (layout, frames::walk(bytes, &layout));
     let mut best = first.ok().filter(|layout| layout.bytes >= bytes.len()).map(walked);
+    // Frames of another file in this one do not make it that file when both of its heads say otherwise.
+    let is_certain = |layout: &Layout| layout.heads().count() > 1 && second.ok() == Some(*layout);
     let is_doubtful = best.as_ref().is_none_or(|(layout, walk)| {
-        walk.frames == 0 && holds_anything(&bytes[BODY.min(bytes.len())..layout.end().min(bytes.len())])
+        walk.frames == 0
+            && !is_certain(layout)
+            && holds_anything(&bytes[BODY.min(bytes.len())..layout.end().min(bytes.len())])
     });
     let has_lost_second = best
         .as_ref()
-        .is_some_and(|(layout, _)| layout.heads().count() > 1 && second.ok() != Some(*layout));
+        .is_some_and(|(layout, _)| layout.heads().count() > 1 && !is_certain(layout));
     if has_lost_second && !is_doubtful {
         faults.push("the second copy of its head".into());
     }

@@ -157,6 +157,19 @@ fn frames_that_were_moved_are_none() {
 }
 
 #[test]
+fn frames_of_another_file_do_not_make_it_that_file() {
+    let (mut bytes, places) = made(&layout(), 3);
+    let (other, _) = made(&Layout::new(layout().serial + 1, LEN, 3, 7, SINKS.len()), 3);
+    bytes[BODY..2 * BODY].copy_from_slice(&other[BODY..2 * BODY]);
+    let read = read(&bytes);
+    assert_eq!((read.found.layout, read.places.len()), (layout(), 0));
+    assert!(
+        read.found.walk.damaged_bytes >= places[3] - BODY,
+        "what was there is counted"
+    );
+}
+
+#[test]
 fn one_head_is_enough_and_without_any_the_frames_tell() {
     let (mut whole, places) = made(&layout(), 40);
     set_checkpoint(&mut whole, &layout(), 1, SINKS[1], places[30] as u64);

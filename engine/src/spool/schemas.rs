@@ -152,6 +152,17 @@ impl Schemas {
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = kept;
     }
 
+    /// What is in the files of all descriptions but the first so many, by number. Once models are served, more come and
+    /// none goes.
+    pub(super) fn texts_from(&self, first: usize) -> io::Result<Vec<(u32, String)>> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let new: Vec<_> = known.iter().skip(first).map(Arc::clone).collect();
+        drop(known);
+        new.iter()
+            .map(|schema| Ok((schema.model_number, text_of(schema)?)))
+            .collect()
+    }
+
     fn all(&self) -> Vec<Arc<Schema>> {
         self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -234,15 +245,38 @@ fn line_of(text: &[u8]) -> String {
     format!("{CHECKSUM}{:08x}", crc32fast::hash(text))
 }
 
-fn write(folder: &Path, schema: &Schema) -> io::Result<()> {
+fn text_of(schema: &Schema) -> io::Result<String> {
     let text = toml::to_string(schema).map_err(io::Error::other)?;
-    let text = format!("{}\n{text}", line_of(text.as_bytes()));
+    Ok(format!("{}\n{text}", line_of(text.as_bytes())))
+}
+
+fn write(folder: &Path, schema: &Schema) -> io::Result<()> {
+    write_text(folder, schema.model_number, text_of(schema)?.as_bytes())
+}
+
+fn write_text(folder: &Path, number: u32, text: &[u8]) -> io::Result<()> {
     for ending in ENDINGS {
         let temporary = folder.join("new");
         let mut file = File::create(&temporary)?;
-        file.write_all(text.as_bytes())?;
+        file.write_all(text)?;
         file.sync_all()?;
-        fs::rename(&temporary, path(folder, schema.model_number, ending))?;
+        fs::rename(&temporary, path(folder, number, ending))?;
     }
     File::open(folder)?.sync_all()
+}
+
+/// Writes a description, unless it is in the spool already.
+pub(super) fn ensure(spool: &Path, number: u32, text: &[u8]) -> io::Result<()> {
+    let folder = spool.join(FOLDER);
+    let is_there = |ending| read_whole(&path(&folder, number, ending)).is_ok_and(|there| there == text);
+    if ENDINGS.into_iter().all(is_there) {
+        return Ok(());
+    }
+    fs::create_dir_all(&folder)?;
+    write_text(&folder, number, text)
+}
+
+/// Whether a spool has no descriptions.
+pub(super) fn are_none(spool: &Path) -> io::Result<bool> {
+    Ok(numbers(&spool.join(FOLDER))?.is_empty())
 }

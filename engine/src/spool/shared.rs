@@ -9,6 +9,7 @@ use super::arena::Arena;
 use super::folder::Folder;
 use super::schemas::Schemas;
 use super::segment::Segment;
+use super::standing::Thread;
 
 /// See the head of this file.
 #[derive(Debug)]
@@ -36,10 +37,14 @@ pub(super) struct Shared {
     pub(super) ready: AtomicUsize,
     /// The last attempt at the disk failed, or the folder is not there.
     pub(super) is_failing: AtomicBool,
+    /// The folder is not what its path leads to, and could not be made anew yet.
+    pub(super) is_lost: AtomicBool,
     /// The disk has not answered for some time.
     pub(super) is_stalled: AtomicBool,
     /// Rises with every step of the thread that writes, and is odd while it waits for the disk.
     pub(super) steps: AtomicU64,
+    /// That thread.
+    pub(super) disk_thread: Thread,
     /// A keeper process is there.
     pub(super) has_keeper: AtomicBool,
 }
@@ -88,8 +93,10 @@ impl Shared {
             errors: AtomicU64::default(),
             ready: AtomicUsize::default(),
             is_failing: AtomicBool::default(),
+            is_lost: AtomicBool::default(),
             is_stalled: AtomicBool::default(),
             steps: AtomicU64::default(),
+            disk_thread: Thread::default(),
             has_keeper: AtomicBool::default(),
         }
     }

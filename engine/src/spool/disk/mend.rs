@@ -13,7 +13,7 @@ impl Disk {
     pub(super) fn watch(&mut self) {
         let folder = self.shared.folder();
         let looked = folder.look();
-        let is_lost = std::mem::replace(&mut self.is_lost, looked.is_err());
+        let is_lost = self.shared.is_lost.swap(looked.is_err(), Ordering::AcqRel);
         if let Err(error) = looked {
             self.shared.is_failing.store(true, Ordering::Relaxed);
             self.shared.count_error();
@@ -23,7 +23,7 @@ impl Disk {
             }
             match self.restore() {
                 Ok(()) => {
-                    self.is_lost = false;
+                    self.shared.is_lost.store(false, Ordering::Release);
                     tracing::warn!(path = %folder.path.display(), "the spool has its folder again; what was in memory is written there, what was only in the lost one is lost");
                 }
                 Err(error) if self.log.may_log(now) => {
@@ -34,10 +34,10 @@ impl Disk {
             return;
         }
         let result = folder.is_writable().and_then(|()| self.mend(&folder));
-        if result.is_err() {
+        self.is_refused = result.is_err();
+        if self.is_refused {
             self.note(result);
         }
-        self.try_postponed(&folder);
     }
 
     /// Makes the folder again, and writes everything that is in memory into it.
@@ -94,23 +94,37 @@ impl Disk {
     }
 
     /// Tries again what could not be read at the start.
-    fn try_postponed(&mut self, folder: &Folder) {
-        let shared = &self.shared;
+    pub(super) fn try_postponed(&mut self) {
+        if self.postponed.is_empty() || self.shared.is_lost.load(Ordering::Relaxed) {
+            return;
+        }
+        let (shared, folder) = (&self.shared, self.shared.folder());
         self.postponed.retain(|name| {
-            let mut found = recover::Found::default();
-            let read = match recover::open(folder, name) {
+            let path = folder.path.join(name);
+            let read = match recover::open(&folder, name) {
                 Ok(Some(read)) => read,
+                // Nothing but zeros: the next start removes it.
                 Ok(None) => return false,
                 // Whether it is damage is the next start's to say, which puts it aside.
                 Err(_) => return true,
             };
             let is_known = read.models.iter().all(|&model| shared.schemas.find(model).is_some());
-            if !is_known {
+            if !is_known || read.found.walk.frames == 0 {
+                tracing::error!(path = %path.display(), is_known, "a segment of the spool can be read now, and is damaged; the next start puts it aside");
+                shared.count_error();
                 return false;
             }
-            let adopted = recover::adopt_one(shared, name, read, &mut found);
-            tracing::info!(path = %folder.path.join(name).display(), records = found.any, "a segment of the spool can be read now");
-            adopted.is_err()
+            let mut found = recover::Found::default();
+            match recover::adopt_one(shared, name, read, &mut found) {
+                Ok(()) => {
+                    tracing::info!(path = %path.display(), records = found.any, "a segment of the spool can be read now");
+                    false
+                }
+                Err(error) => {
+                    tracing::error!(path = %path.display(), %error, "a segment of the spool cannot be taken into use now; it is tried again");
+                    true
+                }
+            }
         });
     }
 }

@@ -14,8 +14,11 @@ use crate::spool::{SpoolError, at};
 /// What a file becomes that cannot be delivered.
 const ASIDE: &str = "damaged";
 
-/// Moves the files of another spool out of a folder that has taken the place of this process's own, into a folder
-/// below it that is a spool by itself. Says the names that are left and the highest number of all.
+/// How the name of a folder ends that is another spool.
+const SPOOL_ASIDE: &str = "aside";
+
+/// Moves the files of somebody else's spool out of a folder that has taken the place of this process's own, into a
+/// folder below it that is a spool by itself. Says the names that are left and the highest number of all.
 pub(in crate::spool) fn set_aside_foreign(folder: &Folder, shared: &Shared) -> Result<(Vec<PathBuf>, u64), SpoolError> {
     let own: Vec<PathBuf> = shared
         .segments_after(None)
@@ -29,7 +32,7 @@ pub(in crate::spool) fn set_aside_foreign(folder: &Folder, shared: &Shared) -> R
     let models = Path::new("models");
     let has_models = fs::read_dir(folder.path.join(models)).is_ok_and(|mut entries| entries.next().is_some());
     if own.is_empty() && (!foreign.is_empty() || has_models) {
-        let aside = folder.unused(Path::new("found"), "aside");
+        let aside = folder.unused(Path::new("found"), SPOOL_ASIDE);
         let path = folder.path.join(&aside);
         fs::create_dir(&path).map_err(at("make a folder for what was found in", &folder.path))?;
         for name in foreign.iter().map(PathBuf::as_path).chain(has_models.then_some(models)) {
@@ -41,6 +44,17 @@ pub(in crate::spool) fn set_aside_foreign(folder: &Folder, shared: &Shared) -> R
         tracing::error!(path = %path.display(), segments = foreign.len(), "the spool's new folder held another spool; it was put aside, `quintile spool export` reads it");
     }
     Ok((own, last))
+}
+
+/// At every start, until somebody has taken them away: nobody delivers them.
+pub(super) fn tell_of_spools_aside(folder: &Path) -> Result<(), SpoolError> {
+    let entries = fs::read_dir(folder).map_err(at("list the spool", folder))?;
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path.extension().is_some_and(|ending| ending == SPOOL_ASIDE) && path.is_dir() {
+            tracing::warn!(path = %path.display(), "another spool was put aside here, and its records are not delivered: `quintile spool export` reads it");
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn has_aside(folder: &Path) -> Result<bool, SpoolError> {

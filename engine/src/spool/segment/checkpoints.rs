@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::{Segment, Window, part_of};
 use crate::spool::layout::{ALL, BODY, NAME_BYTES, Name, SLOTS_MAX, checkpoint_at, name_of, slot_at, text_of};
+use crate::spool::protocol::FrameLook;
 
 impl Segment {
     fn control_word(&self, at: usize) -> u64 {
@@ -78,8 +79,14 @@ impl Segment {
         places.iter().filter(is_left).count() as u64
     }
 
-    /// Where its frames begin, as far as they can be read.
-    pub(in crate::spool) fn places(&self) -> io::Result<Vec<usize>> {
+    /// Whether a sink has acknowledged every record of it.
+    pub(in crate::spool) fn has_all(&self, slot: Option<usize>) -> bool {
+        let end = self.written.load(Ordering::Acquire) as u64;
+        slot.map_or(BODY as u64, |slot| self.acknowledged(slot)) >= end
+    }
+
+    /// Where its frames begin; none when something between them cannot be read that was whole once.
+    pub(in crate::spool) fn places(&self) -> io::Result<Option<Vec<usize>>> {
         let (mut window, mut frame, mut places) = (Window::default(), Vec::new(), Vec::new());
         let extents = self.old.clone().unwrap_or_else(|| {
             vec![Range {
@@ -89,12 +96,18 @@ impl Segment {
         });
         for extent in extents {
             let mut at = extent.start;
-            while at < extent.end && self.read(at, &mut window, &mut frame)?.is_ok() {
-                places.push(at);
-                at += frame.len();
+            while at < extent.end {
+                match self.read(at, &mut window, &mut frame)? {
+                    Ok(()) => {
+                        places.push(at);
+                        at += frame.len();
+                    }
+                    Err(FrameLook::Nothing | FrameLook::Sealed) if self.old.is_none() => break,
+                    Err(_) => return Ok(None),
+                }
             }
         }
-        Ok(places)
+        Ok(Some(places))
     }
 
     pub(in crate::spool) fn acknowledge(&self, slot: usize, offset: u64) {

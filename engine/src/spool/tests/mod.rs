@@ -5,6 +5,7 @@
     reason = "small random numbers, on machines of 64 bits"
 )]
 
+mod late;
 mod oracle;
 
 use std::collections::BTreeSet;
@@ -326,6 +327,17 @@ fn an_operator_may_look_while_it_is_in_use() {
         cursor.advance();
     }
     cursor.acknowledge(4);
+    // What is looked at are its files, which are a little behind.
+    let until = Instant::now() + Duration::from_secs(60);
+    while !spool
+        .shared
+        .segments_after(None)
+        .iter()
+        .all(|segment| segment.is_saved())
+    {
+        assert!(Instant::now() < until, "what was recorded comes into its file");
+        std::thread::sleep(Duration::from_millis(1));
+    }
     let mut leads = Vec::new();
     let folder = dir.path().join("spool");
     let segments = inspect(&folder, |seen, schema| {
