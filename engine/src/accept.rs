@@ -18,7 +18,7 @@ mod waiting;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
@@ -29,7 +29,7 @@ use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::net::{SocketFlags, accept_with};
 
 use self::waiting::Waiting;
-use crate::limits::HEALTH_CONNECTIONS;
+use crate::limits::{HEALTH_CONNECTIONS, UNSENT_KERNEL_BYTES};
 use crate::log_limiter::LogLimiter;
 use crate::shard::mailbox::{Address, Mail};
 use crate::telemetry::{Admission, Gauges};
@@ -243,6 +243,10 @@ impl Loop {
         if let Err(error) = socket.set_nodelay(true) {
             tracing::debug!(%error, "set TCP_NODELAY");
         }
+        // A client that does not read must not fill the kernel's memory, which all connections share.
+        if let Err(error) = bound_unsent(&socket) {
+            tracing::debug!(%error, "set TCP_NOTSENT_LOWAT");
+        }
         let mut mail = Mail::Socket(socket, admission);
         loop {
             let count = self.places.len();
@@ -298,5 +302,26 @@ impl Loop {
                 "connections wait: as many are open as limits.connections_max or the descriptors allow; health checks are answered"
             );
         }
+    }
+}
+
+/// Bounds what the kernel takes of a connection beyond what it has sent.
+#[expect(unsafe_code, reason = "rustix has no TCP_NOTSENT_LOWAT")]
+fn bound_unsent(socket: &TcpStream) -> io::Result<()> {
+    let bytes = UNSENT_KERNEL_BYTES;
+    // SAFETY: the descriptor is open, and the value is four bytes that live through the call.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_NOTSENT_LOWAT,
+            std::ptr::from_ref(&bytes).cast(),
+            u32::BITS / 8,
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
     }
 }

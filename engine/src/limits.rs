@@ -57,6 +57,12 @@ pub const HEALTH_CONNECTIONS: usize = 16;
 /// another.
 pub const WAITING_CONNECTIONS: usize = 64;
 
+/// Bytes of answers that the kernel takes of one connection beyond what it has sent. Without it a client that does not
+/// read makes the kernel keep 4 MiB, and some hundred such clients use up the memory that it has for all TCP
+/// connections: then it drops packets of everybody's. What was sent and is not acknowledged is not counted, so a long
+/// way costs no speed.
+pub const UNSENT_KERNEL_BYTES: u32 = 64 << 10;
+
 /// How long one beyond `connections_max` may take for each step: its head, its body, reading its answer.
 pub const HEALTH_STEP: Duration = Duration::from_secs(1);
 

@@ -101,7 +101,7 @@ pub(super) async fn open(
         loaded: core.scorer.borrow().shared(),
         request_id: ArrayString::from(request_id).unwrap_or_default(),
         source,
-        turn: SliceTurn::new(Rc::clone(core)),
+        turn: SliceTurn::to_score(Rc::clone(core)),
         tally: BatchCounts::default(),
         began: Instant::now(),
         part: Vec::new(),

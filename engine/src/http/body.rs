@@ -232,7 +232,7 @@ impl BodyReader {
             inflater: (coding == Coding::Gzip).then(|| Box::new(Inflater::new(limit))),
             _charge: charge,
             compressed: Bytes::new(),
-            turn: SliceTurn::new(Rc::clone(core)),
+            turn: SliceTurn::to_read(Rc::clone(core)),
             bytes_since_turn: 0,
         })
     }

@@ -18,7 +18,7 @@ pub(super) fn is_long(body: &[u8]) -> bool {
 
 /// Reads a lead to its end. What was read is in the shard's workspace until the caller's next `await`.
 pub(super) async fn read(core: &Rc<ShardCore>, body: &[u8]) -> Result<(), RequestError> {
-    let mut turn = SliceTurn::new(Rc::clone(core));
+    let mut turn = SliceTurn::to_read(Rc::clone(core));
     poll_fn(|cx| turn.poll(cx)).await;
     if body.len() <= LONG_PLAIN_BYTES_MAX && contained(core, || Ok(core.scorer.borrow_mut().read_plain(body)))? {
         return Ok(());

@@ -4,7 +4,8 @@
 //!  batches ── wait for a turn ──▶ queue ──▶ one task: let the reactor run, wake the first ──▶ it works for one slice
 //! ```
 //! One slice a turn, however many batches there are: a request beside them waits for one slice, not for one of each.
-//! They take turns in the order in which they came to the queue.
+//! They take turns in the order in which they came to the queue. While there is no room ahead for records, slices that
+//! make records wait for it, and those that only read (a long lead, a body that is inflated) go before them.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -26,17 +27,28 @@ const LOOK: Duration = Duration::from_millis(1);
 /// Who waits for a turn.
 #[derive(Debug, Default)]
 pub(crate) struct SliceQueue {
-    queue: RefCell<VecDeque<(u64, Waker)>>,
+    queue: RefCell<VecDeque<WaitingSlice>>,
     next: Cell<u64>,
     /// The task that gives turns, while no batch waits.
     giver: RefCell<Option<Waker>>,
 }
 
+#[derive(Debug)]
+struct WaitingSlice {
+    number: u64,
+    waker: Waker,
+    makes_records: bool,
+}
+
 impl SliceQueue {
-    fn push(&self, waker: Waker) -> u64 {
+    fn push(&self, waker: Waker, makes_records: bool) -> u64 {
         let number = self.next.get();
         self.next.set(number + 1);
-        self.queue.borrow_mut().push_back((number, waker));
+        self.queue.borrow_mut().push_back(WaitingSlice {
+            number,
+            waker,
+            makes_records,
+        });
         let giver = self.giver.borrow_mut().take();
         if let Some(giver) = giver {
             giver.wake();
@@ -47,16 +59,16 @@ impl SliceQueue {
     /// Whether this one still waits; then it is woken by `waker` from now on.
     fn still_waits(&self, number: u64, waker: &Waker) -> bool {
         let mut queue = self.queue.borrow_mut();
-        let entry = queue.iter_mut().find(|(waiting, _)| *waiting == number);
-        if let Some((_, known)) = entry {
-            known.clone_from(waker);
+        let entry = queue.iter_mut().find(|waiting| waiting.number == number);
+        if let Some(waiting) = entry {
+            waiting.waker.clone_from(waker);
             return true;
         }
         false
     }
 
     fn remove(&self, number: u64) {
-        self.queue.borrow_mut().retain(|(waiting, _)| *waiting != number);
+        self.queue.borrow_mut().retain(|waiting| waiting.number != number);
     }
 
     async fn somebody_waits(&self) {
@@ -70,11 +82,17 @@ impl SliceQueue {
         .await;
     }
 
-    fn give(&self) {
-        let first = self.queue.borrow_mut().pop_front();
-        if let Some((_, waker)) = first {
-            waker.wake();
+    /// Gives a turn to the first who may have one, and says whether there was one.
+    fn give(&self, has_room: bool) -> bool {
+        let mut queue = self.queue.borrow_mut();
+        let first = queue.iter().position(|waiting| has_room || !waiting.makes_records);
+        let first = first.and_then(|place| queue.remove(place));
+        drop(queue);
+        let is_given = first.is_some();
+        if let Some(waiting) = first {
+            waiting.waker.wake();
         }
+        is_given
     }
 }
 
@@ -83,11 +101,26 @@ impl SliceQueue {
 pub(crate) struct SliceTurn {
     core: Rc<ShardCore>,
     number: Option<u64>,
+    makes_records: bool,
 }
 
 impl SliceTurn {
-    pub(crate) fn new(core: Rc<ShardCore>) -> Self {
-        Self { core, number: None }
+    /// For slices that record nothing.
+    pub(crate) fn to_read(core: Rc<ShardCore>) -> Self {
+        Self {
+            core,
+            number: None,
+            makes_records: false,
+        }
+    }
+
+    /// For slices that score leads and record them.
+    pub(crate) fn to_score(core: Rc<ShardCore>) -> Self {
+        Self {
+            core,
+            number: None,
+            makes_records: true,
+        }
     }
 
     /// Ready when it is this one's turn. The turn ends with the poll that returned ready.
@@ -95,7 +128,7 @@ impl SliceTurn {
         let turns = &self.core.turns;
         match self.number {
             None => {
-                self.number = Some(turns.push(cx.waker().clone()));
+                self.number = Some(turns.push(cx.waker().clone(), self.makes_records));
                 Poll::Pending
             }
             Some(number) if turns.still_waits(number, cx.waker()) => Poll::Pending,
@@ -121,13 +154,46 @@ pub(super) async fn give<B: Backend>(core: Rc<ShardCore>) {
     loop {
         core.turns.somebody_waits().await;
         B::yield_now().await;
-        while !core.scorer.borrow().has_room_ahead() && waited < PATIENCE {
+        let has_room = core.scorer.borrow().has_room_ahead();
+        if has_room {
+            waited = Duration::ZERO;
+        }
+        if !core.turns.give(has_room || waited >= PATIENCE) {
             B::sleep(LOOK).await;
             waited += LOOK;
         }
-        if core.scorer.borrow().has_room_ahead() {
-            waited = Duration::ZERO;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_only_reads_does_not_wait_for_room() {
+        let turns = SliceQueue::default();
+        let waker = Waker::noop();
+        let [batch, lead, later] = [true, false, false].map(|records| turns.push(waker.clone(), records));
+        assert!(turns.give(false));
+        assert!(turns.still_waits(batch, waker) && !turns.still_waits(lead, waker));
+        assert!(turns.give(false));
+        assert!(!turns.still_waits(later, waker));
+        assert!(!turns.give(false), "a batch waits until there is room");
+        assert!(turns.still_waits(batch, waker));
+        assert!(turns.give(true) && !turns.still_waits(batch, waker));
+        assert!(!turns.give(true), "nobody is left");
+    }
+
+    #[test]
+    fn with_room_the_first_who_came_is_the_first() {
+        let turns = SliceQueue::default();
+        let waker = Waker::noop();
+        let numbers = [true, false, true].map(|records| turns.push(waker.clone(), records));
+        turns.remove(numbers[0]);
+        for number in &numbers[1..] {
+            assert!(turns.still_waits(*number, waker));
+            assert!(turns.give(true));
+            assert!(!turns.still_waits(*number, waker));
         }
-        core.turns.give();
     }
 }
