@@ -9,6 +9,7 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 # Only to tell what hangs from what is slow: nothing here measures time.
@@ -61,7 +62,13 @@ class Server:
     """One process. `before` are words in front of its command, such as a tracer's."""
 
     def __init__(
-        self, binary: Path, data: Path, runtime: str, before: tuple[str, ...] = (), **settings: object
+        self,
+        binary: Path,
+        data: Path,
+        runtime: str,
+        before: tuple[str, ...] = (),
+        preexec: Callable[[], None] | None = None,
+        **settings: object,
     ) -> None:
         self.port, self.data = free_port(), data
         self.log = data.parent / f"log-{time.monotonic_ns()}"
@@ -76,6 +83,7 @@ class Server:
                 stdout=subprocess.DEVNULL,
                 stderr=log,
                 env=environment,
+                preexec_fn=preexec,
             )
         until = time.monotonic() + START_S
         self.is_up = False
@@ -100,6 +108,16 @@ class Server:
             return response.status
         finally:
             connection.close()
+
+    def metric(self, name: str) -> float:
+        """The sum of a metric's samples."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_S)
+        try:
+            connection.request("GET", "/metrics")
+            lines = connection.getresponse().read().decode().splitlines()
+        finally:
+            connection.close()
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith((f"{name} ", f"{name}{{")))
 
     def pid(self) -> int:
         """The server's own, also under a tracer."""

@@ -81,9 +81,10 @@ class Server:
         settings: Mapping[str, str | float] | None = None,
         environment: Mapping[str, str] | None = None,
         output: Path | None = None,
+        before: Sequence[str] = (),
     ) -> None:
-        """`settings` are those without a flag: {"RECORDS__ROLL_SECONDS": 1}."""
-        words = [command.binary(), "serve", "--listen", "127.0.0.1:0", "--model", model, "--runtime", runtime]
+        """`settings` are those without a flag: {"RECORDS__ROLL_SECONDS": 1}. `before` stands before the command."""
+        words = [*before, command.binary(), "serve", "--listen", "127.0.0.1:0", "--model", model, "--runtime", runtime]
         words += ["--shards", shards, "--sink", sink, "--data-dir", data, "--log", "json"]
         settings = {"SERVER__ADMIN": "none", **(settings or {})}
         variables = {f"QUINTILE_{name}": str(value) for name, value in settings.items()}
@@ -134,6 +135,12 @@ class Server:
             if fields.get("message") == message:
                 return fields
         return None
+
+    def wait(self, timeout: float) -> int:
+        """Its exit code."""
+        code = self._process.wait(timeout)
+        self._reader.join(timeout=5)
+        return code
 
     def is_running(self) -> bool:
         return self._process.poll() is None

@@ -127,6 +127,20 @@ def test_a_record_that_was_finished_and_is_wiped_is_damage(left: Path) -> None:
     assert len(lines(done.stdout)) == COUNT - 1
 
 
+def test_a_record_that_its_process_died_in_is_no_damage(left: Path) -> None:
+    (segment,) = [path for path in left.glob("*.segment") if path.read_bytes()[BODY : BODY + 4] != bytes(4)]
+    content = bytearray(segment.read_bytes())
+    place = BODY
+    while length := int.from_bytes(content[place : place + 4], "little"):
+        place += length
+    # All of a record but its length, which is written last.
+    content[place + 4 : place + 100] = b"x" * 96
+    segment.write_bytes(content)
+    done = command.run("spool", "export", left)
+    assert done.returncode == 0 and "is not finished" in done.stderr, done.stderr
+    assert len(lines(done.stdout)) == COUNT
+
+
 def test_records_of_a_model_that_is_not_known_keep_their_numbers(left: Path) -> None:
     known = export(left)
     for path in (left / "models").iterdir():

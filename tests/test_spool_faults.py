@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -93,6 +94,181 @@ def test_a_folder_that_goes_is_made_anew(server: Start, tmp_path: Path, gone: st
     assert second.returncode == 1 and "in use by another process" in second.stderr
     running.kill()
     deliver(server, data, answered)
+
+
+@pytest.mark.parametrize("gone", ["spool", "models"])
+def test_what_goes_just_before_the_server_dies_is_made_anew(server: Start, tmp_path: Path, gone: str) -> None:
+    """By the server or, when it dies first, by its keeper process: one of both, as it happens."""
+    data, answered = tmp_path / "data", []
+    for life in range(4):
+        running = server(DEMO, settings=KEEP)
+        answered += ask(running, 1000 * life, 50)
+        folder = data / "spool" if gone == "spool" else data / "spool" / "models"
+        folder.rename(tmp_path / f"gone-{life}")
+        time.sleep(0.05 * life)
+        running.kill()
+        wait_for("the keeper process", lambda: not keepers(data))
+        deliver(server, data, answered)
+
+
+CALLS = {"openat": "EACCES ENFILE EMFILE EIO ENOMEM", "pread64": "EIO"}
+
+
+@pytest.mark.parametrize(("call", "error"), [(call, error) for call in CALLS for error in CALLS[call].split()])
+def test_a_file_that_cannot_be_read_at_the_start_is_no_damage(
+    server: Start, tmp_path: Path, call: str, error: str
+) -> None:
+    if not shutil.which("strace"):
+        pytest.skip("NOT CHECKED: there is no strace to make system calls fail")
+    data = tmp_path / "data"
+    running = server(DEMO, settings=KEEP)
+    answered = ask(running, 0, 50)
+    running.kill()
+    wait_for("the keeper process", lambda: not keepers(data))
+    segments = [path for path in (data / "spool").glob("*.segment") if path.read_bytes()[4096:4100] != bytes(4)]
+    # The first calls of each thread that concern the file. The tracer is no parent, so that signals reach the server.
+    inject = f"inject={call}:error={error}:when=1..3"
+    before = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}"]
+    before += [word for path in segments for name in (str(path), path.name) for word in ("-P", name)]
+    following = server(DEMO, before=[*before, "-e", inject], settings={"RECORDS__ROLL_SECONDS": 0.3})
+    postponed = any("cannot be read now" in line for line in following.log)
+    assert not list((data / "spool").glob("*.damaged")), following.log
+    wait_for("its records", lambda: following.metrics()[RECORDED] >= len(answered) or not postponed)
+    following.stop()
+    deliver(server, data, answered)
+    assert postponed, "a call about the file has failed"
+
+
+RECORDED = 'quintile_records_delivered_total{sink="parquet"}'
+
+
+def test_a_dead_disk_is_told_and_refuses_and_comes_back(server: Start, tmp_path: Path) -> None:
+    """Every call that writes fails with EIO for a while: told once a second, counted, and `when_full` decides."""
+    if not shutil.which("strace"):
+        pytest.skip("NOT CHECKED: there is no strace to make system calls fail")
+    data = tmp_path / "data"
+    running = server(DEMO, settings={**KEEP, "RECORDS__SPOOL_BYTES": 1 << 20})
+    answered = ask(running, 0, 50)
+    calls = "pwrite64,pwritev,fallocate,ftruncate,fsync,fdatasync,unlinkat,renameat,mkdir"
+    words = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={calls}", "-e", f"inject={calls}:error=EIO"]
+    tracer = subprocess.Popen([*words, "-p", str(running.pid)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    connection, number = running.connect(), 1000
+    try:
+        wait_for("the tracer", lambda: traced(running.pid) or tracer.poll() is not None)
+        assert tracer.poll() is None, "strace may not trace another process here"
+        answered += ask(running, 900, 1)
+        wait_for("the fault", lambda: running.metrics()["quintile_spool_writable"] == 0)
+        until = time.monotonic() + WAIT_S
+        while (answer := connection.score(f"lead-{number}", {"f1": number})).status == 200:
+            answered.append(f"lead-{number}")
+            number += 1
+            assert time.monotonic() < until, "its memory is used up, and nothing is refused"
+        assert answer.status == 503
+        errors = running.metrics()["quintile_spool_errors_total"]
+        wait_for("further attempts", lambda: running.metrics()["quintile_spool_errors_total"] > errors)
+        assert connection.request("GET", "/healthz").status == 200
+        assert connection.request("GET", "/readyz").status == 503
+    finally:
+        tracer.terminate()
+        tracer.wait()
+    told = [line for line in running.log if '"ERROR"' in line and "the spool cannot be written" in line]
+    assert told and len(told) <= WAIT_S + 1, f"{len(told)} lines"
+    while connection.score(f"lead-{number}", {"f1": number}).status != 200:
+        time.sleep(0.05)
+    answered.append(f"lead-{number}")
+    wait_for("the end of it", lambda: running.metrics()["quintile_spool_writable"] == 1)
+    running.kill()
+    deliver(server, data, answered)
+
+
+def test_a_disk_that_becomes_read_only_is_told_as_one_state(server: Start, tmp_path: Path) -> None:
+    """As ext4 does after an error, whoever has files open. It does not come and go."""
+    data, image = tmp_path / "data", tmp_path / "disk"
+    data.mkdir()
+    image.touch()
+    os.truncate(image, 64 << 20)
+
+    def run(*words: str | Path) -> bool:
+        return (
+            shutil.which(words[0]) is not None
+            and subprocess.run(words, capture_output=True, check=False).returncode == 0
+        )
+
+    if not (run("mkfs.ext4", "-q", "-F", image) and run("mount", "-o", "loop,errors=remount-ro", image, data)):
+        pytest.skip("NOT CHECKED: this user may not mount a file as a disk")
+    try:
+        running = server(DEMO, settings={**KEEP, "RECORDS__SPOOL_BYTES": 1 << 20})
+        ask(running, 0, 20)
+        major, minor = os.major(data.stat().st_dev), os.minor(data.stat().st_dev)
+        device = Path(f"/sys/dev/block/{major}:{minor}").resolve().name
+        Path(f"/sys/fs/ext4/{device}/trigger_fs_error").write_text("1")
+        ask(running, 100, 5)
+        wait_for("the fault", lambda: running.metrics()["quintile_spool_writable"] == 0)
+        errors = running.metrics()["quintile_spool_errors_total"]
+        while running.metrics()["quintile_spool_errors_total"] < errors + 5:
+            assert running.metrics()["quintile_spool_writable"] == 0, "it comes and goes"
+            time.sleep(0.02)
+        assert not any("can be written again" in line for line in running.log)
+        connection = running.connect()
+        until = time.monotonic() + WAIT_S
+        while (answer := connection.score("lead", {"f1": 1})).status == 200:
+            assert time.monotonic() < until, "its memory is used up, and nothing is refused"
+        assert (answer.status, connection.request("GET", "/readyz").status) == (503, 503)
+        running.kill()
+    finally:
+        for keeper in keepers(data):
+            os.kill(keeper, signal.SIGKILL)
+        run("umount", "-l", data)
+
+
+def test_server_and_keeper_that_die_together_keep_what_is_in_the_files(server: Start, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    running = server(DEMO, settings=KEEP)
+    answered = ask(running, 0, 100)
+    [keeper] = keepers(data)
+
+    def is_written() -> bool:
+        return any(answered[-1].encode() in path.read_bytes() for path in (data / "spool").glob("*.segment"))
+
+    wait_for("the last record in its file", is_written)
+    # Stopped first, so that neither sees the other die.
+    for pid in (running.pid, keeper):
+        os.kill(pid, signal.SIGSTOP)
+    os.kill(keeper, signal.SIGKILL)
+    running.kill()
+    deliver(server, data, answered)
+
+
+def test_a_drain_that_does_not_end_is_ended(server: Start, tmp_path: Path) -> None:
+    """A call of the spool's that never comes back: the drain ends all the same, and the records stay."""
+    if not shutil.which("strace"):
+        pytest.skip("NOT CHECKED: there is no strace to hold up system calls")
+    data = tmp_path / "data"
+    running = server(DEMO, settings={**KEEP, "LIMITS__DRAIN_MS": 1000})
+    answered = ask(running, 0, 50)
+    words = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync"]
+    words += ["-e", "inject=fsync,fdatasync:delay_enter=300s", "-p", str(running.pid)]
+    tracer = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for("the tracer", lambda: traced(running.pid) or tracer.poll() is not None)
+        assert tracer.poll() is None, "strace may not trace another process here"
+        os.kill(running.pid, signal.SIGTERM)
+        # The delivery may take 20 s. Only then is the time of the drain over.
+        for _ in range(4):
+            with suppress(AssertionError):
+                wait_for("its end", lambda: any("has not ended in time" in line for line in running.log))
+                break
+    finally:
+        # What its tracer holds up does not end before the tracer does, like a thread that waits for a dead disk.
+        tracer.kill()
+        tracer.wait()
+    assert running.wait(WAIT_S) == 1 and any("has not ended in time" in line for line in running.log), running.log[-5:]
+    wait_for("the keeper process", lambda: not keepers(data))
+    deliver(server, data, answered)
+
+
+def traced(pid: int) -> bool:
+    return "TracerPid:\t0\n" not in Path(f"/proc/{pid}/status").read_text()
 
 
 def test_a_foreign_spool_in_its_place_is_kept_and_not_mixed(server: Start, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::python;
-use crate::step::{self, StepError};
+use crate::step::{self, Outcome, StepError};
 use crate::workspace::Workspace;
 
 const REQUIREMENTS: &str = "tests/requirements.txt";
@@ -85,6 +85,18 @@ fn all(workspace: &Workspace, asked: &FaultsArgs) -> Result<(), StepError> {
         kit.args(["--scenario", scenario]);
     }
     step::run(&mut kit).and(damages)
+}
+
+/// Attacks servers that have little memory, on every runtime: a quarter of an hour.
+pub(crate) fn attacks(workspace: &Workspace) -> Result<Outcome, StepError> {
+    python::set_up(workspace, REQUIREMENTS)?;
+    step::run(workspace.cargo().args(["build", "--release", "--locked"]))?;
+    for limit in ["128", "512"] {
+        let mut kit = workspace.command(workspace.environment(REQUIREMENTS).join("bin/python"));
+        kit.arg("faults/attack.py").arg("--binary");
+        step::run(kit.arg(workspace.release_binary()).args(["--limit", limit]))?;
+    }
+    Ok(Outcome::Passed)
 }
 
 /// Another seed every time.

@@ -7,7 +7,7 @@
 
 use crate::step::{Outcome, StepError};
 use crate::workspace::Workspace;
-use crate::{arm, chromium, fuzz, promtool};
+use crate::{arm, chromium, faults, fuzz, promtool};
 
 type Run = fn(&Workspace) -> Result<Outcome, StepError>;
 
@@ -46,6 +46,7 @@ pub(crate) const GROUPS: [Group; 6] = [
         about: "kill -9, failing system calls and disks, and the faults of ../shared/cases/faults",
         requirements: REQUIREMENTS,
         files: &[
+            "test_attacks.py",
             "test_fault_reproductions.py",
             "test_faults.py",
             "test_kill.py",
@@ -117,7 +118,7 @@ pub(crate) struct Heavy {
     pub(crate) run: Run,
 }
 
-pub(crate) const HEAVY: [Heavy; 2] = [
+pub(crate) const HEAVY: [Heavy; 3] = [
     Heavy {
         name: "arm",
         about: "the model's tests for 64-bit Arm under emulation (half an hour, 300 MB of Debian's packages)",
@@ -127,6 +128,11 @@ pub(crate) const HEAVY: [Heavy; 2] = [
         name: "fuzz",
         about: "every fuzz target for a minute",
         run: |workspace| fuzz::all(workspace, "60").map(|()| Outcome::Passed),
+    },
+    Heavy {
+        name: "attacks",
+        about: "every attack of faults/attack.py in 128 and 512 MiB, on both runtimes (a quarter of an hour, needs root)",
+        run: faults::attacks,
     },
 ];
 
