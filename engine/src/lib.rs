@@ -17,6 +17,7 @@ pub mod limits;
 mod log_limiter;
 mod log_writer;
 mod media_type;
+pub mod models;
 mod profile;
 pub mod protocol;
 mod raw_write;

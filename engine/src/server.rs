@@ -10,7 +10,9 @@ mod announce;
 mod attempt;
 mod descriptors;
 mod error;
+mod models;
 mod parts;
+mod publish;
 mod reload;
 mod signals;
 
@@ -20,20 +22,22 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
-use quintile_scoring::loaded::LoadedModel;
 
 pub use self::error::ServeError;
 pub(crate) use self::reload::ReloadSource;
 
+use self::models::{ModelOwner, ModelSource};
 use self::parts::{
-    Registry, ShardTemplate, about, accept_connections, admin, asking, budget, choose, connections_fitting, detect,
-    http, listen, load, open_spool, place, remote, spawn, spawn_shards,
+    ModelNumbers, ShardTemplate, about, accept_connections, admin, asking, budget, choose, connections_fitting, detect,
+    http, listen, open_spool, place, remote, spawn, spawn_shards,
 };
+use self::publish::Publisher;
 use self::signals::{DrainStep, Lifecycle};
 use crate::accept::{Acceptor, ShardEntry};
 use crate::allocator;
 use crate::config::Settings;
 use crate::limits::EVENTS_MAX;
+use crate::models::{ModelVersion, ModelsHandle, Registry, SlotNumbers};
 use crate::runtime;
 use crate::shard::mailbox::{Address, Mail};
 use crate::side::{self, Delivered, Side};
@@ -73,9 +77,10 @@ pub struct Running {
     shards: Vec<ShardThread>,
     side: Side,
     ended: Receiver<usize>,
-    /// Until a reload, which then frees it.
-    loaded: Option<Arc<LoadedModel>>,
-    registry: Option<Registry>,
+    /// Until a reload, which then frees the one model.
+    owner: ModelOwner,
+    models: Option<ModelsHandle>,
+    numbers: Option<ModelNumbers>,
 }
 
 #[derive(Debug)]
@@ -106,10 +111,7 @@ pub fn start(settings: &Settings) -> Result<Running, ServeError> {
 fn start_in(settings: &Settings, life: &Arc<Lifecycle>) -> Result<Running, ServeError> {
     allocator::configure();
     let open_files = descriptors::raise();
-    let mut loaded = load(settings)?;
-    // Made here, so that no shard has to.
-    loaded.descriptions();
-    announce::model(&loaded);
+    let source = ModelSource::open(settings)?;
     let topology = detect(settings);
     let chosen = choose(settings, &topology)?;
     let (listener, address) = listen(settings)?;
@@ -117,20 +119,25 @@ fn start_in(settings: &Settings, life: &Arc<Lifecycle>) -> Result<Running, Serve
     announce::records(&settings.records);
     announce::limits(&settings.limits, open_files);
     let connections_max = descriptors::connections(open_files, settings.limits.connections_max, topology.shards);
-    let (spool, writers) = open_spool(&settings.records, &topology, &mut loaded)?;
-    let registry = spool.as_ref().map(Registry::new);
-    let loaded = Arc::new(loaded);
+    // One more for what shadows score.
+    let writers_max = topology.shards + usize::from(settings.models.store.is_some());
+    let (spool, mut writers) = open_spool(&settings.records, &topology, (source.record_bytes_max(), writers_max))?;
+    let shadow_writer = writers.split_off(topology.shards).pop();
+    let numbers = spool.as_ref().map(ModelNumbers::new);
+    let (registry, owner) = source.begin(numbers.as_ref())?;
+    let models = owner.handle();
+    let nonce = nonce();
     let (events, events_out) = bounded(EVENTS_MAX);
     let budget = budget(settings, &topology);
     let (asking, desk) = asking(settings).unzip();
     let template = ShardTemplate {
         settings,
-        loaded: Arc::clone(&loaded),
+        registry: Arc::clone(&registry),
         latest: spool.as_ref().and_then(|spool| spool.found().latest),
         events,
         ready: Arc::clone(&life.ready),
         asking,
-        nonce: nonce(),
+        nonce,
         budget: Arc::clone(&budget),
     };
     let numbered = writers.into_iter().enumerate();
@@ -139,8 +146,10 @@ fn start_in(settings: &Settings, life: &Arc<Lifecycle>) -> Result<Running, Serve
     let side = side::start(side::SideParts {
         shards: links,
         records: settings.records.clone(),
+        shadow: owner.shadow(settings, (spool.as_ref(), shadow_writer), (topology.shards, nonce)),
+        models: models.clone(),
         spool,
-        loaded: Arc::clone(&loaded),
+        registry: Arc::clone(&registry),
         about: about(chosen),
         events: events_out,
         aws: settings.aws.clone(),
@@ -153,17 +162,21 @@ fn start_in(settings: &Settings, life: &Arc<Lifecycle>) -> Result<Running, Serve
     life.begin_to_serve();
     let acceptor = accept_connections(listener, places, connections_fitting(connections_max, &topology))?;
     life.serves();
-    announce::ready(address, admin_address, chosen, &topology, &loaded);
-    Ok(Running {
+    announce::ready(address, admin_address, chosen, &topology, &registry.champion().loaded);
+    drop(registry);
+    let mut running = Running {
         address,
         life: Arc::clone(life),
         acceptor,
         shards,
         side,
         ended,
-        loaded: Some(loaded),
-        registry,
-    })
+        owner,
+        models,
+        numbers,
+    };
+    running.manage_models()?;
+    Ok(running)
 }
 
 impl Running {
@@ -173,16 +186,51 @@ impl Running {
         self.address
     }
 
+    fn publisher(&self) -> Publisher {
+        Publisher {
+            shards: self.shards.iter().map(ShardThread::place).collect(),
+            side: self.side.news(),
+            life: Arc::clone(&self.life),
+        }
+    }
+
+    /// Starts the thread that keeps the models of a store, if there is one.
+    fn manage_models(&mut self) -> Result<(), ServeError> {
+        match std::mem::replace(&mut self.owner, ModelOwner::Thread) {
+            ModelOwner::Store(manager) => {
+                let publisher = self.publisher();
+                let publish = move |registry: &Arc<Registry>, new: &[Arc<ModelVersion>], emptied: &[usize]| {
+                    publisher.publish(registry, new, emptied)
+                };
+                let name = "models".to_owned();
+                manager
+                    .start(Box::new(publish))
+                    .map_err(|source| ServeError::Thread { name, source })
+            }
+            other => {
+                self.owner = other;
+                Ok(())
+            }
+        }
+    }
+
     /// Starts the thread that puts another configuration and model into force when it is asked to. To be called once.
     fn reloads(&mut self, settings: &Settings, again: ReloadSource, asked: Receiver<()>) -> Result<(), ServeError> {
+        let (version, slots) = match std::mem::replace(&mut self.owner, ModelOwner::Thread) {
+            ModelOwner::Single(version, slots) => (Some(version), slots),
+            other => {
+                self.owner = other;
+                (None, SlotNumbers::default())
+            }
+        };
         let parts = reload::ReloadParts {
             settings: settings.clone(),
             again,
-            loaded: self.loaded.take().expect("asked for once"),
-            shards: self.shards.iter().map(ShardThread::place).collect(),
-            registry: self.registry.clone(),
-            side: self.side.news(),
-            life: Arc::clone(&self.life),
+            version,
+            slots,
+            numbers: self.numbers.clone(),
+            models: self.models.clone(),
+            publisher: self.publisher(),
         };
         reload::start(parts, asked)
     }

@@ -28,6 +28,16 @@ pub(super) fn faults(settings: &Settings) -> Vec<Fault> {
             "scoring.fallback",
             "is the same as scoring.primary; accepted: none, or the other of local and sagemaker",
         ),
+        (
+            settings.model.is_some() && settings.models.store.is_some(),
+            "models.store",
+            "cannot be set together with model.path: models come from one file or from a store",
+        ),
+        (
+            scoring.asks_sagemaker() && settings.models.store.is_some(),
+            "models.store",
+            "cannot be set while scoring.primary or scoring.fallback is sagemaker, which scores one model",
+        ),
     ];
     let fault = |(_, key, message): (bool, &str, &str)| Fault {
         source: SettingSource::Setting(key.into()),
@@ -66,5 +76,8 @@ mod tests {
         settings.scoring.endpoint = Some("leads".into());
         settings.scoring.fallback = Some(ScorerKind::Local);
         assert!(keys(&settings).is_empty());
+        settings.models.store = Some("models".into());
+        settings.model = Some("model.ubj".into());
+        assert_eq!(keys(&settings), ["models.store", "models.store"]);
     }
 }

@@ -1,7 +1,8 @@
 //! The TOML file: every value stored, and every fault gathered with its line and column.
 
+use std::io;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use quintile_model::nearest::nearest;
 use quintile_scoring::text::excerpt;
@@ -46,6 +47,24 @@ pub(crate) fn apply(settings: &mut Settings, told: &mut SettingOrigins, path: &P
         reader.sections(table.get_ref());
     }
     reader.finish()
+}
+
+/// A file that cannot be read.
+pub(super) fn unread(path: PathBuf, named_by: &'static str, error: &io::Error) -> Fault {
+    let is_empty = path.as_os_str().is_empty();
+    Fault {
+        source: if is_empty {
+            SettingSource::Variable(named_by.into())
+        } else {
+            SettingSource::Unread { path, named_by }
+        },
+        message: if is_empty {
+            "names no file; leave it out".into()
+        } else {
+            format!("cannot be read: {error}")
+        },
+        hint: None,
+    }
 }
 
 struct Reader<'s, 't> {
@@ -111,7 +130,11 @@ impl<'s, 't> Reader<'s, 't> {
 
     fn keys(&mut self, section: &str, keys: &DeTable<'_>) {
         for (name, value) in keys {
-            self.key(section, name.get_ref(), name.span(), value);
+            let inner = format!("{section}.{}", name.get_ref());
+            match value.get_ref() {
+                DeValue::Table(keys) if sections().contains(&inner.as_str()) => self.keys(&inner, keys),
+                _ => self.key(section, name.get_ref(), name.span(), value),
+            }
         }
     }
 

@@ -15,6 +15,7 @@ mod environment;
 mod fault;
 mod file;
 pub(crate) mod keys;
+pub mod models;
 pub(crate) mod origins;
 #[cfg(test)]
 mod tests;
@@ -46,6 +47,8 @@ pub struct Settings {
     pub listen: String,
     /// The model file; the embedded demo when none is given.
     pub model: Option<PathBuf>,
+    /// A store of models in place of one file.
+    pub models: models::ModelsSettings,
     /// Which trees and which kernel.
     pub options: Options,
     /// Which runtime backend.
@@ -231,6 +234,7 @@ impl Default for Settings {
         Self {
             listen: "127.0.0.1:8080".into(),
             model: None,
+            models: models::ModelsSettings::default(),
             options: Options {
                 kernel: KernelChoice::Auto,
                 ..Options::default()
@@ -349,7 +353,7 @@ impl Settings {
         if let Some((path, named_by)) = named {
             match read(&path) {
                 Ok(bytes) => faults.extend(file::apply(&mut settings, &mut told, &path, &bytes)),
-                Err(error) => faults.push(unread(path, named_by, &error)),
+                Err(error) => faults.push(file::unread(path, named_by, &error)),
             }
         }
         faults.extend(environment::apply(&mut settings, &mut told, &variables));
@@ -429,22 +433,5 @@ impl Settings {
                 hint: wrong.hint,
             }),
         }
-    }
-}
-
-fn unread(path: PathBuf, named_by: &'static str, error: &io::Error) -> Fault {
-    let is_empty = path.as_os_str().is_empty();
-    Fault {
-        source: if is_empty {
-            SettingSource::Variable(named_by.into())
-        } else {
-            SettingSource::Unread { path, named_by }
-        },
-        message: if is_empty {
-            "names no file; leave it out".into()
-        } else {
-            format!("cannot be read: {error}")
-        },
-        hint: None,
     }
 }

@@ -100,6 +100,13 @@ pub(super) fn check_url(text: &str) -> Result<(), String> {
     }
 }
 
+/// What a model may be called in paths.
+pub(super) fn check_model_name(text: &str) -> Result<(), String> {
+    let is_of_it = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    let is_right = (1..=128).contains(&text.len()) && text.bytes().all(is_of_it);
+    if is_right { Ok(()) } else { Err(String::new()) }
+}
+
 /// Bucket and prefix.
 pub(super) fn check_s3(text: &str) -> Result<(), String> {
     let Some(place) = text.strip_prefix("s3://") else {

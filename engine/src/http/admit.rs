@@ -6,6 +6,8 @@
 //! ```
 //! The first check that fails decides the answer. The requirements of a path are in its [`Policy`] and nowhere else.
 
+use std::sync::Arc;
+
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, Method};
@@ -15,22 +17,26 @@ use super::batch::Form;
 use super::body::Coding;
 use super::connection::deadlines::ConnectionDeadlines;
 use super::error::RequestError;
+use super::model_path::{self, Operation};
 use super::pages::{Page, Wants};
 use super::{HttpShard, framing};
 use crate::media_type::is_json;
+use crate::models::{ChoiceError, ModelChoice, ModelVersion, Selected};
 use crate::shard::ShardCore;
 use crate::telemetry::Route;
 
 /// What a request asks for.
 pub(super) enum Target {
-    Score(Coding),
-    Batch(Form, Coding),
+    Score(ModelChoice, Coding),
+    Batch(ModelChoice, Form, Coding),
     /// Which methods a path takes.
     Options(&'static str),
     Health,
     Ready,
     Metrics,
     Page(Page, Wants),
+    /// What one model takes and gives.
+    ModelSchema(Arc<ModelVersion>),
     #[cfg(debug_assertions)]
     Debug(super::debug::Probe),
 }
@@ -45,18 +51,6 @@ struct Policy {
     sheds: bool,
     /// Whether it is answered on a connection beyond the limit, which may only ask how the process is.
     is_health: bool,
-    /// What its bodies are.
-    body: BodyKind,
-}
-
-#[derive(Clone, Copy)]
-enum BodyKind {
-    /// There is none that is read.
-    None,
-    /// JSON of one lead.
-    Lead,
-    /// A list or lines of leads.
-    Batch,
 }
 
 /// Methods of what is read, of what is scored, and of all paths together.
@@ -64,13 +58,12 @@ const READ: &str = "GET, HEAD, OPTIONS";
 const SCORE: &str = "POST, OPTIONS";
 const ANY: &str = "GET, HEAD, POST, OPTIONS";
 
-const fn scoring(route: Route, body: BodyKind) -> Policy {
+const fn scoring(route: Route) -> Policy {
     Policy {
         route,
         allow: SCORE,
         sheds: true,
         is_health: false,
-        body,
     }
 }
 
@@ -80,12 +73,11 @@ const fn reading(route: Route, is_health: bool) -> Policy {
         allow: READ,
         sheds: false,
         is_health,
-        body: BodyKind::None,
     }
 }
 
-static SCORE_POLICY: Policy = scoring(Route::Score, BodyKind::Lead);
-static BATCH_POLICY: Policy = scoring(Route::Batch, BodyKind::Batch);
+static SCORE_POLICY: Policy = scoring(Route::Score);
+static BATCH_POLICY: Policy = scoring(Route::Batch);
 static HEALTH_POLICY: Policy = reading(Route::Healthz, true);
 static READY_POLICY: Policy = reading(Route::Readyz, true);
 static METRICS_POLICY: Policy = reading(Route::Metrics, true);
@@ -126,14 +118,17 @@ fn check(
         return Ok(target);
     }
     check_load(&http.core, policy)?;
-    check_media(http, policy, target, &head.headers)
+    check_media(http, target, &head.headers)
 }
 
 /// The one match of paths.
 fn find(http: &HttpShard, path: &str, method: &Method) -> (&'static Policy, Result<Target, RequestError>) {
     let (policy, target) = match path {
-        "/score" => (&SCORE_POLICY, Target::Score(Coding::Identity)),
-        "/score/batch" => (&BATCH_POLICY, Target::Batch(Form::List, Coding::Identity)),
+        "/score" => (&SCORE_POLICY, Target::Score(ModelChoice::Default, Coding::Identity)),
+        "/score/batch" => (
+            &BATCH_POLICY,
+            Target::Batch(ModelChoice::Default, Form::List, Coding::Identity),
+        ),
         "/healthz" => (&HEALTH_POLICY, Target::Health),
         "/readyz" => (&READY_POLICY, Target::Ready),
         "/metrics" => (&METRICS_POLICY, Target::Metrics),
@@ -141,7 +136,13 @@ fn find(http: &HttpShard, path: &str, method: &Method) -> (&'static Policy, Resu
         other => match Page::at(other) {
             Some(page) if page.is_served(http) => (&PAGES_POLICY, Target::Page(page, Wants::ANYTHING)),
             Some(_) => return (&PAGES_POLICY, Err(RequestError::NotFound)),
-            None => return (&OTHER_POLICY, debug_target(other)),
+            None => match model_path::parse(other) {
+                Some((name, selected, operation)) => match of_model(http, name, selected, operation) {
+                    (policy, Ok(target)) => (policy, target),
+                    (policy, Err(failure)) => return (policy, Err(failure)),
+                },
+                None => return (&OTHER_POLICY, debug_target(other)),
+            },
         },
     };
     let allow = policy.allow;
@@ -152,6 +153,34 @@ fn find(http: &HttpShard, path: &str, method: &Method) -> (&'static Policy, Resu
         _ => Err(RequestError::MethodNotAllowed { allow }),
     };
     (policy, target)
+}
+
+/// What is asked of a model that the path names. A path that means none is known, so its methods are looked at later.
+fn of_model(
+    http: &HttpShard,
+    name: &str,
+    selected: Selected<'_>,
+    operation: Operation,
+) -> (&'static Policy, Result<Target, RequestError>) {
+    let scorer = http.core.scorer.borrow();
+    let choice = scorer.registry().choose(name, selected).map_err(|error| match error {
+        ChoiceError::Unknown => RequestError::UnknownModel,
+        ChoiceError::NotLoaded => RequestError::ModelNotLoaded,
+    });
+    match operation {
+        Operation::Score => (
+            &SCORE_POLICY,
+            choice.map(|choice| Target::Score(choice, Coding::Identity)),
+        ),
+        Operation::Batch => (
+            &BATCH_POLICY,
+            choice.map(|choice| Target::Batch(choice, Form::List, Coding::Identity)),
+        ),
+        Operation::Schema => (
+            &PAGES_POLICY,
+            choice.map(|choice| Target::ModelSchema(Arc::clone(choice.reads_first(scorer.registry())))),
+        ),
+    }
 }
 
 #[cfg(debug_assertions)]
@@ -182,19 +211,17 @@ fn check_load(core: &ShardCore, policy: &Policy) -> Result<(), RequestError> {
 }
 
 /// What the headers say of the body, and of what a page's client has.
-fn check_media(http: &HttpShard, policy: &Policy, target: Target, headers: &HeaderMap) -> Result<Target, RequestError> {
+fn check_media(http: &HttpShard, target: Target, headers: &HeaderMap) -> Result<Target, RequestError> {
     let kind = headers.get(CONTENT_TYPE);
-    match policy.body {
-        BodyKind::Lead if kind.is_some_and(|kind| !is_json(kind.as_bytes())) => Err(RequestError::MediaType),
-        BodyKind::Lead => Ok(Target::Score(coding(headers)?)),
-        BodyKind::Batch => {
+    match target {
+        Target::Score(..) if kind.is_some_and(|kind| !is_json(kind.as_bytes())) => Err(RequestError::MediaType),
+        Target::Score(choice, _) => Ok(Target::Score(choice, coding(headers)?)),
+        Target::Batch(choice, ..) => {
             let form = Form::of(kind).ok_or(RequestError::BatchMediaType)?;
-            Ok(Target::Batch(form, coding(headers)?))
+            Ok(Target::Batch(choice, form, coding(headers)?))
         }
-        BodyKind::None => Ok(match target {
-            Target::Page(page, _) => Target::Page(page, Wants::new(http, page, headers)),
-            other => other,
-        }),
+        Target::Page(page, _) => Ok(Target::Page(page, Wants::new(http, page, headers))),
+        other => Ok(other),
     }
 }
 

@@ -11,7 +11,6 @@
 
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -21,7 +20,6 @@ use http::HeaderValue;
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
 use quintile_scoring::limits::REQUEST_ID_BYTES_MAX;
-use quintile_scoring::loaded::LoadedModel;
 use quintile_scoring::read::ReadError;
 use quintile_scoring::read::batch::{Cut, Envelope, EnvelopeError, Lines, Piece, Pieces};
 use quintile_scoring::render;
@@ -33,8 +31,9 @@ use super::response_body::Piece as BodyPiece;
 use super::routes::contained;
 use crate::budget::{Charge, Purpose, Size};
 use crate::media_type::{JSON, is_json, is_lines, lines};
+use crate::models::ModelChoice;
 use crate::shard::ShardCore;
-use crate::shard::scorer::slice::{Batch, Layout, LongPiece};
+use crate::shard::scorer::slice::{Batch, BatchModel, Layout, LongPiece};
 use crate::shard::slice_queue::SliceTurn;
 use crate::telemetry::BatchCounts;
 
@@ -78,7 +77,7 @@ pub(super) async fn open(
     watch: &Rc<ConnectionDeadlines>,
     body: Incoming,
     (form, coding): (Form, Coding),
-    request_id: &str,
+    (choice, request_id): (&ModelChoice, &str),
 ) -> Result<BatchResponse, RequestError> {
     let seat = BatchPermit::take(core, watch)?;
     let source = match form {
@@ -98,7 +97,7 @@ pub(super) async fn open(
         }
     };
     Ok(BatchResponse {
-        loaded: core.scorer.borrow().shared(),
+        model: core.scorer.borrow_mut().batch_model(choice),
         request_id: ArrayString::from(request_id).unwrap_or_default(),
         source,
         turn: SliceTurn::to_score(Rc::clone(core)),
@@ -239,7 +238,7 @@ pub struct Aborted;
 
 /// The answer to a batch, made as it is taken.
 pub struct BatchResponse {
-    loaded: Arc<LoadedModel>,
+    model: BatchModel,
     request_id: ArrayString<REQUEST_ID_BYTES_MAX>,
     source: LeadSource,
     turn: SliceTurn,
@@ -312,7 +311,7 @@ impl BatchResponse {
         }
         let core = &self.seat.core;
         let batch = Batch {
-            loaded: &self.loaded,
+            model: &self.model,
             request_id: &self.request_id,
             layout,
             has_begun: self.tally != BatchCounts::default(),
@@ -320,9 +319,10 @@ impl BatchResponse {
             budget: &core.budget,
         };
         let mut scorer = core.scorer.borrow_mut();
-        let tally = scorer.slice(&batch, &mut self.source, &mut self.long, out);
-        drop(scorer);
-        core.stats.borrow_mut().batch(&tally);
+        let mut stats = core.stats.borrow_mut();
+        let tally = scorer.slice(&batch, &mut self.source, &mut self.long, out, &mut stats);
+        stats.batch(&tally);
+        drop((scorer, stats));
         self.tally.add(&tally);
         if self.long.is_some() {
             return;
@@ -334,7 +334,7 @@ impl BatchResponse {
             LeadSource::List(list) if list.0.is_empty() => {
                 let total_ns = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
                 let counts = (self.tally.scored(), self.tally.failed);
-                render::batch_end(out, &self.loaded, counts, &self.request_id, total_ns);
+                render::batch_end(out, &self.model.version().loaded, counts, &self.request_id, total_ns);
                 self.has_ended = true;
             }
             LeadSource::List(_) => {}

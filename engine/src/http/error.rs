@@ -18,6 +18,10 @@ pub enum RequestError {
     TransferEncoding,
     /// No such path.
     NotFound,
+    /// No model, alias or version of this name.
+    UnknownModel,
+    /// The model is known, and not loaded.
+    ModelNotLoaded,
     /// The path is there, but not for this method.
     MethodNotAllowed {
         /// The `Allow` header.
@@ -88,6 +92,8 @@ impl RequestError {
             Self::Host => (StatusCode::BAD_REQUEST, "bad_host"),
             Self::TransferEncoding => (StatusCode::NOT_IMPLEMENTED, "unsupported_transfer_encoding"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not_found"),
+            Self::UnknownModel => (StatusCode::NOT_FOUND, "unknown_model"),
+            Self::ModelNotLoaded => (StatusCode::SERVICE_UNAVAILABLE, "model_not_loaded"),
             Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::MediaType | Self::BatchMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
             Self::ContentEncoding => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_encoding"),
@@ -141,6 +147,7 @@ impl RequestError {
                 | Self::OutOfMemory
                 | Self::TooManyBatches { .. }
                 | Self::QueueFull
+                | Self::ModelNotLoaded
                 | Self::Remote(_)
         )
         .then_some("1")
@@ -161,6 +168,8 @@ impl fmt::Display for RequestError {
                 f.write_str("the body is sent with a content-length, or with transfer-encoding: chunked and nothing else in it")
             }
             Self::NotFound => f.write_str("no such path; GET /openapi.json lists those there are"),
+            Self::UnknownModel => f.write_str("no model, alias or version of this name is served here"),
+            Self::ModelNotLoaded => f.write_str("this model is known and not loaded; try again when it is"),
             Self::MethodNotAllowed { allow } => write!(f, "this path takes {allow}"),
             Self::MediaType => f.write_str(
                 "the body's content-type is application/json or absent (curl: -H 'content-type: application/json')",
@@ -214,6 +223,8 @@ mod tests {
             RequestError::Host,
             RequestError::TransferEncoding,
             RequestError::NotFound,
+            RequestError::UnknownModel,
+            RequestError::ModelNotLoaded,
             RequestError::MethodNotAllowed { allow: "POST" },
             RequestError::MediaType,
             RequestError::BatchMediaType,

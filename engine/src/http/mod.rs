@@ -18,6 +18,7 @@ pub mod error;
 mod framing;
 mod inflate;
 mod long_lead;
+mod model_path;
 pub mod pages;
 mod request_id;
 pub(crate) mod response;

@@ -67,11 +67,32 @@ impl Responder<'_> {
         )
     }
 
+    /// A JSON text.
+    pub(super) fn document(self, body: Bytes) -> Response<ResponseBody> {
+        self.finish(StatusCode::OK, JSON, body, false)
+    }
+
     pub(super) fn metrics(self, body: Bytes) -> Response<ResponseBody> {
         self.finish(StatusCode::OK, METRICS, body, false)
     }
 
-    pub(super) fn scored(mut self, answer: Bytes, timings: &Timings) -> Response<ResponseBody> {
+    /// The answer to one lead.
+    pub(super) fn answered(self, scored: Result<(Bytes, Timings), RequestError>) -> Response<ResponseBody> {
+        match scored {
+            Ok((answer, timings)) => self.scored(answer, &timings),
+            Err(failure) => self.failed(&failure),
+        }
+    }
+
+    /// The answer to a batch, but for its body.
+    pub(super) fn opened(self, form: Form, opened: Result<BatchResponse, RequestError>) -> Response<ResponseBody> {
+        match opened {
+            Ok(answering) => self.batch(form, answering),
+            Err(failure) => self.failed(&failure),
+        }
+    }
+
+    fn scored(mut self, answer: Bytes, timings: &Timings) -> Response<ResponseBody> {
         let timing = self.core.arena.borrow_mut().cut(SERVER_TIMING_BYTES_MAX, |out| {
             for (name, nanoseconds) in [
                 ("parse;dur=", timings.parse_ns),
@@ -106,15 +127,14 @@ impl Responder<'_> {
         let mut body = Vec::with_capacity(256);
         if let RequestError::Rejected(rejection) = failure {
             let scorer = self.core.scorer.borrow();
-            Native::reject(&mut body, scorer.loaded(), scorer.workspace(), rejection);
+            Native::reject(&mut body, &scorer.current().loaded, scorer.workspace(), rejection);
         } else {
             render::error(&mut body, code, Some(&failure.to_string()), None);
         }
         self.finish(status, JSON, body.into(), failure.closes())
     }
 
-    /// The answer to a batch, but for its body.
-    pub(super) fn batch(self, form: Form, answering: BatchResponse) -> Response<ResponseBody> {
+    fn batch(self, form: Form, answering: BatchResponse) -> Response<ResponseBody> {
         let mut response = self.finish(StatusCode::OK, form.content_type(), Bytes::new(), false);
         *response.body_mut() = ResponseBody::Batch(Box::new(answering));
         response

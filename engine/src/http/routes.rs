@@ -23,6 +23,7 @@ use super::request_id::RequestId;
 use super::response::Responder;
 use super::response_body::ResponseBody;
 use super::trace;
+use crate::models::ModelChoice;
 use crate::protocol::Native;
 use crate::shard::ShardCore;
 use crate::shard::remote_call::Remote;
@@ -67,20 +68,19 @@ pub(super) async fn respond(
     let response = match target {
         Err(failure) => responder.failed(&failure),
         // In a box, so that single requests do not carry its state.
-        Ok(Target::Batch(form, coding)) => {
-            match Box::pin(open_batch(core, watch, body, (form, coding), (stays, id.as_str()))).await {
-                Ok(answering) => responder.batch(form, answering),
-                Err(failure) => responder.failed(&failure),
-            }
+        Ok(Target::Batch(choice, form, coding)) => {
+            let opened = open_batch(core, watch, body, (form, coding), (&choice, stays, id.as_str()));
+            responder.opened(form, Box::pin(opened).await)
         }
-        Ok(Target::Score(coding)) => match score_body(core, body, coding, (stays, id.as_str()), &mut took).await {
-            Ok((answer, timings)) => responder.scored(answer, &timings),
-            Err(failure) => responder.failed(&failure),
-        },
+        Ok(Target::Score(choice, coding)) => {
+            let scored = score_body(core, body, coding, (&choice, stays, id.as_str()), &mut took).await;
+            responder.answered(scored)
+        }
         Ok(Target::Options(allow)) => responder.options(allow, is_preflight),
         Ok(Target::Health) => responder.text(StatusCode::OK, "ok\n"),
         Ok(Target::Ready) => responder.readiness(),
         Ok(Target::Metrics) => responder.metrics(core.metrics_text()),
+        Ok(Target::ModelSchema(version)) => responder.document(version.loaded.descriptions().schema.bytes.clone()),
         Ok(Target::Page(page, wants)) => pages::answer(http, responder, page, wants),
         #[cfg(debug_assertions)]
         Ok(Target::Debug(probe)) => match run_probe(core, body, &probe).await {
@@ -131,24 +131,26 @@ async fn score_body(
     core: &Rc<ShardCore>,
     body: Incoming,
     coding: Coding,
-    (stays, request_id): (bool, &str),
+    (choice, stays, request_id): (&ModelChoice, bool, &str),
     took: &mut Duration,
 ) -> Result<(Bytes, Timings), RequestError> {
     let body = body::collect(core, body, coding).await?;
     let began = Instant::now();
     let lead = if long_lead::is_long(&body) {
         // In a box, so that other leads do not carry its state.
-        Box::pin(long_lead::read(core, &body)).await.map(|()| Lead::Read)
+        Box::pin(long_lead::read(core, choice, &body))
+            .await
+            .map(|()| Lead::Read)
     } else {
         Ok(Lead::Unread(&body))
     };
     let scored = match (lead, &core.remote) {
         (Err(failure), _) => Err(failure),
         // In a box, so that requests that are scored here do not carry its state.
-        (Ok(lead), Some(remote)) if remote.takes(core.scorer.borrow().loaded(), stays) => {
-            Box::pin(score_away(core, remote, lead, request_id)).await
+        (Ok(lead), Some(remote)) if remote.takes(core.scorer.borrow().champion(), stays) => {
+            Box::pin(score_away(core, remote, (choice, lead), request_id)).await
         }
-        (Ok(lead), _) => contained(core, || score(core, lead, request_id, began)),
+        (Ok(lead), _) => contained(core, || score(core, (choice, lead), request_id, began)),
     };
     *took = match &scored {
         Ok((_, timings)) => Duration::from_nanos(timings.total_ns),
@@ -176,16 +178,30 @@ enum Lead<'a> {
     Read,
 }
 
-fn score(core: &ShardCore, lead: Lead<'_>, request_id: &str, began: Instant) -> Result<(Bytes, Timings), RequestError> {
+fn score(
+    core: &ShardCore,
+    (choice, lead): (&ModelChoice, Lead<'_>),
+    request_id: &str,
+    began: Instant,
+) -> Result<(Bytes, Timings), RequestError> {
     let mut scorer = core.scorer.borrow_mut();
     let arena = &mut core.arena.borrow_mut();
     let outcome = match lead {
-        Lead::Unread(body) => scorer.score::<Native>(body, request_id, began, arena),
+        Lead::Unread(body) => scorer.score::<Native>(choice, body, request_id, began, arena),
         Lead::Read => scorer.score_read::<Native>(request_id, began, arena),
     };
     match outcome {
-        Outcome::Scored { answer, score, timings } => {
-            core.stats.borrow_mut().scored(score, timings.total_ns);
+        Outcome::Scored {
+            answer,
+            score,
+            by,
+            timings,
+        } => {
+            let mut stats = core.stats.borrow_mut();
+            stats.scored(score, timings.total_ns);
+            if let Some(by) = by {
+                stats.scored_by(&by, score, Some(timings.total_ns));
+            }
             Ok((answer, timings))
         }
         Outcome::Rejected(rejection) => Err(RequestError::Rejected(rejection)),
@@ -202,33 +218,33 @@ async fn open_batch(
     watch: &Rc<ConnectionDeadlines>,
     body: Incoming,
     format: (Form, Coding),
-    (stays, request_id): (bool, &str),
+    (choice, stays, request_id): (&ModelChoice, bool, &str),
 ) -> Result<BatchResponse, RequestError> {
-    let goes_away = |remote: &Remote| remote.takes(core.scorer.borrow().loaded(), stays);
+    let goes_away = |remote: &Remote| remote.takes(core.scorer.borrow().champion(), stays);
     if core.remote.as_ref().is_some_and(goes_away) {
         return Err(RequestError::BatchNotLocal);
     }
-    batch::open(core, watch, body, format, request_id).await
+    batch::open(core, watch, body, format, (choice, request_id)).await
 }
 
 /// As [`score`], by a remote scorer.
 async fn score_away(
     core: &ShardCore,
     remote: &Remote,
-    lead: Lead<'_>,
+    (choice, lead): (&ModelChoice, Lead<'_>),
     request_id: &str,
 ) -> Result<(Bytes, Timings), RequestError> {
     let away = contained(core, || match lead {
-        Lead::Unread(body) => core
-            .scorer
-            .borrow_mut()
-            .read::<Native>(body)
-            .map_err(RequestError::Rejected),
+        Lead::Unread(body) => {
+            let mut scorer = core.scorer.borrow_mut();
+            scorer.read::<Native>(choice, body).map_err(RequestError::Rejected)
+        }
         Lead::Read => Ok(core.scorer.borrow().away(Instant::now())),
     })?;
-    let told = remote.ask(core, &away.loaded, &away.row, away.began).await;
+    let loaded = &away.version.loaded;
+    let told = remote.ask(core, loaded, &away.row, away.began).await;
     if let Err(miss) = &told
-        && !remote.falls_back(&away.loaded)
+        && !remote.falls_back(loaded)
     {
         core.stats.borrow_mut().count(Counter::RemoteMissed);
         return Err(RequestError::Remote(miss.clone()));
@@ -240,7 +256,12 @@ async fn score_away(
             .borrow_mut()
             .finish::<Native>(&away, &told, request_id, &mut arena)
         {
-            Outcome::Scored { answer, score, timings } => {
+            Outcome::Scored {
+                answer,
+                score,
+                by: _,
+                timings,
+            } => {
                 let mut stats = core.stats.borrow_mut();
                 stats.scored(score, timings.total_ns);
                 if told.is_ok() {

@@ -12,9 +12,10 @@ use std::time::Instant;
 use crossbeam_channel::Sender;
 use quintile_scoring::loaded::LoadedModel;
 
-use super::parts::{self, Registry};
+use super::parts::{self, ModelNumbers};
 use crate::config::origins::SettingOrigins;
 use crate::config::{Fault, Flags, Settings};
+use crate::models::ModelVersion;
 use crate::topology;
 
 /// What an attempt starts from.
@@ -22,9 +23,9 @@ use crate::topology;
 pub(super) struct AttemptInput {
     pub(super) settings: Settings,
     pub(super) flags: Flags,
-    /// The model in force.
-    pub(super) loaded: Arc<LoadedModel>,
-    pub(super) registry: Option<Registry>,
+    /// The model in force; none where models come from a store.
+    pub(super) version: Option<Arc<ModelVersion>>,
+    pub(super) numbers: Option<ModelNumbers>,
 }
 
 /// What was found, and may take the place of what is in force.
@@ -57,7 +58,7 @@ pub(super) struct Attempt {
     pub(super) number: u64,
     pub(super) began: Instant,
     /// The model in force at its start.
-    pub(super) base: Arc<LoadedModel>,
+    pub(super) base: Option<Arc<ModelVersion>>,
     /// It has taken longer than it may, and what it finds does not count any more.
     pub(super) is_given_up: bool,
 }
@@ -73,7 +74,7 @@ impl Attempt {
         look: Arc<AttemptFn>,
         done: Sender<AttemptEnd>,
     ) -> io::Result<Self> {
-        let base = Arc::clone(&input.loaded);
+        let base = input.version.clone();
         let run = move || {
             topology::yield_to_shards();
             let found = catch_unwind(AssertUnwindSafe(|| look(&input)));
@@ -100,14 +101,21 @@ pub(super) fn look(input: &AttemptInput) -> Result<AttemptOutcome, Vec<Fault>> {
     let (new, told) = Settings::load_with_origins(&input.flags).map_err(|error| error.faults)?;
     let mut settings = input.settings.clone();
     settings.adopt(&new);
+    let Some(version) = &input.version else {
+        return Ok(AttemptOutcome {
+            settings,
+            told,
+            loaded: None,
+        });
+    };
     let mut loaded = parts::load(&settings).map_err(|error| error.faults())?;
-    let is_another = !loaded.is_same_as(&input.loaded);
+    let is_another = !loaded.is_same_as(&version.loaded);
     if is_another {
         // Made here, so that no shard has to.
         loaded.descriptions();
     }
-    if let Some(registry) = input.registry.as_ref().filter(|_| is_another) {
-        registry.enter(&mut loaded).map_err(|error| error.faults())?;
+    if let Some(numbers) = input.numbers.as_ref().filter(|_| is_another) {
+        numbers.enter(&mut loaded).map_err(|error| error.faults())?;
     }
     Ok(AttemptOutcome {
         settings,

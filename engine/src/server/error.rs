@@ -5,6 +5,7 @@ use std::io;
 use quintile_scoring::loaded::LoadError;
 
 use crate::config::{Fault, SettingSource};
+use crate::models::StoreStartError;
 use crate::runtime::{self, StartError};
 use crate::side::{self, UndeliveredError};
 use crate::spool::SpoolError;
@@ -15,6 +16,12 @@ pub enum ServeError {
     /// The model.
     #[error(transparent)]
     Model(#[from] LoadError),
+    /// The store of models.
+    #[error(transparent)]
+    Store(#[from] StoreStartError),
+    /// A kind of store that this build does not read.
+    #[error("models.store is {0}; accepted: a folder")]
+    NoS3Store(String),
     /// The runtime that was forced.
     #[error(transparent)]
     Runtime(#[from] runtime::RuntimeRefusedError),
@@ -91,7 +98,11 @@ impl ServeError {
     pub(crate) fn is_configuration(&self) -> bool {
         matches!(
             self,
-            Self::Model(_) | Self::Runtime(_) | Self::Spool(SpoolError::TooSmall { .. })
+            Self::Model(_)
+                | Self::Store(_)
+                | Self::NoS3Store(_)
+                | Self::Runtime(_)
+                | Self::Spool(SpoolError::TooSmall { .. })
         )
     }
 
@@ -104,6 +115,7 @@ impl ServeError {
         };
         match self {
             Self::Model(error) => Fault::of_model(error),
+            Self::Store(_) | Self::NoS3Store(_) => vec![setting("models.store")],
             Self::Runtime(_) => vec![setting("server.runtime")],
             Self::Listen { .. } => vec![setting("server.listen")],
             Self::Admin { .. } => vec![setting("server.admin")],

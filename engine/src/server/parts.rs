@@ -19,6 +19,7 @@ use crate::http::cross_origin::CrossOrigin;
 use crate::http::pages::Files;
 use crate::http::{HttpSetup, HttpShard};
 use crate::limits::CONNECTION_BYTES;
+use crate::models::Registry;
 use crate::record::{Schema, frame_bytes_max};
 use crate::remote::{self, RemoteQueue};
 use crate::runtime::epoll::Epoll;
@@ -109,26 +110,24 @@ pub(super) fn asking(settings: &Settings) -> Option<(RemoteSetup, RemoteQueue)> 
     scoring.asks_sagemaker().then_some((asking, desk))
 }
 
-/// The spool and a writer for each shard; without sinks there is nothing to keep records for.
+/// The spool and so many writers; without sinks there is nothing to keep records for.
 pub(super) fn open_spool(
     records: &Records,
     topology: &Topology,
-    loaded: &mut LoadedModel,
+    (record_bytes_max, writers): (usize, usize),
 ) -> Result<(Option<Spool>, Vec<Writer>), ServeError> {
-    let (shards, memory) = (topology.shards, topology.inputs.memory.as_ref());
+    let memory = topology.inputs.memory.as_ref();
     if records.sinks.is_empty() {
-        return Ok((None, (0..shards).map(|_| Writer::nowhere()).collect()));
+        return Ok((None, (0..writers).map(|_| Writer::nowhere()).collect()));
     }
-    let model = &loaded.model;
     let (spool, writers) = Spool::open(spool::Options {
         folder: records.spool_dir(),
         bytes_max: records.spool_bytes,
-        shards,
+        shards: writers,
         sinks: records.sinks.iter().map(|kind| kind.name()).collect(),
-        record_bytes_max: frame_bytes_max(model.margin_len(), model.prediction_len(), model.schema().len()),
+        record_bytes_max,
         memory_bytes: memory.map_or(usize::MAX, |limit| usize::try_from(limit.bytes).unwrap_or(usize::MAX)),
     })?;
-    Registry::new(&spool).enter(loaded)?;
     let found = spool.found();
     tracing::info!(
         path = %records.spool_dir().display(),
@@ -191,14 +190,14 @@ pub(super) fn connections_fitting(allowed: usize, topology: &Topology) -> usize 
 
 /// Where a model is written down before its first record.
 #[derive(Debug, Clone)]
-pub(super) struct Registry {
+pub(super) struct ModelNumbers {
     schemas: Schemas,
     folder: PathBuf,
     /// Bytes of the largest record that a file of the spool can hold.
     record_bytes_max: usize,
 }
 
-impl Registry {
+impl ModelNumbers {
     pub(super) fn new(spool: &Spool) -> Self {
         Self {
             schemas: spool.schemas().clone(),
@@ -229,7 +228,7 @@ impl Registry {
 /// What all shards are built from.
 pub(super) struct ShardTemplate<'a> {
     pub(super) settings: &'a Settings,
-    pub(super) loaded: Arc<LoadedModel>,
+    pub(super) registry: Arc<Registry>,
     /// The latest record id that another process has left.
     pub(super) latest: Option<Uuid>,
     pub(super) events: Sender<Event>,
@@ -253,7 +252,7 @@ impl ShardTemplate<'_> {
         let parts = ShardParts {
             number: u16::try_from(number).expect("SHARDS_MAX is below 2^16"),
             mailbox,
-            loaded: Arc::clone(&self.loaded),
+            registry: Arc::clone(&self.registry),
             records: RecordOutput {
                 writer,
                 when_full: self.settings.records.when_full,

@@ -4,7 +4,7 @@
 //!  SIGHUP ─▶ thread "reload" ─▶ thread "reload-look" (nice +10): read the configuration ─▶ load, build, golden rows ─▶
 //!                │                  number in the spool; any fault: all are logged, and nothing has changed
 //!                ▼
-//!            Mail::Model, Mail::Limits ─▶ every shard, between two requests ─▶ side: metrics
+//!            Mail::Registry, Mail::Limits ─▶ every shard, between two requests ─▶ side: metrics
 //! ```
 //! This has threads of its own and does not run on `worker`: a model takes seconds to compile, and `worker` must encode
 //! records in this time. `reload` itself reads no file, so that one that cannot be read (a network mount that hangs)
@@ -16,23 +16,20 @@
 //! [`ATTEMPTS_MAX`].
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, never, unbounded};
-use quintile_scoring::loaded::LoadedModel;
 
 use super::attempt::{self, Attempt, AttemptEnd, AttemptError, AttemptFn, AttemptInput, AttemptOutcome, AttemptResult};
-use super::parts::Registry;
-use super::signals::Lifecycle;
+use super::parts::ModelNumbers;
+use super::publish::Publisher;
 use super::{ServeError, announce, spawn};
-use crate::accept::ShardEntry;
 use crate::config::change::{Change, InForce};
 use crate::config::origins::SettingOrigins;
 use crate::config::{Fault, Flags, SettingSource, Settings};
+use crate::models::{Command, ModelVersion, ModelsHandle, Registry, SlotNumbers};
 use crate::shard::mailbox::Mail;
-use crate::side::{Reload, ReloadNotifier};
+use crate::side::Reload;
 use crate::topology;
 
 /// How often it is looked whether an old model can go, or an attempt has taken too long.
@@ -43,9 +40,6 @@ const SUPERSEDE: Duration = Duration::from_secs(2);
 
 /// Attempts under way at once, those that hang included. Each may hold a model.
 const ATTEMPTS_MAX: usize = 4;
-
-/// A shard takes a model within a turn of its loop; one that has ended never does.
-const TAKEN: Duration = Duration::from_secs(5);
 
 /// How the configuration is read again, and what of it lies outside of the server.
 #[derive(Debug)]
@@ -62,11 +56,13 @@ pub(crate) struct ReloadSource {
 pub(super) struct ReloadParts {
     pub(super) settings: Settings,
     pub(super) again: ReloadSource,
-    pub(super) loaded: Arc<LoadedModel>,
-    pub(super) shards: Vec<ShardEntry>,
-    pub(super) registry: Option<Registry>,
-    pub(super) side: ReloadNotifier,
-    pub(super) life: Arc<Lifecycle>,
+    /// The model in force; none where models come from a store.
+    pub(super) version: Option<Arc<ModelVersion>>,
+    /// Who keeps the models of a store.
+    pub(super) models: Option<ModelsHandle>,
+    pub(super) slots: SlotNumbers,
+    pub(super) numbers: Option<ModelNumbers>,
+    pub(super) publisher: Publisher,
 }
 
 /// Starts the thread that reloads when it is asked to.
@@ -84,7 +80,7 @@ struct Reloader {
     parts: ReloadParts,
     in_force: InForce,
     /// Models that other threads may still hold.
-    retired: Vec<Arc<LoadedModel>>,
+    retired: Vec<Arc<ModelVersion>>,
     look: Arc<AttemptFn>,
     attempts: Vec<Attempt>,
     /// Of the last attempt that began, and of the last whose result was taken.
@@ -140,7 +136,18 @@ impl Reloader {
 
     /// Releases models that no other thread holds.
     fn free(&mut self) {
-        self.retired.retain(|old| Arc::strong_count(old) > 1);
+        let is_free = |old: &mut Arc<ModelVersion>| Arc::strong_count(old) == 1;
+        let freed: Vec<usize> = self.retired.extract_if(.., is_free).map(|old| old.slot).collect();
+        if freed.is_empty() {
+            return;
+        }
+        let parts = &mut self.parts;
+        if let Some(version) = &parts.version {
+            parts.publisher.publish(&registry_of(version), &[], &freed);
+        }
+        for slot in freed {
+            parts.slots.free(slot);
+        }
     }
 
     fn ask(&mut self) {
@@ -168,7 +175,7 @@ impl Reloader {
                     ),
                     hint: None,
                 }]);
-                self.parts.side.reloaded(Reload::Refused);
+                self.parts.publisher.side.reloaded(Reload::Refused);
             }
         }
     }
@@ -193,8 +200,8 @@ impl Reloader {
         let input = AttemptInput {
             settings: self.parts.settings.clone(),
             flags: self.parts.again.flags.clone(),
-            loaded: Arc::clone(&self.parts.loaded),
-            registry: self.parts.registry.clone(),
+            version: self.parts.version.clone(),
+            numbers: self.parts.numbers.clone(),
         };
         match Attempt::start(self.begun, input, Arc::clone(&self.look), self.done.0.clone()) {
             Ok(attempt) => self.attempts.push(attempt),
@@ -208,7 +215,7 @@ impl Reloader {
             message,
             hint: None,
         }]);
-        self.parts.side.reloaded(Reload::Refused);
+        self.parts.publisher.side.reloaded(Reload::Refused);
     }
 
     /// An attempt has ended.
@@ -228,7 +235,7 @@ impl Reloader {
         self.taken = number;
         let outcome = match result {
             // The result is stale: another attempt has applied another model in the meantime.
-            Ok(found) if found.loaded.is_none() && !Arc::ptr_eq(&attempt.base, &self.parts.loaded) => {
+            Ok(found) if found.loaded.is_none() && !is_same(attempt.base.as_ref(), self.parts.version.as_ref()) => {
                 self.is_asked = true;
                 return;
             }
@@ -247,7 +254,7 @@ impl Reloader {
                 Reload::Refused
             }
         };
-        self.parts.side.reloaded(outcome);
+        self.parts.publisher.side.reloaded(outcome);
     }
 
     /// Nothing here fails. A drain that begins now is no reason to stop: shards take messages until their end.
@@ -261,25 +268,36 @@ impl Reloader {
             (parts.again.set_log_level)(&next.settings.log_level);
         }
         if next.settings.limits != parts.settings.limits {
-            parts.tell_shards(|| Mail::Limits(Box::new(next.settings.limits)));
-            parts.life.set_drain(next.settings.limits.drain);
+            parts
+                .publisher
+                .tell_shards(|| Some(Mail::Limits(Box::new(next.settings.limits))));
+            parts.publisher.life.set_drain(next.settings.limits.drain);
         }
         let outcome = match next.loaded {
             Some(loaded) => {
                 announce::model(&loaded);
-                let loaded = Arc::new(loaded);
-                if !parts.hand_over(&loaded) {
+                let (slot, number) = parts.slots.take();
+                let version = Arc::new(ModelVersion::alone(slot, number, loaded));
+                let new = [Arc::clone(&version)];
+                if !parts.publisher.publish(&registry_of(&version), &new, &[]) {
                     tracing::warn!("a shard has not taken the model yet: it answers with the old one until it has");
                 }
-                parts.side.serves(Arc::clone(&loaded));
-                let old = std::mem::replace(&mut parts.loaded, Arc::clone(&loaded));
-                let (from, to) = (named(&old), named(&loaded));
-                tracing::info!(from, to, "another model is served from now on");
-                self.retired.push(old);
+                let to = named(&version);
+                if let Some(old) = parts.version.replace(version) {
+                    let from = named(&old);
+                    tracing::info!(from, to, "another model is served from now on");
+                    self.retired.push(old);
+                }
                 Reload::Swapped
             }
             None => {
-                tracing::info!(model = named(&parts.loaded), "the model is as it was");
+                match &parts.version {
+                    Some(version) => tracing::info!(model = named(version), "the model is as it was"),
+                    None => tracing::info!("the store of models is looked at"),
+                }
+                if let Some(models) = &parts.models {
+                    models.tell(Command::Look);
+                }
                 Reload::Unchanged
             }
         };
@@ -296,43 +314,17 @@ impl Reloader {
     }
 }
 
-impl ReloadParts {
-    /// Gives a model to every shard, and waits until each has taken it; false when one has not in [`TAKEN`], or when
-    /// the process drains meanwhile.
-    fn hand_over(&self, loaded: &Arc<LoadedModel>) -> bool {
-        let taken = |place: &ShardEntry| place.gauges.models.load(Ordering::Acquire);
-        let before: Vec<usize> = self.shards.iter().map(taken).collect();
-        self.tell_shards(|| Mail::Model(Arc::clone(loaded)));
-        let until = Instant::now() + TAKEN;
-        while self
-            .shards
-            .iter()
-            .map(taken)
-            .zip(&before)
-            .any(|(now, before)| now == *before)
-        {
-            if !self.life.ready.load(Ordering::Relaxed) || Instant::now() >= until {
-                return false;
-            }
-            thread::sleep(Duration::from_millis(1));
-        }
-        true
+fn is_same(one: Option<&Arc<ModelVersion>>, other: Option<&Arc<ModelVersion>>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+        (None, None) => true,
+        _ => false,
     }
+}
 
-    /// A letter to each shard. A full mailbox empties within a moment; one that does not belongs to a shard that has
-    /// ended, and then the process drains.
-    fn tell_shards(&self, letter: impl Fn() -> Mail) {
-        for shard in &self.shards {
-            let mut mail = letter();
-            while let Err(back) = shard.address.send(mail) {
-                if !self.life.ready.load(Ordering::Relaxed) {
-                    break;
-                }
-                mail = back;
-                thread::sleep(Duration::from_millis(1));
-            }
-        }
-    }
+/// What shards are told of the one model.
+fn registry_of(version: &Arc<ModelVersion>) -> Arc<Registry> {
+    Arc::new(Registry::single(Arc::clone(version)))
 }
 
 /// Whether it may be trusted to end soon.
@@ -355,8 +347,8 @@ fn refused(faults: &[Fault]) {
     );
 }
 
-fn named(loaded: &LoadedModel) -> String {
-    format!("{} {}", loaded.model.name(), loaded.model.version())
+fn named(version: &ModelVersion) -> String {
+    format!("{} {}", version.loaded.model.name(), version.version)
 }
 
 fn log(change: &Change) {

@@ -11,9 +11,10 @@ use std::task::Poll;
 use atomic_waker::AtomicWaker;
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError, bounded};
-use quintile_scoring::loaded::LoadedModel;
+use quintile_scoring::read::RowMemory;
 
 use crate::limits::{Limits, MAILBOX_LETTERS};
+use crate::models::{ModelVersion, Registry};
 use crate::remote::RemoteResponse;
 use crate::telemetry::{Admission, ShardStats};
 
@@ -22,8 +23,8 @@ use crate::telemetry::{Admission, ShardStats};
 pub enum Mail {
     /// A connected, non-blocking socket, and what it may ask for.
     Socket(TcpStream, Admission),
-    /// The model to score with from now on.
-    Model(Arc<LoadedModel>),
+    /// The models to score with from now on.
+    Registry(Box<RegistryChange>),
     /// The limits from now on.
     Limits(Box<Limits>),
     /// An empty block of counts, to be swapped for the full one.
@@ -36,6 +37,48 @@ pub enum Mail {
     Remote(RemoteResponse),
     /// Finish what is in flight and end.
     Drain,
+}
+
+/// Memory for rows of the version with this number; none once a shard has taken it.
+pub type VersionMemory = Option<(u64, RowMemory)>;
+
+/// Another registry, with memory for the models that are new in it. A shard sends it back when it has taken it: that is
+/// its word that the next request gets the new models, and what it has no use for any more is freed by whoever sent it.
+#[derive(Debug)]
+pub struct RegistryChange {
+    /// The registry; on the way back the one it has replaced.
+    pub registry: Arc<Registry>,
+    /// Memory for new models; on the way back what was in their slots.
+    pub memory: Vec<(Arc<ModelVersion>, VersionMemory)>,
+    /// Slots whose models nobody has any more.
+    pub emptied: Vec<usize>,
+    /// What was in them, on the way back. It has room for all of them.
+    pub freed: Vec<(u64, RowMemory)>,
+    /// The way back.
+    pub taken: Sender<Box<RegistryChange>>,
+}
+
+impl RegistryChange {
+    /// A change for one shard. Memory for its models is made here.
+    #[must_use]
+    pub fn new(
+        registry: &Arc<Registry>,
+        new: &[Arc<ModelVersion>],
+        emptied: &[usize],
+        taken: Sender<Box<RegistryChange>>,
+    ) -> Self {
+        let memory = |version: &Arc<ModelVersion>| {
+            let memory = RowMemory::new(&version.loaded);
+            (Arc::clone(version), Some((version.number, memory)))
+        };
+        Self {
+            registry: Arc::clone(registry),
+            memory: new.iter().map(memory).collect(),
+            emptied: emptied.to_vec(),
+            freed: Vec::with_capacity(emptied.len()),
+            taken,
+        }
+    }
 }
 
 /// The sending end; one for each thread that writes.

@@ -27,10 +27,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use quintile_scoring::loaded::LoadedModel;
 
 use crate::budget::Budget;
 use crate::limits::{Limits, TICK};
+use crate::models::Registry;
 use crate::runtime::{Backend, Contained, StartError};
 use crate::telemetry::{Admission, Counter, Event, Gauges, ShardStats};
 use arena::Arena;
@@ -57,8 +57,8 @@ pub struct ShardParts {
     pub number: u16,
     /// Letters in.
     pub mailbox: Mailbox,
-    /// The first model.
-    pub loaded: Arc<LoadedModel>,
+    /// The first models.
+    pub registry: Arc<Registry>,
     /// Records out.
     pub records: RecordOutput,
     /// Counts out.
@@ -116,7 +116,7 @@ pub struct ShardCore {
 impl ShardCore {
     fn new(parts: ShardParts) -> (Rc<Self>, Mailbox) {
         let scorer = Scorer::new(
-            parts.loaded,
+            parts.registry,
             parts.records,
             parts.number,
             parts.nonce,
@@ -255,9 +255,11 @@ async fn read_mail<B: Backend, S: ServeSockets>(core: Rc<ShardCore>, sockets: S,
 fn deliver<B: Backend, S: ServeSockets>(core: &ShardCore, sockets: &S, mail: Mail) {
     match mail {
         Mail::Socket(socket, admission) => sockets.open::<B>(socket, admission),
-        Mail::Model(loaded) => {
-            core.scorer.borrow_mut().swap(loaded);
-            core.gauges.models.fetch_add(1, Ordering::Release);
+        Mail::Registry(change) => {
+            let taken = change.taken.clone();
+            let change = core.scorer.borrow_mut().take(change);
+            // Whoever has sent it may have given up waiting.
+            let _ = taken.try_send(change);
         }
         Mail::Limits(limits) => core.limits.set(*limits),
         Mail::Stats(empty) => core.report(empty),

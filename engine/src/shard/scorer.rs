@@ -1,27 +1,31 @@
 //! The part of a shard that scores: the model, its working memory, and the way out for records.
 
+mod part;
+mod remote;
 pub(crate) mod slice;
+mod slots;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use arrayvec::ArrayString;
 use bytes::{Bytes, BytesMut};
-use quintile_model::Precision;
-use quintile_scoring::limits::LEAD_ID_BYTES_MAX;
 use quintile_scoring::loaded::LoadedModel;
 use quintile_scoring::read::{ReadError, SlicedRead, Timings, Workspace};
 use quintile_scoring::render;
 use uuid::Uuid;
 
+use self::part::Part;
 use self::slice::SliceBuffers;
+use self::slots::ModelSlots;
 use super::arena::Arena;
+use super::mailbox::RegistryChange;
 use crate::config::WhenFull;
 use crate::limits::LONG_LEAD_SLICE_BYTES;
+use crate::models::{ModelChoice, ModelVersion, NamedModel, Registry};
 use crate::protocol::Protocol;
-use crate::record::{Entry, Extras, IdSource, ProtocolName, RecordSource, frame_bytes_max};
-use crate::remote::RemoteError;
+use crate::record::{Entry, IdSource, RecordSource, Role, frame_bytes_max};
 use crate::spool;
+use crate::telemetry::ScoredBy;
 
 /// What scoring one body came to.
 #[derive(Debug)]
@@ -30,6 +34,8 @@ pub(crate) enum Outcome {
     Scored {
         answer: Bytes,
         score: Option<u8>,
+        /// Who has scored it, where that is told.
+        by: Option<ScoredBy>,
         timings: Timings,
     },
     /// Not a lead: faults are in [`Scorer::workspace`].
@@ -52,8 +58,10 @@ pub struct RecordOutput {
 /// The model in force on a shard, its working memory, and where records go.
 #[derive(Debug)]
 pub struct Scorer {
-    loaded: Arc<LoadedModel>,
-    workspace: Workspace,
+    registry: Arc<Registry>,
+    models: ModelSlots,
+    /// As what the current model scores what was read last.
+    part: Part,
     records: spool::Writer,
     when_full: WhenFull,
     /// Answers whose records had no room, since they were last asked for.
@@ -66,21 +74,23 @@ pub struct Scorer {
 
 impl Scorer {
     pub(super) fn new(
-        loaded: Arc<LoadedModel>,
+        registry: Arc<Registry>,
         records: RecordOutput,
         shard: u16,
         nonce: u64,
         body_bytes_max: usize,
     ) -> Self {
-        let workspace = Workspace::new(&loaded, body_bytes_max);
-        let frame = Vec::with_capacity(frame_capacity(&loaded));
+        let models = ModelSlots::new(&registry, body_bytes_max);
+        let longest = registry.versions().map(|version| frame_capacity(&version.loaded)).max();
+        let frame = Vec::with_capacity(longest.unwrap_or(0));
         let mut ids = IdSource::new(shard, nonce);
         if let Some(latest) = records.latest {
             ids.follow(latest);
         }
         Self {
-            loaded,
-            workspace,
+            part: Part::of(&registry, &ModelChoice::Default),
+            registry,
+            models,
             records: records.writer,
             when_full: records.when_full,
             dropped: 0,
@@ -91,11 +101,48 @@ impl Scorer {
         }
     }
 
-    /// Scores with another model from now on. The sender still holds the old one, so nothing of it is freed here.
-    pub(super) fn swap(&mut self, loaded: Arc<LoadedModel>) {
-        self.workspace.fit(&loaded);
-        self.frame.reserve(frame_capacity(&loaded));
-        self.loaded = loaded;
+    /// Scores with other models from now on. What that replaces is in the change that is handed back, so nothing is
+    /// freed here.
+    pub(super) fn take(&mut self, mut change: Box<RegistryChange>) -> Box<RegistryChange> {
+        for (version, _) in &change.memory {
+            self.frame.reserve(frame_capacity(&version.loaded));
+        }
+        self.models.take(&mut change);
+        std::mem::swap(&mut self.registry, &mut change.registry);
+        change
+    }
+
+    /// All models.
+    pub(crate) fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// Makes the model ready that reads a lead first, and says which that is.
+    #[inline]
+    pub(crate) fn begin(&mut self, choice: &ModelChoice) -> &Arc<ModelVersion> {
+        self.part = Part::of(&self.registry, choice);
+        self.models.enter(choice.reads_first(&self.registry));
+        self.models.current()
+    }
+
+    /// Whose lead it is that was read last, where a split decides: makes that model ready. True when it is another one,
+    /// which has to read the lead too. What is no lead of the first model may be one of the other.
+    #[inline]
+    pub(crate) fn settle(&mut self, choice: &ModelChoice) -> bool {
+        self.part = Part::of(&self.registry, choice);
+        let model: &NamedModel = match choice {
+            ModelChoice::Default => self.registry.default_model(),
+            ModelChoice::Named(model) => model,
+            ModelChoice::Version(..) => return false,
+        };
+        let Some(split) = &model.split else { return false };
+        self.part.split = Some(split.number);
+        let Some(arm) = split.arm(self.models.workspace.lead_id()) else {
+            return false;
+        };
+        self.part.role = Role::Challenger;
+        self.models.enter(&arm.version);
+        true
     }
 
     /// A new id, for a request that came without one.
@@ -108,13 +155,14 @@ impl Scorer {
         std::mem::take(&mut self.dropped)
     }
 
-    pub(crate) fn loaded(&self) -> &LoadedModel {
-        &self.loaded
+    /// The model of what was read last.
+    pub(crate) fn current(&self) -> &Arc<ModelVersion> {
+        self.models.current()
     }
 
-    /// The model, for a caller that keeps it when another one comes.
-    pub(crate) fn shared(&self) -> Arc<LoadedModel> {
-        Arc::clone(&self.loaded)
+    /// Who answers `POST /score`, unless a split says otherwise.
+    pub(crate) fn champion(&self) -> &LoadedModel {
+        &self.registry.champion().loaded
     }
 
     /// Whether leads are refused now, for their records have no room.
@@ -130,32 +178,48 @@ impl Scorer {
 
     /// For what reads batches.
     pub(crate) fn workspace_mut(&mut self) -> &mut Workspace {
-        &mut self.workspace
+        &mut self.models.workspace
     }
 
     pub(crate) fn workspace(&self) -> &Workspace {
-        &self.workspace
+        &self.models.workspace
     }
 
     /// Parses, scores, records, and renders the answer, in this order: a score that cannot be recorded is not answered.
     /// `start` is when the body was complete.
     pub(crate) fn score<P: Protocol>(
         &mut self,
+        choice: &ModelChoice,
         body: &[u8],
         request_id: &str,
         start: Instant,
         arena: &mut Arena,
     ) -> Outcome {
-        if let Err(rejection) = P::read(&mut self.workspace, &self.loaded, body) {
+        if let Err(rejection) = self.read_for::<P>(choice, body) {
             return Outcome::Rejected(rejection);
         }
         self.score_read::<P>(request_id, start, arena)
     }
 
+    fn read_for<P: Protocol>(&mut self, choice: &ModelChoice, body: &[u8]) -> Result<(), ReadError> {
+        self.begin(choice);
+        let read = self.read_as_current::<P>(body);
+        if matches!(read, Err(ReadError::NotJson(_))) || !self.settle(choice) {
+            return read;
+        }
+        self.read_as_current::<P>(body)
+    }
+
+    #[inline]
+    fn read_as_current<P: Protocol>(&mut self, body: &[u8]) -> Result<(), ReadError> {
+        let (version, workspace) = self.models.parts();
+        P::read(workspace, &version.loaded, body)
+    }
+
     /// As [`Self::score`] of the lead that was read last.
     pub(crate) fn score_read<P: Protocol>(&mut self, request_id: &str, start: Instant, arena: &mut Arena) -> Outcome {
         let parsed = Instant::now();
-        let score = self.workspace.score(&self.loaded);
+        let score = self.models.score();
         let scored = Instant::now();
         let mut timings = Timings {
             parse_ns: nanoseconds(start, parsed),
@@ -172,205 +236,80 @@ impl Scorer {
             }
             timings.total_ns = nanoseconds(start, Instant::now());
         }
+        let loaded = &self.models.current().loaded;
+        let workspace = &self.models.workspace;
         let told = render::AnswerFields {
-            lead_id: self.workspace.lead_id(),
+            lead_id: workspace.lead_id(),
             score,
-            predictions: self.workspace.predictions(),
+            predictions: workspace.predictions(),
             source: None,
             request_id,
             timings: &timings,
         };
-        let answer = arena.cut(P::answer_bytes_max(&self.loaded), |out: &mut BytesMut| {
-            P::write(out, &self.loaded, &told);
+        let answer = arena.cut(P::answer_bytes_max(loaded), |out: &mut BytesMut| {
+            P::write(out, loaded, &told);
         });
-        Outcome::Scored { answer, score, timings }
-    }
-
-    /// Reads a lead that a remote scorer will evaluate.
-    pub(crate) fn read<P: Protocol>(&mut self, body: &[u8]) -> Result<Away, ReadError> {
-        let began = Instant::now();
-        P::read(&mut self.workspace, &self.loaded, body)?;
-        Ok(self.away(began))
-    }
-
-    /// The lead that was read last, for the remote scorer.
-    pub(crate) fn away(&self, began: Instant) -> Away {
-        Away {
-            loaded: Arc::clone(&self.loaded),
-            lead_id: ArrayString::from(self.workspace.lead_id()).unwrap_or_default(),
-            row: self.workspace.row().into(),
-            began,
-            read: Instant::now(),
+        let by = self.part.scored_by(self.models.current());
+        Outcome::Scored {
+            answer,
+            score,
+            by,
+            timings,
         }
     }
 
-    /// Reads on in a long lead that was begun under `loaded`, for a slice; none while there is more to read, and also
-    /// when another model has come in the meantime: then `read` begins again.
+    /// Reads on in a long lead, for a slice, for the model that reads it; none while there is more to read.
     pub(crate) fn read_slice(
         &mut self,
-        loaded: &mut Arc<LoadedModel>,
+        version: &Arc<ModelVersion>,
         read: &mut SlicedRead,
         body: &[u8],
     ) -> Option<Result<(), ReadError>> {
-        if !Arc::ptr_eq(loaded, &self.loaded) {
-            *loaded = Arc::clone(&self.loaded);
-            *read = SlicedRead::new(loaded, body);
-        }
-        self.workspace.read_slice(loaded, read, body, LONG_LEAD_SLICE_BYTES)
+        self.models.enter(version);
+        let workspace = &mut self.models.workspace;
+        workspace.read_slice(&version.loaded, read, body, LONG_LEAD_SLICE_BYTES)
     }
 
-    /// Reads a plain lead; false for one that has to be read in slices.
-    pub(crate) fn read_plain(&mut self, body: &[u8]) -> bool {
-        self.workspace.read_plain(&self.loaded, body)
+    /// Reads a plain lead for the model that it belongs to; false for one that has to be read in slices.
+    pub(crate) fn read_plain(&mut self, choice: &ModelChoice, body: &[u8]) -> bool {
+        self.begin(choice);
+        self.models.read_plain(body) && (!self.settle(choice) || self.models.read_plain(body))
     }
 
-    /// Records and renders the answer to a lead that was away: with the predictions that came back, or with our own and
-    /// why there are no others.
-    pub(crate) fn finish<P: Protocol>(
-        &mut self,
-        away: &Away,
-        told: &Result<(Box<[f64]>, Duration), RemoteError>,
-        request_id: &str,
-        arena: &mut Arena,
-    ) -> Outcome {
-        let RemoteScore {
-            predictions,
-            margins,
-            score,
-            wake,
-            miss,
-        } = self.score_away(away, told);
-        let mut timings = Timings {
-            parse_ns: nanoseconds(away.began, away.read),
-            score_ns: nanoseconds(away.read, Instant::now()),
-            total_ns: nanoseconds(away.began, Instant::now()),
-            wake_ns: u64::try_from(wake.as_nanos()).unwrap_or(u64::MAX),
-        };
-        let time_us = now_us();
-        let entry = Entry {
-            record_id: self.ids.next(time_us),
-            time_us,
-            model_number: away.loaded.model_number,
-            shard: self.shard,
-            score,
-            latency_ns: timings.total_ns,
-            lead_id: &away.lead_id,
-            request_id,
-            margins: &margins,
-            predictions: &predictions,
-            row: &away.row,
-            source: miss.as_deref().map_or(RecordSource::SageMaker, RecordSource::Fallback),
-            extras: Extras::of(ProtocolName::Native),
-        };
-        if self.records.keeps() {
-            entry.encode(&mut self.frame);
-            if self.records.append(&self.frame).is_err() {
-                match self.when_full {
-                    WhenFull::Shed => return Outcome::QueueFull,
-                    WhenFull::Drop => self.dropped += 1,
-                }
-            }
+    /// What a request asks for that keeps its models until its end, whatever comes meanwhile.
+    pub(crate) fn kept(&self, choice: &ModelChoice) -> ModelChoice {
+        match choice {
+            ModelChoice::Default => ModelChoice::Named(Arc::clone(self.registry.default_model())),
+            other => other.clone(),
         }
-        timings.total_ns = nanoseconds(away.began, Instant::now());
-        let bytes_max = P::answer_bytes_max(&away.loaded) + render::SOURCE_BYTES_MAX;
-        let answer = arena.cut(bytes_max, |out: &mut BytesMut| {
-            let told = render::AnswerFields {
-                lead_id: &away.lead_id,
-                score,
-                predictions: &predictions,
-                source: Some(match &miss {
-                    None => render::ScoreSource::SageMaker,
-                    Some(why) => render::ScoreSource::Local(why),
-                }),
-                request_id,
-                timings: &timings,
-            };
-            P::write(out, &away.loaded, &told);
-        });
-        Outcome::Scored { answer, score, timings }
     }
 
-    /// The predictions that came back, or our own.
-    fn score_away(&mut self, away: &Away, told: &Result<(Box<[f64]>, Duration), RemoteError>) -> RemoteScore {
-        let model = &away.loaded.model;
-        match told {
-            Ok((predictions, wake)) => {
-                let as_model = predictions
-                    .iter()
-                    .map(|&prediction| rounded(prediction, model.precision()));
-                let predictions = as_model.collect::<Vec<f64>>();
-                RemoteScore {
-                    score: model.band(&predictions),
-                    predictions,
-                    // The remote scorer does not return the margins behind them.
-                    margins: vec![f64::NAN; model.margin_len()],
-                    wake: *wake,
-                    miss: None,
-                }
-            }
-            Err(miss) => RemoteScore {
-                score: self.workspace.score_row(&away.loaded, &away.row),
-                predictions: self.workspace.predictions().to_vec(),
-                margins: self.workspace.margins().to_vec(),
-                wake: Duration::ZERO,
-                miss: Some(miss.to_string()),
-            },
-        }
+    /// Whether the default model has changed since it was kept.
+    pub(crate) fn is_outdated(&self, kept: &ModelChoice) -> bool {
+        matches!(kept, ModelChoice::Named(model) if !Arc::ptr_eq(model, self.registry.default_model()))
     }
 
     fn record(&mut self, request_id: &str, score: Option<u8>, latency_ns: u64) -> bool {
         let time_us = now_us();
+        let workspace = &self.models.workspace;
         let entry = Entry {
             // Made of this moment, so that records sorted by id are sorted by time.
             record_id: self.ids.next(time_us),
             time_us,
-            model_number: self.loaded.model_number,
+            model_number: self.models.current().loaded.model_number,
             shard: self.shard,
             score,
             latency_ns,
-            lead_id: self.workspace.lead_id(),
+            lead_id: workspace.lead_id(),
             request_id,
-            margins: self.workspace.margins(),
-            predictions: self.workspace.predictions(),
-            row: self.workspace.row(),
+            margins: workspace.margins(),
+            predictions: workspace.predictions(),
+            row: workspace.row(),
             source: RecordSource::Local,
-            extras: Extras::of(ProtocolName::Native),
+            extras: self.part.extras(),
         };
         entry.encode(&mut self.frame);
         self.records.append(&self.frame).is_ok()
-    }
-}
-
-/// What a lead that was away came to.
-struct RemoteScore {
-    predictions: Vec<f64>,
-    margins: Vec<f64>,
-    score: Option<u8>,
-    /// How long the shard took to notice the answer.
-    wake: Duration,
-    /// Why there was none.
-    miss: Option<String>,
-}
-
-/// A lead on its way to a remote scorer.
-#[derive(Debug)]
-pub(crate) struct Away {
-    pub(crate) loaded: Arc<LoadedModel>,
-    lead_id: ArrayString<LEAD_ID_BYTES_MAX>,
-    pub(crate) row: Box<[f64]>,
-    pub(crate) began: Instant,
-    read: Instant,
-}
-
-/// A prediction that came back as a text, in the precision the model gives it in: then it is the same to the last bit.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "a model of this precision gives no other number"
-)]
-fn rounded(prediction: f64, precision: Precision) -> f64 {
-    match precision {
-        Precision::F32 => f64::from(prediction as f32),
-        Precision::F64 => prediction,
     }
 }
 

@@ -2,9 +2,12 @@
 //!
 //! ```text
 //!  GET /debug/flamegraph?seconds=10&hertz=99&format=svg&inlined=no   what the threads did in that time (`profile`)
+//!  /v1/models, /v2/repository                                        models of a store: what is served, and changes of it
 //! ```
 //! It runs on side's thread and answers over HTTP/1.1. A recording has a thread of its own, so side continues. No shard
 //! knows about it.
+
+mod models;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -21,6 +24,7 @@ use quintile_scoring::render;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
 
+pub(super) use self::models::AdminModels;
 use super::counts::Stop;
 use crate::media_type::{JSON, TEXT};
 use crate::profile::{self, ProfileError};
@@ -40,12 +44,19 @@ const TICK: Duration = Duration::from_millis(100);
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 const INDEX: &str = "GET /debug/flamegraph?seconds=10&hertz=99&format=svg&inlined=no    what this process does, drawn; format=folded for \
-     programs; inlined=yes for functions that were inlined, which takes 300 MB\n";
+     programs; inlined=yes for functions that were inlined, which takes 300 MB\n\
+     GET  /v1/models                          the models of the store: versions, aliases, splits, shadows, memory\n\
+     POST /v1/models/NAME/load, /unload       {\"version\":\"2\"}\n\
+     PUT  /v1/models/NAME/aliases             {\"champion\":\"2\",\"challenger\":\"3\"}\n\
+     POST /v1/models/NAME/rollback            the champion of before answers again\n\
+     PUT  /v1/models/NAME/split               {\"challenger\":10}: percent of the leads; {} ends it\n\
+     PUT  /v1/models/NAME/shadow              {\"version\":\"2\",\"share\":1.0}; null ends it; GET: what it has come to\n\
+     POST /v2/repository/index, /v2/repository/models/NAME/load, /unload    the same in Triton's words\n";
 
 const SVG: HeaderValue = HeaderValue::from_static("image/svg+xml");
 
 /// Answers until the end. To be called within side's runtime.
-pub(super) async fn serve(listener: std::net::TcpListener, stop: &Stop) {
+pub(super) async fn serve(listener: std::net::TcpListener, models: Option<AdminModels>, stop: &Stop) {
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => {
@@ -60,10 +71,13 @@ pub(super) async fn serve(listener: std::net::TcpListener, stop: &Stop) {
                 return;
             };
             match listener.accept().await {
-                Ok((socket, _)) => drop(tokio::task::spawn_local(async move {
-                    converse(socket).await;
-                    drop(place);
-                })),
+                Ok((socket, _)) => {
+                    let models = models.clone();
+                    drop(tokio::task::spawn_local(async move {
+                        converse(socket, models.as_ref()).await;
+                        drop(place);
+                    }));
+                }
                 // Out of descriptors, or the peer has gone again.
                 Err(_) => tokio::time::sleep(TICK).await,
             }
@@ -81,8 +95,8 @@ async fn ended(stop: &Stop) {
     }
 }
 
-async fn converse(socket: TcpStream) {
-    let service = hyper::service::service_fn(|request| async { Ok::<_, Infallible>(respond(request).await) });
+async fn converse(socket: TcpStream, models: Option<&AdminModels>) {
+    let service = hyper::service::service_fn(|request| async { Ok::<_, Infallible>(respond(models, request).await) });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
@@ -94,7 +108,11 @@ async fn converse(socket: TcpStream) {
 
 type Answer = Response<Full<Bytes>>;
 
-async fn respond(request: Request<Incoming>) -> Answer {
+async fn respond(models: Option<&AdminModels>, request: Request<Incoming>) -> Answer {
+    if models::is_it(request.uri().path()) {
+        let (head, body) = request.into_parts();
+        return models::respond(models, &head.method, head.uri.path(), body).await;
+    }
     let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
     if !matches!(path, "/" | "/debug/flamegraph") {
         let message = "no such path; GET / lists those there are";

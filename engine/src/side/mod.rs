@@ -18,11 +18,13 @@ mod aws;
 mod calendar;
 mod counts;
 mod error;
+mod facts;
 mod metrics;
 mod process;
 mod reload_notifier;
 mod remote_counts;
 mod sagemaker;
+mod shadow;
 mod sink;
 mod sink_reader;
 mod stats;
@@ -41,11 +43,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use quintile_scoring::loaded::LoadedModel;
 
 pub use self::aws::AwsError;
 pub use self::error::{Delivered, DeliveryError, Reason, StartError, UndeliveredError};
+pub use self::facts::ProcessFacts;
 pub use self::reload_notifier::{Reload, ReloadNotifier};
+pub use self::shadow::ShadowSetup;
+use self::shadow::ShadowThread;
 pub(crate) use self::sink::Lines;
 pub use self::sink::SinkError;
 pub use self::worker::CpuBudget;
@@ -57,6 +61,7 @@ use self::sink_reader::SinkReader;
 use self::worker::SinkTask;
 use crate::budget::Budget;
 use crate::config;
+use crate::models::{ModelsHandle, Registry};
 use crate::remote::RemoteQueue;
 use crate::shard::mailbox::Address;
 use crate::spool::Spool;
@@ -74,8 +79,12 @@ pub struct SideParts {
     pub records: config::Records,
     /// Where they wait for that; none when they go nowhere.
     pub spool: Option<Spool>,
-    /// The model that is served from the start.
-    pub loaded: Arc<LoadedModel>,
+    /// The models that are served from the start.
+    pub registry: Arc<Registry>,
+    /// Who keeps the models of a store, if they come from one.
+    pub models: Option<ModelsHandle>,
+    /// What scores beside, where models come from a store and records are kept.
+    pub shadow: Option<ShadowSetup>,
     /// What the metrics say of this process.
     pub about: ProcessFacts,
     /// What shards want logged.
@@ -112,19 +121,6 @@ pub struct ShardLink {
     pub gauges: Arc<Gauges>,
 }
 
-/// What does not change while a process runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProcessFacts {
-    /// Version of this program.
-    pub version: String,
-    /// The commit it was built from.
-    pub commit: String,
-    /// The target it was built for.
-    pub target: String,
-    /// The runtime backend in use.
-    pub runtime: String,
-}
-
 /// The running threads.
 #[derive(Debug)]
 #[must_use = "records are delivered to the end only by `finish`"]
@@ -134,7 +130,8 @@ pub struct Side {
     /// Whether the worker has any sinks; without, it ends at once.
     has_posts: bool,
     counts: Arc<Counts>,
-    models: Sender<Arc<LoadedModel>>,
+    models: Sender<Arc<Registry>>,
+    shadow: Option<ShadowThread>,
     spool: Option<Spool>,
     stop: StopOnDrop,
 }
@@ -168,7 +165,21 @@ fn start_with(sinks: Vec<(&'static str, Opened)>, parts: SideParts) -> Result<Si
         counts: Arc::clone(&counts),
     });
     let (models, models_out) = unbounded();
-    let stats = published(parts.shards, &parts.about, &parts.loaded, models_out, &counts);
+    let reports = Arc::new(shadow::ShadowReports::default());
+    let admin_models = parts.models.clone().map(|handle| admin::AdminModels {
+        handle,
+        reports: Arc::clone(&reports),
+    });
+    let stats = published(
+        parts.shards,
+        &parts.about,
+        &parts.registry,
+        (models_out, admin_models.clone()),
+        &counts,
+    );
+    let shadow = parts.shadow;
+    let shadow = shadow.map(|setup| ShadowThread::start(setup, &parts.registry, reports, parts.pace));
+    let shadow = shadow.transpose()?;
     let (has_posts, pace) = (!posts.is_empty(), parts.pace);
     let worker = spawn("worker", move || worker::run(posts, pace))?;
     let work = SideWork {
@@ -176,6 +187,7 @@ fn start_with(sinks: Vec<(&'static str, Opened)>, parts: SideParts) -> Result<Si
         stats,
         events: parts.events,
         admin: parts.admin,
+        admin_models,
         remote,
         until: stop.clone(),
     };
@@ -188,6 +200,7 @@ fn start_with(sinks: Vec<(&'static str, Opened)>, parts: SideParts) -> Result<Si
         has_posts,
         counts,
         models,
+        shadow,
         spool: parts.spool,
         stop: StopOnDrop(stop),
     })
@@ -235,15 +248,16 @@ fn lanes(
 fn published(
     shards: Vec<ShardLink>,
     about: &ProcessFacts,
-    loaded: &LoadedModel,
-    models: Receiver<Arc<LoadedModel>>,
+    registry: &Arc<Registry>,
+    (models, admin): (Receiver<Arc<Registry>>, Option<admin::AdminModels>),
     counts: &Arc<Counts>,
 ) -> stats::Stats {
     let link = |shard: ShardLink| stats::Link::new(shard.address, shard.stats, shard.gauges);
     let links: Vec<_> = shards.into_iter().map(link).collect();
-    let facts = metrics::Facts::new(about, &loaded.model, links.len());
-    let status = status::Status::new(about, &loaded.model, links.len(), Instant::now());
+    let facts = metrics::Facts::new(about, registry, links.len());
+    let status = status::Status::new(about, registry, links.len(), Instant::now());
     let mut stats = stats::Stats::new(links, facts, status, models, Arc::clone(counts));
+    stats.set_models(registry, admin);
     stats.publish();
     stats
 }
@@ -263,6 +277,7 @@ struct SideWork {
     stats: stats::Stats,
     events: Receiver<Event>,
     admin: Option<TcpListener>,
+    admin_models: Option<admin::AdminModels>,
     remote: Option<Remote>,
     until: Stop,
 }
@@ -279,7 +294,7 @@ impl SideWork {
         };
         let operators = async {
             if let Some(listener) = self.admin {
-                admin::serve(listener, until).await;
+                admin::serve(listener, self.admin_models, until).await;
             }
         };
         let others = async {
@@ -343,6 +358,7 @@ impl Side {
     pub fn news(&self) -> ReloadNotifier {
         ReloadNotifier {
             models: self.models.clone(),
+            shadows: self.shadow.as_ref().map(|shadow| shadow.registries.clone()),
             counts: Arc::clone(&self.counts),
         }
     }
@@ -352,7 +368,11 @@ impl Side {
     ///
     /// # Errors
     /// How many records are left, and why; also a panic that has left none.
-    pub fn finish(self, deadline: Instant) -> Result<Delivered, UndeliveredError> {
+    pub fn finish(mut self, deadline: Instant) -> Result<Delivered, UndeliveredError> {
+        // What it records is delivered too, so it ends first.
+        if let Some(shadow) = self.shadow.take() {
+            shadow.end(deadline);
+        }
         if let Some(spool) = &self.spool {
             spool.end_writers();
         }

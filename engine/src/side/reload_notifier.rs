@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
-use quintile_scoring::loaded::LoadedModel;
 
 use super::counts::{Counts, SinkCounts};
+use crate::models::Registry;
 
 /// The result of a reload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,8 @@ impl Reload {
 /// Tells side.
 #[derive(Debug, Clone)]
 pub struct ReloadNotifier {
-    pub(super) models: Sender<Arc<LoadedModel>>,
+    pub(super) models: Sender<Arc<Registry>>,
+    pub(super) shadows: Option<Sender<Arc<Registry>>>,
     pub(super) counts: Arc<Counts>,
 }
 
@@ -37,6 +38,7 @@ impl ReloadNotifier {
     pub(crate) fn nowhere() -> Self {
         Self {
             models: crossbeam_channel::bounded(1).0,
+            shadows: None,
             counts: Arc::new(Counts::new(&[], None)),
         }
     }
@@ -47,10 +49,13 @@ impl ReloadNotifier {
         self.counts.reloads.each_ref().map(super::counts::Count::get)
     }
 
-    /// The model that is served from now on.
-    pub fn serves(&self, loaded: Arc<LoadedModel>) {
+    /// The models that are served from now on.
+    pub fn serves(&self, registry: Arc<Registry>) {
+        if let Some(shadows) = &self.shadows {
+            let _ = shadows.send(Arc::clone(&registry));
+        }
         // When side has ended there are no metrics any more.
-        let _ = self.models.send(loaded);
+        let _ = self.models.send(registry);
     }
 
     /// How many records each sink has not delivered.

@@ -9,18 +9,21 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use crossbeam_channel::Receiver;
 use hdrhistogram::Histogram;
-use quintile_scoring::loaded::LoadedModel;
 use tokio::time::MissedTickBehavior;
 
+use prometheus::proto::MetricFamily;
+
+use super::admin::AdminModels;
 use super::counts::{Counts, Stop};
-use super::metrics::{BUCKETS_NS, Facts, Gauge, Reading};
+use super::metrics::{Facts, Gauge, ModelStats, Reading};
 use super::process::Process;
 use super::status::Status;
 use super::trim::Trim;
 use crate::log_limiter::LogLimiter;
 use crate::log_writer;
+use crate::models::Registry;
 use crate::shard::mailbox::{Address, Mail};
-use crate::telemetry::{Counter, Gauges, ShardStats};
+use crate::telemetry::{BUCKETS_NS, Counter, Gauges, ShardStats};
 
 /// How often the counts are collected.
 const TICK: Duration = Duration::from_millis(500);
@@ -120,8 +123,10 @@ pub(super) struct Stats {
     links: Vec<Link>,
     facts: Facts,
     status: Status,
-    models: Receiver<Arc<LoadedModel>>,
+    models: Receiver<Arc<Registry>>,
     counts: Arc<Counts>,
+    by_model: Option<ModelStats>,
+    admin: Option<AdminModels>,
     totals: ShardStats,
     latency: Latency,
     process: Process,
@@ -137,7 +142,7 @@ impl Stats {
         links: Vec<Link>,
         facts: Facts,
         status: Status,
-        models: Receiver<Arc<LoadedModel>>,
+        models: Receiver<Arc<Registry>>,
         counts: Arc<Counts>,
     ) -> Self {
         Self {
@@ -146,6 +151,8 @@ impl Stats {
             status,
             models,
             counts,
+            by_model: None,
+            admin: None,
             totals: ShardStats::new(),
             latency: Latency::new(),
             process: Process::look(),
@@ -154,6 +161,12 @@ impl Stats {
             dropped_told: 0,
             dropped_log: LogLimiter::default(),
         }
+    }
+
+    /// Models that come from a store are counted by name and version.
+    pub(super) fn set_models(&mut self, registry: &Arc<Registry>, admin: Option<AdminModels>) {
+        self.by_model = admin.is_some().then(|| ModelStats::new(Arc::clone(registry)));
+        self.admin = admin;
     }
 
     /// Collects and publishes until the end. The shards have ended by then, so no shard gets the texts.
@@ -201,6 +214,9 @@ impl Stats {
                 self.latency.add(&block.score_ns);
                 self.status.add(&block);
                 self.totals.add(&block);
+                if let Some(by_model) = &mut self.by_model {
+                    by_model.add(&block);
+                }
                 block.clear();
                 link.spare = Some(block);
             }
@@ -223,9 +239,15 @@ impl Stats {
 
     /// Renders `/metrics` and sends it to every shard. One whose mailbox is full keeps what it has.
     pub(super) fn publish(&mut self) {
-        if let Some(loaded) = self.models.try_iter().last() {
-            self.facts.serve(&loaded.model);
-            self.status.serve(&loaded.model);
+        if let Some(registry) = self.models.try_iter().last() {
+            self.facts.serve(&registry);
+            self.status.serve(&registry);
+            if let Some(by_model) = &mut self.by_model {
+                by_model.serve(&registry);
+            }
+        }
+        if let Some(by_model) = &mut self.by_model {
+            by_model.check_splits();
         }
         let text = self.render();
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -236,6 +258,22 @@ impl Stats {
             let _ = link.address.send(Mail::Metrics(text.clone()));
             let _ = link.address.send(Mail::Status(status.clone()));
         }
+    }
+
+    fn families_by_model(&self) -> Vec<MetricFamily> {
+        let (Some(by_model), Some(admin)) = (&self.by_model, &self.admin) else {
+            return Vec::new();
+        };
+        let overview = admin.handle.overview();
+        let loads = overview["loads"].as_array().map_or(&[][..], Vec::as_slice);
+        let loads: Vec<(String, String, u64)> = loads
+            .iter()
+            .filter_map(|load| {
+                let text = |name: &str| Some(load[name].as_str()?.to_owned());
+                Some((text("model")?, text("result")?, load["count"].as_u64()?))
+            })
+            .collect();
+        by_model.families(&admin.reports.dropped(), &loads)
     }
 
     fn render(&self) -> Bytes {
@@ -255,6 +293,7 @@ impl Stats {
             shards: &shards,
             process: &self.process,
             log_dropped: log_writer::dropped(),
+            by_model: self.families_by_model(),
         })
     }
 }

@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::ProcessFacts;
+use crate::models::Registry;
 use crate::telemetry::{Route, STATUSES, ShardStats};
 
 /// One step.
@@ -88,7 +89,7 @@ struct History {
 }
 
 impl Status {
-    pub(super) fn new(about: &ProcessFacts, model: &Model, shards: usize, now: Instant) -> Self {
+    pub(super) fn new(about: &ProcessFacts, registry: &Registry, shards: usize, now: Instant) -> Self {
         let process = serde_json::json!({
             "version": about.version,
             "commit": about.commit,
@@ -96,7 +97,7 @@ impl Status {
             "shards": shards,
         });
         Self {
-            model: model_told(model),
+            model: model_told(&registry.champion().loaded.model),
             process,
             began: now,
             steps: VecDeque::from([StatusStep::default()]),
@@ -105,9 +106,9 @@ impl Status {
         }
     }
 
-    /// Another model is served.
-    pub(super) fn serve(&mut self, model: &Model) {
-        self.model = model_told(model);
+    /// Other models are served.
+    pub(super) fn serve(&mut self, registry: &Registry) {
+        self.model = model_told(&registry.champion().loaded.model);
     }
 
     /// Counts a block into the step that is going on.
@@ -249,7 +250,11 @@ mod tests {
         };
         let demo =
             quintile_scoring::loaded::LoadedModel::load(None, quintile_model::Options::default(), 0).expect("the demo");
-        Status::new(&about, &demo.model, 2, began)
+        Status::new(&about, &single(demo), 2, began)
+    }
+
+    fn single(model: quintile_scoring::loaded::LoadedModel) -> Registry {
+        Registry::single(std::sync::Arc::new(crate::models::ModelVersion::alone(0, 1, model)))
     }
 
     fn block(statuses: &[u16], score: u8, ns: u64) -> ShardStats {

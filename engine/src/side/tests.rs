@@ -8,6 +8,7 @@ use super::sink::{Delivery, EncodingSink, NetworkSink, SinkError};
 use super::testing::{Recorder, TestDir, logistic, softprob};
 use super::*;
 use crate::config::{Records, SinkKind};
+use crate::models::{ModelVersion, Registry};
 use crate::record::Schema;
 use crate::shard::mailbox::{Mail, Mailbox, mailbox};
 use crate::spool::{self, Item, SpoolFullError, Writer};
@@ -58,6 +59,9 @@ fn parts(
     if let Some(spool) = &spool {
         loaded.model_number = spool.schemas().register(Schema::of(&loaded)).unwrap();
     }
+    let mut same = Arc::into_inner(logistic(["a", "b", "c", "d"], 0)).unwrap();
+    same.model_number = loaded.model_number;
+    let registry = Arc::new(Registry::single(Arc::new(ModelVersion::alone(0, 1, same))));
     let loaded = Arc::new(loaded);
     let (mut links, mut ends) = (Vec::new(), Vec::new());
     for (shard, writer) in writers.into_iter().enumerate() {
@@ -86,7 +90,9 @@ fn parts(
         shards: links,
         records,
         spool,
-        loaded,
+        registry,
+        models: None,
+        shadow: None,
         about,
         events,
         aws: config::Aws::default(),
@@ -382,7 +388,7 @@ fn a_panic_of_the_worker_is_reported() {
 fn records_of_another_shape_or_model_are_reported() {
     let dir = TestDir::new("unfit");
     let (parts, mut shards, _events) = parts(&dir, records(&dir, &[SinkKind::Parquet]), &["parquet"], 1, ROOMY);
-    let known = parts.loaded.model_number;
+    let known = parts.registry.champion().loaded.model_number;
     let side = start(parts).unwrap();
     for model_number in [known, known + 1] {
         let mut wide = Recorder::new(&softprob(["a", "b", "c", "d"], model_number), 0);

@@ -43,7 +43,7 @@ impl CpuBudget {
     }
 
     /// How long to rest after so much CPU time.
-    fn rest(self, worked: Duration) -> Duration {
+    pub(super) fn rest(self, worked: Duration) -> Duration {
         worked.mul_f64(1.0 / self.0 - 1.0)
     }
 }

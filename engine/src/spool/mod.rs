@@ -28,6 +28,7 @@ mod gauges;
 mod inspect;
 mod keeper;
 mod layout;
+mod observer;
 mod protocol;
 mod recover;
 mod schemas;
@@ -53,6 +54,7 @@ pub use self::error::SpoolError;
 pub use self::gauges::Gauges;
 pub use self::inspect::{Inspected, Seen, inspect};
 pub use self::keeper::keep_if_asked;
+pub use self::observer::Observer;
 pub use self::recover::Found;
 pub use self::schemas::Schemas;
 pub use self::writer::{SpoolFullError, Writer};
@@ -200,6 +202,12 @@ impl Spool {
     pub fn cursors(&self) -> Vec<Cursor> {
         let cursor = |sink| Cursor::new(Arc::clone(&self.shared), sink);
         (0..self.shared.sinks.len()).map(cursor).collect()
+    }
+
+    /// Reads every record that is made from now on, and holds none of them back.
+    #[must_use]
+    pub fn observer(&self) -> Observer {
+        Observer::new(Arc::clone(&self.shared))
     }
 
     /// Numbers for the metrics.

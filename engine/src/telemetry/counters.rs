@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hdrhistogram::Histogram;
 
+use super::model_counts::{ModelCounts, ScoredBy};
+
 /// A route as metrics name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
@@ -88,6 +90,9 @@ impl Phase {
     }
 }
 
+/// Slots that counts have room for from the start; a block of a process with more models grows once.
+const SLOTS_READY: usize = 4;
+
 /// What is counted by a number alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
@@ -166,6 +171,8 @@ pub struct ShardStats {
     /// Connections closed by a limit of time, by [`Phase`].
     pub timeouts: [u64; Phase::ALL.len()],
     counts: [u64; Counter::ALL.len()],
+    /// Of each model, by slot.
+    pub models: Vec<ModelCounts>,
 }
 
 impl ShardStats {
@@ -180,6 +187,7 @@ impl ShardStats {
             score_ns,
             timeouts: [0; Phase::ALL.len()],
             counts: [0; Counter::ALL.len()],
+            models: Vec::with_capacity(SLOTS_READY),
         }
     }
 
@@ -191,9 +199,10 @@ impl ShardStats {
         self.score_ns.reset();
         self.timeouts = Default::default();
         self.counts = Default::default();
+        self.models.clear();
     }
 
-    /// Adds another block to this one.
+    /// Adds another block to this one. What it says of models is left out: whoever adds knows which they are.
     pub fn add(&mut self, other: &Self) {
         let pairs = self
             .requests
@@ -248,6 +257,15 @@ impl ShardStats {
         self.count_many(Counter::Shed, tally.shed);
     }
 
+    /// Counts one scored lead for the model that has scored it.
+    #[inline]
+    pub fn scored_by(&mut self, by: &ScoredBy, score: Option<u8>, latency_ns: Option<u64>) {
+        if self.models.len() <= by.slot {
+            self.models.resize(by.slot + 1, ModelCounts::default());
+        }
+        self.models[by.slot].scored(by, score, latency_ns);
+    }
+
     /// Counts one scored lead.
     pub fn scored(&mut self, score: Option<u8>, nanoseconds: u64) {
         self.scores[usize::from(score.unwrap_or(0)).min(5)] += 1;
@@ -277,8 +295,6 @@ pub struct Gauges {
     pub connections: AtomicUsize,
     /// The same of those beyond the limit, which may only ask how the process is.
     pub health_connections: AtomicUsize,
-    /// Models taken since the start. The shard adds.
-    pub models: AtomicUsize,
 }
 
 impl Gauges {

@@ -18,6 +18,7 @@ mod limits;
 mod log;
 mod memory;
 mod metrics;
+mod models;
 mod pages;
 mod panics;
 mod records;

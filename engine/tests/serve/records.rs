@@ -48,6 +48,22 @@ pub(crate) fn read(data: &Path) -> Vec<Record> {
     records
 }
 
+/// One column of texts of all records, in the order of [`read`]; empty where there is nothing.
+pub(crate) fn read_texts(data: &Path, name: &str) -> Vec<String> {
+    let mut texts = Vec::new();
+    for file in files(&data.join("scores")) {
+        let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&file).expect("it is listed"));
+        let reader = reader.and_then(|builder| builder.build());
+        for batch in reader.unwrap_or_else(|error| panic!("{}: {error}", file.display())) {
+            let batch = batch.expect("a complete file");
+            let column = batch.column_by_name(name).unwrap_or_else(|| panic!("no column {name}"));
+            let column = column.as_string::<i32>();
+            texts.extend(column.iter().map(|text| text.unwrap_or_default().to_owned()));
+        }
+    }
+    texts
+}
+
 fn files(folder: &Path) -> Vec<std::path::PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else {
         return Vec::new();

@@ -73,7 +73,7 @@ impl Drop for Folder {
 }
 
 /// The same trees with another constant to start from: every margin is another one.
-fn another_base_score(mut model: Vec<u8>) -> Vec<u8> {
+pub(crate) fn another_base_score(mut model: Vec<u8>) -> Vec<u8> {
     let name = b"base_score";
     let at = model
         .windows(name.len())

@@ -177,6 +177,14 @@ impl Model {
         &self.identity.version
     }
 
+    /// Gives it another name and version, for whoever keeps it under these.
+    pub fn rename(&mut self, name: &str, version: &str) {
+        self.identity = Identity {
+            name: name.into(),
+            version: version.into(),
+        };
+    }
+
     /// The manifest's description.
     #[must_use]
     pub fn description(&self) -> Option<&str> {

@@ -48,6 +48,8 @@ pub struct LoadedModel {
     pub folder: Option<&'static str>,
     /// Why the model cannot be evaluated here, if it cannot: then only its manifest's features and bands are known.
     pub outline_only: Option<String>,
+    /// The version that the manifest says, where another name and version stand over it.
+    pub manifest_version: Option<String>,
     /// SHA-256 of the model's file, in hexadecimal digits; none for an outline.
     pub model_sha256: Option<String>,
     /// SHA-256 of the model's bytes, of all that is said of it, and of how it was to be built.
@@ -142,7 +144,19 @@ impl LoadedModel {
             .get_or_init(|| Descriptions::of(&self.model, self.example.as_deref()))
     }
 
-    /// Whether it came from the same files and options: then the two differ only in their number.
+    /// The same under another name and version: those that a store has for it, which stand over what its manifest says.
+    /// To be called before [`Self::descriptions`].
+    #[must_use]
+    pub fn called(mut self, name: &str, version: &str) -> Self {
+        if self.model.version() != version {
+            self.manifest_version = Some(self.model.version().to_owned());
+        }
+        self.model.rename(name, version);
+        self.identity_json = identity_json(&self.model);
+        self
+    }
+
+    /// Whether it came from the same files and options: then nothing tells the two apart but their generation.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
         let example = |loaded: &Self| {
@@ -227,13 +241,7 @@ impl LoadedModel {
         let example = rows.reduce(|most, row| if told(row) > told(most) { row } else { most });
         let example = example.map(<[f64]>::to_vec);
         let columns = Columns::new(model.schema());
-        let mut identity_json = Vec::new();
-        identity_json.extend_from_slice(b"{\"name\":");
-        crate::render::string(&mut identity_json, model.name());
-        identity_json.extend_from_slice(b",\"version\":");
-        crate::render::string(&mut identity_json, model.version());
-        identity_json.push(b'}');
-        let identity_json = String::from_utf8_lossy(&identity_json).into_owned();
+        let identity_json = identity_json(&model);
         Self {
             model_number,
             model,
@@ -244,10 +252,22 @@ impl LoadedModel {
             example,
             folder: None,
             outline_only,
+            manifest_version: None,
             model_sha256: None,
             content,
         }
     }
+}
+
+/// Name and version, as every answer carries them.
+fn identity_json(model: &Model) -> String {
+    let mut text = Vec::new();
+    text.extend_from_slice(b"{\"name\":");
+    crate::render::string(&mut text, model.name());
+    text.extend_from_slice(b",\"version\":");
+    crate::render::string(&mut text, model.version());
+    text.push(b'}');
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 fn parsed(path: &Path, bytes: &[u8]) -> Result<Ensemble, LoadError> {

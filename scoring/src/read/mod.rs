@@ -35,12 +35,30 @@ use parser::Parser;
 pub use scan::{JsonFault, JsonReason};
 pub use sliced::SlicedRead;
 
-/// One shard's memory for one model, and what its last request was.
+/// One shard's memory for reading and scoring, and what its last request was. It fits one model at a time: for another
+/// one, [`Workspace::exchange`] what belongs to the model.
 #[derive(Debug)]
 pub struct Workspace {
     parser: Parser,
+    memory: RowMemory,
+}
+
+/// The part of a [`Workspace`] that belongs to one model: a row of its features, and what its kernel works in.
+#[derive(Debug)]
+pub struct RowMemory {
     lead: Lead,
     scratch: Scratch,
+}
+
+impl RowMemory {
+    /// Memory for rows of this model.
+    #[must_use]
+    pub fn new(loaded: &LoadedModel) -> Self {
+        Self {
+            lead: Lead::new(loaded),
+            scratch: loaded.model.scratch(),
+        }
+    }
 }
 
 /// Why a body is no request.
@@ -75,16 +93,24 @@ impl Workspace {
         parser.warm(loaded.model.schema().len());
         Self {
             parser,
-            lead: Lead::new(loaded),
-            scratch: loaded.model.scratch(),
+            memory: RowMemory::new(loaded),
         }
     }
 
     /// Makes it fit another model. Allocates: to be called after a swap, not on every request.
     pub fn fit(&mut self, loaded: &LoadedModel) {
         self.parser.warm(loaded.model.schema().len());
-        self.lead = Lead::new(loaded);
-        self.scratch = loaded.model.scratch();
+        self.memory = RowMemory::new(loaded);
+    }
+
+    /// Makes room for bodies of another model beside those that it has room for. Allocates.
+    pub fn make_room(&mut self, loaded: &LoadedModel) {
+        self.parser.make_room(loaded.model.schema().len());
+    }
+
+    /// Works for the model of `memory` from now on, and hands back what it worked with. Allocates nothing.
+    pub fn exchange(&mut self, memory: RowMemory) -> RowMemory {
+        std::mem::replace(&mut self.memory, memory)
     }
 
     /// Reads `{"lead_id": "…", "features": {…}}`; a category's name becomes its code. Nothing borrows `body`
@@ -93,10 +119,10 @@ impl Workspace {
     /// # Errors
     /// A body that is not JSON, or no request for this model; then row and lead id are those of no request.
     pub fn read(&mut self, loaded: &LoadedModel, body: &[u8]) -> Result<(), ReadError> {
-        if !self.lead.fits(loaded) {
+        if !self.memory.lead.fits(loaded) {
             self.fit(loaded);
         }
-        if plain::read(&mut self.lead, loaded, body) {
+        if plain::read(&mut self.memory.lead, loaded, body) {
             return Ok(());
         }
         self.read_any(loaded, body)
@@ -107,14 +133,14 @@ impl Workspace {
     /// # Errors
     /// As [`Self::read`].
     pub fn read_any(&mut self, loaded: &LoadedModel, body: &[u8]) -> Result<(), ReadError> {
-        if !self.lead.fits(loaded) {
+        if !self.memory.lead.fits(loaded) {
             self.fit(loaded);
         }
-        let lead = &mut self.lead;
+        let lead = &mut self.memory.lead;
         self.parser
             .parse(body, |document| lead.take(loaded, document))
             .map_err(ReadError::NotJson)?;
-        if self.lead.faults().total() == 0 {
+        if self.memory.lead.faults().total() == 0 {
             Ok(())
         } else {
             Err(ReadError::Invalid)
@@ -123,10 +149,10 @@ impl Workspace {
 
     /// As [`Self::read`] of a plain body: false for one that has to be read in another way.
     pub fn read_plain(&mut self, loaded: &LoadedModel, body: &[u8]) -> bool {
-        if !self.lead.fits(loaded) {
+        if !self.memory.lead.fits(loaded) {
             self.fit(loaded);
         }
-        plain::read(&mut self.lead, loaded, body)
+        plain::read(&mut self.memory.lead, loaded, body)
     }
 
     /// As [`Self::read`] of a long body, a slice at a time: none while there is more to read. At the end row, id and
@@ -138,11 +164,11 @@ impl Workspace {
         body: &[u8],
         bytes: usize,
     ) -> Option<Result<(), ReadError>> {
-        if !self.lead.fits(loaded) {
+        if !self.memory.lead.fits(loaded) {
             self.fit(loaded);
         }
         let result = read.step(&mut self.parser, loaded, body, bytes)?;
-        read.swap(&mut self.lead);
+        read.swap(&mut self.memory.lead);
         Some(result)
     }
 
@@ -157,13 +183,13 @@ impl Workspace {
         key: Option<&str>,
         missing: &MissingTexts,
     ) -> Result<Option<String>, ReadError> {
-        let lead = &mut self.lead;
+        let lead = &mut self.memory.lead;
         lead.begin_line(missing);
         let id = self
             .parser
             .parse(line, |document| lead.take_line(loaded, document, key))
             .map_err(ReadError::NotJson)?;
-        if self.lead.faults().total() == 0 {
+        if self.memory.lead.faults().total() == 0 {
             Ok(id)
         } else {
             Err(ReadError::Invalid)
@@ -173,7 +199,7 @@ impl Workspace {
     /// The text of the last line that is the first of its faults.
     #[must_use]
     pub fn refused_text(&self) -> Option<&str> {
-        self.lead.refused_text()
+        self.memory.lead.refused_text()
     }
 
     /// Reads what is left of a batch when its leads are cut out: `{"leads": []}`.
@@ -181,11 +207,11 @@ impl Workspace {
     /// # Errors
     /// As [`Self::read`].
     pub fn read_skeleton(&mut self, skeleton: &[u8]) -> Result<(), ReadError> {
-        let lead = &mut self.lead;
+        let lead = &mut self.memory.lead;
         self.parser
             .parse(skeleton, |document| lead.take_batch(document))
             .map_err(ReadError::NotJson)?;
-        if self.lead.faults().total() == 0 {
+        if self.memory.lead.faults().total() == 0 {
             Ok(())
         } else {
             Err(ReadError::Invalid)
@@ -194,54 +220,54 @@ impl Workspace {
 
     /// A body that is no batch because it is JSON of this type.
     pub fn refuse_type(&mut self, found: JsonType) -> ReadError {
-        self.lead.refuse_type(found);
+        self.memory.lead.refuse_type(found);
         ReadError::Invalid
     }
 
     /// Runs the model over the row: the score, or none for a model without bands.
     pub fn score(&mut self, loaded: &LoadedModel) -> Option<u8> {
-        loaded.model.score_row(self.lead.row(), &mut self.scratch)
+        loaded.model.score_row(self.memory.lead.row(), &mut self.memory.scratch)
     }
 
     /// Runs the model over a row that was read before.
     pub fn score_row(&mut self, loaded: &LoadedModel, row: &[f64]) -> Option<u8> {
-        loaded.model.score_row(row, &mut self.scratch)
+        loaded.model.score_row(row, &mut self.memory.scratch)
     }
 
     /// Runs the model over rows that were read before, through the kernel that takes several at once, and hands on each
     /// one's number and score with its margins and predictions.
     pub fn score_rows(&mut self, loaded: &LoadedModel, rows: &[f64], each: impl FnMut(usize, Option<u8>, &Scratch)) {
-        loaded.model.score_rows(rows, &mut self.scratch, each);
+        loaded.model.score_rows(rows, &mut self.memory.scratch, each);
     }
 
     /// The lead's id.
     #[must_use]
     pub fn lead_id(&self) -> &str {
-        self.lead.id()
+        self.memory.lead.id()
     }
 
     /// The features in column order; NaN is missing.
     #[must_use]
     pub fn row(&self) -> &[f64] {
-        self.lead.row()
+        self.memory.lead.row()
     }
 
     /// The margins of the last score.
     #[must_use]
     pub fn margins(&self) -> &[f64] {
-        self.scratch.margins()
+        self.memory.scratch.margins()
     }
 
     /// The predictions of the last score.
     #[must_use]
     pub fn predictions(&self) -> &[f64] {
-        self.scratch.predictions()
+        self.memory.scratch.predictions()
     }
 
     /// What is wrong with the last body, when it was [`ReadError::Invalid`].
     #[must_use]
     pub fn faults(&self) -> &Faults {
-        self.lead.faults()
+        self.memory.lead.faults()
     }
 }
 

@@ -80,6 +80,13 @@ impl Parser {
         debug_assert!(parsed.is_ok(), "an array of zeros is JSON: {parsed:?}");
     }
 
+    /// As [`Self::warm`], for more models than one: room for the largest of them.
+    pub(super) fn make_room(&mut self, features: usize) {
+        if features > self.features {
+            self.warm(features);
+        }
+    }
+
     /// Structural characters of the largest body that can be right, with room for simd-json's next block.
     fn structurals(&self) -> usize {
         // {"lead_id":"x","features":{"a":1,"b":2}}: four for each feature (the last has no comma), ten around them.

@@ -133,6 +133,18 @@ pub fn scored<B: BufMut>(out: &mut B, loaded: &LoadedModel, lead_id: &str, score
     out.put_u8(b'}');
 }
 
+/// As [`scored`], and which model it was: under a split several models score a batch.
+pub fn scored_by<B: BufMut>(
+    out: &mut B,
+    loaded: &LoadedModel,
+    (lead_id, score, predictions): (&str, Option<u8>, &[f64]),
+) {
+    begin(out, loaded, lead_id, score, predictions);
+    out.put_slice(b",\"model\":");
+    out.put_slice(loaded.identity_json.as_bytes());
+    out.put_u8(b'}');
+}
+
 /// Writes why one lead of a batch has no score. `faults` are those of a lead that does not fit the model.
 pub fn unscored<B: BufMut>(
     out: &mut B,

@@ -9,16 +9,15 @@ use crate::config::value::ValueKind;
 /// JSON Schema (draft 2020-12) of the file: what it accepts, the file accepts, but for texts that must have a form.
 pub(super) fn json() -> String {
     let mut properties = Object::default();
-    for section in sections() {
-        let mut keys = Object::default();
-        for key in KEYS.iter().filter(|key| key.section == section) {
-            keys.raw(key.name, &property(key));
+    for section in sections().into_iter().filter(|section| !section.contains('.')) {
+        let mut keys = keys_of(section);
+        let inner = sections()
+            .into_iter()
+            .filter_map(|inner| Some((inner, inner.strip_prefix(section)?.strip_prefix('.')?)));
+        for (inner, name) in inner {
+            keys.raw(name, &table(&keys_of(inner).finish()));
         }
-        let mut object = Object::default();
-        object.text("type", Some("object"));
-        object.raw("additionalProperties", "false");
-        object.raw("properties", &keys.finish());
-        properties.raw(section, &object.finish());
+        properties.raw(section, &table(&keys.finish()));
     }
     let mut schema = Object::default();
     schema.text("$schema", Some("https://json-schema.org/draft/2020-12/schema"));
@@ -27,6 +26,24 @@ pub(super) fn json() -> String {
     schema.raw("additionalProperties", "false");
     schema.raw("properties", &properties.finish());
     schema.finish()
+}
+
+/// The keys of a section.
+fn keys_of(section: &str) -> Object {
+    let mut keys = Object::default();
+    for key in KEYS.iter().filter(|key| key.section == section) {
+        keys.raw(key.name, &property(key));
+    }
+    keys
+}
+
+/// A section with these keys.
+fn table(keys: &str) -> String {
+    let mut object = Object::default();
+    object.text("type", Some("object"));
+    object.raw("additionalProperties", "false");
+    object.raw("properties", keys);
+    object.finish()
 }
 
 fn property(key: &Key) -> String {
@@ -152,7 +169,9 @@ mod tests {
     fn the_schema_knows_every_key_and_agrees_with_the_defaults() {
         let schema: serde_json::Value = serde_json::from_str(&json()).unwrap();
         for key in KEYS.iter() {
-            let property = &schema["properties"][key.section]["properties"][key.name];
+            let sections = key.section.split('.');
+            let section = sections.fold(&schema, |outer, name| &outer["properties"][name]);
+            let property = &section["properties"][key.name];
             assert_eq!(property["description"], key.help, "{}", key.path());
             if let (Some(default), Some(least)) = (property["default"].as_f64(), property["minimum"].as_f64()) {
                 assert!(

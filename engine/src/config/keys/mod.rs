@@ -5,6 +5,7 @@ mod aws;
 mod limits;
 mod log;
 mod model;
+mod models;
 mod records;
 mod scoring;
 mod server;
@@ -80,9 +81,10 @@ impl Key {
         }
     }
 
-    /// `QUINTILE_SECTION__NAME`.
+    /// `QUINTILE_SECTION__NAME`, with two more underscores for a section within one.
     pub(crate) fn variable(&self) -> String {
-        format!("QUINTILE_{}__{}", self.section, self.name).to_ascii_uppercase()
+        let path = self.path().replace('.', "__");
+        format!("QUINTILE_{path}").to_ascii_uppercase()
     }
 }
 
@@ -114,6 +116,7 @@ const TICK_MS: usize = crate::limits::TICK.as_millis() as usize;
 pub(crate) static KEYS: KeyTable = KeyTable([
     server::KEYS,
     model::KEYS,
+    models::KEYS,
     records::KEYS,
     scoring::KEYS,
     aws::KEYS,
@@ -122,7 +125,7 @@ pub(crate) static KEYS: KeyTable = KeyTable([
 ]);
 
 /// The keys of all sections.
-pub(crate) struct KeyTable([&'static [Key]; 7]);
+pub(crate) struct KeyTable([&'static [Key]; 8]);
 
 impl KeyTable {
     /// Each key, in order.
@@ -150,6 +153,7 @@ pub(super) mod tests {
     pub(in crate::config) fn another_value(key: &Key) -> String {
         match &key.kind {
             ValueKind::Text { .. } if key.name == "level" => "debug".to_owned(),
+            ValueKind::Text { .. } if key.path() == "models.versions" => "all".to_owned(),
             ValueKind::Text { .. } if key.name == "s3_url" => "s3://lake/x".to_owned(),
             ValueKind::Text { .. } if key.name == "template" => "[$record]".to_owned(),
             ValueKind::Text { .. } if key.path() == "aws.endpoint" => "http://x".to_owned(),
@@ -201,7 +205,17 @@ pub(super) mod tests {
         assert_eq!(paths.len(), KEYS.iter().count());
         assert_eq!(
             sections(),
-            ["server", "model", "records", "scoring", "aws", "limits", "log"]
+            [
+                "server",
+                "model",
+                "models",
+                "models.rollback",
+                "records",
+                "scoring",
+                "aws",
+                "limits",
+                "log"
+            ]
         );
     }
 

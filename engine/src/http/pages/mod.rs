@@ -71,11 +71,11 @@ impl Page {
 
     fn tag(self, http: &HttpShard) -> Option<HeaderValue> {
         let scorer = http.core.scorer.borrow();
-        let descriptions = scorer.loaded().descriptions();
+        let descriptions = scorer.champion().descriptions();
         match self {
             Self::File(place) => http.files().map(|files| files.file(place).tag.clone()),
             Self::Schema => tag(&descriptions.schema.digest),
-            Self::OpenApi => tag(&descriptions.openapi.digest),
+            Self::OpenApi => tag(&scorer.registry().openapi().digest),
             Self::Status => None,
         }
     }
@@ -121,8 +121,8 @@ pub(super) fn answer(
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
             (JSON, ResponseBody::Whole(Whole::new(core.status_text.borrow().clone())))
         }
-        Page::Schema => whole(&core.scorer.borrow().loaded().descriptions().schema.bytes),
-        Page::OpenApi => whole(&core.scorer.borrow().loaded().descriptions().openapi.bytes),
+        Page::Schema => whole(&core.scorer.borrow().champion().descriptions().schema.bytes),
+        Page::OpenApi => whole(&core.scorer.borrow().registry().openapi().bytes),
         Page::File(place) => match http.files() {
             Some(files) => file(headers, files.file(place), wants.coding),
             None => whole(&Bytes::new()),

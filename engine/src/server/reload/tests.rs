@@ -2,14 +2,21 @@ use std::sync::Mutex;
 
 use crossbeam_channel::bounded;
 
+use quintile_scoring::loaded::LoadedModel;
+
+use super::super::signals::Lifecycle;
 use super::*;
+use crate::accept::ShardEntry;
 use crate::shard::mailbox::{Mailbox, mailbox};
+use crate::side::ReloadNotifier;
 
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-fn reloader(loaded: Arc<LoadedModel>, look: Arc<AttemptFn>) -> (Reloader, Mailbox) {
+fn reloader(version: Arc<ModelVersion>, look: Arc<AttemptFn>) -> (Reloader, Mailbox) {
     let (address, mailbox) = mailbox();
+    let mut slots = SlotNumbers::default();
+    slots.take();
     let parts = ReloadParts {
         settings: Settings::default(),
         again: ReloadSource {
@@ -17,17 +24,26 @@ fn reloader(loaded: Arc<LoadedModel>, look: Arc<AttemptFn>) -> (Reloader, Mailbo
             told: SettingOrigins::default(),
             set_log_level: |_| (),
         },
-        loaded,
-        shards: vec![ShardEntry {
-            address,
-            gauges: Arc::default(),
-        }],
-        registry: None,
-        side: ReloadNotifier::nowhere(),
-        // There is no shard to take a model, so there is none to wait for.
-        life: Arc::new(Lifecycle::new(Duration::ZERO)),
+        version: Some(version),
+        models: None,
+        slots,
+        numbers: None,
+        publisher: Publisher {
+            shards: vec![ShardEntry {
+                address,
+                gauges: Arc::default(),
+            }],
+            side: ReloadNotifier::nowhere(),
+            // There is no shard to take a model, so there is none to wait for.
+            life: Arc::new(Lifecycle::new(Duration::ZERO)),
+        },
     };
     (Reloader::new(parts, look), mailbox)
+}
+
+/// The model at the start.
+fn first() -> Arc<ModelVersion> {
+    Arc::new(ModelVersion::alone(0, 1, version(1)))
 }
 
 fn version(number: u32) -> LoadedModel {
@@ -87,7 +103,7 @@ impl Reloader {
     }
 
     fn counts(&self) -> [u64; 3] {
-        self.parts.side.reloads()
+        self.parts.publisher.side.reloads()
     }
 
     fn signal(&mut self) {
@@ -99,15 +115,15 @@ impl Reloader {
 
 #[test]
 fn an_old_model_is_freed_here_and_not_before_every_shard_has_let_go() {
-    let loaded = Arc::new(version(1));
+    let loaded = first();
     let (mut reloader, mailbox) = reloader(Arc::clone(&loaded), Scripted::new().look);
     let (old, of_shard) = (Arc::downgrade(&loaded), loaded);
     let next = found(Some(version(2)));
     assert_eq!(reloader.put_into_force(next, Instant::now()), Reload::Swapped);
-    let Some(Mail::Model(new)) = mailbox.try_next() else {
+    let Some(Mail::Registry(change)) = mailbox.try_next() else {
         panic!("the shard has no letter");
     };
-    assert_eq!(new.model.version(), "2");
+    assert_eq!(change.registry.champion().version, "2");
     reloader.free();
     assert!(old.upgrade().is_some(), "the shard still has it");
     // What a shard does when it swaps is not the end of the model.
@@ -115,12 +131,17 @@ fn an_old_model_is_freed_here_and_not_before_every_shard_has_let_go() {
     assert!(old.upgrade().is_some(), "the shard would have freed it");
     reloader.free();
     assert!(old.upgrade().is_none() && reloader.retired.is_empty());
+    // Its memory goes too, and its slot is another model's next.
+    let Some(Mail::Registry(change)) = mailbox.try_next() else {
+        panic!("the shard has no second letter");
+    };
+    assert_eq!((change.emptied, reloader.parts.slots.take().0), (vec![0], 0));
 }
 
 #[test]
 fn signals_during_a_reload_become_one_that_follows() {
     let script = Scripted::new();
-    let (mut reloader, _mailbox) = reloader(Arc::new(version(1)), Arc::clone(&script.look));
+    let (mut reloader, _mailbox) = reloader(first(), Arc::clone(&script.look));
     (0..100).for_each(|_| reloader.signal());
     let first = script.begun();
     assert_eq!((reloader.attempts.len(), reloader.is_asked), (1, true));
@@ -132,7 +153,10 @@ fn signals_during_a_reload_become_one_that_follows() {
     reloader.begin();
     assert!(reloader.attempts.is_empty() && script.answers.is_empty());
     assert_eq!(
-        (reloader.counts(), reloader.parts.loaded.model.version()),
+        (
+            reloader.counts(),
+            reloader.parts.version.as_ref().expect("a model").version.as_str()
+        ),
         ([1, 1, 0], "2")
     );
 }
@@ -140,7 +164,7 @@ fn signals_during_a_reload_become_one_that_follows() {
 #[test]
 fn one_that_hangs_is_overtaken_given_up_and_told() {
     let script = Scripted::new();
-    let (mut reloader, _mailbox) = reloader(Arc::new(version(1)), Arc::clone(&script.look));
+    let (mut reloader, _mailbox) = reloader(first(), Arc::clone(&script.look));
     reloader.signal();
     let hangs = script.begun();
     reloader.age(SUPERSEDE);
@@ -148,7 +172,10 @@ fn one_that_hangs_is_overtaken_given_up_and_told() {
     script.begun().send(Some(version(3))).expect("it waits");
     reloader.take_next();
     assert_eq!(
-        (reloader.counts(), reloader.parts.loaded.model.version()),
+        (
+            reloader.counts(),
+            reloader.parts.version.as_ref().expect("a model").version.as_str()
+        ),
         ([1, 0, 0], "3")
     );
     reloader.age(reloader.parts.settings.limits.reload);
@@ -158,7 +185,10 @@ fn one_that_hangs_is_overtaken_given_up_and_told() {
     hangs.send(Some(version(2))).expect("it waits");
     reloader.take_next();
     assert_eq!(
-        (reloader.counts(), reloader.parts.loaded.model.version()),
+        (
+            reloader.counts(),
+            reloader.parts.version.as_ref().expect("a model").version.as_str()
+        ),
         ([1, 0, 1], "3")
     );
     assert!(reloader.attempts.is_empty());
@@ -167,7 +197,7 @@ fn one_that_hangs_is_overtaken_given_up_and_told() {
 #[test]
 fn a_storm_of_signals_over_a_file_system_that_hangs_is_bounded() {
     let script = Scripted::new();
-    let (mut reloader, _mailbox) = reloader(Arc::new(version(1)), Arc::clone(&script.look));
+    let (mut reloader, _mailbox) = reloader(first(), Arc::clone(&script.look));
     for _ in 0..ATTEMPTS_MAX + 3 {
         reloader.signal();
         reloader.age(SUPERSEDE);
@@ -188,7 +218,7 @@ fn a_storm_of_signals_over_a_file_system_that_hangs_is_bounded() {
 #[test]
 fn a_model_that_is_as_it_was_is_looked_at_again_when_it_is_not_any_more() {
     let script = Scripted::new();
-    let (mut reloader, _mailbox) = reloader(Arc::new(version(1)), Arc::clone(&script.look));
+    let (mut reloader, _mailbox) = reloader(first(), Arc::clone(&script.look));
     reloader.signal();
     let first = script.begun();
     reloader.age(SUPERSEDE);
@@ -202,7 +232,10 @@ fn a_model_that_is_as_it_was_is_looked_at_again_when_it_is_not_any_more() {
     script.begun().send(Some(version(1))).expect("it waits");
     reloader.take_next();
     assert_eq!(
-        (reloader.counts(), reloader.parts.loaded.model.version()),
+        (
+            reloader.counts(),
+            reloader.parts.version.as_ref().expect("a model").version.as_str()
+        ),
         ([2, 0, 0], "1")
     );
 }

@@ -3,23 +3,26 @@
 //! A batch must not block a shard. So a slice ends when its time is up, or when as many leads are read as can be scored
 //! in the remaining time; this number is estimated from the slices before. A record has the same values as for a lead
 //! that came alone, except the latency: for a lead in a batch it is the time since its slice began.
+//!
+//! Under a split each lead is read by the model that it belongs to. The rows of each model are scored together, and all
+//! are answered in their order.
+
+mod results;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrayvec::ArrayString;
 use quintile_scoring::limits::LEAD_ID_BYTES_MAX;
-use quintile_scoring::loaded::LoadedModel;
 use quintile_scoring::read::batch::{LeadError, LeadPlace, Piece, Pieces};
-use quintile_scoring::read::{Faults, ReadError, SlicedRead};
+use quintile_scoring::read::{ReadError, SlicedRead};
 use quintile_scoring::render;
 
-use super::{Scorer, nanoseconds, now_us};
+use super::{Part, Scorer};
 use crate::budget::{Budget, Charge, Purpose};
-use crate::config::WhenFull;
 use crate::limits::{LONG_LEAD_BYTES, LONG_LEAD_SLICE_BYTES, LONG_PLAIN_BYTES_MAX, SLICE, SLICE_LEADS};
-use crate::record::{Entry, Extras, ProtocolName, RecordSource};
-use crate::telemetry::BatchCounts;
+use crate::models::{ModelChoice, ModelVersion, NamedModel, Split};
+use crate::telemetry::{BatchCounts, ShardStats};
 
 /// What a lead is taken to cost before any was scored. Too high costs a few short slices, too low one long one.
 const FIRST_GUESS: Duration = Duration::from_micros(25);
@@ -36,10 +39,38 @@ pub(crate) enum Layout {
     Lines,
 }
 
+/// Whose leads a batch has, from its first slice to its last.
+#[derive(Debug, Clone)]
+pub(crate) struct BatchModel {
+    /// Who reads each lead first.
+    version: Arc<ModelVersion>,
+    part: Part,
+    /// The model whose split says whose each lead is.
+    split: Option<Arc<NamedModel>>,
+}
+
+impl BatchModel {
+    /// Who answers unless a split says otherwise.
+    pub(crate) fn version(&self) -> &ModelVersion {
+        &self.version
+    }
+
+    fn split(&self) -> Option<&Split> {
+        self.split.as_ref()?.split.as_ref()
+    }
+
+    /// Whose leads a lane has.
+    fn of_lane(&self, lane: usize) -> &Arc<ModelVersion> {
+        let arms = self.split().map_or(&[][..], Split::arms);
+        let arm = lane.checked_sub(1).and_then(|place| arms.get(place));
+        arm.map_or(&self.version, |arm| &arm.version)
+    }
+}
+
 /// Whose leads a slice scores, and how they are answered.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Batch<'a> {
-    pub(crate) loaded: &'a LoadedModel,
+    pub(crate) model: &'a BatchModel,
     pub(crate) request_id: &'a str,
     pub(crate) layout: Layout,
     /// Whether results were written before.
@@ -56,16 +87,18 @@ pub(crate) struct LongPiece {
     read: SlicedRead,
     text: Vec<u8>,
     place: LeadPlace,
+    /// Whose it is: the number of a [`Lane`].
+    lane: usize,
+    /// Whether that is known.
+    is_settled: bool,
     _charge: Charge,
 }
 
 /// Memory of a shard's slices. Empty until the first batch comes.
 #[derive(Debug)]
 pub(super) struct SliceBuffers {
-    /// Rows of the leads that fit the model, one after the other.
-    rows: Vec<f64>,
-    /// Their ids and places.
-    leads: Vec<(ArrayString<LEAD_ID_BYTES_MAX>, LeadPlace)>,
+    /// The leads of each model: in front those of the one that reads first, then those of each challenger of the split.
+    lanes: Vec<Lane>,
     /// What becomes of each lead of the slice, in order.
     order: Vec<SliceStep>,
     /// Results of those that are refused.
@@ -74,10 +107,24 @@ pub(super) struct SliceBuffers {
     lead_cost: Duration,
 }
 
+/// The leads of a slice that belong to one model.
+#[derive(Debug, Default)]
+struct Lane {
+    /// Rows, one after the other.
+    rows: Vec<f64>,
+    /// Ids and places.
+    leads: Vec<(ArrayString<LEAD_ID_BYTES_MAX>, LeadPlace)>,
+    /// What the rows came to, where several models score a slice: margins and predictions, one after the other.
+    outputs: Vec<f64>,
+    scores: Vec<Option<u8>>,
+    /// How many of them are answered.
+    answered: usize,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SliceStep {
-    /// The next row.
-    Scored,
+    /// The next row of this lane.
+    Scored { lane: usize },
     /// A result in [`SliceBuffers::refused`] that ends here.
     Refused { end: usize },
 }
@@ -85,8 +132,7 @@ enum SliceStep {
 impl SliceBuffers {
     pub(super) fn new() -> Self {
         Self {
-            rows: Vec::new(),
-            leads: Vec::new(),
+            lanes: vec![Lane::default()],
             order: Vec::new(),
             refused: Vec::new(),
             lead_cost: FIRST_GUESS,
@@ -108,36 +154,59 @@ impl SliceBuffers {
     }
 
     fn clear(&mut self) {
-        self.rows.clear();
-        self.leads.clear();
+        for lane in &mut self.lanes {
+            lane.rows.clear();
+            lane.leads.clear();
+            lane.outputs.clear();
+            lane.scores.clear();
+            lane.answered = 0;
+        }
         self.order.clear();
         self.refused.clear();
     }
 }
 
 impl Scorer {
-    /// Scores the next leads and appends their results to `out`. No lead at all means that there is none now. `long` is
-    /// the lead that was begun and takes more than a slice to read; while there is one, no other is looked at.
+    /// Whose leads the batch has that comes now.
+    pub(crate) fn batch_model(&mut self, choice: &ModelChoice) -> BatchModel {
+        let version = Arc::clone(self.begin(choice));
+        let split = match choice {
+            ModelChoice::Default => Some(Arc::clone(self.registry().default_model())),
+            ModelChoice::Named(model) => Some(Arc::clone(model)),
+            ModelChoice::Version(..) => None,
+        };
+        BatchModel {
+            version,
+            part: self.part,
+            split: split.filter(|model| model.split.is_some()),
+        }
+    }
+
+    /// Scores the next leads and appends their results to `out`. No lead at all means that there is none now.
+    /// `long` is the lead that was begun and takes more than a slice to read; while there is one, no other is looked
+    /// at.
     pub(crate) fn slice(
         &mut self,
         batch: &Batch<'_>,
         pieces: &mut impl Pieces,
         long: &mut Option<Box<LongPiece>>,
         out: &mut Vec<u8>,
+        stats: &mut ShardStats,
     ) -> BatchCounts {
         let began = Instant::now();
         self.bench.clear();
-        let leads_max = self.bench.leads_max(batch.loaded.model.schema().len());
+        let leads_max = self.bench.leads_max(batch.model.version.loaded.model.schema().len());
         while self.bench.order.len() < leads_max {
             let (place, read) = match long {
                 Some(piece) => match self.read_on(batch, piece) {
-                    Some(read) => (piece.place, read),
+                    Some(read) => (piece.place, (read, piece.lane)),
                     None => break,
                 },
                 None => {
                     let Some(piece) = pieces.next() else { break };
-                    match self.begin(batch, piece) {
-                        Ok(read) => (piece.place, read),
+                    let place = piece.place;
+                    match self.begin_piece(batch, piece) {
+                        Ok(read) => (place, read),
                         Err(begun) => {
                             *long = Some(begun);
                             continue;
@@ -146,7 +215,7 @@ impl Scorer {
                 }
             };
             *long = None;
-            self.take(batch, place, read);
+            self.take_read(place, read);
             if began.elapsed() >= SLICE {
                 break;
             }
@@ -154,183 +223,107 @@ impl Scorer {
         let leads = self.bench.order.len();
         let mut tally = BatchCounts::default();
         if leads > 0 {
-            self.answer(batch, began, out, &mut tally);
+            self.answer(batch, began, out, &mut tally, stats);
             self.bench.learn(leads, began.elapsed());
         }
         tally
     }
 
-    /// Reads one lead, or begins one that takes longer than a slice.
-    fn begin(&mut self, batch: &Batch<'_>, piece: Piece<'_>) -> Result<Result<(), LeadError>, Box<LongPiece>> {
-        let loaded = batch.loaded;
+    /// The lane of the lead that was read last, by its id.
+    fn lane(&self, batch: &Batch<'_>) -> usize {
+        let Some(split) = batch.model.split() else { return 0 };
+        let Some(arm) = split.arm(self.models.workspace.lead_id()) else {
+            return 0;
+        };
+        let place = split.arms().iter().position(|own| std::ptr::eq(own, arm));
+        place.map_or(0, |place| place + 1)
+    }
+
+    /// Reads one lead, or begins one that takes longer than a slice. Also the lead's lane.
+    fn begin_piece(
+        &mut self,
+        batch: &Batch<'_>,
+        piece: Piece<'_>,
+    ) -> Result<(Result<(), LeadError>, usize), Box<LongPiece>> {
+        self.models.enter(&batch.model.version);
         let Some(text) = piece.text else {
-            return Ok(Err(LeadError::TooLarge {
-                limit: batch.lead_bytes_max,
-            }));
+            let limit = batch.lead_bytes_max;
+            return Ok((Err(LeadError::TooLarge { limit }), 0));
         };
         if text.len() <= LONG_LEAD_BYTES {
-            return Ok(self.workspace.read(loaded, text).map_err(LeadError::Rejected));
+            let read = self.models.read(text);
+            let lane = match read {
+                Err(ReadError::NotJson(_)) => 0,
+                _ => self.lane(batch),
+            };
+            if lane == 0 {
+                return Ok((read.map_err(LeadError::Rejected), 0));
+            }
+            self.models.enter(batch.model.of_lane(lane));
+            return Ok((self.models.read(text).map_err(LeadError::Rejected), lane));
         }
-        if text.len() <= LONG_PLAIN_BYTES_MAX && self.workspace.read_plain(loaded, text) {
-            return Ok(Ok(()));
+        if text.len() <= LONG_PLAIN_BYTES_MAX && self.models.read_plain(text) && self.lane(batch) == 0 {
+            return Ok((Ok(()), 0));
         }
         let mut charge = Charge::new(batch.budget, Purpose::Batches);
         charge.add(text.len());
         Err(Box::new(LongPiece {
-            read: SlicedRead::new(loaded, text),
+            read: SlicedRead::new(&batch.model.version.loaded, text),
             text: text.to_vec(),
             place: piece.place,
+            lane: 0,
+            is_settled: batch.model.split().is_none(),
             _charge: charge,
         }))
     }
 
     /// Reads on in a lead that was begun; none while there is more.
     fn read_on(&mut self, batch: &Batch<'_>, piece: &mut LongPiece) -> Option<Result<(), LeadError>> {
+        let version = batch.model.of_lane(piece.lane);
+        self.models.enter(version);
         let LongPiece { read, text, .. } = piece;
-        let slice = self
-            .workspace
-            .read_slice(batch.loaded, read, text, LONG_LEAD_SLICE_BYTES);
-        slice.map(|outcome| outcome.map_err(LeadError::Rejected))
+        let workspace = &mut self.models.workspace;
+        let outcome = workspace.read_slice(&version.loaded, read, text, LONG_LEAD_SLICE_BYTES)?;
+        if !piece.is_settled && !matches!(outcome, Err(ReadError::NotJson(_))) {
+            piece.is_settled = true;
+            piece.lane = self.lane(batch);
+            if piece.lane != 0 {
+                // It is another model's, which has to read it from its beginning.
+                piece.read = SlicedRead::new(&batch.model.of_lane(piece.lane).loaded, &piece.text);
+                return None;
+            }
+        }
+        Some(outcome.map_err(LeadError::Rejected))
     }
 
-    /// Takes the result of reading a lead.
-    fn take(&mut self, batch: &Batch<'_>, place: LeadPlace, read: Result<(), LeadError>) {
-        let loaded = batch.loaded;
-        let (workspace, bench) = (&mut self.workspace, &mut self.bench);
+    /// Takes the result of reading a lead, and its lane.
+    fn take_read(&mut self, place: LeadPlace, (read, lane): (Result<(), LeadError>, usize)) {
+        let bench = &mut self.bench;
+        let (version, workspace) = self.models.parts();
         match read {
             Ok(()) => {
-                bench.rows.extend_from_slice(workspace.row());
+                if bench.lanes.len() <= lane {
+                    bench.lanes.resize_with(lane + 1, Lane::default);
+                }
+                let leads = &mut bench.lanes[lane];
+                leads.rows.extend_from_slice(workspace.row());
                 // A leaf's step reads column 0, so there is one even for a model without features.
                 if workspace.row().is_empty() {
-                    bench.rows.push(f64::NAN);
+                    leads.rows.push(f64::NAN);
                 }
                 let id = ArrayString::from(workspace.lead_id()).unwrap_or_default();
-                bench.leads.push((id, place));
-                bench.order.push(SliceStep::Scored);
+                leads.leads.push((id, place));
+                bench.order.push(SliceStep::Scored { lane });
             }
             Err(why) => {
                 let is_lead = matches!(why, LeadError::Rejected(ReadError::Invalid));
                 let id = Some(workspace.lead_id()).filter(|id| is_lead && !id.is_empty());
-                render::unscored(&mut bench.refused, id, place, why, (loaded, workspace.faults()));
+                let model = (&version.loaded, workspace.faults());
+                render::unscored(&mut bench.refused, id, place, why, model);
                 bench.order.push(SliceStep::Refused {
                     end: bench.refused.len(),
                 });
             }
-        }
-    }
-
-    /// Scores the rows, records them, and writes all results in their order.
-    fn answer(&mut self, batch: &Batch<'_>, began: Instant, out: &mut Vec<u8>, tally: &mut BatchCounts) {
-        let Self {
-            workspace,
-            records,
-            when_full,
-            dropped,
-            ids,
-            frame,
-            shard,
-            bench,
-            ..
-        } = self;
-        let time_us = now_us();
-        let mut results = Results {
-            batch,
-            out,
-            tally,
-            steps: &bench.order,
-            refused: &bench.refused,
-            refused_at: 0,
-        };
-        let width = batch.loaded.model.schema().len();
-        workspace.score_rows(batch.loaded, &bench.rows, |number, score, scratch| {
-            results.refused_until_scored();
-            let (lead_id, place) = &bench.leads[number];
-            let row = &bench.rows[number * width.max(1)..][..width];
-            let entry = Entry {
-                record_id: ids.next(time_us),
-                time_us,
-                model_number: batch.loaded.model_number,
-                shard: *shard,
-                score,
-                source: RecordSource::Local,
-                extras: Extras::of(ProtocolName::Native),
-                latency_ns: nanoseconds(began, Instant::now()),
-                lead_id,
-                request_id: batch.request_id,
-                margins: scratch.margins(),
-                predictions: scratch.predictions(),
-                row,
-            };
-            let mut is_kept = true;
-            if records.keeps() {
-                entry.encode(frame);
-                is_kept = records.append(frame).is_ok();
-            }
-            if !is_kept && *when_full == WhenFull::Drop {
-                *dropped += 1;
-                is_kept = true;
-            }
-            if is_kept {
-                results.scored(lead_id, score, scratch.predictions());
-            } else {
-                results.shed(lead_id, *place);
-            }
-        });
-        results.refused_until_scored();
-    }
-}
-
-/// Writes the results of a slice.
-struct Results<'a> {
-    batch: &'a Batch<'a>,
-    out: &'a mut Vec<u8>,
-    tally: &'a mut BatchCounts,
-    steps: &'a [SliceStep],
-    refused: &'a [u8],
-    refused_at: usize,
-}
-
-impl Results<'_> {
-    /// Writes what was refused before the next row, whose step it takes; or, behind the last row, the rest.
-    fn refused_until_scored(&mut self) {
-        while let Some((&step, rest)) = self.steps.split_first() {
-            self.steps = rest;
-            let SliceStep::Refused { end } = step else { return };
-            self.separate();
-            self.out.extend_from_slice(&self.refused[self.refused_at..end]);
-            self.refused_at = end;
-            self.finish();
-            self.tally.failed += 1;
-        }
-    }
-
-    fn scored(&mut self, lead_id: &str, score: Option<u8>, predictions: &[f64]) {
-        self.separate();
-        render::scored(self.out, self.batch.loaded, lead_id, score, predictions);
-        self.finish();
-        self.tally.scores[usize::from(score.unwrap_or(0)).min(5)] += 1;
-    }
-
-    fn shed(&mut self, lead_id: &str, place: LeadPlace) {
-        self.separate();
-        let no_faults = Faults::default();
-        let model = (self.batch.loaded, &no_faults);
-        render::unscored(self.out, Some(lead_id), place, LeadError::NotRecorded, model);
-        self.finish();
-        self.tally.failed += 1;
-        self.tally.shed += 1;
-    }
-
-    fn separate(&mut self) {
-        let has_begun = self.batch.has_begun || *self.tally != BatchCounts::default();
-        if self.batch.layout == Layout::List && has_begun {
-            self.out.push(b',');
-        }
-    }
-
-    fn finish(&mut self) {
-        if self.batch.layout == Layout::Lines {
-            self.out.push(b'\n');
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Families are built from plain numbers for each rendering; there is no registry, because shards count without atomics
 //! and side has the only sums. Names follow Prometheus' rules; `promtool check metrics` checks them.
 
+mod by_model;
 mod families;
 mod memory;
 mod records;
@@ -14,6 +15,7 @@ use prometheus::proto::{self, Bucket, Metric, MetricFamily, MetricType};
 use prometheus::{Encoder, TextEncoder};
 use quintile_model::Model;
 
+pub(super) use self::by_model::ModelStats;
 use self::families::{counter, family, float, gauge, info, labels, seconds, since_1970, summary};
 use self::records::{remote, sinks, spool};
 use super::ProcessFacts;
@@ -21,21 +23,8 @@ use super::counts::Counts;
 use super::process::Process;
 use super::reload_notifier::Reload;
 use super::stats::Latency;
-use crate::telemetry::{Counter, Phase, Route, STATUSES, ShardStats};
-
-/// Upper bounds of the latency histogram: 1, 2, 5 of every decade from 1 µs to 10 s, in nanoseconds.
-pub(super) const BUCKETS_NS: [u64; 22] = {
-    let mut bounds = [0; 22];
-    let (mut index, mut decade) = (0, 1_000);
-    while index < bounds.len() {
-        bounds[index] = decade * [1, 2, 5][index % 3];
-        index += 1;
-        if index % 3 == 0 {
-            decade *= 10;
-        }
-    }
-    bounds
-};
+use crate::models::Registry;
+use crate::telemetry::{BUCKETS_NS, Counter, Phase, Route, STATUSES, ShardStats};
 
 /// What the names of scores are; place 0 of the counts is for models without bands.
 const SCORES: [&str; 6] = ["none", "1", "2", "3", "4", "5"];
@@ -49,6 +38,8 @@ pub(super) struct Reading<'a> {
     pub(super) process: &'a Process,
     /// Lines that standard error did not take.
     pub(super) log_dropped: u64,
+    /// What is said of each model of a store.
+    pub(super) by_model: Vec<MetricFamily>,
 }
 
 /// One shard's numbers.
@@ -62,10 +53,12 @@ pub(super) struct Gauge {
 pub(super) struct Facts {
     infos: Vec<MetricFamily>,
     model: [MetricFamily; 2],
+    /// The version that `model` tells of.
+    number: u64,
 }
 
 impl Facts {
-    pub(super) fn new(about: &ProcessFacts, model: &Model, shards: usize) -> Self {
+    pub(super) fn new(about: &ProcessFacts, registry: &Registry, shards: usize) -> Self {
         let shards = shards.to_string();
         let infos = vec![
             info(
@@ -88,13 +81,18 @@ impl Facts {
                 [(vec![], since_1970(SystemTime::now()))],
             ),
         ];
-        let model = of_model(model);
-        Self { infos, model }
+        let model = of_model(&registry.champion().loaded.model);
+        let number = registry.champion().number;
+        Self { infos, model, number }
     }
 
-    /// Another model is served.
-    pub(super) fn serve(&mut self, model: &Model) {
-        self.model = of_model(model);
+    /// Other models are served.
+    pub(super) fn serve(&mut self, registry: &Registry) {
+        let champion = registry.champion();
+        if champion.number != self.number {
+            self.model = of_model(&champion.loaded.model);
+            self.number = champion.number;
+        }
     }
 
     pub(super) fn render(&self, reading: &Reading<'_>) -> Bytes {
@@ -111,6 +109,7 @@ impl Facts {
         );
         families.extend(reading.counts.budget.iter().flat_map(|budget| memory::memory(budget)));
         families.extend(self.infos.iter().chain(&self.model).cloned());
+        families.extend(reading.by_model.iter().cloned());
         families.push(reloads(reading.counts));
         families.push(counter(
             "quintile_log_dropped_total",

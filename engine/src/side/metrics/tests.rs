@@ -16,8 +16,13 @@ fn about() -> ProcessFacts {
     }
 }
 
+fn single(model: Arc<quintile_scoring::loaded::LoadedModel>) -> Registry {
+    let model = Arc::into_inner(model).expect("nobody else has it");
+    Registry::single(Arc::new(crate::models::ModelVersion::alone(0, 1, model)))
+}
+
 fn facts() -> Facts {
-    Facts::new(&about(), &logistic(["a", "b", "c", "d"], 1).model, 2)
+    Facts::new(&about(), &single(logistic(["a", "b", "c", "d"], 1)), 2)
 }
 
 fn render(stats: &ShardStats) -> String {
@@ -36,6 +41,7 @@ fn render(stats: &ShardStats) -> String {
         shards: &[shard(), shard()],
         process: &Process::look(),
         log_dropped: 0,
+        by_model: Vec::new(),
     });
     String::from_utf8(text.to_vec()).unwrap()
 }
@@ -217,7 +223,7 @@ fn two_blocks_exist_for_a_shard_and_no_more() {
     let (full_in, full_out) = crossbeam_channel::bounded(2);
     let link = Link::new(address, full_out, Arc::default());
     let demo = quintile_scoring::loaded::LoadedModel::load(None, quintile_model::Options::default(), 0).unwrap();
-    let status = crate::side::status::Status::new(&about(), &demo.model, 1, std::time::Instant::now());
+    let status = crate::side::status::Status::new(&about(), &single(Arc::new(demo)), 1, std::time::Instant::now());
     let (_models, models_out) = crossbeam_channel::unbounded();
     let mut stats = Stats::new(
         vec![link],
