@@ -91,6 +91,69 @@ def test_the_status_page_draws_what_happens(name: str, width: int, dark: bool, s
         assert not strangers, strangers
 
 
+OVERFLOW = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+GROUND = "return getComputedStyle(document.body).backgroundColor"
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "dark"), [("light", 1000, False), ("dark", 1000, True), ("phone", 390, False)]
+)
+def test_the_documentation_has_the_models_own_features(
+    name: str, width: int, dark: bool, server: Callable[..., Server]
+) -> None:
+    running = server(DEMO, sink="none")
+    host = f"http://{running.host}:{running.port}/"
+    with browser.chromium(width=width, height=1400, dark=dark) as driver:
+        wait = WebDriverWait(driver, PATIENCE_S)
+        driver.get(host + "docs")
+        operation = wait.until(lambda page: page.find_element(By.ID, "operations-scoring-score"))
+        features = wait.until(lambda page: page.find_element(By.ID, "features"))
+        wait.until(lambda _: features.is_displayed())
+        browser.screenshot(driver, f"docs-{name}-closed")
+        features.find_element(By.TAG_NAME, "summary").click()
+        rows = features.find_elements(By.CSS_SELECTOR, "dl > div")
+        assert len(rows) == 50
+        first = rows[0].text
+        assert "f1" in first and "Visits in the last 7 days" in first, first
+        assert driver.execute_script(OVERFLOW) <= 0, "it scrolls sideways"
+        browser.screenshot(driver, f"docs-{name}-features")
+        operation.find_element(By.CLASS_NAME, "opblock-summary-control").click()
+        wait.until(lambda _: operation.find_element(By.CLASS_NAME, "try-out__btn"))
+        browser.screenshot(driver, f"docs-{name}-open")
+        assert driver.execute_script(OVERFLOW) <= 0, "it scrolls sideways with an operation open"
+        red = int(driver.execute_script(GROUND).split("(")[1].split(",")[0])
+        assert (red < 64) == dark, "the ground follows the reader's scheme"
+        assert not browser.complaints(driver)
+        driver.find_element(By.CLASS_NAME, "back").click()
+        wait.until(lambda page: page.find_element(By.ID, "live").text == "live")
+        assert driver.current_url == host
+
+
+def test_the_status_page_has_the_last_scores_where_it_may(server: Callable[..., Server]) -> None:
+    for recent, shown in [("", True), ("on", True), ("off", False)]:
+        running = server(DEMO, settings={"SERVER__RECENT": recent} if recent else {})
+        connection = running.connect()
+        for number in range(15):
+            assert connection.score(f"lead-{number}", {"f1": 0.125 + number}).status == 200
+        with browser.chromium(width=1000, height=1000) as driver:
+            wait = WebDriverWait(driver, PATIENCE_S)
+            driver.get(f"http://{running.host}:{running.port}/")
+            wait.until(lambda _: driver.find_element(By.ID, "live").text == "live")
+            wait.until(lambda _: driver.find_elements(By.CSS_SELECTOR, "#scores rect"))
+            last = "#answers li"
+            if shown:
+                wait.until(lambda _: "lead-14" in driver.find_element(By.ID, "answers").text)
+                assert len(driver.find_elements(By.CSS_SELECTOR, last)) == 12
+                browser.screenshot(driver, f"home-recent-{recent or 'default'}")
+            else:
+                assert not driver.find_elements(By.CSS_SELECTOR, last)
+            assert not browser.complaints(driver)
+        status = connection.request("GET", "/v1/status").body.decode()
+        assert ("lead-14" in status) == shown and "0.125" not in status, status
+        connection.close()
+        running.stop()
+
+
 class SomePage(BaseHTTPRequestHandler):
     """A page of another origin than the server's: it is empty, its script comes from the test."""
 

@@ -113,11 +113,21 @@ pub struct Limits {
     pub linger: Duration,
     /// How long a quiet connection stays open after a drain began, for requests already on their way.
     pub drain_idle: Duration,
+    /// How long the port stays open after a drain began, for balancers that have not noticed.
+    pub drain_delay: Duration,
     /// The whole drain. ECS kills 30 s after SIGTERM.
     pub drain: Duration,
     /// For a reload to read the configuration and to load the model: a model of a gigabyte takes minutes on a slow
     /// disk.
     pub reload: Duration,
+}
+
+impl Limits {
+    /// What is left of a drain when the port is closed.
+    #[must_use]
+    pub fn drain_rest(&self) -> Duration {
+        self.drain.saturating_sub(self.drain_delay)
+    }
 }
 
 impl Default for Limits {
@@ -139,6 +149,7 @@ impl Default for Limits {
             write: Duration::from_secs(10),
             linger: Duration::from_secs(2),
             drain_idle: Duration::from_millis(500),
+            drain_delay: Duration::ZERO,
             drain: Duration::from_secs(25),
             reload: Duration::from_secs(300),
         }

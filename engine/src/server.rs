@@ -3,7 +3,7 @@
 //! ```text
 //! start: model → topology → runtime → listener → spool → side (opens the sinks) → shards → acceptor → ready
 //! SIGHUP: `reload` puts another configuration and model into force, or says why not
-//! drain: not ready → acceptor stopped, what has connected is served → shards finish → side delivers → joined
+//! drain: not ready → (limits.drain_delay_ms) → acceptor stopped, what has connected is served → shards finish → side delivers → joined
 //! ```
 
 mod announce;
@@ -12,6 +12,7 @@ mod descriptors;
 mod error;
 mod models;
 mod parts;
+mod preflight;
 mod publish;
 mod reload;
 mod signals;
@@ -26,11 +27,14 @@ use crossbeam_channel::{Receiver, bounded};
 pub use self::error::ServeError;
 pub(crate) use self::reload::ReloadSource;
 
-use self::models::{ModelOwner, ModelSource};
+use self::models::ModelOwner;
+pub(crate) use self::models::ModelSource;
 use self::parts::{
-    ModelNumbers, ShardTemplate, about, accept_connections, admin, asking, budget, choose, connections_fitting, detect,
-    http, listen, open_spool, place, remote, spawn, spawn_shards,
+    ModelNumbers, ShardTemplate, about, accept_connections, asking, budget, connections_fitting, http, open_spool,
+    place, remote, spawn, spawn_shards,
 };
+use self::preflight::Prepared;
+pub(crate) use self::preflight::{Preflight, services};
 use self::publish::Publisher;
 use self::signals::{DrainStep, Lifecycle};
 use crate::accept::{Acceptor, ShardEntry};
@@ -56,7 +60,7 @@ const HEALTH: Duration = Duration::from_secs(1);
 /// What kept it from starting, and records that could not be delivered at the end.
 pub(crate) fn run(settings: &Settings, again: ReloadSource) -> Result<(), ServeError> {
     quiet_trials();
-    let life = Arc::new(Lifecycle::new(settings.limits.drain));
+    let life = Arc::new(Lifecycle::new(&settings.limits));
     let asked = signals::listen(&life)?;
     announce::process(&again.told);
     let mut running = start_in(settings, &life)?;
@@ -104,24 +108,26 @@ impl ShardThread {
 /// # Errors
 /// The first step that failed. Nothing runs then.
 pub fn start(settings: &Settings) -> Result<Running, ServeError> {
-    start_in(settings, &Arc::new(Lifecycle::new(settings.limits.drain)))
+    start_in(settings, &Arc::new(Lifecycle::new(&settings.limits)))
 }
 
 /// As [`start`], in a process that signals reach.
 fn start_in(settings: &Settings, life: &Arc<Lifecycle>) -> Result<Running, ServeError> {
     allocator::configure();
     let open_files = descriptors::raise();
-    let source = ModelSource::open(settings)?;
-    let topology = detect(settings);
-    let chosen = choose(settings, &topology)?;
-    let (listener, address) = listen(settings)?;
-    let (admin, admin_address) = admin(settings)?.unzip();
+    let Prepared {
+        source,
+        topology,
+        chosen,
+        listener: (listener, address),
+        admin,
+    } = Preflight::new(settings, &|_| false).prepared(settings)?;
+    let (admin, admin_address) = admin.unzip();
     announce::records(&settings.records);
     announce::limits(&settings.limits, open_files);
     let connections_max = descriptors::connections(open_files, settings.limits.connections_max, topology.shards);
-    // One more for what shadows score.
-    let writers_max = topology.shards + usize::from(settings.models.store.is_some());
-    let (spool, mut writers) = open_spool(&settings.records, &topology, (source.record_bytes_max(), writers_max))?;
+    let size = source.spool_size(settings, &topology);
+    let (spool, mut writers) = open_spool(&settings.records, &topology, size)?;
     let shadow_writer = writers.split_off(topology.shards).pop();
     let numbers = spool.as_ref().map(ModelNumbers::new);
     let (registry, owner) = source.begin(numbers.as_ref())?;
@@ -157,12 +163,20 @@ fn start_in(settings: &Settings, life: &Arc<Lifecycle>) -> Result<Running, Serve
         admin,
         budget: Arc::clone(&budget),
         remote: desk.map(|desk| remote(settings, desk)),
+        shows_recent: settings.shows_recent(),
     })?;
     let (shards, ended) = spawn_shards(chosen, &topology, parts, &http(settings), &places)?;
     life.begin_to_serve();
     let acceptor = accept_connections(listener, places, connections_fitting(connections_max, &topology))?;
     life.serves();
-    announce::ready(address, admin_address, chosen, &topology, &registry.champion().loaded);
+    announce::ready(
+        address,
+        admin_address,
+        chosen,
+        &topology,
+        &registry.champion().loaded,
+        settings.pages,
+    );
     drop(registry);
     let mut running = Running {
         address,
@@ -257,6 +271,20 @@ impl Running {
         }
     }
 
+    /// Serves on while those who send traffic find out that `/readyz` says no. A shard that ends meanwhile ends this too.
+    fn wait_for_balancers(&self) {
+        self.life.enter(DrainStep::Delay);
+        let delay = self.life.drain_delay();
+        if !delay.is_zero() {
+            tracing::info!(
+                delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
+                "not ready any more; the port stays open (limits.drain_delay_ms)"
+            );
+            // What comes is the number of a shard that has ended; nobody sends after that.
+            let _ = self.ended.recv_timeout(delay);
+        }
+    }
+
     /// Finishes what is in flight, delivers what was answered, and ends every thread. Bounded by `limits.drain` and the
     /// time that delivery may take.
     ///
@@ -264,6 +292,7 @@ impl Running {
     /// Records that could not be delivered.
     pub fn drain(self) -> Result<Delivered, ServeError> {
         self.life.begin_to_drain();
+        self.wait_for_balancers();
         self.life.enter(DrainStep::Port);
         self.acceptor.stop();
         self.life.enter(DrainStep::Requests);

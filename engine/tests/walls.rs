@@ -14,7 +14,6 @@ const ENGINE: Table = &[
     (
         "cli",
         &[
-            "accept",
             "config",
             "log_writer",
             "record",

@@ -59,6 +59,7 @@ impl Bench {
                 bytes_max: records.spool_bytes,
                 shards: 1,
                 sinks: records.sinks.iter().map(|kind| kind.name()).collect(),
+                forget: Vec::new(),
                 record_bytes_max,
                 memory_bytes: usize::MAX,
             };
@@ -92,6 +93,7 @@ impl Bench {
             events: crossbeam_channel::bounded(1).1,
             aws: quintile::config::Aws::default(),
             remote: None,
+            shows_recent: false,
         });
         let shard = Shard::new(loaded, writer, record_bytes_max, BODIES);
         Self {

@@ -74,15 +74,11 @@ pub(super) const VERSION: &str = concat!(
     ")"
 );
 
-/// The text that distinguishes `--version` from `-V`; the output is made when it is needed.
-pub(super) const LONG_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " in full");
-
 /// The whole command line.
 #[derive(Debug, Parser)]
 #[command(
     name = "quintile",
     version = VERSION,
-    long_version = LONG_VERSION,
     about = ABOUT,
     after_long_help = examples(),
     subcommand_required = true,
@@ -163,7 +159,7 @@ pub(crate) enum Command {
     Config(ConfigCommand),
     /// Ask a server whether it is ready, for images without curl
     ///
-    /// Success is an answer with a status of 200 to 299.
+    /// Success is an answer with a status of 200 to 299. --wait asks again until there is one, and is quiet meanwhile.
     #[command(after_long_help = super::health::EXAMPLES)]
     Healthcheck(HealthArgs),
     /// Print what this program is and what it can do on this machine
@@ -194,7 +190,7 @@ pub(crate) struct ServeArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct ScoreArgs {
     /// The model file, with its manifest beside it; without it the embedded demo
-    #[arg(long, value_name = "FILE", help_heading = OF_MODEL)]
+    #[arg(short = 'm', long, value_name = "FILE", help_heading = OF_MODEL)]
     pub(crate) model: Option<PathBuf>,
     /// What to print for each row
     #[arg(long, value_parser = output_parser(), default_value = "rows", help_heading = OF_RESULTS)]
@@ -212,7 +208,7 @@ pub(crate) struct ScoreArgs {
     #[arg(long, value_parser = rows_parser(), value_name = "FORMAT", help_heading = OF_RESULTS)]
     pub(crate) to: Option<Format>,
     /// Where to write the results; without it, to standard output
-    #[arg(long, value_name = "FILE", help_heading = OF_RESULTS)]
+    #[arg(short = 'o', long, value_name = "FILE", help_heading = OF_RESULTS)]
     pub(crate) out: Option<PathBuf>,
     /// A column of the rows that comes first in the results, as text
     #[arg(long, value_name = "COLUMN", help_heading = OF_ROWS)]
@@ -280,7 +276,7 @@ pub(crate) struct InspectArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct TimeArgs {
     /// The model file; without it the embedded demo
-    #[arg(long, value_name = "FILE", help_heading = OF_MODEL)]
+    #[arg(short = 'm', long, value_name = "FILE", help_heading = OF_MODEL)]
     pub(crate) model: Option<PathBuf>,
     /// Rows to time it with; - is standard input
     #[arg(long, value_name = "FILE", help_heading = OF_ROWS)]

@@ -1,23 +1,19 @@
 //! `quintile check`: everything that would keep `serve` from starting, found without serving.
 //!
-//! Each check prints what it found, or its faults. If the configuration is faulty, the later checks are not made,
-//! because their settings are not known.
+//! Each check prints what it found, or its faults. A check whose key is faulty is not made, because the setting is not
+//! known; all others are.
 
-use std::fmt::{Display, Write as _};
-use std::fs;
-use std::net::{SocketAddr, ToSocketAddrs as _};
-use std::path::Path;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
 
-use quintile_scoring::loaded::LoadedModel;
 use quintile_scoring::text::harmless;
 
 use super::args::ServeArgs;
 use super::json::{Object, array};
 use super::print::{PrintArgs, PrintFormat};
 use super::{Exit, Streams, report};
-use crate::config::{ADMIN, Fault, SettingSource, Settings};
-use crate::topology::Topology;
-use crate::{accept, runtime};
+use crate::config::{Fault, ReadSettings, Settings};
+use crate::server::{ModelSource, Preflight, ServeError, services};
 
 pub(crate) const EXAMPLES: &str = "Examples:
   quintile check
@@ -41,23 +37,14 @@ struct Check {
     outcome: Result<String, Vec<Fault>>,
 }
 
-/// A fault of what a key leads to.
-fn fault(key: &str, message: impl Display) -> Vec<Fault> {
-    vec![Fault {
-        source: SettingSource::Setting(key.into()),
-        message: message.to_string(),
-        hint: None,
-    }]
-}
-
-/// Looks at everything and prints it. Nothing is changed but for a file that is made and removed in the data folder.
+/// Looks at everything and prints it. Nothing is changed but for a file that is made and removed in each folder.
 pub(crate) fn run(args: &CheckArgs, streams: &mut Streams<'_>) -> Exit {
-    let checks = checks(args);
+    let checks = checks(&Settings::read_of_process(&args.serve.flags), true);
     let is_right = checks.iter().all(|check| check.outcome.is_ok());
     let text = match args.print.format() {
         PrintFormat::Json => json(&checks, is_right),
         PrintFormat::Csv => csv(&checks),
-        PrintFormat::Table => table(&checks),
+        PrintFormat::Table => table(&checks, streams.watched.stdout && streams.watched.colours),
     };
     match report::print(&text, streams) {
         Exit::Success if !is_right => Exit::Configuration,
@@ -65,67 +52,93 @@ pub(crate) fn run(args: &CheckArgs, streams: &mut Streams<'_>) -> Exit {
     }
 }
 
-fn checks(args: &CheckArgs) -> Vec<Check> {
-    let settings = match Settings::load_with_origins(&args.serve.flags) {
-        Ok((settings, told)) => {
-            let set = told.effective().iter().filter(|key| key.source.is_some()).count();
-            let found = format!(
-                "{set} of {} values set, the others are defaults",
-                told.effective().len()
-            );
-            (settings, found)
-        }
-        Err(error) => {
-            return vec![Check {
-                name: "configuration",
-                outcome: Err(error.faults),
-            }];
-        }
-    };
-    let (settings, found) = settings;
-    let topology = Topology::detect(&settings.cpu_settings());
-    vec![
-        Check {
-            name: "configuration",
-            outcome: Ok(found),
-        },
-        Check {
-            name: "model",
-            outcome: model(&settings),
-        },
-        Check {
-            name: "listen",
-            outcome: listen("server.listen", &settings.listen),
-        },
-        Check {
-            name: "admin",
-            outcome: match settings.admin.as_deref() {
-                None => Ok("none".into()),
-                // The server goes on without it.
-                Some(ADMIN) => listen("server.admin", ADMIN).or_else(|_| Ok(format!("{ADMIN} is taken: none"))),
-                Some(address) => listen("server.admin", address),
-            },
-        },
-        Check {
-            name: "runtime",
-            outcome: runtime::choose(settings.runtime, topology.shards)
-                .map(|(chosen, why)| format!("{}: {why}", chosen.name()))
-                .map_err(|error| fault("server.runtime", error)),
-        },
-        Check {
-            name: "shards",
-            outcome: Ok(topology.to_string()),
-        },
-        Check {
-            name: "records",
-            outcome: records(&settings),
-        },
-    ]
+/// All for which a server would not start, when its configuration already has faults.
+pub(crate) fn all_faults(read: &ReadSettings) -> Vec<Fault> {
+    let checks = checks(read, false).into_iter();
+    checks.filter_map(|check| check.outcome.err()).flatten().collect()
 }
 
-fn model(settings: &Settings) -> Result<String, Vec<Fault>> {
-    let loaded =
-        LoadedModel::load(settings.model.as_deref(), settings.options, 0).map_err(|error| Fault::of_model(&error))?;
+/// What `serve` looks at before it starts, by [`Preflight`], and what it would only find while it runs, if that is asked for.
+fn checks(read: &ReadSettings, asks_services: bool) -> Vec<Check> {
+    let settings = &read.settings;
+    let is_open = |key: &str| read.faults.iter().any(|fault| fault.leaves_open(key));
+    let found = Preflight::new(settings, &is_open);
+    let mut records = found.records(settings, &is_open);
+    if asks_services
+        && !["records.sinks", "aws.region", "aws.endpoint"]
+            .iter()
+            .any(|key| is_open(key))
+    {
+        records.extend(services(settings));
+    }
+    let mut checks = vec![Check {
+        name: "configuration",
+        outcome: configuration(read),
+    }];
+    let listens = |(_, address): &(_, SocketAddr)| format!("{address} is free");
+    let admin = |admin: &Option<(_, SocketAddr)>| match (admin, &settings.admin) {
+        (Some(admin), _) => listens(admin),
+        (None, Some(address)) => format!("{address} is in use; the server starts without it"),
+        (None, None) => "none".into(),
+    };
+    let records = if records.is_empty() {
+        Ok(records_line(settings))
+    } else {
+        Err(records)
+    };
+    let others = [
+        ("model", outcome(found.model.as_ref(), model_line)),
+        ("listen", outcome(found.listener.as_ref(), listens)),
+        ("admin", outcome(found.admin.as_ref(), admin)),
+        (
+            "runtime",
+            outcome(found.runtime.as_ref(), |(chosen, why)| {
+                format!("{}: {why}", chosen.name())
+            }),
+        ),
+        ("shards", Some(Ok(found.topology.to_string()))),
+        ("records", Some(records)),
+    ];
+    for (name, outcome) in others {
+        // A setting that is not known is a fault already.
+        if let Some(outcome) = outcome {
+            let located = |faults: Vec<Fault>| {
+                faults
+                    .into_iter()
+                    .map(|fault| fault.at_its_origin(&read.told))
+                    .collect()
+            };
+            let outcome = outcome.map_err(located);
+            checks.push(Check { name, outcome });
+        }
+    }
+    checks
+}
+
+/// What was found, in words, or the faults.
+fn outcome<T>(
+    found: Option<&Result<T, ServeError>>,
+    line: impl FnOnce(&T) -> String,
+) -> Option<Result<String, Vec<Fault>>> {
+    found.map(|result| result.as_ref().map(line).map_err(ServeError::faults))
+}
+
+fn configuration(read: &ReadSettings) -> Result<String, Vec<Fault>> {
+    if !read.faults.is_empty() {
+        return Err(read.faults.clone());
+    }
+    let effective = read.told.effective();
+    let set = effective.iter().filter(|key| key.source.is_some()).count();
+    Ok(format!(
+        "{set} of {} values set, the others are defaults",
+        effective.len()
+    ))
+}
+
+fn model_line(source: &ModelSource) -> String {
+    let ModelSource::Single { loaded, .. } = source else {
+        return "the store can be read; its models are loaded when the server starts".into();
+    };
     let model = &loaded.model;
     let source = loaded.folder.unwrap_or(model.format());
     let mut found = format!(
@@ -140,48 +153,28 @@ fn model(settings: &Settings) -> Result<String, Vec<Fault>> {
     if model.bands().is_none() {
         found.push_str("; it has no bands, so \"score\" is null");
     }
-    Ok(found)
+    found
 }
 
-fn listen(key: &str, listen: &str) -> Result<String, Vec<Fault>> {
-    let fault = |error| fault(key, format_args!("{listen}: {error}"));
-    let addresses: Vec<SocketAddr> = listen.to_socket_addrs().map_err(fault)?.collect();
-    // The port is free again when this returns.
-    accept::bind(&addresses).map_err(fault)?;
-    Ok(format!("{listen} is free"))
-}
-
-fn records(settings: &Settings) -> Result<String, Vec<Fault>> {
-    if settings.records.sinks.is_empty() {
-        return Ok("no sink: answers are not written down".into());
+fn records_line(settings: &Settings) -> String {
+    let records = &settings.records;
+    if records.sinks.is_empty() {
+        return "no sink: answers are not written down".into();
     }
-    let (folder, spool) = (&settings.records.data_dir, settings.records.spool_dir());
-    let shown = spool.display();
-    match writable(folder).and_then(|()| writable(&spool)) {
-        Ok(()) => Ok(format!("{} and the spool {shown} can be written to", folder.display())),
-        Err(error) => Err(fault("records.data_dir", format_args!("{}: {error}", folder.display()))),
-    }
+    let (folder, spool) = (records.data_dir.display(), records.spool_dir());
+    format!("{folder} and the spool {} can be written to", spool.display())
 }
 
-/// Whether a folder can be written to, or made where it would be.
-fn writable(folder: &Path) -> std::io::Result<()> {
-    let mut there = folder;
-    while !there.exists() {
-        there = match there.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-    }
-    let trial = there.join(format!(".quintile-check-{}", std::process::id()));
-    fs::File::create(&trial)?;
-    fs::remove_file(&trial)
-}
-
-fn table(checks: &[Check]) -> String {
+fn table(checks: &[Check], colours: bool) -> String {
     let mut out = String::new();
     let mut line = |sign: &str, name: &str, text: String| {
+        let (begin, end) = match (colours, sign) {
+            (true, "ok") => ("\u{1b}[32m", "\u{1b}[0m"),
+            (true, "FAULT") => ("\u{1b}[1;31m", "\u{1b}[0m"),
+            _ => ("", ""),
+        };
         // Writing to a String cannot fail.
-        let _ = writeln!(out, "{sign:<6} {name:<14} {}", harmless(&text));
+        let _ = writeln!(out, "{begin}{sign:<6}{end} {name:<14} {}", harmless(&text));
     };
     for check in checks {
         match &check.outcome {

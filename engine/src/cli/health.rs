@@ -2,18 +2,22 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Exit, Streams, report};
+use crate::config::units::Unit;
 use crate::config::{Flags, Settings};
 
 pub(crate) const EXAMPLES: &str = "Examples:
   quintile healthcheck
   quintile healthcheck 127.0.0.1:8080 --path /healthz
-  quintile healthcheck --timeout-ms 500";
+  quintile healthcheck --wait 10s";
 
 /// Bytes of an answer's head that are read: its first line is at the start.
 const HEAD_BYTES: usize = 512;
+
+/// How long to wait before asking again.
+const AGAIN: Duration = Duration::from_millis(20);
 
 /// `healthcheck`.
 #[derive(Debug, clap::Args)]
@@ -27,6 +31,21 @@ pub(crate) struct HealthArgs {
     /// Milliseconds that it may take in all, 10 to 60000
     #[arg(long, value_name = "N", default_value = "2000", value_parser = clap::value_parser!(u64).range(10..=60_000))]
     pub(crate) timeout_ms: u64,
+    /// How long to ask again while there is no answer or another one, as 10s or 1m; prints nothing until then
+    #[arg(long, value_name = "TIME", value_parser = wait)]
+    pub(crate) wait: Option<Duration>,
+}
+
+/// A duration; a number alone is seconds.
+fn wait(text: &str) -> Result<Duration, String> {
+    let seconds = match Unit::Seconds.read(text) {
+        Some(read) => read?,
+        None => text.parse().map_err(|_| "write a duration, as 10s or 1m".to_owned())?,
+    };
+    if (0.0..=3600.0).contains(&seconds) {
+        return Ok(Duration::from_secs_f64(seconds));
+    }
+    Err("it may be from 0s to 1h".into())
 }
 
 fn path(text: &str) -> Result<String, String> {
@@ -45,7 +64,16 @@ pub(crate) fn run(args: &HealthArgs, streams: &mut Streams<'_>) -> Exit {
             Err(error) => return report::configuration(&error, streams),
         },
     };
-    match ask(&address, &args.path, Duration::from_millis(args.timeout_ms)) {
+    let timeout = Duration::from_millis(args.timeout_ms);
+    let until = args.wait.map(|wait| Instant::now() + wait);
+    let mut answer = ask(&address, &args.path, timeout);
+    while let Some(left) = until.and_then(|until| until.checked_duration_since(Instant::now()))
+        && !matches!(answer, Ok(200..300))
+    {
+        std::thread::sleep(AGAIN.min(left));
+        answer = ask(&address, &args.path, timeout);
+    }
+    match answer {
         Ok(status) if (200..300).contains(&status) => report::print(&format!("{status}\n"), streams),
         Ok(status) => report::failure(format_args!("{address}{} answers {status}", args.path), streams),
         Err(error) => report::failure(format_args!("{address}{}: {error}", args.path), streams),

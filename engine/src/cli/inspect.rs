@@ -132,10 +132,7 @@ pub(super) fn text(file: &str, loaded: &LoadedModel, all: bool) -> String {
     );
     line("memory", format!("{} bytes to evaluate", model.bytes()));
     match model.bands() {
-        Some(bands) => line(
-            "bands",
-            format!("1 to 5, the next one from each of {:?}", bands.edges()),
-        ),
+        Some(bands) => line("bands", format!("1 to 5, cut at {:?}", bands.edges())),
         None => line("bands", "none: predictions are served without a score".into()),
     }
     let golden = match loaded.golden_rows {

@@ -30,7 +30,7 @@ use std::io::{self, IsTerminal as _, Read, Write};
 use std::process::ExitCode;
 
 use crate::config::origins::SettingOrigins;
-use crate::config::{Flags, Settings};
+use crate::config::{ConfigError, Flags, Settings};
 use crate::server::ReloadSource;
 use args::Command;
 
@@ -64,6 +64,8 @@ pub(crate) struct Streams<'s> {
 pub(crate) struct Watched {
     pub(crate) stdout: bool,
     pub(crate) stderr: bool,
+    /// Whether whoever watches wants colours.
+    pub(crate) colours: bool,
 }
 
 /// All of the `quintile` binary.
@@ -81,6 +83,7 @@ pub fn main() -> ExitCode {
             watched: Watched {
                 stdout: io::stdout().is_terminal(),
                 stderr: io::stderr().is_terminal(),
+                colours: crate::config::wants_colours(),
             },
         };
         run(std::env::args_os(), &mut streams)
@@ -98,10 +101,16 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>, streams: &mut S
         Err(error) => return report::arguments(&error, &words, streams),
     };
     match cli.command {
-        Command::Serve(args) => match Settings::load_with_origins(&args.flags) {
-            Ok((settings, told)) => serve(&settings, args.flags, told, streams),
-            Err(error) => report::configuration(&error, streams),
-        },
+        Command::Serve(args) => {
+            let read = Settings::read_of_process(&args.flags);
+            if read.faults.is_empty() {
+                return serve(&read.settings, args.flags, read.told, streams);
+            }
+            // Together with what else would keep it from starting; what the exit code says is of the configuration.
+            let faults = check::all_faults(&read);
+            report::configuration(&ConfigError { faults }, streams);
+            ConfigError { faults: read.faults }.exit()
+        }
         Command::Score(args) => score::run(&args, streams),
         Command::Verify(args) => verify::run(&args, streams),
         Command::Inspect(args) => inspect::run(&args, streams),
@@ -127,6 +136,7 @@ fn serve(settings: &Settings, flags: Flags, told: SettingOrigins, streams: &mut 
     if let Err(error) = logging::start(settings) {
         return report::failure(format_args!("start the thread that writes the log: {error}"), streams);
     }
+    let origins = told.clone();
     let again = ReloadSource {
         flags,
         told,
@@ -134,11 +144,15 @@ fn serve(settings: &Settings, flags: Flags, told: SettingOrigins, streams: &mut 
     };
     match crate::server::run(settings, again) {
         Ok(()) => Exit::Success,
-        Err(error) if error.is_configuration() => {
+        Err(error) if error.is_of_start() => {
             for fault in error.faults() {
-                fault.log();
+                fault.at_its_origin(&origins).log();
             }
-            Exit::Configuration
+            if error.is_configuration() {
+                Exit::Configuration
+            } else {
+                Exit::CommandError
+            }
         }
         Err(error) => {
             tracing::error!("{error}");

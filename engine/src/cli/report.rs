@@ -4,12 +4,13 @@ use std::ffi::OsString;
 use std::fmt::Display;
 use std::io;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use quintile_model::{BuildError, ManifestError};
 use quintile_scoring::loaded::LoadError;
 use quintile_scoring::text::{Screen, clip, harmless_lines};
 
 use super::{Exit, Streams};
-use crate::config::ConfigError;
+use crate::config::{ConfigError, habits};
 
 /// Bytes of one error. A screen is 24 lines of 80.
 const ERROR_BYTES_MAX: usize = 1_900;
@@ -36,13 +37,21 @@ pub(crate) fn note(text: impl Display, streams: &mut Streams<'_>) {
     );
 }
 
-/// Faults of the configuration. Where only flags are wrong, it is the command line that is.
+/// Faults of the configuration, every one. Where only flags are wrong, it is the command line that is.
 pub(crate) fn configuration(error: &ConfigError, streams: &mut Streams<'_>) -> Exit {
-    failure(error, streams);
-    if error.is_usage() {
-        Exit::Usage
-    } else {
-        Exit::Configuration
+    // A line a fault, and as many lines as there are: who sees half of them corrects half of them.
+    let _ = writeln!(streams.stderr, "quintile: {}", harmless_lines(&error.to_string()));
+    error.exit()
+}
+
+impl ConfigError {
+    /// Where only flags are wrong, it is the command line that is.
+    pub(super) fn exit(&self) -> Exit {
+        if self.is_usage() {
+            Exit::Usage
+        } else {
+            Exit::Configuration
+        }
     }
 }
 
@@ -87,20 +96,51 @@ pub(crate) fn panicked(info: &std::panic::PanicHookInfo<'_>) {
 
 /// What the argument parser has to say: help and version are results, the rest is an error.
 pub(crate) fn arguments(error: &clap::Error, words: &[OsString], streams: &mut Streams<'_>) -> Exit {
-    let mut text = error.render().to_string();
-    if error.kind() == clap::error::ErrorKind::DisplayVersion {
-        // The parser stops at the flag and reads no format behind it.
-        let wants_json = words.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json")
-            || words.iter().any(|word| word == "--json" || word == "--format=json");
-        if wants_json || text.contains(super::args::LONG_VERSION) {
-            text = super::version::long(wants_json);
+    // The parser stops at --version and reads no format behind it.
+    let wants_json = words.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json")
+        || words.iter().any(|word| word == "--json" || word == "--format=json");
+    if error.kind() == ErrorKind::DisplayVersion && wants_json {
+        return print(&super::version::as_json(), streams);
+    }
+    if !error.use_stderr() {
+        let text = error.render();
+        let colours = streams.watched.stdout && streams.watched.colours;
+        return print(
+            &if colours {
+                text.ansi().to_string()
+            } else {
+                text.to_string()
+            },
+            streams,
+        );
+    }
+    let text = error.render().to_string();
+    // The parser's own advice is to take the flag for a value.
+    let text = match (hint(error, words), text.lines().next()) {
+        (Some(hint), Some(first)) => format!("{first}\n\n  tip: {hint}\n\nFor more information, try '--help'.\n"),
+        _ => text,
+    };
+    let _ = write!(streams.stderr, "{}", clip(&harmless_lines(&text), ERROR_BYTES_MAX));
+    Exit::Usage
+}
+
+/// What was probably meant, where the parser does not know it: a setting, by another name or without a flag.
+fn hint(error: &clap::Error, words: &[OsString]) -> Option<String> {
+    let command = words.get(1)?.to_str()?;
+    let invalid = match error.get(ContextKind::InvalidArg)? {
+        ContextValue::String(flag) => flag.as_str(),
+        _ => return None,
+    };
+    let flag = invalid.split(['=', ' ']).next()?;
+    match (error.kind(), command) {
+        (ErrorKind::UnknownArgument, "serve" | "check" | "config" | "healthcheck") if flag.starts_with('-') => {
+            habits::of_flag(flag)
         }
+        (ErrorKind::UnknownArgument, "serve" | "check") => Some(
+            "one model is named: quintile serve MODEL, or --model MODEL; a configuration file is --config FILE".into(),
+        ),
+        _ => None,
     }
-    if error.use_stderr() {
-        let _ = write!(streams.stderr, "{}", clip(&harmless_lines(&text), ERROR_BYTES_MAX));
-        return Exit::Usage;
-    }
-    print(&text, streams)
 }
 
 /// A model that cannot be loaded; a manifest's faults get a line each.

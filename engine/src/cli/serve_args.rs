@@ -11,6 +11,12 @@ use super::args::ServeArgs;
 use crate::config::keys::{KEYS, Key};
 use crate::config::value::ValueKind;
 
+/// The model without its flag.
+const MODEL_FILE: &str = "model-file";
+
+/// Flags that are typed daily.
+const SHORT: [(&str, char); 1] = [("model", 'm')];
+
 impl FromArgMatches for ServeArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut args = Self::default();
@@ -22,6 +28,9 @@ impl FromArgMatches for ServeArgs {
         self.flags.config = matches.get_one::<OsString>("config").map(PathBuf::from);
         let value = |flag: &'static str| Some((flag, matches.get_one::<OsString>(flag)?.clone()));
         self.flags.values = KEYS.iter().filter_map(|key| key.flag).filter_map(value).collect();
+        if let Some(model) = matches.get_one::<OsString>(MODEL_FILE) {
+            self.flags.values.push(("model", model.clone()));
+        }
         Ok(())
     }
 }
@@ -30,12 +39,18 @@ impl clap::Args for ServeArgs {
     fn augment_args(command: clap::Command) -> clap::Command {
         let config = Arg::new("config")
             .long("config")
+            .short('c')
             .value_name("FILE")
             .value_parser(OsStringValueParser::new())
             .help_heading("Configuration")
             .help("A TOML file with settings [env: QUINTILE_CONFIG]");
         let flags = KEYS.iter().filter_map(|key| Some(flag(key, key.flag?)));
-        command.arg(config).args(flags)
+        let model = Arg::new(MODEL_FILE)
+            .value_name("MODEL")
+            .value_parser(OsStringValueParser::new())
+            .conflicts_with("model")
+            .help("The model file, as with --model");
+        command.arg(model).arg(config).args(flags)
     }
 
     fn augment_args_for_update(command: clap::Command) -> clap::Command {
@@ -56,8 +71,10 @@ fn flag(key: &Key, name: &'static str) -> Arg {
         let _ = write!(help, " [default: {default}]");
     }
     let _ = write!(help, " [env: {}]", key.variable());
+    let short = SHORT.iter().find(|(flag, _)| *flag == name).map(|&(_, short)| short);
     Arg::new(name)
         .long(name)
+        .short(short)
         .value_name(key.kind.placeholder())
         .value_parser(OsStringValueParser::new())
         .allow_negative_numbers(true)

@@ -116,14 +116,18 @@ fn help_is_a_result_and_long_help_has_examples() {
             "{long}"
         );
         assert!(
-            long.contains("Examples:") && !short.contains("Examples:") && short.lines().count() <= 40,
+            long.contains("Examples:") && !short.contains("Examples:") && short.lines().count() <= 60,
             "{short}"
         );
     }
     let (_, serve, _) = quintile(&["serve", "--help"], "");
     for key in KEYS.iter() {
         let named = key.flag.map_or_else(|| key.path(), |flag| format!("--{flag} <"));
-        assert!(serve.contains(&named) && serve.contains(key.help), "{named}");
+        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(
+            serve.contains(&named) && words(&serve).contains(&words(key.help)),
+            "{named}"
+        );
     }
     let (exit, version, _) = quintile(&["-V"], "");
     assert_eq!(

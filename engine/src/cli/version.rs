@@ -1,4 +1,4 @@
-//! `quintile --version`, `quintile version`: what this program is, and what it can do on this machine.
+//! `quintile version`: what this program is, and what it can do on this machine.
 
 use std::fmt::Write as _;
 
@@ -43,10 +43,9 @@ pub(crate) fn run(args: &VersionArgs, streams: &mut Streams<'_>) -> Exit {
     report::print(&text, streams)
 }
 
-/// `quintile --version`, the long form of `-V`.
-pub(crate) fn long(as_json: bool) -> String {
-    let facts = Facts::gather();
-    if as_json { json(&facts) } else { text(&facts) }
+/// `quintile --version --json`.
+pub(crate) fn as_json() -> String {
+    json(&Facts::gather())
 }
 
 impl Facts {

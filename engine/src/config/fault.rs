@@ -3,9 +3,12 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::origins::SettingOrigins;
 use quintile_model::{BuildError, ManifestError};
 use quintile_scoring::loaded::LoadError;
-use quintile_scoring::text::Screen;
+
+/// Faults that are printed: ten times as many as there are keys. A file with more is no configuration.
+const FAULTS_MAX: usize = 500;
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,11 +55,57 @@ pub struct Fault {
     pub source: SettingSource,
     /// What is wrong, and what is accepted.
     pub message: String,
-    /// What was probably meant.
+    /// What was probably meant, or what to do next.
     pub hint: Option<String>,
+    /// The key that it leaves unknown, as `server.listen`, or the section; none when it is no key of ours.
+    pub key: Option<String>,
 }
 
 impl Fault {
+    /// A fault of a key's value.
+    #[must_use]
+    pub(crate) fn of_key(key: &str, message: impl fmt::Display) -> Self {
+        Self {
+            source: SettingSource::Setting(key.into()),
+            message: message.to_string(),
+            hint: None,
+            key: Some(key.into()),
+        }
+    }
+
+    /// The same with what to do next.
+    #[must_use]
+    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same at the place where its key is set, if anybody set it.
+    #[must_use]
+    pub(crate) fn at_its_origin(mut self, told: &SettingOrigins) -> Self {
+        if let (SettingSource::Setting(key), Some(source)) =
+            (&self.source, self.key.as_deref().and_then(|key| told.source(key)))
+        {
+            self.message = format!("{key}: {}", self.message);
+            self.source = source.clone();
+        }
+        self
+    }
+
+    /// Whether nobody knows what a key was to be, for the fault is in its value, its section's name, or the whole file.
+    pub(crate) fn leaves_open(&self, key: &str) -> bool {
+        match (&self.key, &self.source) {
+            (Some(faulty), _) => {
+                key == faulty
+                    || key
+                        .strip_prefix(faulty.as_str())
+                        .is_some_and(|rest| rest.starts_with('.'))
+            }
+            (None, SettingSource::File { .. } | SettingSource::Unread { .. }) => true,
+            (None, _) => false,
+        }
+    }
+
     /// Why a model cannot be served: a manifest's faults one by one, everything else as it is.
     #[must_use]
     pub fn of_model(error: &LoadError) -> Vec<Self> {
@@ -69,6 +118,7 @@ impl Fault {
                 },
                 message: fault.message.clone(),
                 hint: None,
+                key: None,
             });
             faults.collect()
         };
@@ -78,11 +128,18 @@ impl Fault {
                 path,
                 source: BuildError::Manifest(source),
             } => list(&path.with_extension("toml"), source),
-            other => vec![Self {
-                source: SettingSource::Setting("model.path".into()),
-                message: other.to_string(),
-                hint: None,
-            }],
+            LoadError::Build {
+                source: BuildError::Kernel(why),
+                ..
+            } => vec![
+                Self::of_key("model.kernel", why)
+                    .with_hint("auto takes the fastest that can run here: quintile version"),
+            ],
+            LoadError::Build {
+                source: BuildError::Best(why),
+                ..
+            } => vec![Self::of_key("model.trees", why)],
+            other => vec![Self::of_key("model.path", other)],
         }
     }
 
@@ -121,11 +178,17 @@ impl ConfigError {
 }
 
 impl fmt::Display for ConfigError {
-    /// A title and a line for each fault, as many as fit on a screen.
+    /// A title and a line for each fault.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (count, plural) = (self.faults.len(), if self.faults.len() == 1 { "" } else { "s" });
-        let title = format!("the configuration has {count} fault{plural}:");
-        Screen::new(title, self.faults.iter().map(Fault::to_string)).fmt(f)
+        write!(f, "the configuration has {count} fault{plural}:")?;
+        for fault in self.faults.iter().take(FAULTS_MAX) {
+            write!(f, "\n  {fault}")?;
+        }
+        match count.saturating_sub(FAULTS_MAX) {
+            0 => Ok(()),
+            more => write!(f, "\n  and {more} more"),
+        }
     }
 }
 

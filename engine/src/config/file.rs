@@ -1,8 +1,7 @@
 //! The TOML file: every value stored, and every fault gathered with its line and column.
 
-use std::io;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use quintile_model::nearest::nearest;
 use quintile_scoring::text::excerpt;
@@ -11,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::Settings;
 use super::fault::{Fault, SettingSource};
+use super::habits;
 use super::keys::{KEYS, sections};
 use super::origins::SettingOrigins;
 
@@ -25,7 +25,7 @@ pub(crate) fn apply(settings: &mut Settings, told: &mut SettingOrigins, path: &P
             // What is valid gives the place.
             let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]).into_owned();
             let mut reader = Reader::new(settings, told, path, &valid);
-            reader.fault(valid.len()..valid.len(), "is not UTF-8 from here on".into(), None);
+            reader.fault(valid.len()..valid.len(), "is not UTF-8 from here on".into(), None, None);
             return reader.finish();
         }
     };
@@ -35,36 +35,27 @@ pub(crate) fn apply(settings: &mut Settings, told: &mut SettingOrigins, path: &P
             0..0,
             format!("the file has more than the {FILE_BYTES_MAX} bytes accepted"),
             None,
+            None,
         );
         return reader.finish();
     }
     let (table, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty()
+        && let Some((message, hint)) = habits::other_language(text)
+    {
+        reader.fault(0..0, message, Some(hint), None);
+        return reader.finish();
+    }
     for error in errors {
-        reader.fault(error.span().unwrap_or(0..0), error.message().to_owned(), None);
+        let span = error.span().unwrap_or(0..0);
+        let hint = syntax_hint(text, &span, error.message());
+        reader.fault(span, error.message().to_owned(), hint, None);
     }
     // A text that is no TOML recovers into values that its author did not write: their faults would mislead.
     if reader.faults.is_empty() {
         reader.sections(table.get_ref());
     }
     reader.finish()
-}
-
-/// A file that cannot be read.
-pub(super) fn unread(path: PathBuf, named_by: &'static str, error: &io::Error) -> Fault {
-    let is_empty = path.as_os_str().is_empty();
-    Fault {
-        source: if is_empty {
-            SettingSource::Variable(named_by.into())
-        } else {
-            SettingSource::Unread { path, named_by }
-        },
-        message: if is_empty {
-            "names no file; leave it out".into()
-        } else {
-            format!("cannot be read: {error}")
-        },
-        hint: None,
-    }
 }
 
 struct Reader<'s, 't> {
@@ -91,9 +82,15 @@ impl<'s, 't> Reader<'s, 't> {
         self.faults.into_iter().map(|(_, fault)| fault).collect()
     }
 
-    fn fault(&mut self, span: Range<usize>, message: String, hint: Option<String>) {
+    fn fault(&mut self, span: Range<usize>, message: String, hint: Option<String>, key: Option<String>) {
         let source = self.place(span.start);
-        self.faults.push((span.start, Fault { source, message, hint }));
+        let fault = Fault {
+            source,
+            message,
+            hint,
+            key,
+        };
+        self.faults.push((span.start, fault));
     }
 
     fn place(&self, offset: usize) -> SettingSource {
@@ -110,8 +107,8 @@ impl<'s, 't> Reader<'s, 't> {
         for (name, value) in table {
             let section = name.get_ref().as_ref();
             if !sections().contains(&section) {
-                let (message, hint) = unknown_section(section);
-                self.fault(name.span(), message, hint);
+                let (message, hint, open) = unknown_section(section);
+                self.fault(name.span(), message, hint, Some(open));
                 continue;
             }
             match value.get_ref() {
@@ -122,7 +119,8 @@ impl<'s, 't> Reader<'s, 't> {
                         "{section} is of type {}; accepted: a section, [{section}]",
                         other.type_str()
                     ),
-                    None,
+                    Some(format!("write [{section}] on a line of its own, and its keys below")),
+                    Some(section.into()),
                 ),
             }
         }
@@ -141,7 +139,7 @@ impl<'s, 't> Reader<'s, 't> {
     fn key(&mut self, section: &str, name: &str, span: Range<usize>, value: &Spanned<DeValue<'_>>) {
         let Some(key) = KEYS.iter().find(|key| key.section == section && key.name == name) else {
             let (message, hint) = unknown_key(section, name);
-            self.fault(span, message, hint);
+            self.fault(span, message, hint, Some(section.into()));
             return;
         };
         match key.store_toml(self.settings, value.get_ref()) {
@@ -153,25 +151,36 @@ impl<'s, 't> Reader<'s, 't> {
                 };
                 self.told.add(key, &shown, source);
             }
-            Err(wrong) => self.fault(value.span(), format!("{} {}", key.path(), wrong.message), wrong.hint),
+            Err(wrong) => {
+                let message = format!("{} {}", key.path(), wrong.message);
+                self.fault(value.span(), message, wrong.hint, Some(key.path()));
+            }
         }
     }
 }
 
 /// A key outside of its section is the usual reason for a section that does not exist.
-fn unknown_section(section: &str) -> (String, Option<String>) {
+fn unknown_section(section: &str) -> (String, Option<String>, String) {
     let message = format!(
         "there is no section {}; accepted: {}",
         excerpt(section),
         sections().join(", ")
     );
     let owner = KEYS.iter().find(|key| key.name == section);
-    let hint = match (nearest(section, sections()), owner) {
-        (Some(near), _) => Some(format!("did you mean [{near}]?")),
-        (None, Some(key)) => Some(format!("{section} is a key of [{}]", key.section)),
-        (None, None) => None,
+    let habit = habits::key_of(section);
+    let (hint, open) = match (habits::section_of(section), owner, habit) {
+        (Some(near), ..) => (Some(format!("did you mean [{near}]?")), near.to_owned()),
+        (None, Some(key), _) => (Some(format!("{section} is a key of [{}]", key.section)), key.path()),
+        (None, None, Some(key)) => (
+            Some(format!("did you mean {} under [{}]?", key.name, key.section)),
+            key.path(),
+        ),
+        (None, None, None) => (
+            Some("take it out: quintile config show lists every key".into()),
+            section.to_owned(),
+        ),
     };
-    (message, hint)
+    (message, hint, open)
 }
 
 fn unknown_key(section: &str, name: &str) -> (String, Option<String>) {
@@ -182,14 +191,43 @@ fn unknown_key(section: &str, name: &str) -> (String, Option<String>) {
         names().collect::<Vec<_>>().join(", ")
     );
     let owner = KEYS.iter().find(|key| key.name == name);
-    let hint = match (owner, nearest(name, names())) {
-        (Some(key), _) => Some(format!("{name} is a key of [{}]", key.section)),
-        (None, Some(near)) => Some(format!("did you mean {near}?")),
-        (None, None) => {
+    let hint = match (owner, nearest(name, names()), habits::key_of(name)) {
+        (Some(key), ..) => format!("{name} is a key of [{}]", key.section),
+        (None, Some(near), None) => format!("did you mean {near}?"),
+        (None, _, Some(key)) if key.section == section => {
+            format!("did you mean {}? It takes {}", key.name, key.kind.accepts())
+        }
+        (None, _, Some(key)) => format!("did you mean {} of [{}]?", key.name, key.section),
+        (None, None, None) => {
             let elsewhere = nearest(name, KEYS.iter().map(|key| key.name));
             let key = elsewhere.and_then(|near| KEYS.iter().find(|key| key.name == near));
-            key.map(|key| format!("did you mean {} of [{}]?", key.name, key.section))
+            key.map_or_else(
+                || "take it out, or choose one of these".into(),
+                |key| format!("did you mean {} of [{}]?", key.name, key.section),
+            )
         }
     };
-    (message, hint)
+    (message, Some(hint))
+}
+
+/// What to write instead of a text that is no TOML, where a look at its line tells.
+fn syntax_hint(text: &str, span: &Range<usize>, message: &str) -> Option<String> {
+    let begin = text.get(..span.start)?.rfind('\n').map_or(0, |newline| newline + 1);
+    let line = text.get(begin..)?.lines().next()?.trim();
+    if message.contains("duplicate") {
+        return Some("leave one of the two out".into());
+    }
+    if line.starts_with('[') {
+        return Some("a section is [name] on a line of its own".into());
+    }
+    let (name, value) = line.split_once('=').or_else(|| line.split_once(':'))?;
+    let (name, value) = (name.trim(), value.trim());
+    match (line.contains('='), value.is_empty()) {
+        (_, true) => Some(format!("write a value behind {name} =, or leave the line out")),
+        (false, _) => Some(format!("write {name} = {value:?}")),
+        (true, _) => Some(format!(
+            "texts stand in quotes: {name} = {:?}",
+            value.trim_matches(['"', '\''])
+        )),
+    }
 }

@@ -14,23 +14,25 @@ mod cross_checks;
 mod environment;
 mod fault;
 mod file;
+pub(crate) mod habits;
 pub(crate) mod keys;
+mod load;
 pub mod models;
 pub(crate) mod origins;
 #[cfg(test)]
 mod tests;
+pub(crate) mod units;
 mod validators;
 pub(crate) mod value;
 
-use std::ffi::{OsStr, OsString};
-use std::io::{self, IsTerminal as _, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use quintile_model::{KernelChoice, Options};
 
 pub use fault::{ConfigError, Fault, SettingSource};
-use origins::SettingOrigins;
+pub use load::Flags;
+pub(crate) use load::{ReadSettings, wants_colours};
 
 use crate::limits::Limits;
 use crate::runtime;
@@ -59,6 +61,8 @@ pub struct Settings {
     pub cpus: Option<f64>,
     /// Whether the pages for people, `/` and `/docs`, are served.
     pub pages: bool,
+    /// Whether the status has the ids of the last scores; where nobody says, [`Settings::shows_recent`] decides.
+    pub recent: Option<bool>,
     /// Origins whose pages may call this server; `*` alone is any.
     pub cors_origins: Vec<String>,
     /// How long a shard without work keeps looking before it sleeps.
@@ -109,6 +113,8 @@ pub struct Records {
     pub firehose_stream: Option<String>,
     /// `s3://BUCKET/PREFIX` of the `s3` sink.
     pub s3_url: Option<String>,
+    /// Sinks that are gone: records that still wait for them may go.
+    pub forget: Vec<SinkKind>,
 }
 
 /// Who scores.
@@ -243,6 +249,7 @@ impl Default for Settings {
             shards: None,
             cpus: None,
             pages: true,
+            recent: None,
             cors_origins: Vec::new(),
             spin: Duration::ZERO,
             admin: Some(ADMIN.into()),
@@ -272,6 +279,7 @@ impl Default for Records {
             roll_after: Duration::from_secs(60),
             firehose_stream: None,
             s3_url: None,
+            forget: Vec::new(),
         }
     }
 }
@@ -290,16 +298,16 @@ impl Default for Scoring {
     }
 }
 
-/// What the command line says.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Flags {
-    /// `--config`.
-    pub config: Option<PathBuf>,
-    /// A flag's name without dashes, as `shards`, and its value.
-    pub values: Vec<(&'static str, OsString)>,
-}
-
 impl Settings {
+    /// Whether the status has the ids of the last scores: where nobody says, only if nobody else can ask for it.
+    #[must_use]
+    pub fn shows_recent(&self) -> bool {
+        let host = self.listen.rsplit_once(':').map_or("", |(host, _)| host);
+        let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+        let is_local = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
+        self.recent.unwrap_or(is_local)
+    }
+
     /// What they say of CPUs.
     #[must_use]
     pub fn cpu_settings(&self) -> CpuSettings<'_> {
@@ -307,131 +315,6 @@ impl Settings {
             cpus: self.cpus,
             shards: self.shards,
             metadata_uri: self.metadata_uri.as_deref(),
-        }
-    }
-
-    /// Puts everything together: file, then `variables`, then `flags`. `read` reads the file, `terminal` says whether
-    /// log lines go to a person.
-    ///
-    /// # Errors
-    /// All faults, each with its place.
-    pub fn load(
-        flags: &Flags,
-        variables: impl IntoIterator<Item = (OsString, OsString)>,
-        read: impl FnOnce(&Path) -> io::Result<Vec<u8>>,
-        terminal: bool,
-    ) -> Result<Self, ConfigError> {
-        Self::load_told(flags, variables, read, terminal).map(|(settings, _)| settings)
-    }
-
-    /// As [`Self::load`], with who said what.
-    pub(crate) fn load_told(
-        flags: &Flags,
-        variables: impl IntoIterator<Item = (OsString, OsString)>,
-        read: impl FnOnce(&Path) -> io::Result<Vec<u8>>,
-        terminal: bool,
-    ) -> Result<(Self, SettingOrigins), ConfigError> {
-        let variables: Vec<_> = variables.into_iter().collect();
-        let value = |wanted: &str| {
-            variables
-                .iter()
-                .find(|(name, _)| name == wanted)
-                .map(|(_, value)| value)
-        };
-        let is_plain = value("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let mut settings = Self {
-            log: if terminal { LogFormat::Text } else { LogFormat::Json },
-            log_colour: terminal && !is_plain,
-            ..Self::default()
-        };
-        let named = match (&flags.config, value(environment::CONFIG)) {
-            (Some(path), _) => Some((path.clone(), "--config")),
-            (None, Some(path)) => Some((PathBuf::from(path), environment::CONFIG)),
-            (None, None) => None,
-        };
-        let (mut faults, mut told) = (Vec::new(), SettingOrigins::default());
-        if let Some((path, named_by)) = named {
-            match read(&path) {
-                Ok(bytes) => faults.extend(file::apply(&mut settings, &mut told, &path, &bytes)),
-                Err(error) => faults.push(file::unread(path, named_by, &error)),
-            }
-        }
-        faults.extend(environment::apply(&mut settings, &mut told, &variables));
-        faults.extend(
-            flags
-                .values
-                .iter()
-                .filter_map(|(name, value)| settings.flag(&mut told, name, value)),
-        );
-        if faults.is_empty() {
-            faults.extend(cross_checks::faults(&settings));
-        }
-        if faults.is_empty() {
-            Ok((settings, told))
-        } else {
-            Err(ConfigError { faults })
-        }
-    }
-
-    /// The input of this process: the file that it names, its environment, and whether its standard error is a
-    /// terminal.
-    ///
-    /// # Errors
-    /// All faults, each with its place.
-    pub fn of_process(flags: &Flags) -> Result<Self, ConfigError> {
-        Self::load_with_origins(flags).map(|(settings, _)| settings)
-    }
-
-    /// As [`Self::of_process`], with who said what.
-    pub(crate) fn load_with_origins(flags: &Flags) -> Result<(Self, SettingOrigins), ConfigError> {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "this is the one place that reads the environment"
-        )]
-        let variables = std::env::vars_os();
-        let read = |path: &Path| {
-            let mut bytes = Vec::new();
-            // One byte more than is accepted shows that there is more.
-            let limit = u64::try_from(file::FILE_BYTES_MAX).unwrap_or(u64::MAX);
-            quintile_scoring::regular_file::open(path)?
-                .take(limit + 1)
-                .read_to_end(&mut bytes)?;
-            Ok(bytes)
-        };
-        Self::load_told(flags, variables, read, io::stderr().is_terminal())
-    }
-
-    fn flag(&mut self, told: &mut SettingOrigins, name: &str, value: &OsString) -> Option<Fault> {
-        let source = SettingSource::Flag(format!("--{name}"));
-        let Some(key) = keys::KEYS.iter().find(|key| key.flag == Some(name)) else {
-            let message = "there is no such flag".into();
-            return Some(Fault {
-                source,
-                message,
-                hint: None,
-            });
-        };
-        self.take_text(told, key, value, source)
-    }
-
-    /// Stores what a flag or a variable says, and remembers that it did.
-    fn take_text(
-        &mut self,
-        told: &mut SettingOrigins,
-        key: &keys::Key,
-        value: &OsStr,
-        source: SettingSource,
-    ) -> Option<Fault> {
-        match key.store_text(self, value) {
-            Ok(()) => {
-                told.add(key, &value.to_string_lossy(), source);
-                None
-            }
-            Err(wrong) => Some(Fault {
-                source,
-                message: wrong.message,
-                hint: wrong.hint,
-            }),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use super::fault::SettingSource;
 use super::keys::{KEYS, Key};
+use super::units::Unit;
 
 /// What stands for the value of a secret.
 const HIDDEN: &str = "(hidden)";
@@ -24,8 +25,12 @@ pub(crate) struct SettingOrigin {
 pub(crate) struct EffectiveSetting {
     /// `section.name`.
     pub(crate) path: String,
-    /// Its value as a text; none when it is found out at start.
+    /// Its value as a text; none when it is not set.
     pub(crate) value: Option<String>,
+    /// What its number counts.
+    pub(crate) unit: Option<Unit>,
+    /// What it is called when it is not set.
+    pub(crate) unset: &'static str,
     /// Where it came from; none for a default.
     pub(crate) source: Option<SettingSource>,
     /// Of the value itself, also where that is hidden.
@@ -45,6 +50,8 @@ pub(crate) struct SettingOrigins(Vec<SettingOrigin>);
 
 impl SettingOrigins {
     pub(crate) fn add(&mut self, key: &Key, value: &str, source: SettingSource) {
+        // What was written with a unit is the same value as the number that it means.
+        let value = &*key.kind.plain(value);
         let digest = digest(Some(value));
         let value = if key.is_secret() { HIDDEN } else { value };
         self.0.push(SettingOrigin {
@@ -55,6 +62,20 @@ impl SettingOrigins {
         });
     }
 
+    /// Whether neither file, variable nor flag gave a key a value.
+    pub(crate) fn is_unset(&self, path: &str) -> bool {
+        !self.0.iter().any(|told| told.path == path)
+    }
+
+    /// Who gave a key its value in the end.
+    pub(crate) fn source(&self, path: &str) -> Option<&SettingSource> {
+        self.0
+            .iter()
+            .rev()
+            .find(|told| told.path == path)
+            .map(|told| &told.source)
+    }
+
     /// Every key with its value, in the order of the documentation.
     pub(crate) fn effective(&self) -> Vec<EffectiveSetting> {
         KEYS.iter().map(|key| self.of(key)).collect()
@@ -63,15 +84,20 @@ impl SettingOrigins {
     /// One key with its value.
     pub(super) fn of(&self, key: &Key) -> EffectiveSetting {
         let path = key.path();
+        let (unit, unset) = (key.kind.unit(), key.unset());
         match self.0.iter().rev().find(|told| told.path == path) {
             Some(told) => EffectiveSetting {
                 path,
+                unit,
+                unset,
                 value: Some(told.value.clone()),
                 source: Some(told.source.clone()),
                 digest: told.digest,
             },
             None => EffectiveSetting {
                 path,
+                unit,
+                unset,
                 value: key.default.map(str::to_owned),
                 source: None,
                 digest: digest(key.default),

@@ -8,13 +8,20 @@ use quintile_scoring::text::excerpt;
 /// The form only: whether a host exists and a port is free, binding finds out.
 pub(super) fn check_listen(text: &str) -> Result<(), String> {
     let Some((host, port)) = text.rsplit_once(':') else {
-        return Err(" without a port".into());
+        return Err(match text.parse::<u16>() {
+            Ok(port) => format!(
+                ", which is a port without a host: write 127.0.0.1:{port} for this machine alone, 0.0.0.0:{port} for every interface"
+            ),
+            Err(_) => format!(" without a port: write {text}:8080"),
+        });
     };
     if port.is_empty() || !port.bytes().all(|byte| byte.is_ascii_digit()) || port.parse::<u16>().is_err() {
         return Err(", whose port is no number up to 65535".into());
     }
     if host.is_empty() {
-        return Err(" without a host; 0.0.0.0 is every interface".into());
+        return Err(format!(
+            " without a host: write 127.0.0.1:{port} for this machine alone, 0.0.0.0:{port} for every interface"
+        ));
     }
     let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     let is_right = match bracketed {
@@ -133,7 +140,7 @@ pub(super) fn check_level(text: &str) -> Result<(), String> {
     for part in text.split(',').map(str::trim) {
         if !part.contains('=') && !LEVELS.contains(&part) {
             let hint = nearest(part, LEVELS).map_or_else(String::new, |level| format!(" (did you mean {level:?}?)"));
-            return Err(format!(", of which {} is no level{hint}", excerpt(part)));
+            return Err(format!(", and {} is no level{hint}", excerpt(part)));
         }
     }
     if text.contains(['[', '{']) {

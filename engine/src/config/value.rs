@@ -1,15 +1,17 @@
 //! Kinds of values: what each accepts, from a text (variables and flags) or a TOML value, and how it is stored.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use quintile_model::nearest::nearest;
-use quintile_scoring::text::excerpt;
+use quintile_scoring::text::{clip, excerpt};
 use toml::de::DeValue;
 
 use super::Settings;
+use super::units::Unit;
 
 /// Bytes of a text or path. Linux takes paths of 4,096.
 const TEXT_BYTES_MAX: usize = 4096;
@@ -76,8 +78,35 @@ pub(crate) struct ValueError {
 }
 
 impl ValueKind {
+    /// What its numbers count, where people write that with a unit.
+    pub(crate) fn unit(&self) -> Option<Unit> {
+        match self {
+            Self::Count { unit, .. } => Unit::named(unit),
+            Self::Millis { .. } => Some(Unit::Millis),
+            Self::Seconds { .. } => Some(Unit::Seconds),
+            _ => None,
+        }
+    }
+
+    /// A text with a unit as the plain number that it means; any other as it is.
+    pub(crate) fn plain<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        match self.unit().and_then(|unit| unit.read(text)) {
+            Some(Ok(number)) => number.to_string().into(),
+            _ => text.into(),
+        }
+    }
+
     /// What it accepts, as errors and help say it.
     pub(crate) fn accepts(&self) -> String {
+        let accepts = self.accepts_plain();
+        match self.unit() {
+            Some(unit) => format!("{accepts}, or with a unit, as {}", unit.examples()),
+            None => accepts,
+        }
+    }
+
+    /// The same without other ways to write a number.
+    pub(crate) fn accepts_plain(&self) -> String {
         match self {
             Self::Text { form, .. } => (*form).to_owned(),
             Self::Path { .. } => "a path".into(),
@@ -112,9 +141,11 @@ impl ValueKind {
     /// Stores a text.
     pub(crate) fn store_text(&self, settings: &mut Settings, text: &OsStr) -> Result<(), ValueError> {
         if let Self::Path { set } = self {
-            return check_path(text)
-                .map(|()| set(settings, text.into()))
-                .map_err(|why| self.wrong(why));
+            return check_path(text).map(|()| set(settings, text.into())).map_err(|why| {
+                let mut wrong = self.wrong(why);
+                wrong.hint = url_hint(text);
+                wrong
+            });
         }
         let Some(text) = text.to_str() else {
             return Err(self.wrong("is not UTF-8".into()));
@@ -123,6 +154,7 @@ impl ValueKind {
             Self::Path { .. } => Ok(()),
             Self::Text { .. } | Self::Word { .. } => self.store_word(settings, text),
             Self::Words { .. } | Self::Texts { .. } => self.store_list(settings, text.split(',')),
+            _ if self.has_unit(text) => self.store_measure(settings, text),
             Self::Count { .. } | Self::Millis { .. } => match text.parse() {
                 Ok(whole) => self.store_whole(settings, whole),
                 Err(_) => Err(self.wrong(format!("is {}", excerpt(text)))),
@@ -163,7 +195,29 @@ impl ValueKind {
             (Self::Number { .. } | Self::Seconds { .. }, DeValue::Float(number)) => {
                 self.store_number(settings, number.as_str().parse().unwrap_or(f64::NAN))
             }
+            (_, DeValue::String(text)) if self.has_unit(text) => self.store_measure(settings, text),
             _ => Err(self.wrong_type(value)),
+        }
+    }
+
+    fn has_unit(&self, text: &str) -> bool {
+        self.unit().is_some_and(|unit| unit.read(text).is_some())
+    }
+
+    /// Stores a number that has a unit.
+    fn store_measure(&self, settings: &mut Settings, text: &str) -> Result<(), ValueError> {
+        let Some((unit, read)) = self.unit().and_then(|unit| Some((unit, unit.read(text)?))) else {
+            return Ok(());
+        };
+        let number = read.map_err(|why| self.wrong(why))?;
+        let outside = || {
+            let sign = unit.sign();
+            self.wrong(format!("is {}, which is {number} {sign}", excerpt(text)))
+        };
+        match self {
+            Self::Seconds { .. } => self.store_number(settings, number).map_err(|_| outside()),
+            _ if number.fract() != 0.0 => Err(outside()),
+            _ => self.store_whole(settings, whole(number)).map_err(|_| outside()),
         }
     }
 
@@ -233,7 +287,7 @@ impl ValueKind {
             return Ok(());
         };
         let Some(number) = usize::try_from(whole).ok().filter(|number| range.contains(number)) else {
-            return Err(self.wrong(format!("is {whole}")));
+            return Err(self.outside(whole as f64, format!("is {whole}")));
         };
         match self {
             Self::Count { set, .. } => set(settings, number),
@@ -248,7 +302,7 @@ impl ValueKind {
             return Ok(());
         };
         if !range.contains(&number) {
-            return Err(self.wrong(format!("is {number}")));
+            return Err(self.outside(number, format!("is {number}")));
         }
         match self {
             Self::Number { set, .. } => set(settings, number),
@@ -256,6 +310,20 @@ impl ValueKind {
             _ => {}
         }
         Ok(())
+    }
+
+    /// A number outside of the range, with the one that was probably meant.
+    fn outside(&self, number: f64, what: String) -> ValueError {
+        let accepted = |number: f64| match self {
+            Self::Count { range, .. } | Self::Millis { range, .. } => {
+                number.fract() == 0.0 && number >= *range.start() as f64 && number <= *range.end() as f64
+            }
+            Self::Number { range, .. } | Self::Seconds { range, .. } => range.contains(&number),
+            _ => false,
+        };
+        let mut wrong = self.wrong(what);
+        wrong.hint = self.unit().and_then(|unit| unit.meant(number, accepted));
+        wrong
     }
 
     fn wrong(&self, what: String) -> ValueError {
@@ -278,6 +346,7 @@ impl ValueKind {
         );
         let hint = match value {
             DeValue::String(text) if is_number && text.trim().parse::<f64>().is_ok() => Some("write it without quotes"),
+            DeValue::Float(_) if self.unit().is_some() => Some("write a whole number, or a text with a unit in quotes"),
             DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) if !is_number => Some("write it in quotes"),
             _ => None,
         };
@@ -287,12 +356,41 @@ impl ValueKind {
     }
 }
 
+/// A whole number that a double holds. What is outside of every range becomes the nearest that an `i128` has.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a float becomes the nearest integer, and none is left out"
+)]
+fn whole(number: f64) -> i128 {
+    number as i128
+}
+
 fn spaced(text: String, unit: &str) -> String {
     if unit.is_empty() {
         text
     } else {
         format!("{text} {unit}")
     }
+}
+
+/// What to do with a URL where a path is needed.
+fn url_hint(path: &OsStr) -> Option<String> {
+    let url = path.to_str().filter(|path| path.contains("://"))?;
+    let name = url
+        .rsplit('/')
+        .next()
+        .filter(|name| !name.is_empty())
+        .unwrap_or("model");
+    let (url, name) = (clip(url, 200), clip(name, 100));
+    Some(match url.split("://").next() {
+        // A folder is where records are to go, a file is a model.
+        Some("s3") if !name.contains('.') => {
+            format!("records go to S3 with records.sinks = [\"s3\"] and records.s3_url = \"{url}\"")
+        }
+        Some("s3") => format!("copy it here first: aws s3 cp {url} {name}"),
+        Some("file") => "leave file:// out".into(),
+        _ => format!("copy it here first: curl -o {name} {url}"),
+    })
 }
 
 fn check_path(path: &OsStr) -> Result<(), String> {
@@ -305,6 +403,9 @@ fn check_path(path: &OsStr) -> Result<(), String> {
     }
     if bytes.contains(&0) {
         return Err("contains a zero byte".into());
+    }
+    if let Some((scheme, _)) = path.to_str().and_then(|path| path.split_once("://")) {
+        return Err(format!("is a URL ({scheme}://…), not a path on this machine"));
     }
     Ok(())
 }

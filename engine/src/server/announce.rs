@@ -37,8 +37,17 @@ pub(super) fn ready(
     chosen: Chosen,
     topology: &Topology,
     loaded: &LoadedModel,
+    pages: bool,
 ) {
+    let mut reached = listen;
+    if reached.ip().is_unspecified() {
+        reached.set_ip(match reached {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
     tracing::info!(
+        url = pages.then(|| format!("http://{reached}/")),
         %listen,
         runtime = chosen.name(),
         shards = topology.shards,
@@ -49,13 +58,31 @@ pub(super) fn ready(
     );
 }
 
-pub(super) fn model(loaded: &LoadedModel) {
+/// Letters of why a kernel was chosen: a line of the log is to be read. `quintile inspect` says all of it.
+const REASON_LETTERS_MAX: usize = 120;
+
+/// The last of the reasons that a plan has for its kernel: those before it are of kernels that were not taken.
+fn kernel_reason(explained: &str) -> Option<&str> {
+    let line = explained.lines().find_map(|line| line.strip_prefix("kernel: "))?;
+    let why = line.split_once(", because ").map_or(line, |(_, why)| why);
+    let last = why.rsplit("; ").next().unwrap_or(why);
+    let end = last
+        .char_indices()
+        .nth(REASON_LETTERS_MAX)
+        .map_or(last.len(), |(end, _)| end);
+    Some(&last[..end])
+}
+
+/// `is_named` says whether anybody has named it: a demo that answers real leads is worse than no answer.
+pub(super) fn model(loaded: &LoadedModel, is_named: bool) {
+    if !is_named {
+        tracing::warn!("no model is named: this is the embedded demo (quintile serve MODEL serves yours)");
+    }
     if let Some(fault) = &loaded.outline_only {
         tracing::warn!(fault, "the model cannot be evaluated here: SageMaker scores every lead");
     }
     let model = &loaded.model;
     let plan = model.explain();
-    let why = plan.lines().find_map(|line| line.strip_prefix("kernel: "));
     tracing::info!(
         model = model.name(),
         version = model.version(),
@@ -65,7 +92,7 @@ pub(super) fn model(loaded: &LoadedModel) {
         features = model.schema().len(),
         golden_rows = loaded.golden_rows,
         kernel = %model.kernel(),
-        why = why.map(|why| why.split_once(", ").map_or(why, |(_, why)| why)),
+        why = kernel_reason(&plan),
         "model"
     );
     for note in model.notes() {
@@ -123,8 +150,26 @@ pub(super) fn limits(limits: &Limits, open_files: Option<u64>) {
         in_flight_max = limits.in_flight_max,
         body_ms = millis(limits.body),
         idle_ms = millis(limits.idle),
+        drain_delay_ms = millis(limits.drain_delay),
         drain_ms = millis(limits.drain),
         open_files_max = open_files,
         "limits"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_for_a_kernel_is_the_last_one_and_short() {
+        let explained = "kernel: avx2, because the avx512 kernel does not support this model: the CPU lacks it; it serves the model\nx";
+        assert_eq!(kernel_reason(explained), Some("it serves the model"));
+        let long = format!("kernel: scalar, because {}", "ü".repeat(400));
+        assert_eq!(
+            kernel_reason(&long).map(|why| why.chars().count()),
+            Some(REASON_LETTERS_MAX)
+        );
+        assert_eq!(kernel_reason("x"), None);
+    }
 }

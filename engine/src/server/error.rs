@@ -4,7 +4,7 @@ use std::io;
 
 use quintile_scoring::loaded::LoadError;
 
-use crate::config::{Fault, SettingSource};
+use crate::config::Fault;
 use crate::models::StoreStartError;
 use crate::runtime::{self, StartError};
 use crate::side::{self, UndeliveredError};
@@ -82,6 +82,9 @@ pub enum ServeError {
         /// The operating system's reason.
         source: io::Error,
     },
+    /// Several of these, or faults of what they lead to.
+    #[error("{}", .0.iter().map(Fault::to_string).collect::<Vec<_>>().join("; "))]
+    Several(Vec<Fault>),
     /// A shard ended by itself.
     #[error("shard {shard} ended without being asked to")]
     ShardEnded {
@@ -102,26 +105,76 @@ impl ServeError {
                 | Self::Store(_)
                 | Self::NoS3Store(_)
                 | Self::Runtime(_)
-                | Self::Spool(SpoolError::TooSmall { .. })
+                | Self::Several(_)
+                | Self::Spool(SpoolError::TooSmall { .. } | SpoolError::RemovedSinks { .. })
         )
+    }
+
+    /// Whether it kept the server from starting, and has faults for that.
+    pub(crate) fn is_of_start(&self) -> bool {
+        !matches!(self, Self::ShardEnded { .. } | Self::UndeliveredError(_))
     }
 
     /// A model's faults one by one, everything else as it is.
     pub(crate) fn faults(&self) -> Vec<Fault> {
-        let setting = |key: &str| Fault {
-            source: SettingSource::Setting(key.into()),
-            message: self.to_string(),
-            hint: None,
-        };
+        let setting = |key: &str| Fault::of_key(key, self);
         match self {
             Self::Model(error) => Fault::of_model(error),
             Self::Store(_) | Self::NoS3Store(_) => vec![setting("models.store")],
-            Self::Runtime(_) => vec![setting("server.runtime")],
-            Self::Listen { .. } => vec![setting("server.listen")],
-            Self::Admin { .. } => vec![setting("server.admin")],
-            Self::Spool(_) | Self::Register { .. } | Self::RecordTooLarge { .. } => vec![setting("records.spool_dir")],
-            Self::Side(_) => vec![setting("records.sinks")],
+            Self::Runtime(_) => {
+                vec![setting("server.runtime").with_hint("auto takes epoll where io_uring cannot be had")]
+            }
+            Self::Several(faults) => faults.clone(),
+            Self::Listen { listen, source } => vec![setting("server.listen").with_hint(address_hint(listen, source))],
+            Self::Admin { listen, source } => vec![setting("server.admin").with_hint(address_hint(listen, source))],
+            Self::Spool(error) => {
+                let key = match error {
+                    SpoolError::TooSmall { .. } | SpoolError::Memory { .. } => "records.spool_bytes",
+                    SpoolError::RemovedSinks { .. } | SpoolError::Sinks(_) => "records.sinks",
+                    _ => "records.spool_dir",
+                };
+                let hint = error.hint();
+                vec![match hint {
+                    Some(hint) => setting(key).with_hint(hint),
+                    None => setting(key),
+                }]
+            }
+            Self::Register { .. } | Self::RecordTooLarge { .. } => vec![setting("records.spool_dir")],
+            Self::Side(error) => vec![setting(side_key(error))],
             _ => vec![setting("server")],
         }
+    }
+}
+
+/// The key that names what a sink could not use.
+fn side_key(error: &side::StartError) -> &'static str {
+    match error {
+        side::StartError::Sink { source, .. } => match source {
+            side::SinkError::File { .. } | side::SinkError::Split(_) => "records.data_dir",
+            side::SinkError::Aws(_) => "aws.region",
+            _ => "records.sinks",
+        },
+        side::StartError::SageMaker(_) => "aws.region",
+        _ => "server",
+    }
+}
+
+/// What to do about an address that cannot be had.
+fn address_hint(address: &str, error: &io::Error) -> String {
+    let port = address.rsplit(':').next().unwrap_or_default();
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!(
+                "another process listens there (ss -ltnp 'sport = :{port}' says which): stop it, or take another port"
+            )
+        }
+        io::ErrorKind::PermissionDenied => {
+            "a port below 1024 takes a privilege (CAP_NET_BIND_SERVICE): take a higher one, as 8080".into()
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine has no such address (ip addr lists them): 127.0.0.1 is this machine, 0.0.0.0 every interface"
+                .into()
+        }
+        _ => "no address has this name here: 127.0.0.1 is this machine, 0.0.0.0 every interface".into(),
     }
 }

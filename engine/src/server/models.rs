@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use quintile_scoring::loaded::LoadedModel;
 
-use super::parts::{self, ModelNumbers};
+use super::parts::{self, ModelNumbers, SpoolSize};
 use super::{ServeError, announce};
 use crate::config::Settings;
 use crate::limits::SHARDS_MAX;
@@ -12,7 +12,7 @@ use crate::models::{FolderStore, Manager, ModelVersion, ModelsHandle, Registry, 
 use crate::record::frame_bytes_max;
 use crate::side::ShadowSetup;
 use crate::spool::{Spool, Writer};
-use crate::topology;
+use crate::topology::{self, Topology};
 
 /// Outputs and features that records of a store's models have room for, whatever comes later. One with more is refused,
 /// and says so.
@@ -20,9 +20,15 @@ const OUTPUTS_READY: usize = 64;
 const FEATURES_READY: usize = 4_096;
 
 /// Where the models come from; nothing is served yet.
-pub(super) enum ModelSource {
-    /// One, from a file.
-    Single(Box<LoadedModel>),
+#[derive(Debug)]
+pub(crate) enum ModelSource {
+    /// One, from a file, or the embedded demo where none is named.
+    Single {
+        /// The model.
+        loaded: Box<LoadedModel>,
+        /// Whether a file is named.
+        is_named: bool,
+    },
     /// All of a store.
     Store(Box<Manager>),
 }
@@ -73,7 +79,10 @@ impl ModelSource {
             let loaded = parts::load(settings)?;
             // Made here, so that no shard has to.
             loaded.descriptions();
-            return Ok(Self::Single(Box::new(loaded)));
+            return Ok(Self::Single {
+                loaded: Box::new(loaded),
+                is_named: settings.model.is_some(),
+            });
         };
         let models = settings.models.clone().with_poll(!settings.records.sinks.is_empty());
         if models.is_s3() {
@@ -85,10 +94,19 @@ impl ModelSource {
         Ok(Self::Store(Box::new(manager)))
     }
 
+    /// What the spool needs to know of the models: bytes of the largest record, and how many write records.
+    pub(super) fn spool_size(&self, settings: &Settings, topology: &Topology) -> SpoolSize {
+        SpoolSize {
+            record_bytes_max: self.record_bytes_max(),
+            // One more for what shadows score.
+            writers: topology.shards + usize::from(settings.models.store.is_some()),
+        }
+    }
+
     /// Bytes of the largest record.
-    pub(super) fn record_bytes_max(&self) -> usize {
+    fn record_bytes_max(&self) -> usize {
         match self {
-            Self::Single(loaded) => {
+            Self::Single { loaded, .. } => {
                 let model = &loaded.model;
                 frame_bytes_max(model.margin_len(), model.prediction_len(), model.schema().len())
             }
@@ -99,8 +117,8 @@ impl ModelSource {
     /// Loads what is to be served from the start, gives records their numbers, and makes the first registry.
     pub(super) fn begin(self, numbers: Option<&ModelNumbers>) -> Result<(Arc<Registry>, ModelOwner), ServeError> {
         match self {
-            Self::Single(mut loaded) => {
-                announce::model(&loaded);
+            Self::Single { mut loaded, is_named } => {
+                announce::model(&loaded, is_named);
                 if let Some(numbers) = numbers {
                     numbers.enter(&mut loaded)?;
                 }
@@ -118,7 +136,7 @@ impl ModelSource {
                 };
                 let registry = manager.load_first(Arc::new(enter))?;
                 for version in registry.versions() {
-                    announce::model(&version.loaded);
+                    announce::model(&version.loaded, true);
                 }
                 Ok((registry, ModelOwner::Store(manager)))
             }

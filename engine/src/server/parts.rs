@@ -59,11 +59,11 @@ pub(super) fn detect(settings: &Settings) -> Topology {
     topology
 }
 
-/// The runtime that drives the sockets, with one line about it in the log.
-pub(super) fn choose(settings: &Settings, topology: &Topology) -> Result<Chosen, ServeError> {
+/// The runtime that drives the sockets and why, with one line about it in the log.
+pub(super) fn choose(settings: &Settings, topology: &Topology) -> Result<(Chosen, String), ServeError> {
     let (chosen, why) = runtime::choose(settings.runtime, topology.shards)?;
     tracing::info!(runtime = chosen.name(), why, "runtime");
-    Ok(chosen)
+    Ok((chosen, why))
 }
 
 /// The listener, and where it is.
@@ -114,20 +114,12 @@ pub(super) fn asking(settings: &Settings) -> Option<(RemoteSetup, RemoteQueue)> 
 pub(super) fn open_spool(
     records: &Records,
     topology: &Topology,
-    (record_bytes_max, writers): (usize, usize),
+    size: SpoolSize,
 ) -> Result<(Option<Spool>, Vec<Writer>), ServeError> {
-    let memory = topology.inputs.memory.as_ref();
     if records.sinks.is_empty() {
-        return Ok((None, (0..writers).map(|_| Writer::nowhere()).collect()));
+        return Ok((None, (0..size.writers).map(|_| Writer::nowhere()).collect()));
     }
-    let (spool, writers) = Spool::open(spool::Options {
-        folder: records.spool_dir(),
-        bytes_max: records.spool_bytes,
-        shards: writers,
-        sinks: records.sinks.iter().map(|kind| kind.name()).collect(),
-        record_bytes_max,
-        memory_bytes: memory.map_or(usize::MAX, |limit| usize::try_from(limit.bytes).unwrap_or(usize::MAX)),
-    })?;
+    let (spool, writers) = Spool::open(spool_options(records, topology, size))?;
     let found = spool.found();
     tracing::info!(
         path = %records.spool_dir().display(),
@@ -142,6 +134,29 @@ pub(super) fn open_spool(
         "spool"
     );
     Ok((Some(spool), writers))
+}
+
+/// What a spool has to have room for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SpoolSize {
+    /// Bytes of the largest record.
+    pub(super) record_bytes_max: usize,
+    /// How many threads write records.
+    pub(super) writers: usize,
+}
+
+/// What the spool is opened with.
+pub(super) fn spool_options(records: &Records, topology: &Topology, size: SpoolSize) -> spool::Options {
+    let memory = topology.inputs.memory.as_ref();
+    spool::Options {
+        folder: records.spool_dir(),
+        bytes_max: records.spool_bytes,
+        shards: size.writers,
+        sinks: records.sinks.iter().map(|kind| kind.name()).collect(),
+        forget: records.forget.iter().map(|kind| kind.name()).collect(),
+        record_bytes_max: size.record_bytes_max,
+        memory_bytes: memory.map_or(usize::MAX, |limit| usize::try_from(limit.bytes).unwrap_or(usize::MAX)),
+    }
 }
 
 /// What requests may hold: what the operator says, or a part of the memory limit. To be called when the model is loaded

@@ -26,7 +26,7 @@ use super::publish::Publisher;
 use super::{ServeError, announce, spawn};
 use crate::config::change::{Change, InForce};
 use crate::config::origins::SettingOrigins;
-use crate::config::{Fault, Flags, SettingSource, Settings};
+use crate::config::{Fault, Flags, Settings};
 use crate::models::{Command, ModelVersion, ModelsHandle, Registry, SlotNumbers};
 use crate::shard::mailbox::Mail;
 use crate::side::Reload;
@@ -167,14 +167,11 @@ impl Reloader {
         for attempt in &mut self.attempts {
             if !attempt.is_given_up && attempt.began.elapsed() > limit {
                 attempt.is_given_up = true;
-                refused(&[Fault {
-                    source: SettingSource::Setting("limits.reload_ms".into()),
-                    message: format!(
-                        "reading the configuration and the model has taken longer than {} ms: given up",
-                        limit.as_millis()
-                    ),
-                    hint: None,
-                }]);
+                let message = format!(
+                    "reading the configuration and the model has taken longer than {} ms: given up",
+                    limit.as_millis()
+                );
+                refused(&[Fault::of_key("limits.reload_ms", message)]);
                 self.parts.publisher.side.reloaded(Reload::Refused);
             }
         }
@@ -210,11 +207,7 @@ impl Reloader {
     }
 
     fn refuse(&self, message: String) {
-        refused(&[Fault {
-            source: SettingSource::Setting("server".into()),
-            message,
-            hint: None,
-        }]);
+        refused(&[Fault::of_key("server", message)]);
         self.parts.publisher.side.reloaded(Reload::Refused);
     }
 
@@ -271,11 +264,11 @@ impl Reloader {
             parts
                 .publisher
                 .tell_shards(|| Some(Mail::Limits(Box::new(next.settings.limits))));
-            parts.publisher.life.set_drain(next.settings.limits.drain);
+            parts.publisher.life.set_drain(&next.settings.limits);
         }
         let outcome = match next.loaded {
             Some(loaded) => {
-                announce::model(&loaded);
+                announce::model(&loaded, true);
                 let (slot, number) = parts.slots.take();
                 let version = Arc::new(ModelVersion::alone(slot, number, loaded));
                 let new = [Arc::clone(&version)];
@@ -352,7 +345,7 @@ fn named(version: &ModelVersion) -> String {
 }
 
 fn log(change: &Change) {
-    let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "found out at start".into());
+    let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "not set".into());
     let (key, from, to) = (change.path.as_str(), shown(&change.from), shown(&change.to));
     let source = change
         .source

@@ -18,6 +18,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::{DELIVER, ServeError, spawn};
+use crate::limits::Limits;
 use crate::log_writer;
 use crate::side::ReloadNotifier;
 
@@ -53,7 +54,9 @@ pub(super) struct Lifecycle {
     stage: AtomicU8,
     /// What `/readyz` says.
     pub(super) ready: Arc<AtomicBool>,
+    /// The whole drain, and the part of it in which the port is still open.
     drain_ms: AtomicU64,
+    drain_delay_ms: AtomicU64,
     step: AtomicU8,
 }
 
@@ -61,31 +64,44 @@ pub(super) struct Lifecycle {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum DrainStep {
+    Delay,
     Port,
     Requests,
     Records,
 }
 
 impl DrainStep {
-    const NAMES: [&'static str; 3] = ["closing the port", "finishing requests", "delivering records"];
+    const NAMES: [&'static str; 4] = [
+        "waiting for load balancers",
+        "closing the port",
+        "finishing requests",
+        "delivering records",
+    ];
 }
 
 impl Lifecycle {
-    pub(super) fn new(drain: Duration) -> Self {
+    pub(super) fn new(limits: &Limits) -> Self {
         let life = Self {
             stage: AtomicU8::new(STARTING),
             ready: Arc::default(),
             drain_ms: AtomicU64::new(0),
+            drain_delay_ms: AtomicU64::new(0),
             step: AtomicU8::new(0),
         };
-        life.set_drain(drain);
+        life.set_drain(limits);
         life
     }
 
-    /// Another `limits.drain_ms`.
-    pub(super) fn set_drain(&self, drain: Duration) {
-        let millis = u64::try_from(drain.as_millis()).unwrap_or(u64::MAX);
-        self.drain_ms.store(millis, Ordering::Relaxed);
+    /// Other limits of a drain.
+    pub(super) fn set_drain(&self, limits: &Limits) {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.drain_ms.store(millis(limits.drain), Ordering::Relaxed);
+        self.drain_delay_ms.store(millis(limits.drain_delay), Ordering::Relaxed);
+    }
+
+    /// How long the port stays open after a drain began.
+    pub(super) fn drain_delay(&self) -> Duration {
+        Duration::from_millis(self.drain_delay_ms.load(Ordering::Relaxed))
     }
 
     /// Called before the first connection is taken. Does not return when the process has been asked to stop before: it

@@ -242,7 +242,7 @@ async fn read_mail<B: Backend, S: ServeSockets>(core: Rc<ShardCore>, sockets: S,
     }
     core.draining.set(true);
     sockets.drain();
-    let deadline = Instant::now() + core.limits().drain;
+    let deadline = Instant::now() + core.limits().drain_rest();
     let open = || core.gauges.open_connections() + core.gauges.open_health_connections();
     while open() > 0 && Instant::now() < deadline {
         B::sleep(DRAIN_STEP).await;

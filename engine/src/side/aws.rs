@@ -6,6 +6,7 @@
 //! a failure means.
 
 use std::error::Error as _;
+use std::net::{TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
@@ -29,6 +30,16 @@ pub enum AwsError {
     /// No source names a region.
     #[error("find the AWS region: set aws.region, or AWS_REGION, or a region in the AWS profile")]
     Region,
+    /// Nobody answers where a service should be.
+    #[error("reach {service} at {address}: {source}")]
+    Unreachable {
+        /// What is there.
+        service: &'static str,
+        /// HOST:PORT.
+        address: String,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
 }
 
 /// Reads what the SDK's environment, profile and metadata services say, beneath what the settings say. `call` bounds
@@ -62,6 +73,56 @@ pub(crate) fn load(settings: &config::Aws, call: Duration) -> Result<SdkConfig, 
         return Err(AwsError::Region);
     }
     Ok(loaded)
+}
+
+/// Looks whether AWS's services can be asked: region, and a connection to each that a sink or the scoring needs.
+///
+/// # Errors
+/// For each that cannot, what it is for and why.
+pub(crate) fn examine(
+    records: &config::Records,
+    scoring: &config::Scoring,
+    aws: &config::Aws,
+) -> Vec<(&'static str, AwsError)> {
+    let goes_to = |kind| records.sinks.contains(&kind);
+    let services = [
+        ("records.s3_url", goes_to(config::SinkKind::S3), "s3"),
+        (
+            "records.firehose_stream",
+            goes_to(config::SinkKind::Firehose),
+            "firehose",
+        ),
+        ("scoring.endpoint", scoring.asks_sagemaker(), "runtime.sagemaker"),
+    ];
+    let needed = services.into_iter().filter(|(_, is_needed, _)| *is_needed);
+    needed
+        .filter_map(|(key, _, service)| Some((key, reach(aws, service).err()?)))
+        .collect()
+}
+
+/// Whether a connection to a service can be made: no call, and no permission is needed.
+fn reach(settings: &config::Aws, service: &'static str) -> Result<(), AwsError> {
+    let loaded = load(settings, CONNECT)?;
+    let region = loaded.region().map(ToString::to_string).unwrap_or_default();
+    let uri: Option<http::Uri> = loaded.endpoint_url().and_then(|url| url.parse().ok());
+    let address = match uri.as_ref().and_then(|uri| Some((uri, uri.host()?))) {
+        Some((uri, host)) => {
+            let port = if uri.scheme_str() == Some("http") { 80 } else { 443 };
+            format!("{host}:{}", uri.port_u16().unwrap_or(port))
+        }
+        None => format!("{service}.{region}.amazonaws.com:443"),
+    };
+    let connected = address.to_socket_addrs().and_then(|mut addresses| {
+        let first = addresses
+            .next()
+            .ok_or_else(|| std::io::Error::other("the name has no address"))?;
+        TcpStream::connect_timeout(&first, CONNECT)
+    });
+    connected.map(drop).map_err(|source| AwsError::Unreachable {
+        service,
+        address,
+        source,
+    })
 }
 
 /// What a failed call says: a code for deciding, empty when the service did not answer, and words for people.

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::recent::RecentScores;
 use super::remote_counts::RemoteCounts;
 use crate::budget::Budget;
 use crate::spool::{Gauges, Spool};
@@ -23,6 +24,8 @@ pub(super) struct Counts {
     pub(super) reloads: [Count; 3],
     /// One for each sink.
     pub(super) sinks: Vec<Arc<SinkCounts>>,
+    /// The last scores, where the status says them.
+    pub(super) recent: Option<Arc<RecentScores>>,
 }
 
 impl Counts {
@@ -36,6 +39,7 @@ impl Counts {
             sinks: sinks.iter().map(counts).collect(),
             remote: None,
             budget: None,
+            recent: None,
         }
     }
 

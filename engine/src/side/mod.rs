@@ -21,6 +21,7 @@ mod error;
 mod facts;
 mod metrics;
 mod process;
+mod recent;
 mod reload_notifier;
 mod remote_counts;
 mod sagemaker;
@@ -45,6 +46,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 pub use self::aws::AwsError;
+pub(crate) use self::aws::examine as examine_aws;
 pub use self::error::{Delivered, DeliveryError, Reason, StartError, UndeliveredError};
 pub use self::facts::ProcessFacts;
 pub use self::reload_notifier::{Reload, ReloadNotifier};
@@ -99,6 +101,8 @@ pub struct SideParts {
     pub budget: Arc<Budget>,
     /// The remote scorer.
     pub remote: Option<RemoteParts>,
+    /// Whether the status has the ids of the last scores.
+    pub shows_recent: bool,
 }
 
 /// How questions of the shards are answered.
@@ -220,6 +224,7 @@ fn counts(sinks: &[(&'static str, Opened)], parts: &SideParts, asks: bool) -> Ar
     let mut counts = Counts::new(&names, parts.spool.as_ref());
     counts.remote = asks.then(RemoteCounts::default);
     counts.budget = Some(Arc::clone(&parts.budget));
+    counts.recent = parts.shows_recent.then(Arc::default);
     Arc::new(counts)
 }
 
@@ -234,8 +239,13 @@ fn lanes(
 ) -> (Vec<SinkTask>, Vec<WaitingSink>) {
     let cursors = spool.map(Spool::cursors).unwrap_or_default();
     let (mut posts, mut tasks) = (Vec::new(), Vec::new());
+    let mut recent = counts.recent.clone();
     for (((_, sink), cursor), counts) in sinks.into_iter().zip(cursors).zip(&counts.sinks) {
-        let lane = SinkReader::new(cursor, Arc::clone(counts), stop.clone());
+        let mut lane = SinkReader::new(cursor, Arc::clone(counts), stop.clone());
+        // The first alone: each of them reads every record.
+        if let Some(recent) = recent.take() {
+            lane.show(recent);
+        }
         match sink {
             Opened::EncodingSink(sink) => posts.push(SinkTask::new(sink, lane)),
             Opened::NetworkSink(sink) => tasks.push((sink, lane)),
@@ -255,7 +265,8 @@ fn published(
     let link = |shard: ShardLink| stats::Link::new(shard.address, shard.stats, shard.gauges);
     let links: Vec<_> = shards.into_iter().map(link).collect();
     let facts = metrics::Facts::new(about, registry, links.len());
-    let status = status::Status::new(about, registry, links.len(), Instant::now());
+    let mut status = status::Status::new(about, registry, links.len(), Instant::now());
+    status.recent.clone_from(&counts.recent);
     let mut stats = stats::Stats::new(links, facts, status, models, Arc::clone(counts));
     stats.set_models(registry, admin);
     stats.publish();

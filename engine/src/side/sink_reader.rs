@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::counts::{SinkCounts, Stop};
+use super::recent::RecentScores;
 use crate::log_limiter::LogLimiter;
 use crate::spool::{Cursor, Item};
 
@@ -23,6 +24,8 @@ pub(super) struct SinkReader {
     failures: u64,
     log: LogLimiter,
     damage_log: LogLimiter,
+    /// Where what is read is shown, if it is.
+    recent: Option<Arc<RecentScores>>,
 }
 
 impl SinkReader {
@@ -35,7 +38,13 @@ impl SinkReader {
             failures: 0,
             log: LogLimiter::default(),
             damage_log: LogLimiter::default(),
+            recent: None,
         }
+    }
+
+    /// Shows what is read from now on.
+    pub(super) fn show(&mut self, recent: Arc<RecentScores>) {
+        self.recent = Some(recent);
     }
 
     pub(super) fn name(&self) -> &'static str {
@@ -49,6 +58,9 @@ impl SinkReader {
 
     /// Goes beyond the record that was looked at: it is the sink's now, until it is acknowledged.
     pub(super) fn advance(&mut self) {
+        if let (Some(recent), Some(item)) = (&self.recent, self.cursor.peek()) {
+            recent.add(&item.record);
+        }
         self.cursor.advance();
     }
 

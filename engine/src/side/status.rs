@@ -4,6 +4,7 @@
 //! steps are numbers, and only the current one has a histogram.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::ProcessFacts;
+use super::recent::{RecentScore, RecentScores};
 use crate::models::Registry;
 use crate::telemetry::{Route, STATUSES, ShardStats};
 
@@ -39,6 +41,8 @@ pub(super) struct Status {
     latency: Histogram<u64>,
     /// Sums since the start, at the ticks of the last [`NOW`].
     sums: VecDeque<(Instant, Sums)>,
+    /// The last scores, where they are said.
+    pub(super) recent: Option<Arc<RecentScores>>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -65,6 +69,8 @@ struct Report<'a> {
     uptime_s: u64,
     now: Now,
     history: History,
+    /// The newest first; null where `server.recent` is off.
+    recent: Option<Vec<RecentScore>>,
 }
 
 #[derive(Serialize)]
@@ -103,6 +109,7 @@ impl Status {
             steps: VecDeque::from([StatusStep::default()]),
             latency: ShardStats::new().score_ns,
             sums: VecDeque::from([(now, Sums::default())]),
+            recent: None,
         }
     }
 
@@ -175,6 +182,7 @@ impl Status {
             uptime_s: now.duration_since(self.began).as_secs(),
             now: self.now(now, sums, recent),
             history: self.history(now, now_unix),
+            recent: self.recent.as_ref().map(|recent| recent.list()),
         };
         serde_json::to_vec(&report).expect("plain values become JSON").into()
     }

@@ -47,6 +47,7 @@ fn parts(
             bytes_max: spool_bytes,
             shards: shards.into(),
             sinks: sinks.to_vec(),
+            forget: Vec::new(),
             record_bytes_max: 1024,
             memory_bytes: usize::MAX,
         };
@@ -100,6 +101,7 @@ fn parts(
         admin: None,
         budget: Budget::new(1 << 20),
         remote: None,
+        shows_recent: false,
     };
     (parts, ends, sender)
 }

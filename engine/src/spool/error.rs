@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::layout::SLOTS_MAX;
+use super::waiting::exports;
 
 /// Why a spool cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +46,18 @@ pub enum SpoolError {
     /// More sinks than a segment has checkpoints for.
     #[error("{0} sinks are more than the {SLOTS_MAX} that a spool has room for")]
     Sinks(usize),
+    /// Records wait for sinks that are not configured any more.
+    #[error(
+        "records wait in the spool {} for a sink that is not configured any more: {}",
+        .path.display(),
+        .sinks.iter().map(|(sink, records)| format!("{records} for {sink}")).collect::<Vec<_>>().join(", ")
+    )]
+    RemovedSinks {
+        /// The spool.
+        path: PathBuf,
+        /// How many records wait for each.
+        sinks: Vec<(String, u64)>,
+    },
     /// Anything else.
     #[error("{step} {path}: {source}")]
     File {
@@ -55,4 +68,19 @@ pub enum SpoolError {
         /// The operating system's reason.
         source: io::Error,
     },
+}
+
+impl SpoolError {
+    /// What to do next, where that is no part of the error.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let Self::RemovedSinks { path, sinks } = self else {
+            return None;
+        };
+        let names: Vec<_> = sinks.iter().map(|(sink, _)| format!("{sink:?}")).collect();
+        let (export, names) = (exports(path, sinks), names.join(", "));
+        Some(format!(
+            "write them out: {export}; then let them go with records.forget = [{names}], or put the sink back into records.sinks"
+        ))
+    }
 }

@@ -70,6 +70,11 @@ impl Holder {
         write_all_at(lock, text.as_bytes(), 0)
     }
 
+    /// Whether a server has it that runs.
+    pub(super) fn is_serving(self) -> bool {
+        matches!(self, Self::Server(pid) if pid != std::process::id()) && self.is_running()
+    }
+
     fn is_running(self) -> bool {
         let (Self::Server(pid) | Self::Keeper(pid)) = self else {
             return false;

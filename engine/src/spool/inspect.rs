@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::folder::{read_whole, wait_for_keeper};
-use super::layout::{BODY, Layout, Name, SLOTS_MAX, name_of, text_of};
-use super::recover::{OpenError, Read, name_in, names, offset_in, read_bytes, word_in};
+use super::layout::name_of;
+use super::recover::{OpenError, Read, names, read_bytes};
 use super::{Schemas, SpoolError, at};
 use crate::record::{Frame, Schema, parse};
 
@@ -55,23 +55,6 @@ struct SegmentFile {
 }
 
 impl SegmentFile {
-    /// Each sink's slot and name, and the offset below which it has everything.
-    fn checkpoints(&self) -> impl Iterator<Item = (usize, Name, u64)> {
-        let control = &self.read.found.control;
-        let of = |slot| Some((slot, name_in(control, slot), offset_in(control, self.layout(), slot)?));
-        (0..SLOTS_MAX).filter_map(of)
-    }
-
-    fn layout(&self) -> &Layout {
-        &self.read.found.layout
-    }
-
-    fn waits(&self, (slot, name, offset): (usize, Name, u64), place: usize) -> bool {
-        let control = &self.read.found.control;
-        let word = |at: usize| word_in(control, at);
-        place as u64 >= offset.max(BODY as u64) && !self.layout().is_marked(&name, slot, place, word)
-    }
-
     /// The records at their places.
     fn frames(&self) -> impl Iterator<Item = (usize, Frame<'_>)> {
         let at = |&place: &usize| {
@@ -92,8 +75,9 @@ impl Seen<'_> {
     #[must_use]
     pub fn waits_for(&self, sink: &str) -> bool {
         let name = name_of(sink);
-        let of = self.file.checkpoints().find(|(_, other, _)| *other == name);
-        of.is_none_or(|of| self.file.waits(of, self.place))
+        let read = &self.file.read;
+        let of = read.checkpoints().find(|(_, other, _)| *other == name);
+        of.is_none_or(|of| read.waits(of, self.place))
     }
 }
 
@@ -151,12 +135,7 @@ fn open(path: &Path) -> Result<Option<Read>, OpenError> {
 }
 
 fn describe(file: &SegmentFile) -> Inspected {
-    let (layout, walk) = (file.layout(), &file.read.found.walk);
-    let places = &file.read.places;
-    let left = |of: (usize, Name, u64)| {
-        let waits = places.iter().filter(|&&place| file.waits(of, place));
-        (text_of(&of.1), waits.count() as u64)
-    };
+    let (layout, walk) = (&file.read.found.layout, &file.read.found.walk);
     Inspected {
         path: file.path.clone(),
         serial: layout.serial,
@@ -165,7 +144,7 @@ fn describe(file: &SegmentFile) -> Inspected {
         records: walk.frames,
         damaged_bytes: walk.damaged_bytes,
         is_torn: walk.is_torn,
-        left: file.checkpoints().map(left).collect(),
+        left: file.read.left(),
         error: None,
     }
 }

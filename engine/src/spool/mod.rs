@@ -35,6 +35,7 @@ mod schemas;
 mod segment;
 mod shared;
 mod standing;
+mod waiting;
 mod writer;
 
 #[cfg(test)]
@@ -96,6 +97,8 @@ pub struct Options {
     pub shards: usize,
     /// Names of the sinks, in the order of the cursors.
     pub sinks: Vec<&'static str>,
+    /// Sinks that are gone: what still waits for them may be lost.
+    pub forget: Vec<&'static str>,
     /// Bytes of the largest record.
     pub record_bytes_max: usize,
     /// Bytes of memory that the process may have; [`usize::MAX`] when nothing limits it.
@@ -133,6 +136,7 @@ impl Spool {
         let taken = Folder::take(folder)?;
         let schemas = Schemas::open(folder).map_err(at("read the models of the spool", folder))?;
         let gathered = recover::gather(&taken, &schemas)?;
+        options.refuse_removed_sinks(gathered.left())?;
         let arena = Arena::new(plan(&options, segment_bytes, &gathered)).map_err(|source| SpoolError::Memory {
             path: folder.clone(),
             source,

@@ -83,6 +83,11 @@ impl RecoveredFolder {
         bytes.max().unwrap_or(BODY)
     }
 
+    /// For which sinks records of each file wait.
+    pub(super) fn left(&self) -> impl Iterator<Item = Vec<(String, u64)>> {
+        self.files.iter().map(|(_, read)| read.left())
+    }
+
     pub(super) fn len(&self) -> usize {
         self.files.len() + self.postponed.len()
     }

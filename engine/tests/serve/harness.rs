@@ -233,6 +233,11 @@ impl Server {
         status.code().unwrap_or_else(|| panic!("{status}\n{}", self.log()))
     }
 
+    /// Waits for the end of a process that was killed.
+    pub(crate) fn wait_killed(&mut self) {
+        wait(&mut self.child, PATIENCE).expect("it was killed");
+    }
+
     /// SIGTERM, and a clean end. The data stays until the value is dropped.
     pub(crate) fn stop(&mut self) -> PathBuf {
         self.signal(Signal::TERM);

@@ -23,6 +23,8 @@ mod pages;
 mod panics;
 mod records;
 mod reload;
+mod removed_sink;
+mod rolling;
 mod runtime;
 mod score;
 mod signals;

@@ -70,6 +70,7 @@ pub(crate) fn options(folder: &Path, bytes_max: usize) -> Options {
         bytes_max,
         shards: SHARDS,
         sinks: SINKS.to_vec(),
+        forget: Vec::new(),
         record_bytes_max: 2048,
         memory_bytes: usize::MAX,
     }

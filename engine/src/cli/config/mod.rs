@@ -10,6 +10,8 @@ use super::print::{PrintArgs, PrintFormat};
 use super::{Exit, Streams, report};
 use crate::config::Settings;
 use crate::config::origins::EffectiveSetting;
+use crate::config::units::Unit;
+use quintile_scoring::text::harmless;
 
 const SHOW_EXAMPLES: &str = "Examples:
   quintile config show
@@ -60,12 +62,21 @@ pub(crate) fn run(command: &ConfigCommand, streams: &mut Streams<'_>) -> Exit {
     }
 }
 
+/// A number with its unit, and how people say it.
+fn measure(value: &str, unit: Unit) -> String {
+    let plain = format!("{} {}", harmless(value), unit.sign());
+    match value.parse().ok().and_then(|number| unit.shown(number)) {
+        Some(shown) => format!("{plain} ({shown})"),
+        None => plain,
+    }
+}
+
 /// All values: a table in two columns and their source, or rows for scripts.
 fn shown(keys: &[EffectiveSetting], format: PrintFormat) -> String {
     let source = |key: &EffectiveSetting| match (&key.source, &key.value) {
         (Some(source), _) => source.to_string(),
         (None, Some(_)) => "default".to_owned(),
-        (None, None) => "found out at start".to_owned(),
+        (None, None) => key.unset.to_owned(),
     };
     let mut out = String::new();
     match format {
@@ -74,18 +85,20 @@ fn shown(keys: &[EffectiveSetting], format: PrintFormat) -> String {
                 let mut object = Object::default();
                 object.text("key", Some(&key.path));
                 object.text("value", key.value.as_deref());
+                object.text("unit", key.unit.map(Unit::sign));
                 object.text("source", Some(&source(key)));
                 object.finish()
             });
             out = array(objects) + "\n";
         }
         PrintFormat::Csv => {
-            out.push_str("key,value,source\n");
+            out.push_str("key,value,source,unit\n");
             for key in keys {
                 let cells = [
                     key.path.as_str(),
                     key.value.as_deref().unwrap_or_default(),
                     &source(key),
+                    key.unit.map(Unit::sign).unwrap_or_default(),
                 ]
                 .map(quintile_scoring::rows::csv_cell);
                 // Writing to a String cannot fail.
@@ -94,10 +107,10 @@ fn shown(keys: &[EffectiveSetting], format: PrintFormat) -> String {
         }
         PrintFormat::Table => {
             let path_width = keys.iter().map(|key| key.path.len()).max().unwrap_or(0);
-            let value = |key: &EffectiveSetting| {
-                key.value
-                    .clone()
-                    .map_or_else(|| "-".to_owned(), |value| value.escape_debug().to_string())
+            let value = |key: &EffectiveSetting| match (&key.value, key.unit) {
+                (None, _) => "-".to_owned(),
+                (Some(value), None) => harmless(value),
+                (Some(value), Some(unit)) => measure(value, unit),
             };
             let width = keys
                 .iter()

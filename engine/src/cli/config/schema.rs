@@ -76,6 +76,19 @@ fn property(key: &Key) -> String {
             property.raw("uniqueItems", "true");
             false
         }
+        kind if kind.unit().is_some() => {
+            property.raw("type", &array(["number", "string"].into_iter().map(quoted)));
+            property.text("pattern", Some("^[0-9]"));
+            if let ValueKind::Count { range, .. } | ValueKind::Millis { range, .. } = kind {
+                property.raw("minimum", &range.start().to_string());
+                property.raw("maximum", &range.end().to_string());
+            }
+            if let ValueKind::Seconds { range, .. } = kind {
+                property.raw("minimum", &range.start().to_string());
+                property.raw("maximum", &range.end().to_string());
+            }
+            true
+        }
         ValueKind::Count { range, .. } | ValueKind::Millis { range, .. } => {
             property.text("type", Some("integer"));
             property.raw("minimum", &range.start().to_string());
@@ -116,14 +129,23 @@ pub(super) fn markdown() -> String {
                 out,
                 "| `{}`{flag}{reloaded} | {} | {} | {} |",
                 key.name,
-                cell(&key.kind.accepts()),
+                cell(&key.kind.accepts_plain()),
                 key.default
-                    .map_or_else(|| "found out".to_owned(), |default| format!("`{}`", cell(default))),
+                    .map_or_else(|| key.unset().to_owned(), |default| default_cell(key, default)),
                 cell(key.help)
             );
         }
     }
     out + TAIL
+}
+
+/// A default, and how people say it where it has a unit.
+fn default_cell(key: &Key, default: &str) -> String {
+    let shown = key.kind.unit().zip(default.parse().ok());
+    match shown.and_then(|(unit, number)| unit.shown(number)) {
+        Some(shown) => format!("`{default}` ({shown})"),
+        None => format!("`{}`", cell(default)),
+    }
 }
 
 /// A text within a table of Markdown.
@@ -147,11 +169,15 @@ listen = \"0.0.0.0:8080\"
 path = \"/models/leads.ubj\"
 ```
 
+Sizes and durations take a unit, in quotes in the file: `spool_bytes = \"1GiB\"`, `idle_ms = \"75s\"`,
+`QUINTILE_LIMITS__DRAIN_MS=20s`. A number alone has the unit of its key. `KiB`, `MiB`, `GiB` and `TiB` are powers of 1024, `kB`,
+`MB`, `GB` and `TB` of 1000; durations are `us`, `ms`, `s`, `m` (or `min`), `h` and `d`, also together: `1h 30m`.
+
 All faults are reported at once. Each fault has its file, line and column, or its variable or flag, the accepted values, and
 the nearest known name. An unknown key is a fault, and so is an unknown `QUINTILE_…` variable.
 
 ```
-quintile check                  # configuration, model, manifest, address, folders; serves nothing (--json for scripts)
+quintile check                  # everything for which serve would not start; serves nothing (--json for scripts)
 quintile config show            # every value in force, and where it comes from
 quintile config schema          # JSON Schema: completion and checks in an editor
 ```

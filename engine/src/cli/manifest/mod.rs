@@ -49,7 +49,7 @@ pub(crate) struct InitArgs {
     #[arg(value_name = "ROWS")]
     pub(crate) rows: Option<PathBuf>,
     /// Where to write it; without it beside the model, and - is standard output
-    #[arg(long, value_name = "FILE")]
+    #[arg(short = 'o', long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
     /// Replace a manifest that is there
     #[arg(long)]

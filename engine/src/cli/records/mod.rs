@@ -35,7 +35,7 @@ pub(crate) enum RecordsCommand {
 #[derive(Debug, clap::Args)]
 pub(crate) struct SchemaArgs {
     /// The model, with its manifest beside it; without it the one that the configuration names, or the demo
-    #[arg(long, value_name = "FILE")]
+    #[arg(short = 'm', long, value_name = "FILE")]
     model: Option<PathBuf>,
     /// A TOML file with settings, as serve reads it
     #[arg(long, value_name = "FILE")]

@@ -28,7 +28,7 @@ pub(crate) struct ExportArgs {
     #[arg(value_name = "DIR", default_value = "data/spool")]
     folder: PathBuf,
     /// Write to a file instead of standard output
-    #[arg(long, value_name = "FILE")]
+    #[arg(short = 'o', long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Only records that this sink has not got
     #[arg(long, value_name = "SINK", value_parser = sink_parser())]

@@ -171,6 +171,17 @@ pub(super) static KEYS: &[Key] = &[
         "500",
         "How long a quiet connection stays open after a drain began",
     ),
+    plain(
+        "limits",
+        "drain_delay_ms",
+        ValueKind::Millis {
+            range: 0..=HOUR_MS,
+            set: |settings, time| settings.limits.drain_delay = time,
+        },
+        None,
+        "How long the port stays open after SIGTERM, while /readyz says 503: load balancers have that long to look elsewhere. \
+         Part of drain_ms; without it 5000 in Kubernetes (at most half of drain_ms) and 0 elsewhere",
+    ),
     limit(
         "drain_ms",
         ValueKind::Millis {

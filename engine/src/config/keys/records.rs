@@ -12,10 +12,7 @@ pub(super) static KEYS: &[Key] = &[
         flag: Some("sink"),
         kind: ValueKind::Words {
             words: || SinkKind::ALL.map(SinkKind::name).to_vec(),
-            set: |settings, words| {
-                let find = |word: &&str| SinkKind::ALL.into_iter().find(|kind| kind.name() == *word);
-                settings.records.sinks = words.iter().filter_map(find).collect();
-            },
+            set: |settings, words| settings.records.sinks = sinks(words),
         },
         default: Some("parquet"),
         help: "Where a record of every answered score goes, to one or several: parquet, files under the data folder; s3, \
@@ -131,4 +128,20 @@ pub(super) static KEYS: &[Key] = &[
         None,
         "Where the sink s3 puts its files, under date=…/hour=…/",
     ),
+    plain(
+        "records",
+        "forget",
+        ValueKind::Words {
+            words: || SinkKind::ALL.map(SinkKind::name).to_vec(),
+            set: |settings, words| settings.records.forget = sinks(words),
+        },
+        Some("none"),
+        "Sinks that were removed and whose waiting records may be lost: without it a server does not start while records wait \
+         for a sink that it has not",
+    ),
 ];
+
+fn sinks(words: &[&str]) -> Vec<SinkKind> {
+    let find = |word: &&str| SinkKind::ALL.into_iter().find(|kind| kind.name() == *word);
+    words.iter().filter_map(find).collect()
+}

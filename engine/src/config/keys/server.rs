@@ -76,6 +76,20 @@ pub(super) static KEYS: &[Key] = &[
     ),
     plain(
         "server",
+        "recent",
+        ValueKind::Word {
+            words: || vec!["on", "off"],
+            set: |settings, word| {
+                settings.recent = Some(word == "on");
+                matches!(word, "on" | "off")
+            },
+        },
+        None,
+        "Whether / and /v1/status have the ids and scores of the last leads (never a value); without it only where listen is \
+         an address of this machine alone",
+    ),
+    plain(
+        "server",
         "cors_origins",
         ValueKind::Texts {
             form: "origins, as https://crm.example.com, or * for any",
@@ -94,8 +108,8 @@ pub(super) static KEYS: &[Key] = &[
             set: |settings, micros| settings.spin = Duration::from_micros(micros as u64),
         },
         Some("0"),
-        "How long a shard without work keeps looking at its sockets before it sleeps: takes the time to wake up out of latencies, \
-         and costs the whole CPU meanwhile (docs/runtimes.md)",
+        "How long a shard without work keeps looking at its sockets before it sleeps: latencies are shorter by the time that waking \
+         up takes, and the shard uses its whole CPU (docs/runtimes.md)",
     ),
     plain(
         "server",

@@ -182,6 +182,26 @@ function draw(status) {
   drawScores(history, model.band_names);
   drawRate(history, seconds);
   drawLatency(history);
+  answers(status.recent);
+}
+
+// The last answers, the newest first: none where the server does not say.
+function answers(recent) {
+  at("recent").hidden = !recent || !recent.length;
+  const list = at("answers");
+  list.replaceChildren();
+  for (const { lead_id, score, time_unix_ms } of recent || []) {
+    const row = document.createElement("li"), mark = document.createElement("b"), id = document.createElement("span");
+    const time = document.createElement("time"), when = new Date(time_unix_ms);
+    mark.className = "s" + (score || 0);
+    mark.textContent = score === null ? "–" : score;
+    id.textContent = lead_id;
+    id.title = lead_id;
+    time.dateTime = when.toISOString();
+    time.textContent = when.toLocaleTimeString();
+    row.append(mark, id, time);
+    list.append(row);
+  }
 }
 
 let latest = null;

@@ -7,6 +7,7 @@ use quintile_scoring::loaded::LoadedModel;
 use super::super::signals::Lifecycle;
 use super::*;
 use crate::accept::ShardEntry;
+use crate::limits::Limits;
 use crate::shard::mailbox::{Mailbox, mailbox};
 use crate::side::ReloadNotifier;
 
@@ -35,7 +36,7 @@ fn reloader(version: Arc<ModelVersion>, look: Arc<AttemptFn>) -> (Reloader, Mail
             }],
             side: ReloadNotifier::nowhere(),
             // There is no shard to take a model, so there is none to wait for.
-            life: Arc::new(Lifecycle::new(Duration::ZERO)),
+            life: Arc::new(Lifecycle::new(&Limits::default())),
         },
     };
     (Reloader::new(parts, look), mailbox)

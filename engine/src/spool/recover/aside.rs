@@ -150,7 +150,8 @@ pub(super) fn warn_of_others(segment: &Segment, places: &[usize], sinks: &[&str]
                 path = %segment.path().display(),
                 sink,
                 records,
-                "records were not delivered to a sink that is not configured any more; they go when the others have them"
+                "records wait for a sink that is not configured any more; records.forget names it, so they are removed when the others \
+                 have them"
             );
         }
     }

@@ -49,6 +49,7 @@ fn options(dir: &TestDir, bytes_max: usize, shards: usize) -> Options {
         bytes_max,
         shards,
         sinks: SINKS.to_vec(),
+        forget: Vec::new(),
         record_bytes_max: 4096,
         memory_bytes: usize::MAX,
     }
