@@ -301,20 +301,20 @@ def test_manifests_are_written_and_refitted(folder: Path) -> None:
     model = folder / "own.ubj"
     shutil.copy(DEMO, model)
     place = folder / "own.toml"
-    assert shell(folder, "quintile manifest init own.ubj leads.csv").returncode == 0
+    assert shell(folder, "quintile manifest init own.ubj leads.csv --strict").returncode == 0
     told = tomllib.loads(place.read_text())
     frame = pd.read_csv(folder / "leads.csv")
     assert len(told["features"]) == 50 and told["features"]["f3"]["type"] == "integer"
     assert told["features"]["f3"]["range"] == [frame["f3"].min(), frame["f3"].max()]
     again = shell(folder, "quintile manifest init own.ubj")
-    assert again.returncode == 1 and "--force replaces it" in again.stderr
+    assert again.returncode == 1 and "--renew takes what rows say" in again.stderr and "--force" in again.stderr
     # It loads, its golden rows are met, and each score is a fifth of the rows.
     assert json.loads(command.run("inspect", model, "--json").stdout)["golden_rows"] == len(told["golden"]) == 5
     scored = list(csv.DictReader(shell(folder, "quintile score --model own.ubj leads.csv").stdout.splitlines()))
     counts = pd.Series([row["score"] for row in scored]).value_counts()
     assert counts.max() - counts.min() <= 4, counts
     # Fitting changes the edges and nothing else.
-    before = place.read_text().replace(f"edges = {told['edges']}", "edges = [0.1, 0.2, 0.3, 0.4] # mine")
+    before = place.read_text().replace(f"edges = {told['edges']}", "edges = [0.1, 0.2, 0.3, 0.4] # mine", 1)
     assert "# mine" in before
     place.write_text(before)
     assert shell(folder, "quintile fit-bands own.ubj leads.csv --dry-run").returncode == 0

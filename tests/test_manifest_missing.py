@@ -43,7 +43,7 @@ def init(model: Path, *words: str | Path) -> tuple[str, str]:
 def test_a_sentinel_is_proposed_and_right_once_its_line_counts(tmp_path: Path) -> None:
     model, booster, rows = train(tmp_path, -999.0)
     table = command.write_rows(tmp_path / "rows.csv", ["amount", "visits"], rows.tolist())
-    text, _ = init(model, table)
+    text, _ = init(model, table, "--strict")
     proposal = f'# missing = -999.0   # {COUNT // 5} of {COUNT} rows of "amount" hold it: {HOLD}'
     assert text.count(HOLD) == 1 and proposal in text, text
     expected = predict(booster, rows, -999.0)
@@ -54,7 +54,7 @@ def test_a_sentinel_is_proposed_and_right_once_its_line_counts(tmp_path: Path) -
     model.with_suffix(".toml").write_text(fitted.split("\n# Rows in column order")[0])
     assert command.score(model, table, "prediction")[:, 0].tolist() == expected
     # What is stated is kept, and its golden rows are met.
-    again, _ = init(model, table, "--force")
+    again, _ = init(model, table, "--force", "--strict")
     told = tomllib.loads(again)
     assert told["features"]["amount"]["missing"] == [-999.0] and HOLD not in again
     assert told["features"]["amount"]["range"] == [1.0, 59.0]

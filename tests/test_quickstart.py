@@ -49,7 +49,7 @@ def test_every_line_runs_and_does_what_it_says(tmp_path: Path) -> None:
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path.endswith("site-packages")),
     }
     text = script().replace("localhost:8080", f"localhost:{port}")
-    assert text.count("quintile ") >= 12 and text.count("curl ") == 3
+    assert text.count("quintile ") >= 12 and text.count("curl ") == 5
     done = subprocess.run(
         ["bash", "-c", text],
         cwd=folder,
@@ -67,11 +67,12 @@ def test_every_line_runs_and_does_what_it_says(tmp_path: Path) -> None:
         "[features.visits]",
         "ok     model",
         '"lead_id":"L1","score":',
-        '"code":"wrong_form","pointer":"/features/visits"',
-        '"code":"out_of_range","pointer":"/features/minutes"',
+        "range = [0.0, 1",
+        '"unusual":[{"feature":"visits","value":400.0,"seen":[0.0,',
+        '"code":"wrong_type","pointer":"/features/visits"',
         'did you mean \\"source\\"?',
         "lead_id,visits,minutes,source,converted,score,probability,error",
     ]:
         assert expected in done.stdout, f"{expected}\n{said}"
-    assert done.stdout.count('"lead_id":"L1","score":') == 2
-    assert len(re.findall(r"equal to the last bit +5000\n", done.stdout)) == 2, said
+    assert done.stdout.count('"lead_id":"L1","score":') == 3
+    assert len(re.findall(r"equal to the last bit +5000\n", done.stdout)) == 3, said

@@ -27,8 +27,10 @@ pub use bands::Bands;
 pub use ensemble::{Ensemble, Precision, Trees};
 pub use format::{FormatError, load};
 pub use kernel::KernelChoice;
-pub use manifest::{FeatureNote, Manifest, ManifestError};
-pub use model::{BuildError, FeatureUse, GoldenFault, Identity, Model, Options, Scratch, Statistics};
+pub use manifest::is_derived_version;
+pub use manifest::{FeatureNote, GoldenRow, GoldenSource, InitNote, Manifest, ManifestError};
+pub use model::{BuildError, FeatureUse, GoldenFault, GoldenQuantity, Identity, Model, Options, Scratch, Statistics};
 pub use schema::{
-    Categories, CategoryName, Cell, CellError, FeatureKind, Form, MissingMarkers, Rule, Schema, Unseen, Violation,
+    Categories, CategoryName, Cell, CellError, FeatureKind, Form, MissingMarkers, Rule, Schema, SeenRanges, Unseen,
+    Violation,
 };

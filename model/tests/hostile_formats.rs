@@ -233,3 +233,22 @@ fn hostile_sizes_end_at_once() {
         assert!(error.len() < 400, "{name}: {error}");
     }
 }
+
+#[test]
+fn a_table_is_told_from_a_model() {
+    for (table, is_one) in [
+        (&b"visits,minutes\n1,2\n3,4\n"[..], true),
+        (b"a;b;c\r\n1;2;3\r\n", true),
+        (b"a\tb\n1\t2\n", true),
+        (b"hello, world\nthis is text\n", false),
+        (b"1\n2\n3\n", false),
+        (b"a,b\n", false),
+    ] {
+        let error = quintile_model::load(table).unwrap_err().to_string();
+        assert_eq!(
+            error.contains("a table of text (CSV), which is data and no model"),
+            is_one,
+            "{error}"
+        );
+    }
+}

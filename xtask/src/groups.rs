@@ -65,6 +65,7 @@ pub(crate) const GROUPS: [Group; 6] = [
             "test_categories.py",
             "test_exact.py",
             "test_export.py",
+            "test_first_hour.py",
             "test_folders.py",
             "test_outputs.py",
             "test_parity.py",

@@ -153,6 +153,18 @@ fn model_line(source: &ModelSource) -> String {
     if model.bands().is_none() {
         found.push_str("; it has no bands, so \"score\" is null");
     }
+    match loaded.own_golden_rows() {
+        0 => {}
+        // Writing to a String cannot fail.
+        own => drop(write!(
+            found,
+            "; {own} of these have Quintile's own numbers, not the library's"
+        )),
+    }
+    for note in model.notes() {
+        found.push_str("; note: ");
+        found.push_str(note);
+    }
     found
 }
 

@@ -86,6 +86,28 @@ fn input(model: &Model) -> &'static str {
     }
 }
 
+/// How many golden rows were met, and whose numbers they have.
+fn golden_rows(loaded: &LoadedModel) -> String {
+    match loaded.golden_rows {
+        0 => "none: nothing says what the training library answered".to_owned(),
+        count => match loaded.own_golden_rows() {
+            0 => format!("{count} met to the last bit"),
+            own => format!(
+                "{count} met to the last bit; {own} have Quintile's own numbers, not the library's (manifest init --expect FILE)"
+            ),
+        },
+    }
+}
+
+/// Which of the predictions is a probability, as the end of a sentence.
+fn probability(model: &Model) -> String {
+    match model.probability_output() {
+        Some(_) if model.is_probability() => ", a probability".to_owned(),
+        Some(output) => format!(", of which number {output} is the probability that is banded"),
+        None => String::new(),
+    }
+}
+
 /// For people. Names and texts come from files that others wrote, so control characters are escaped.
 pub(super) fn text(file: &str, loaded: &LoadedModel, all: bool) -> String {
     let model = &loaded.model;
@@ -110,13 +132,13 @@ pub(super) fn text(file: &str, loaded: &LoadedModel, all: bool) -> String {
     line("objective", harmless(model.objective()));
     line("precision", precision(model).to_owned());
     line("input", input(model).to_owned());
-    let probability = if model.is_probability() { ", a probability" } else { "" };
     line(
         "outputs",
         format!(
-            "margins {}, predictions {}{probability}",
+            "margins {}, predictions {}{}",
             model.margin_len(),
-            model.prediction_len()
+            model.prediction_len(),
+            probability(model)
         ),
     );
     let statistics = model.statistics();
@@ -135,11 +157,7 @@ pub(super) fn text(file: &str, loaded: &LoadedModel, all: bool) -> String {
         Some(bands) => line("bands", format!("1 to 5, cut at {:?}", bands.edges())),
         None => line("bands", "none: predictions are served without a score".into()),
     }
-    let golden = match loaded.golden_rows {
-        0 => "none: nothing says what the training library answered".to_owned(),
-        count => format!("{count} met to the last bit"),
-    };
-    line("golden rows", golden);
+    line("golden rows", golden_rows(loaded));
     for (index, note) in model.notes().iter().enumerate() {
         line(if index == 0 { "notes" } else { "" }, harmless(note));
     }
@@ -226,6 +244,7 @@ pub(super) fn json(file: &str, loaded: &LoadedModel) -> String {
         None => object.raw("bands", "null"),
     }
     object.raw("golden_rows", &loaded.golden_rows.to_string());
+    object.raw("golden_rows_own", &loaded.own_golden_rows().to_string());
     object.raw("notes", &array(model.notes().iter().map(|note| quoted(note))));
     object.text("kernel", Some(&model.kernel().to_string()));
     object.raw("plan", &array(model.explain().lines().map(quoted)));

@@ -37,6 +37,12 @@ pub(crate) fn note(text: impl Display, streams: &mut Streams<'_>) {
     );
 }
 
+/// Prints what came of it, for people.
+pub(crate) fn line(text: impl Display, streams: &mut Streams<'_>) {
+    // When standard error is gone there is nobody left to tell.
+    let _ = writeln!(streams.stderr, "quintile: {}", harmless_lines(&text.to_string()));
+}
+
 /// Faults of the configuration, every one. Where only flags are wrong, it is the command line that is.
 pub(crate) fn configuration(error: &ConfigError, streams: &mut Streams<'_>) -> Exit {
     // A line a fault, and as many lines as there are: who sees half of them corrects half of them.

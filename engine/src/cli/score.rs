@@ -2,10 +2,11 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::path::Path;
 
 use quintile_model::Options;
 use quintile_scoring::loaded::LoadedModel;
-use quintile_scoring::rows::{self, Decimal, Format, Job, Output, ScoreError};
+use quintile_scoring::rows::{self, Decimal, Format, Job, Output, RowCounts, ScoreError};
 
 use super::args::{DecimalSign, ScoreArgs};
 use super::{Exit, Streams, report};
@@ -36,13 +37,24 @@ pub(super) fn run(args: &ScoreArgs, streams: &mut Streams<'_>) -> Exit {
     // Where results and progress would meet on one screen, results have it.
     job.progress = streams.watched.stderr && (args.out.is_some() || !streams.watched.stdout);
     match run_job(job, args, streams) {
-        Ok(()) => Exit::Success,
+        Ok(counts) => {
+            if args.output == Output::Rows {
+                report::line(closing(counts, args.out.as_deref()), streams);
+            }
+            Exit::Success
+        }
         Err(ScoreError::Write(error)) => report::finish(Err(error), streams),
         Err(error) => report::failure(format_args!("{}: {error}", args.rows.display()), streams),
     }
 }
 
-fn run_job(mut job: Job<'_>, args: &ScoreArgs, streams: &mut Streams<'_>) -> Result<(), ScoreError> {
+/// What became of the rows, and where they are.
+fn closing(counts: RowCounts, out: Option<&Path>) -> String {
+    let place = out.map_or_else(String::new, |out| format!(", in {}", out.display()));
+    format!("{} scored, {} not{place}", counts.scored, counts.unscored)
+}
+
+fn run_job(mut job: Job<'_>, args: &ScoreArgs, streams: &mut Streams<'_>) -> Result<RowCounts, ScoreError> {
     job.check()?;
     let rows = rows::open(&args.rows, args.input, &mut *streams.stdin)?;
     job.input = rows.format();
@@ -62,6 +74,9 @@ fn run_job(mut job: Job<'_>, args: &ScoreArgs, streams: &mut Streams<'_>) -> Res
     };
     if let Some(compression) = rows::compression_of(out) {
         return Err(ScoreError::CompressedOut(compression));
+    }
+    if args.to.is_none() && rows::is_workbook(out) {
+        return Err(ScoreError::WorkbookOut(out.with_extension("csv").display().to_string()));
     }
     if let (Ok(rows), Ok(results)) = (fs::canonicalize(&args.rows), fs::canonicalize(out))
         && (rows == results || (rows.is_dir() && results.starts_with(&rows)))

@@ -218,6 +218,7 @@ fn quantity_name(quantity: Quantity) -> &'static str {
     match quantity {
         Quantity::Prediction => "prediction",
         Quantity::Margin => "margin",
+        Quantity::Probability => "probability",
         Quantity::BothClasses => "both_classes",
         Quantity::OtherClass => "other_class",
     }

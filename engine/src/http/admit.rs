@@ -225,6 +225,15 @@ fn check_media(http: &HttpShard, target: Target, headers: &HeaderMap) -> Result<
     }
 }
 
+/// Whether a query asks for the values of a lead that lie far outside what training saw.
+pub(super) fn lists_unusual(query: Option<&str>) -> bool {
+    query.is_some_and(|query| {
+        query
+            .split('&')
+            .any(|pair| matches!(pair, "unusual=1" | "unusual=true"))
+    })
+}
+
 /// How the body is compressed.
 fn coding(headers: &HeaderMap) -> Result<Coding, RequestError> {
     let mut coding = Coding::Identity;

@@ -33,6 +33,7 @@ use crate::budget::{Charge, Purpose, Size};
 use crate::media_type::{JSON, is_json, is_lines, lines};
 use crate::models::ModelChoice;
 use crate::shard::ShardCore;
+use crate::shard::scorer::RequestInfo;
 use crate::shard::scorer::slice::{Batch, BatchModel, Layout, LongPiece};
 use crate::shard::slice_queue::SliceTurn;
 use crate::telemetry::BatchCounts;
@@ -77,7 +78,7 @@ pub(super) async fn open(
     watch: &Rc<ConnectionDeadlines>,
     body: Incoming,
     (form, coding): (Form, Coding),
-    (choice, request_id): (&ModelChoice, &str),
+    (choice, request): (&ModelChoice, RequestInfo<'_>),
 ) -> Result<BatchResponse, RequestError> {
     let seat = BatchPermit::take(core, watch)?;
     let source = match form {
@@ -98,7 +99,8 @@ pub(super) async fn open(
     };
     Ok(BatchResponse {
         model: core.scorer.borrow_mut().batch_model(choice),
-        request_id: ArrayString::from(request_id).unwrap_or_default(),
+        request_id: ArrayString::from(request.id).unwrap_or_default(),
+        lists_unusual: request.lists_unusual,
         source,
         turn: SliceTurn::to_score(Rc::clone(core)),
         tally: BatchCounts::default(),
@@ -240,6 +242,7 @@ pub struct Aborted;
 pub struct BatchResponse {
     model: BatchModel,
     request_id: ArrayString<REQUEST_ID_BYTES_MAX>,
+    lists_unusual: bool,
     source: LeadSource,
     turn: SliceTurn,
     tally: BatchCounts,
@@ -312,7 +315,10 @@ impl BatchResponse {
         let core = &self.seat.core;
         let batch = Batch {
             model: &self.model,
-            request_id: &self.request_id,
+            request: RequestInfo {
+                id: &self.request_id,
+                lists_unusual: self.lists_unusual,
+            },
             layout,
             has_begun: self.tally != BatchCounts::default(),
             lead_bytes_max: core.limits().body_bytes_max,

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use arrayvec::ArrayString;
 use bytes::Bytes;
-use http::{HeaderName, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use quintile_scoring::read::Timings;
 
 use super::HttpShard;
-use super::admit::{Target, admit};
+use super::admit::{Target, admit, lists_unusual};
 use super::batch::{self, BatchResponse, Form};
 use super::body::{self, Coding};
 use super::connection::deadlines::ConnectionDeadlines;
@@ -27,7 +27,7 @@ use crate::models::ModelChoice;
 use crate::protocol::Native;
 use crate::shard::ShardCore;
 use crate::shard::remote_call::Remote;
-use crate::shard::scorer::Outcome;
+use crate::shard::scorer::{Outcome, RequestInfo};
 use crate::telemetry::{Counter, Event, EventKind};
 
 /// A request that takes longer from its last byte to its answer is logged. Unit: microseconds.
@@ -51,10 +51,9 @@ pub(super) async fn respond(
     let cross_origin = CrossOriginHeaders::of(http.cross_origin(), &head.headers);
     let is_preflight = cross_origin.is_preflight(&head.method, &head.headers);
     let stays = core.remote.is_some() && head.headers.get(SCORER_HEADER).is_some_and(|value| value == "local");
-    let mut headers = std::mem::take(&mut head.headers);
-    headers.clear();
-    // It may be long, and the body may be long in coming.
-    drop(std::mem::take(&mut head.uri));
+    let request = RequestInfo::new(id.as_str(), lists_unusual(head.uri.query()));
+    // What the head holds may be long, and the body may be long in coming.
+    let headers = emptied(&mut head);
     let responder = Responder {
         core,
         watch,
@@ -69,11 +68,11 @@ pub(super) async fn respond(
         Err(failure) => responder.failed(&failure),
         // In a box, so that single requests do not carry its state.
         Ok(Target::Batch(choice, form, coding)) => {
-            let opened = open_batch(core, watch, body, (form, coding), (&choice, stays, id.as_str()));
+            let opened = open_batch(core, watch, body, (form, coding), (&choice, stays, request));
             responder.opened(form, Box::pin(opened).await)
         }
         Ok(Target::Score(choice, coding)) => {
-            let scored = score_body(core, body, coding, (&choice, stays, id.as_str()), &mut took).await;
+            let scored = score_body(core, body, coding, (&choice, stays, request), &mut took).await;
             responder.answered(scored)
         }
         Ok(Target::Options(allow)) => responder.options(allow, is_preflight),
@@ -107,6 +106,14 @@ pub(super) async fn respond(
     response
 }
 
+/// Frees what a head holds; the memory of its headers is used for those of the answer.
+fn emptied(head: &mut http::request::Parts) -> HeaderMap {
+    drop(std::mem::take(&mut head.uri));
+    let mut headers = std::mem::take(&mut head.headers);
+    headers.clear();
+    headers
+}
+
 /// Which answers are logged.
 fn worth_a_line(status: u16, total_us: u32) -> Option<EventKind> {
     match status {
@@ -131,7 +138,7 @@ async fn score_body(
     core: &Rc<ShardCore>,
     body: Incoming,
     coding: Coding,
-    (choice, stays, request_id): (&ModelChoice, bool, &str),
+    (choice, stays, request): (&ModelChoice, bool, RequestInfo<'_>),
     took: &mut Duration,
 ) -> Result<(Bytes, Timings), RequestError> {
     let body = body::collect(core, body, coding).await?;
@@ -148,9 +155,9 @@ async fn score_body(
         (Err(failure), _) => Err(failure),
         // In a box, so that requests that are scored here do not carry its state.
         (Ok(lead), Some(remote)) if remote.takes(core.scorer.borrow().champion(), stays) => {
-            Box::pin(score_away(core, remote, (choice, lead), request_id)).await
+            Box::pin(score_away(core, remote, (choice, lead), request)).await
         }
-        (Ok(lead), _) => contained(core, || score(core, (choice, lead), request_id, began)),
+        (Ok(lead), _) => contained(core, || score(core, (choice, lead), request, began)),
     };
     *took = match &scored {
         Ok((_, timings)) => Duration::from_nanos(timings.total_ns),
@@ -181,14 +188,14 @@ enum Lead<'a> {
 fn score(
     core: &ShardCore,
     (choice, lead): (&ModelChoice, Lead<'_>),
-    request_id: &str,
+    request: RequestInfo<'_>,
     began: Instant,
 ) -> Result<(Bytes, Timings), RequestError> {
     let mut scorer = core.scorer.borrow_mut();
     let arena = &mut core.arena.borrow_mut();
     let outcome = match lead {
-        Lead::Unread(body) => scorer.score::<Native>(choice, body, request_id, began, arena),
-        Lead::Read => scorer.score_read::<Native>(request_id, began, arena),
+        Lead::Unread(body) => scorer.score::<Native>(choice, body, request, began, arena),
+        Lead::Read => scorer.score_read::<Native>(request, began, arena),
     };
     match outcome {
         Outcome::Scored {
@@ -218,13 +225,13 @@ async fn open_batch(
     watch: &Rc<ConnectionDeadlines>,
     body: Incoming,
     format: (Form, Coding),
-    (choice, stays, request_id): (&ModelChoice, bool, &str),
+    (choice, stays, request): (&ModelChoice, bool, RequestInfo<'_>),
 ) -> Result<BatchResponse, RequestError> {
     let goes_away = |remote: &Remote| remote.takes(core.scorer.borrow().champion(), stays);
     if core.remote.as_ref().is_some_and(goes_away) {
         return Err(RequestError::BatchNotLocal);
     }
-    batch::open(core, watch, body, format, (choice, request_id)).await
+    batch::open(core, watch, body, format, (choice, request)).await
 }
 
 /// As [`score`], by a remote scorer.
@@ -232,7 +239,7 @@ async fn score_away(
     core: &ShardCore,
     remote: &Remote,
     (choice, lead): (&ModelChoice, Lead<'_>),
-    request_id: &str,
+    request: RequestInfo<'_>,
 ) -> Result<(Bytes, Timings), RequestError> {
     let away = contained(core, || match lead {
         Lead::Unread(body) => {
@@ -254,7 +261,7 @@ async fn score_away(
         match core
             .scorer
             .borrow_mut()
-            .finish::<Native>(&away, &told, request_id, &mut arena)
+            .finish::<Native>(&away, &told, request, &mut arena)
         {
             Outcome::Scored {
                 answer,

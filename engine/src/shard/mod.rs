@@ -174,6 +174,7 @@ impl ShardCore {
     fn report(&self, empty: Box<ShardStats>) {
         let mut full = self.stats.replace(empty);
         full.count_many(Counter::Dropped, self.scorer.borrow_mut().take_dropped());
+        (full.unusual_model, full.unusual) = self.scorer.borrow_mut().take_unusual();
         let _ = self.stats_out.try_send(full);
     }
 }

@@ -4,6 +4,7 @@ mod part;
 mod remote;
 pub(crate) mod slice;
 mod slots;
+mod unusual;
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -12,11 +13,14 @@ use bytes::{Bytes, BytesMut};
 use quintile_scoring::loaded::LoadedModel;
 use quintile_scoring::read::{ReadError, SlicedRead, Timings, Workspace};
 use quintile_scoring::render;
+use quintile_scoring::render::unusual::bytes_max as unusual_bytes_max;
 use uuid::Uuid;
 
 use self::part::Part;
 use self::slice::SliceBuffers;
 use self::slots::ModelSlots;
+pub(crate) use self::unusual::RequestInfo;
+use self::unusual::Unusual;
 use super::arena::Arena;
 use super::mailbox::RegistryChange;
 use crate::config::WhenFull;
@@ -70,6 +74,7 @@ pub struct Scorer {
     frame: Vec<u8>,
     shard: u16,
     bench: SliceBuffers,
+    unusual: Unusual,
 }
 
 impl Scorer {
@@ -83,6 +88,7 @@ impl Scorer {
         let models = ModelSlots::new(&registry, body_bytes_max);
         let longest = registry.versions().map(|version| frame_capacity(&version.loaded)).max();
         let frame = Vec::with_capacity(longest.unwrap_or(0));
+        let unusual = Unusual::of(&registry.champion().loaded);
         let mut ids = IdSource::new(shard, nonce);
         if let Some(latest) = records.latest {
             ids.follow(latest);
@@ -98,6 +104,7 @@ impl Scorer {
             frame,
             shard,
             bench: SliceBuffers::new(),
+            unusual,
         }
     }
 
@@ -109,6 +116,7 @@ impl Scorer {
         }
         self.models.take(&mut change);
         std::mem::swap(&mut self.registry, &mut change.registry);
+        self.unusual.serve(&self.registry.champion().loaded);
         change
     }
 
@@ -191,14 +199,14 @@ impl Scorer {
         &mut self,
         choice: &ModelChoice,
         body: &[u8],
-        request_id: &str,
+        request: RequestInfo<'_>,
         start: Instant,
         arena: &mut Arena,
     ) -> Outcome {
         if let Err(rejection) = self.read_for::<P>(choice, body) {
             return Outcome::Rejected(rejection);
         }
-        self.score_read::<P>(request_id, start, arena)
+        self.score_read::<P>(request, start, arena)
     }
 
     fn read_for<P: Protocol>(&mut self, choice: &ModelChoice, body: &[u8]) -> Result<(), ReadError> {
@@ -217,8 +225,15 @@ impl Scorer {
     }
 
     /// As [`Self::score`] of the lead that was read last.
-    pub(crate) fn score_read<P: Protocol>(&mut self, request_id: &str, start: Instant, arena: &mut Arena) -> Outcome {
+    pub(crate) fn score_read<P: Protocol>(
+        &mut self,
+        request: RequestInfo<'_>,
+        start: Instant,
+        arena: &mut Arena,
+    ) -> Outcome {
         let parsed = Instant::now();
+        self.unusual
+            .look(&self.models.current().loaded, self.models.workspace.row());
         let score = self.models.score();
         let scored = Instant::now();
         let mut timings = Timings {
@@ -228,7 +243,7 @@ impl Scorer {
             wake_ns: 0,
         };
         if self.records.keeps() {
-            if !self.record(request_id, score, timings.total_ns) {
+            if !self.record(request.id, score, timings.total_ns) {
                 match self.when_full {
                     WhenFull::Shed => return Outcome::QueueFull,
                     WhenFull::Drop => self.dropped += 1,
@@ -238,15 +253,18 @@ impl Scorer {
         }
         let loaded = &self.models.current().loaded;
         let workspace = &self.models.workspace;
+        let unusual = self.unusual.listed(workspace.row(), request);
         let told = render::AnswerFields {
             lead_id: workspace.lead_id(),
             score,
             predictions: workspace.predictions(),
             source: None,
-            request_id,
+            request_id: request.id,
+            unusual,
             timings: &timings,
         };
-        let answer = arena.cut(P::answer_bytes_max(loaded), |out: &mut BytesMut| {
+        let more = unusual.map_or(0, |fields| unusual_bytes_max(loaded, &fields));
+        let answer = arena.cut(P::answer_bytes_max(loaded) + more, |out: &mut BytesMut| {
             P::write(out, loaded, &told);
         });
         let by = self.part.scored_by(self.models.current());

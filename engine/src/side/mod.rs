@@ -31,6 +31,7 @@ mod sink_reader;
 mod stats;
 mod status;
 mod trim;
+mod unusual;
 mod worker;
 
 #[cfg(test)]
@@ -269,6 +270,7 @@ fn published(
     status.recent.clone_from(&counts.recent);
     let mut stats = stats::Stats::new(links, facts, status, models, Arc::clone(counts));
     stats.set_models(registry, admin);
+    stats.serve(registry);
     stats.publish();
     stats
 }

@@ -19,6 +19,7 @@ use super::metrics::{Facts, Gauge, ModelStats, Reading};
 use super::process::Process;
 use super::status::Status;
 use super::trim::Trim;
+use super::unusual::UnusualTotals;
 use crate::log_limiter::LogLimiter;
 use crate::log_writer;
 use crate::models::Registry;
@@ -128,6 +129,7 @@ pub(super) struct Stats {
     by_model: Option<ModelStats>,
     admin: Option<AdminModels>,
     totals: ShardStats,
+    unusual: UnusualTotals,
     latency: Latency,
     process: Process,
     trim: Trim,
@@ -154,6 +156,7 @@ impl Stats {
             by_model: None,
             admin: None,
             totals: ShardStats::new(),
+            unusual: UnusualTotals::default(),
             latency: Latency::new(),
             process: Process::look(),
             trim: Trim::default(),
@@ -206,6 +209,9 @@ impl Stats {
     }
 
     pub(super) fn collect(&mut self) {
+        if let Some(registry) = self.models.try_iter().last() {
+            self.serve(&registry);
+        }
         self.status.turn(Instant::now());
         for link in &mut self.links {
             while let Ok(mut block) = link.full.try_recv() {
@@ -214,6 +220,7 @@ impl Stats {
                 self.latency.add(&block.score_ns);
                 self.status.add(&block);
                 self.totals.add(&block);
+                self.unusual.add(&block);
                 if let Some(by_model) = &mut self.by_model {
                     by_model.add(&block);
                 }
@@ -237,15 +244,19 @@ impl Stats {
         }
     }
 
+    /// Other models are served.
+    pub(super) fn serve(&mut self, registry: &Arc<Registry>) {
+        self.facts.serve(registry);
+        self.status.serve(registry);
+        self.unusual.serve(&registry.champion().loaded);
+        if let Some(by_model) = &mut self.by_model {
+            by_model.serve(registry);
+        }
+    }
+
     /// Renders `/metrics` and sends it to every shard. One whose mailbox is full keeps what it has.
     pub(super) fn publish(&mut self) {
-        if let Some(registry) = self.models.try_iter().last() {
-            self.facts.serve(&registry);
-            self.status.serve(&registry);
-            if let Some(by_model) = &mut self.by_model {
-                by_model.serve(&registry);
-            }
-        }
+        self.status.set_unusual(self.unusual.listed());
         if let Some(by_model) = &mut self.by_model {
             by_model.check_splits();
         }
@@ -288,6 +299,7 @@ impl Stats {
             .collect();
         self.facts.render(&Reading {
             totals: &self.totals,
+            unusual: &self.unusual,
             latency: &self.latency,
             counts: &self.counts,
             shards: &shards,

@@ -34,6 +34,8 @@ const ROUTES: [Route; 2] = [Route::Score, Route::Batch];
 pub(super) struct Status {
     model: Value,
     process: Value,
+    /// Features with values far outside what training saw.
+    unusual: Value,
     began: Instant,
     /// Steps that are over, the oldest first, and the one that is going on.
     steps: VecDeque<StatusStep>,
@@ -66,6 +68,7 @@ struct Sums {
 struct Report<'a> {
     model: &'a Value,
     process: &'a Value,
+    unusual: &'a Value,
     uptime_s: u64,
     now: Now,
     history: History,
@@ -105,6 +108,7 @@ impl Status {
         Self {
             model: model_told(&registry.champion().loaded.model),
             process,
+            unusual: Value::Array(Vec::new()),
             began: now,
             steps: VecDeque::from([StatusStep::default()]),
             latency: ShardStats::new().score_ns,
@@ -116,6 +120,11 @@ impl Status {
     /// Other models are served.
     pub(super) fn serve(&mut self, registry: &Registry) {
         self.model = model_told(&registry.champion().loaded.model);
+    }
+
+    /// Features with values far outside what training saw, and how many.
+    pub(super) fn set_unusual(&mut self, unusual: Value) {
+        self.unusual = unusual;
     }
 
     /// Counts a block into the step that is going on.
@@ -179,6 +188,7 @@ impl Status {
         let report = Report {
             model: &self.model,
             process: &self.process,
+            unusual: &self.unusual,
             uptime_s: now.duration_since(self.began).as_secs(),
             now: self.now(now, sums, recent),
             history: self.history(now, now_unix),

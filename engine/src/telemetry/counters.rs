@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hdrhistogram::Histogram;
+use quintile_scoring::loaded::unusual::{SLOTS, UnusualCounts};
 
 use super::model_counts::{ModelCounts, ScoredBy};
 
@@ -173,6 +174,10 @@ pub struct ShardStats {
     counts: [u64; Counter::ALL.len()],
     /// Of each model, by slot.
     pub models: Vec<ModelCounts>,
+    /// Values far outside what training saw, by place.
+    pub unusual: UnusualCounts,
+    /// Of which model of the process these are.
+    pub unusual_model: u32,
 }
 
 impl ShardStats {
@@ -188,6 +193,8 @@ impl ShardStats {
             timeouts: [0; Phase::ALL.len()],
             counts: [0; Counter::ALL.len()],
             models: Vec::with_capacity(SLOTS_READY),
+            unusual: [0; SLOTS],
+            unusual_model: 0,
         }
     }
 
@@ -200,6 +207,7 @@ impl ShardStats {
         self.timeouts = Default::default();
         self.counts = Default::default();
         self.models.clear();
+        self.unusual = [0; SLOTS];
     }
 
     /// Adds another block to this one. What it says of models is left out: whoever adds knows which they are.

@@ -10,6 +10,7 @@ mod check;
 mod fault;
 mod parting;
 mod rules;
+mod shares;
 mod tree;
 
 pub use fault::{BestError, EnsembleError, NodeFault};
@@ -18,7 +19,7 @@ pub use rules::{Codes, Comparison, FLUSHED_TO_ZERO, Finish, Input, Linear, Preci
 pub use tree::{Node, Term, Tree};
 
 use crate::objective::Objective;
-use crate::schema::Schema;
+use crate::schema::{Schema, SchemaError};
 
 /// Which trees make the prediction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -77,8 +78,11 @@ impl Ensemble {
     ///
     /// # Errors
     /// The first fault, with its tree and node.
-    pub fn try_new(parts: EnsembleParts) -> Result<Self, EnsembleError> {
+    pub fn try_new(mut parts: EnsembleParts) -> Result<Self, EnsembleError> {
         let node_count = check::node_count(&parts)?;
+        if shares::are_shares(&parts) {
+            parts.objective = parts.objective.of_shares();
+        }
         Ok(Self { parts, node_count })
     }
 
@@ -134,6 +138,14 @@ impl Ensemble {
     #[must_use]
     pub fn schema(&self) -> &Schema {
         &self.parts.schema
+    }
+
+    /// Gives the features names, as many as there are.
+    ///
+    /// # Errors
+    /// Names that no schema takes.
+    pub(crate) fn rename_features(&mut self, names: &[String]) -> Result<(), SchemaError> {
+        self.parts.schema.rename(names)
     }
 
     /// Margin to prediction.

@@ -7,7 +7,7 @@ use crate::schema::SchemaError;
 /// What every refusal of a foreign file ends with.
 pub(super) const ACCEPTED: &str = "accepted are XGBoost models saved as JSON or UBJSON (Booster.save_model), \
     LightGBM models saved as text (Booster.save_model), Treelite \
-    checkpoints of version 4 (Model.serialize) CatBoost models of numeric features saved as JSON \
+    checkpoints of version 4 (Model.serialize), CatBoost models of numeric features saved as JSON \
     (save_model(…, format=\"json\")) and ONNX-ML tree ensembles";
 
 /// Why a file is no model we can evaluate exactly.

@@ -155,6 +155,9 @@ fn name(bytes: &[u8]) -> Option<Known> {
     let is_text = !head.contains(&0);
     if is_text {
         let is_dump = has_word(head, b"\"nodeid\"") || (text.starts_with("0:[") && text.contains("yes="));
+        if !is_dump && is_table(head) {
+            return Some(TABLE);
+        }
         return is_dump.then_some(DUMP).or_else(|| {
             let array = (
                 "a JSON array, perhaps a dump, which is no model",
@@ -173,6 +176,31 @@ fn name(bytes: &[u8]) -> Option<Known> {
         .iter()
         .any(|booster| has_word(head, booster))
         .then_some(WRAPPED)
+}
+
+const TABLE: Known = (
+    "a table of text (CSV), which is data and no model",
+    "name the model's file first, and the rows behind it: quintile score --model model.ubj rows.csv",
+);
+
+/// Whether a text's first lines have as many cells each, two or more, between commas, semicolons or tabs.
+fn is_table(head: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(head).or_else(|error| std::str::from_utf8(&head[..error.valid_up_to()])) else {
+        return false;
+    };
+    let lines: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .take(3)
+        .collect();
+    let of = |separator: char| {
+        let cells = |line: &str| line.split(separator).count();
+        let first = lines.first().map_or(0, |line| cells(line));
+        // The last line of the head may be cut off.
+        first > 1 && lines.len() > 1 && lines[..2].iter().all(|line| cells(line) == first)
+    };
+    !text.starts_with(['[', '{']) && [',', ';', '\t'].into_iter().any(of)
 }
 
 const PMML: Known = (

@@ -11,12 +11,13 @@ use super::reader::Reader;
 use crate::nearest::nearest;
 use crate::schema::FeatureKind;
 
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 9] = [
     "description",
     "label",
     "unit",
     "type",
     "range",
+    "seen",
     "required",
     "missing",
     "categories",
@@ -58,9 +59,10 @@ impl Reader<'_> {
                 "unit" => note.unit = self.label("unit", value),
                 "type" => note.kind = self.kind(value),
                 "range" => {
-                    note.range = self.range(value);
+                    note.range = self.range("range", value);
                     limits = Some(value.span());
                 }
+                "seen" => note.seen = self.range("seen", value),
                 "required" => note.required = self.flag("required", value),
                 "missing" => note.missing = self.markers(value),
                 "categories" => {
@@ -105,11 +107,11 @@ impl Reader<'_> {
         kind.map(|&(_, kind)| kind)
     }
 
-    fn range(&mut self, value: &Spanned<DeValue<'_>>) -> Option<(f64, f64)> {
-        let numbers = self.numbers("range", value)?;
+    fn range(&mut self, what: &str, value: &Spanned<DeValue<'_>>) -> Option<(f64, f64)> {
+        let numbers = self.numbers(what, value)?;
         let &[least, greatest] = numbers.as_slice() else {
             let message = format!(
-                "range is two numbers, the least and the greatest, not {}",
+                "{what} is two numbers, the least and the greatest, not {}",
                 numbers.len()
             );
             self.fault(value.span(), message);
@@ -118,7 +120,7 @@ impl Reader<'_> {
         if least <= greatest {
             return Some((least, greatest));
         }
-        let message = format!("range begins at {least}, which is not below its end {greatest}");
+        let message = format!("{what} begins at {least}, which is not below its end {greatest}");
         self.fault(value.span(), message);
         None
     }

@@ -10,6 +10,7 @@
 //! missing = [0.0, -999.0]             # numbers that count as missing, or one number
 //! input = "float32"                   # values are rounded to 32 bits before they are compared; or "float64"
 //! probability_output = 1              # of a model of several predictions: the one that is banded, from 0
+//! names = ["visits", "minutes"]       # of the features in column order, where the model file has none
 //!
 //! [features."Total Time Spent"]       # a feature of the model
 //! description = "Time on the site before the form"
@@ -17,6 +18,7 @@
 //! unit = "seconds"
 //! type = "number"                     # number, integer, boolean or category
 //! range = [0, 86400]                  # both included; inf is no limit
+//! seen = [0, 7200]                    # between which values training lay; what is far outside is counted, not refused
 //! required = true                     # may not be missing
 //! missing = -1                        # in the place of the model's list
 //!
@@ -27,23 +29,32 @@
 //! [[golden]]                          # checked at load and before a swap, to the last bit
 //! features = [0.5, nan, 3]            # in column order, nan is missing
 //! margin = [-1.2345678]
+//! source = "quintile"                 # where the numbers come from: "library", which is the default, or this program
+//!
+//! [init]                              # what `manifest init` wrote, so that it can be renewed
+//! model_sha256 = "9f86d081…"
 //! ```
 //!
 //! Keys that are none of these are faults, and all faults are reported at once with line and column.
 
 mod features;
+mod golden;
+mod init;
 mod reader;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::fmt;
 
 use toml::de::DeTable;
 
 use crate::bands::Bands;
-use crate::ensemble::Precision;
+use crate::ensemble::{Ensemble, Precision};
 use crate::limits::{MANIFEST_BYTES_MAX, MANIFEST_FAULTS_MAX};
 use crate::schema::FeatureKind;
+pub use golden::{GoldenRow, GoldenSource};
+pub use init::InitNote;
 use reader::Reader;
 
 /// A place in a manifest: both count from 1, columns in characters.
@@ -111,18 +122,19 @@ pub struct FeatureNote {
     pub categories: Option<Vec<String>>,
     /// The numbers that count as missing, in the place of the model's.
     pub missing: Option<Vec<f64>>,
+    /// The least and the greatest value that training saw.
+    pub seen: Option<(f64, f64)>,
     /// Where its name stands.
     pub place: ManifestPlace,
     /// Where its names of categories stand.
     pub categories_place: ManifestPlace,
 }
 
-/// A row with the margins the training library gave for it.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Golden {
-    pub(crate) place: ManifestPlace,
-    pub(crate) features: Vec<f64>,
-    pub(crate) margin: Vec<f64>,
+/// Whether a version is one that a model has when nobody gave it one: the first digits of its file's SHA-256.
+#[must_use]
+pub fn is_derived_version(version: &str) -> bool {
+    let digits = version.strip_prefix("sha256-");
+    digits.is_some_and(|digits| digits.len() == 12 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// A manifest whose own form is right. Whether it fits the model, [`crate::Model::build`] finds out.
@@ -145,7 +157,11 @@ pub struct Manifest {
     pub(crate) missing: Vec<f64>,
     /// The precision that values are rounded to before they are compared.
     pub(crate) input: Option<(Precision, ManifestPlace)>,
-    pub(crate) golden: Vec<Golden>,
+    /// Names of the features in column order, for a model file that has none.
+    pub(crate) names: Option<(Vec<String>, ManifestPlace)>,
+    pub(crate) golden: Vec<GoldenRow>,
+    /// What `manifest init` has written.
+    pub init: InitNote,
 }
 
 impl Manifest {
@@ -176,6 +192,64 @@ impl Manifest {
             }
         }
         self
+    }
+
+    /// What is left of it for a model whose manifest is to be written anew: all that people say and no model can
+    /// contradict. Demands on values, golden rows and edges are gone, and so is what is said of features that the model
+    /// does not have.
+    pub fn keep_descriptions(&mut self, ensemble: &Ensemble) {
+        let schema = ensemble.schema();
+        let is_same = |(own, stated): (&str, &String)| own == stated || own == stated.replace(' ', "_");
+        let fits = |names: &[String]| {
+            names.len() == schema.len() && (schema.is_numbered() || schema.names().zip(names).all(is_same))
+        };
+        self.names = self.names.take().filter(|(names, _)| fits(names));
+        let names: HashSet<&str> = match &self.names {
+            Some((names, _)) => names.iter().map(String::as_str).collect(),
+            None => schema.names().collect(),
+        };
+        self.features.retain(|note| names.contains(note.name.as_str()));
+        for note in &mut self.features {
+            note.kind = note.kind.filter(|&kind| kind == FeatureKind::Category);
+            (note.range, note.required) = (None, None);
+            let column = schema.column(&note.name);
+            if column.is_some_and(|column| schema.categories(column).is_some()) {
+                note.categories = None;
+            }
+        }
+        self.golden.clear();
+        self.edges = None;
+        if self.version.as_deref().is_some_and(is_derived_version) {
+            self.version = None;
+        }
+    }
+
+    /// Names for the features of a model file that has none.
+    pub fn set_names(&mut self, names: Vec<String>) {
+        self.names = Some((names, ManifestPlace::default()));
+    }
+
+    /// Says that values are rounded to this precision before they are compared.
+    pub fn set_input(&mut self, precision: Precision) {
+        self.input = Some((precision, ManifestPlace::default()));
+    }
+
+    /// The names of features that it states, in column order.
+    #[must_use]
+    pub fn names(&self) -> Option<&[String]> {
+        self.names.as_ref().map(|(names, _)| names.as_slice())
+    }
+
+    /// The edges that it states.
+    #[must_use]
+    pub fn edges(&self) -> Option<[f64; 4]> {
+        self.edges.map(|(bands, _)| bands.edges())
+    }
+
+    /// The golden rows that it states.
+    #[must_use]
+    pub fn golden(&self) -> &[GoldenRow] {
+        &self.golden
     }
 
     /// Reads a manifest.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Golden, Manifest, ManifestFault, ManifestPlace};
+use super::{Manifest, ManifestFault, ManifestPlace};
 use crate::bands::Bands;
 use crate::ensemble::Precision;
 use crate::nearest::nearest;
@@ -19,7 +19,7 @@ const LABEL_BYTES_MAX: usize = 128;
 /// Numbers that count as missing: each is compared with every value of a row.
 const MARKERS_MAX: usize = 16;
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 13] = [
     "name",
     "version",
     "description",
@@ -29,8 +29,10 @@ const KEYS: [&str; 11] = [
     "missing",
     "input",
     "probability_output",
+    "names",
     "features",
     "golden",
+    "init",
 ];
 
 /// Walks the table and gathers faults.
@@ -92,7 +94,9 @@ impl<'t> Reader<'t> {
                 "input" => manifest.input = self.input(value),
                 "probability_output" => manifest.probability_output = self.output(value),
                 "features" => manifest.features = self.features(value),
+                "names" => manifest.names = self.feature_names(value),
                 "golden" => manifest.golden = self.golden(value),
+                "init" => manifest.init = self.init(value),
                 _ => self.unknown(key, &KEYS),
             }
         }
@@ -239,6 +243,18 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// Names of all features. Whether they fit the model, it finds out.
+    fn feature_names(&mut self, value: &Spanned<DeValue<'_>>) -> Option<(Vec<String>, ManifestPlace)> {
+        let DeValue::Array(array) = value.get_ref() else {
+            let actual = value.get_ref().type_str();
+            self.fault(value.span(), format!("names are an array of texts, not {actual}"));
+            return None;
+        };
+        let names: Vec<_> = array.iter().map(|name| self.text("a feature's name", name)).collect();
+        let names = names.into_iter().collect::<Option<_>>()?;
+        Some((names, self.place(value.span().start)))
+    }
+
     fn output(&mut self, value: &Spanned<DeValue<'_>>) -> Option<(usize, ManifestPlace)> {
         let index = match value.get_ref() {
             DeValue::Integer(integer) => usize::from_str_radix(integer.as_str(), integer.radix()).ok(),
@@ -249,45 +265,6 @@ impl<'t> Reader<'t> {
             self.fault(value.span(), message.to_owned());
         }
         index.map(|index| (index, self.place(value.span().start)))
-    }
-
-    fn golden(&mut self, value: &Spanned<DeValue<'_>>) -> Vec<Golden> {
-        let DeValue::Array(array) = value.get_ref() else {
-            self.fault(value.span(), "golden is an array of tables: [[golden]]".to_owned());
-            return Vec::new();
-        };
-        array.iter().filter_map(|value| self.golden_row(value)).collect()
-    }
-
-    fn golden_row(&mut self, value: &Spanned<DeValue<'_>>) -> Option<Golden> {
-        let DeValue::Table(table) = value.get_ref() else {
-            self.fault(
-                value.span(),
-                "a golden row is a table with features and margin".to_owned(),
-            );
-            return None;
-        };
-        let (mut features, mut margin, mut wrong) = (None, None, false);
-        for (key, value) in table {
-            let faults_before = self.faults.len();
-            match key.get_ref().as_ref() {
-                "features" => features = self.numbers("features", value),
-                "margin" => margin = self.numbers("margin", value),
-                _ => self.unknown(key, &["features", "margin"]),
-            }
-            wrong |= self.faults.len() > faults_before;
-        }
-        let (Some(features), Some(margin), false) = (features, margin, wrong) else {
-            if !wrong {
-                self.fault(value.span(), "a golden row has both features and margin".to_owned());
-            }
-            return None;
-        };
-        Some(Golden {
-            place: self.place(value.span().start),
-            features,
-            margin,
-        })
     }
 }
 

@@ -11,12 +11,12 @@ fn faults(text: &str) -> String {
 fn every_fault_has_its_place_and_its_words() {
     let long = format!("unit = \"{}\"", "x".repeat(129));
     let feature = |text: &str| format!("[features.f]\n{text}");
-    let keys = "description, label, unit, type, range, required, missing, categories";
+    let keys = "description, label, unit, type, range, seen, required, missing, categories";
     for (text, expected) in [
         (
             "nmae = \"a\"".to_owned(),
             "1:1: unknown key \"nmae\": accepted are name, version, description, owner, edges, band_names, \
-             missing, input, probability_output, features, golden; did you mean name?"
+             missing, input, probability_output, names, features, golden, init; did you mean name?"
                 .to_owned(),
         ),
         (
@@ -127,11 +127,32 @@ fn every_fault_has_its_place_and_its_words() {
         ),
         (
             "[[golden]]\nfeatures = [1]".into(),
-            "1:1: a golden row has both features and margin".into(),
+            "1:1: a golden row has features, and margin, prediction or both".into(),
         ),
         (
             "[[golden]]\nfeatures = [1]\nmargins = [1]".into(),
-            "3:1: unknown key \"margins\": accepted are features, margin; did you mean margin?".into(),
+            "3:1: unknown key \"margins\": accepted are features, margin, prediction, source; did you mean margin?"
+                .into(),
+        ),
+        (
+            "[[golden]]\nfeatures = [1]\nmargin = [1]\nsource = \"libary\"".into(),
+            "4:10: source is \"libary\": accepted are library and quintile; did you mean \"library\"?".into(),
+        ),
+        (
+            "names = \"a\"".into(),
+            "1:9: names are an array of texts, not string".into(),
+        ),
+        (
+            "names = [\"a\", 1]".into(),
+            "1:15: a feature's name is a text, not integer; write it in quotes".into(),
+        ),
+        (
+            feature("seen = [3]"),
+            "2:8: seen is two numbers, the least and the greatest, not 1".into(),
+        ),
+        (
+            "init = 1".into(),
+            "1:8: init is a table: [init], as `manifest init` writes it".into(),
         ),
         ("name = \"a\"\nversion = v1".into(), "2:11: ".into()),
     ] {

@@ -12,10 +12,37 @@ use crate::schema::{FeatureKind, MissingMarkers, Schema};
 /// Features of a model whose names are still searched for one that was probably meant.
 const FEATURES_COMPARED_MAX: usize = 4_096;
 
+/// Takes the manifest's names of features into the ensemble.
+pub(super) fn rename(manifest: &Manifest, ensemble: &mut Ensemble) -> Option<ManifestFault> {
+    let (names, place) = manifest.names.as_ref()?;
+    let schema = ensemble.schema();
+    let fault = |message: String| Some(ManifestFault { place: *place, message });
+    if names.len() != schema.len() {
+        return fault(format!(
+            "names are {}, but the model has {} features; each has one, in column order",
+            names.len(),
+            schema.len()
+        ));
+    }
+    // LightGBM writes spaces of names as underscores; a manifest may give them back.
+    let is_same = |(own, stated): (&str, &String)| own == stated || own == stated.replace(' ', "_");
+    let other = schema.names().zip(names).position(|pair| !is_same(pair));
+    if let Some(column) = other.filter(|_| !schema.is_numbered()) {
+        return fault(format!(
+            "feature {column} is {:?} in the model file and {:?} here: names are for files that have none of their own",
+            schema.name(column),
+            names[column]
+        ));
+    }
+    let renamed = ensemble.rename_features(names);
+    renamed.err().and_then(|error| fault(format!("names: {error}")))
+}
+
 /// What in a manifest contradicts the model, in the order of its lines.
 pub(super) fn misfits(manifest: &Manifest, ensemble: &Ensemble) -> Vec<ManifestFault> {
     let (schema, margins) = (ensemble.schema(), ensemble.base_margins().len());
     let mut faults = outputs(manifest, ensemble.objective(), margins);
+    faults.extend(edges(manifest, ensemble.objective(), margins));
     if let Some((Precision::F64, place)) = manifest.input
         && narrows(ensemble.precision(), ensemble.input())
     {
@@ -35,24 +62,25 @@ pub(super) fn misfits(manifest: &Manifest, ensemble: &Ensemble) -> Vec<ManifestF
             }),
         }
     }
+    let predictions = ensemble.objective().prediction_len(margins);
     for golden in &manifest.golden {
-        if golden.features.len() != schema.len() {
-            let message = format!(
-                "a golden row has {} features, the model {}",
-                golden.features.len(),
-                schema.len()
-            );
-            faults.push(ManifestFault {
-                place: golden.place,
-                message,
-            });
-        }
-        if golden.margin.len() != margins {
-            let message = format!("a golden row has {} margins, the model {margins}", golden.margin.len());
-            faults.push(ManifestFault {
-                place: golden.place,
-                message,
-            });
+        let is_stated = |count: usize| count > 0;
+        let (sums, answers) = (golden.margin.len(), golden.prediction.len());
+        for (what, count, own) in [
+            ("features", golden.features.len(), schema.len()),
+            ("margins", if is_stated(sums) { sums } else { margins }, margins),
+            (
+                "predictions",
+                if is_stated(answers) { answers } else { predictions },
+                predictions,
+            ),
+        ] {
+            if count != own {
+                faults.push(ManifestFault {
+                    place: golden.place,
+                    message: format!("a golden row has {count} {what}, the model {own}"),
+                });
+            }
         }
     }
     faults.sort_by_key(|fault| fault.place);
@@ -75,12 +103,13 @@ fn outputs(manifest: &Manifest, objective: &Objective, margins: usize) -> Vec<Ma
         } else if !objective.gives_probabilities() {
             fault(place, format!("objective {} gives no probabilities", objective.name()));
         }
-    } else if predictions != 1 {
-        let need = |what: &str| {
-            format!(
-                "{what} need a single prediction, but the model gives {predictions}: say which by probability_output"
-            )
+    } else if probability(manifest, objective, margins).is_none() && predictions != 1 {
+        let which = if objective.gives_probabilities() {
+            "say which by probability_output"
+        } else {
+            "none of them is a probability, so none has bands"
         };
+        let need = |what: &str| format!("{what} need a single prediction, but the model gives {predictions}: {which}");
         if let Some((_, place)) = manifest.edges {
             fault(place, need("edges"));
         }
@@ -89,6 +118,32 @@ fn outputs(manifest: &Manifest, objective: &Objective, margins: usize) -> Vec<Ma
         }
     }
     faults
+}
+
+/// Edges that no prediction of the model reaches.
+fn edges(manifest: &Manifest, objective: &Objective, margins: usize) -> Option<ManifestFault> {
+    let (bands, place) = manifest.edges.as_ref()?;
+    let (least, greatest) = objective.prediction_range(margins);
+    let edges = bands.edges();
+    let outside = edges.iter().position(|&edge| edge < least || edge > greatest)?;
+    let are = match objective.gives_probabilities() {
+        true => "are probabilities, from 0 to 1".to_owned(),
+        false if greatest.is_finite() => format!("lie between {least} and {greatest}"),
+        false => format!("are at least {least}"),
+    };
+    let is_percent = objective.gives_probabilities() && edges.iter().all(|edge| (0.0..=100.0).contains(edge));
+    let hint = if is_percent {
+        format!("; percent? write edges = {:?}", edges.map(|edge| edge / 100.0))
+    } else {
+        String::new()
+    };
+    Some(ManifestFault {
+        place: *place,
+        message: format!(
+            "edge {outside} is {}, but the model's predictions {are}: no prediction reaches every band{hint}",
+            edges[outside]
+        ),
+    })
 }
 
 /// What is said of a feature's categories and the model file contradicts.
@@ -173,15 +228,31 @@ pub(super) fn tree_note(ensemble: &Ensemble, trees: Trees) -> Option<String> {
     }
     (trees == Trees::All).then(|| {
         format!(
-            "the file names best_iteration {best} of its {iterations} iterations, but all trees are used, as XGBoost's \
-             Booster.predict does; its scikit-learn wrapper would use the best only"
+            "the file names best_iteration {best} of its {iterations} iterations, for training stopped early, and all trees are \
+             used, as Booster.predict does; --trees best (model.trees = \"best\") uses those up to the best, as XGBoost's \
+             scikit-learn wrapper does"
         )
+    })
+}
+
+/// What is worth saying of a forest's averaged votes.
+pub(super) fn shares_note(manifest: &Manifest, ensemble: &Ensemble) -> Option<String> {
+    let narrows = narrows(ensemble.precision(), ensemble.input()) || manifest.input.is_some();
+    (ensemble.objective().are_shares() && !narrows).then(|| {
+        "predictions are averaged votes of classes, as of scikit-learn's forests, which round values to 32 bits before they \
+         compare them; this file does not say so: input = \"float32\" in the manifest does (`quintile manifest init` writes it)"
+            .to_owned()
     })
 }
 
 /// The prediction that is a probability: the one that the manifest names, or the only one.
 pub(super) fn probability(manifest: &Manifest, objective: &Objective, margin_len: usize) -> Option<usize> {
-    let only = super::is_probability(objective, margin_len).then_some(0);
+    let only = match margin_len {
+        1 if objective.is_probability() => Some(0),
+        // As in scikit-learn: the second of two classes is the one that is asked for.
+        2 if objective.are_shares() => Some(1),
+        _ => None,
+    };
     manifest.probability_output.map(|(output, _)| output).or(only)
 }
 

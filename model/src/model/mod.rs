@@ -4,16 +4,18 @@
 
 mod evaluator;
 mod fit;
+mod golden;
 mod outline;
 mod statistics;
 
 pub use evaluator::Scratch;
+pub use golden::{GoldenFault, GoldenQuantity};
 pub use statistics::{FeatureUse, Statistics};
 
 use crate::bands::Bands;
 use crate::ensemble::{BestError, Ensemble, Finish, Input, Precision, Trees};
 use crate::kernel::{KernelChoice, Unsupported};
-use crate::manifest::{Golden, Manifest, ManifestError};
+use crate::manifest::{GoldenRow, InitNote, Manifest, ManifestError};
 use crate::objective::Objective;
 use crate::schema::Schema;
 use evaluator::{Engine, Reading};
@@ -50,24 +52,6 @@ pub enum BuildError {
     Manifest(ManifestError),
 }
 
-/// A golden row whose margins are not those the manifest states.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error(
-    "golden row {row} (manifest line {line}): margin {output} is {actual:?}, expected {expected:?}; the comparison is exact"
-)]
-pub struct GoldenFault {
-    /// Which row, from 1.
-    pub row: usize,
-    /// Its line in the manifest.
-    pub line: usize,
-    /// Which margin, from 0.
-    pub output: usize,
-    /// What the kernel gave.
-    pub actual: f64,
-    /// What the manifest states, in the model's precision.
-    pub expected: f64,
-}
-
 /// A model ready to score.
 #[derive(Debug)]
 pub struct Model {
@@ -91,7 +75,8 @@ pub struct Model {
     /// The prediction that is a probability, when one is.
     probability: Option<usize>,
     notes: Vec<String>,
-    golden: Vec<Golden>,
+    golden: Vec<GoldenRow>,
+    init: InitNote,
     input: Input,
     is_input_stated: bool,
     finish: Finish,
@@ -105,13 +90,17 @@ impl Model {
     /// Best trees of a model without a usable `best_iteration`, a kernel that does not support the model, or a manifest
     /// that does not fit it (all of its faults at once).
     pub fn build(
-        ensemble: Ensemble,
+        mut ensemble: Ensemble,
         manifest: Manifest,
         identity: Identity,
         options: Options,
     ) -> Result<Self, BuildError> {
         let tree_limit = ensemble.tree_limit(options.trees)?;
-        let faults = fit::misfits(&manifest, &ensemble);
+        let faults = match fit::rename(&manifest, &mut ensemble) {
+            // Under other names nothing else of the manifest can be judged.
+            Some(fault) => vec![fault],
+            None => fit::misfits(&manifest, &ensemble),
+        };
         if !faults.is_empty() {
             return Err(BuildError::Manifest(ManifestError { faults }));
         }
@@ -123,6 +112,7 @@ impl Model {
         let margin_len = ensemble.base_margins().len();
         let mut notes = ensemble.notes().to_vec();
         notes.extend(fit::tree_note(&ensemble, options.trees));
+        notes.extend(fit::shares_note(&manifest, &ensemble));
         let probability = fit::probability(&manifest, ensemble.objective(), margin_len);
         let bands = fit::bands(&manifest, ensemble.objective(), margin_len, &mut notes);
         let (input, finish) = (fit::input(&manifest, &ensemble), ensemble.finish().clone());
@@ -158,6 +148,7 @@ impl Model {
             probability,
             notes,
             golden: manifest.golden,
+            init: manifest.init,
             input,
             is_input_stated,
             finish,
@@ -269,11 +260,28 @@ impl Model {
         self.band_names.as_ref()
     }
 
-    /// The manifest's golden rows: features in column order, NaN for missing, and the margins stated for them.
-    pub fn golden(&self) -> impl ExactSizeIterator<Item = (&[f64], &[f64])> {
-        self.golden
-            .iter()
-            .map(|row| (row.features.as_slice(), row.margin.as_slice()))
+    /// The manifest's golden rows.
+    #[must_use]
+    pub fn golden(&self) -> &[GoldenRow] {
+        &self.golden
+    }
+
+    /// What `manifest init` says of its own work in the manifest.
+    #[must_use]
+    pub fn init(&self) -> &InitNote {
+        &self.init
+    }
+
+    /// Whether predictions are shares of classes: the averaged votes of a forest.
+    #[must_use]
+    pub fn are_shares(&self) -> bool {
+        self.objective.are_shares()
+    }
+
+    /// Whether any prediction is a probability, of its own or of one of several classes.
+    #[must_use]
+    pub fn gives_probabilities(&self) -> bool {
+        self.objective.gives_probabilities()
     }
 
     /// The band of a row's predictions, from any scorer; none for a model without bands.
@@ -334,30 +342,6 @@ impl Model {
             });
     }
 
-    /// Scores the manifest's golden rows and compares margins to the last bit. Returns how many rows there are.
-    ///
-    /// # Errors
-    /// The first margin that differs.
-    pub fn check_golden(&self) -> Result<usize, GoldenFault> {
-        let mut scratch = self.scratch();
-        for (index, golden) in self.golden.iter().enumerate() {
-            self.score_row(&golden.features, &mut scratch);
-            for (output, (&actual, &stated)) in scratch.margins().iter().zip(&golden.margin).enumerate() {
-                let expected = self.rounded(stated);
-                if actual.to_bits() != expected.to_bits() && !(actual.is_nan() && expected.is_nan()) {
-                    return Err(GoldenFault {
-                        row: index + 1,
-                        line: golden.place.line,
-                        output,
-                        actual,
-                        expected,
-                    });
-                }
-            }
-        }
-        Ok(self.golden.len())
-    }
-
     /// The kernel in use, never [`KernelChoice::Auto`].
     #[must_use]
     pub fn kernel(&self) -> KernelChoice {
@@ -416,17 +400,6 @@ impl Model {
     /// A leaf's step reads column 0, so there is one even for a model without features.
     fn row_len(&self) -> usize {
         self.schema.len().max(1)
-    }
-
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "a golden margin means the model's precision"
-    )]
-    fn rounded(&self, stated: f64) -> f64 {
-        match self.precision {
-            Precision::F32 => f64::from(stated as f32),
-            Precision::F64 => stated,
-        }
     }
 }
 

@@ -48,6 +48,7 @@ impl Objective {
             known,
             divisor: None,
             groups: Groups::One,
+            are_shares: false,
         }
     }
 }

@@ -92,6 +92,7 @@ impl Objective {
             known,
             divisor: forest_iterations,
             groups: Groups::One,
+            are_shares: false,
         })
     }
 }

@@ -34,6 +34,8 @@ pub struct Objective {
     divisor: Option<f64>,
     /// How outputs hang together.
     groups: Groups,
+    /// Whether the margins are shares of classes that sum to one, as a forest's averaged votes are.
+    are_shares: bool,
 }
 
 /// Which outputs a transform takes together.
@@ -85,6 +87,33 @@ impl Objective {
             known,
             divisor: None,
             groups: Groups::One,
+            are_shares: false,
+        }
+    }
+
+    /// The same objective of a model whose margins are known to be shares of classes.
+    pub(crate) fn of_shares(mut self) -> Self {
+        self.are_shares = self.transform == Transform::Identity;
+        self
+    }
+
+    /// Whether predictions are shares of classes that sum to one, as a forest's averaged votes are.
+    #[must_use]
+    pub fn are_shares(&self) -> bool {
+        self.are_shares
+    }
+
+    /// Between which numbers predictions lie, both included.
+    #[must_use]
+    pub fn prediction_range(&self, margin_len: usize) -> (f64, f64) {
+        match self.transform {
+            _ if self.gives_probabilities() => (0.0, 1.0),
+            Transform::Hinge => (0.0, 1.0),
+            Transform::Exp | Transform::FastExp | Transform::ExpRatio { .. } | Transform::LogOnePlusExp => {
+                (0.0, f64::INFINITY)
+            }
+            Transform::ArgMax => (0.0, margin_len.saturating_sub(1) as f64),
+            _ => (f64::NEG_INFINITY, f64::INFINITY),
         }
     }
 
@@ -143,7 +172,7 @@ impl Objective {
     #[must_use]
     pub fn gives_probabilities(&self) -> bool {
         let is_of_classes = self.transform.is_joint() && self.transform != Transform::ArgMax;
-        self.is_probability() || is_of_classes
+        self.is_probability() || is_of_classes || self.are_shares
     }
 
     /// Writes the predictions of one row. `out` has [`Self::prediction_len`] places; what is beyond either end is

@@ -20,6 +20,7 @@ impl Objective {
             known: true,
             divisor: None,
             groups: Groups::One,
+            are_shares: false,
         }
     }
 }

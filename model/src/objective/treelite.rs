@@ -37,6 +37,7 @@ impl Objective {
                 stride: stride.max(1),
                 classes: taken,
             },
+            are_shares: false,
         })
     }
 }

@@ -5,7 +5,9 @@
 mod categories;
 mod cell;
 mod markers;
+mod names;
 mod rule;
+mod seen;
 
 use std::collections::HashSet;
 
@@ -15,6 +17,7 @@ pub use categories::{Categories, CategoryName, Unseen};
 pub use cell::{Cell, CellError};
 pub use markers::MissingMarkers;
 pub use rule::{Form, Rule, Violation};
+pub use seen::SeenRanges;
 
 /// What a feature's values are, as far as the model file says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +85,12 @@ pub struct Schema {
     has_numeric_names: bool,
     /// Numbers that count as missing; none where the manifest states none.
     markers: Option<Box<MissingMarkers>>,
+    /// Between which numbers training saw values; none where the manifest states none.
+    seen: Option<Box<SeenRanges>>,
+    /// Whether the names are made of column numbers, because the file has none.
+    is_numbered: bool,
+    /// Whether an underscore of a name may have been a space in training.
+    has_lost_spaces: bool,
 }
 
 /// Why a list of features is no schema.
@@ -159,6 +168,9 @@ impl Schema {
             required: Vec::new(),
             has_numeric_names: false,
             markers: None,
+            seen: None,
+            is_numbered: false,
+            has_lost_spaces: false,
         })
     }
 
@@ -260,6 +272,20 @@ impl Schema {
         self.markers.as_deref()
     }
 
+    /// Between which numbers training saw the values of each feature, where the manifest states that of any.
+    #[must_use]
+    pub fn seen(&self) -> Option<&SeenRanges> {
+        self.seen.as_deref()
+    }
+
+    /// Whether a value, NaN for missing, lies far outside what training saw of a column. A number that counts as
+    /// missing does not.
+    #[must_use]
+    pub fn is_unusual(&self, column: usize, value: f64) -> bool {
+        let is_far = self.seen().is_some_and(|seen| seen.is_far(column, value));
+        is_far && !self.markers().is_some_and(|markers| markers.is_missing(column, value))
+    }
+
     pub(crate) fn set_markers(&mut self, markers: MissingMarkers) {
         self.markers = (!markers.is_empty()).then(|| Box::new(markers));
     }
@@ -301,6 +327,13 @@ impl Schema {
         if let (None, Some(names)) = (&feature.categories, note.categories) {
             feature.categories = Categories::new(names, Unseen::Refused);
         }
+        if let Some(range) = note.seen.filter(|_| feature.kind != FeatureKind::Category) {
+            let columns = self.features.len();
+            self.seen
+                .get_or_insert_with(|| Box::new(SeenRanges::none(columns)))
+                .set(column, range);
+        }
+        let feature = &mut self.features[column];
         let named = feature.categories.as_ref();
         self.has_numeric_names |= named.is_some_and(|categories| !categories.takes_codes());
         feature.kind = note.kind.unwrap_or(feature.kind);

@@ -3,19 +3,25 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use arrayvec::ArrayString;
 use quintile_model::Schema;
+use quintile_model::limits::NAME_BYTES_MAX;
 
 /// Bytes of a key that are compared at once.
 const HEAD: usize = 16;
 
+type ColumnsByName = HashMap<Box<str>, u32, foldhash::fast::FixedState>;
+
 /// The columns of a model by feature name.
 #[derive(Debug)]
 pub struct Columns {
-    by_name: HashMap<Box<str>, u32, foldhash::fast::FixedState>,
+    by_name: ColumnsByName,
     /// All keys as bodies write them, `"name":`, in column order, so that guessing the next column stays in few cache
     /// lines.
     text: Box<[u8]>,
     keys: Box<[Key]>,
+    /// Columns by their names with underscores for spaces, where both spellings mean the feature.
+    by_spelling: Option<ColumnsByName>,
 }
 
 /// A column's key in the text.
@@ -39,13 +45,17 @@ impl Columns {
             by_name,
             text: text.into(),
             keys,
+            by_spelling: spellings(schema),
         }
     }
 
     /// The column of a feature.
     #[must_use]
     pub fn column(&self, name: &str) -> Option<usize> {
-        self.by_name.get(name).map(|&column| column as usize)
+        match self.by_name.get(name) {
+            Some(&column) => Some(column as usize),
+            None => column_spelled(self.by_spelling.as_ref()?, name),
+        }
     }
 
     /// The column of a feature that may well be `guess`: clients send features in the model's order, and comparing one
@@ -73,6 +83,33 @@ impl Columns {
         }
         Some(len)
     }
+}
+
+/// The column of a name with spaces where the model file has underscores, or the other way round.
+#[cold]
+fn column_spelled(by_spelling: &ColumnsByName, name: &str) -> Option<usize> {
+    let mut spelled = ArrayString::<NAME_BYTES_MAX>::new();
+    for letter in name.chars() {
+        spelled.try_push(if letter == ' ' { '_' } else { letter }).ok()?;
+    }
+    by_spelling.get(spelled.as_str()).map(|&column| column as usize)
+}
+
+/// Columns by their names with underscores for spaces. A spelling that two features share means neither.
+fn spellings(schema: &Schema) -> Option<ColumnsByName> {
+    if !schema.has_lost_spaces() {
+        return None;
+    }
+    let mut columns = ColumnsByName::default();
+    let mut shared = Vec::new();
+    for (name, column) in schema.names().zip(0..) {
+        let spelled: Box<str> = name.replace(' ', "_").into();
+        if columns.insert(spelled.clone(), column).is_some() {
+            shared.push(spelled);
+        }
+    }
+    columns.retain(|name, _| !shared.contains(name));
+    Some(columns)
 }
 
 impl Key {
@@ -155,5 +192,25 @@ mod tests {
             }
         }
         assert_eq!(columns.key_at(b"\"a\":0,\"and so on\"", names.len()), None);
+    }
+
+    #[test]
+    fn spaces_that_a_library_lost_are_found_again() {
+        let text = "tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\nlabel_index=0\nmax_feature_idx=1\n\
+                    objective=regression\nfeature_names=Total_Time b\nfeature_infos=[0:1] [0:1]\n\n\
+                    Tree=0\nnum_leaves=1\nnum_cat=0\nleaf_value=1\n\nend of trees\n";
+        let ensemble = quintile_model::load(text.as_bytes()).unwrap();
+        let columns = Columns::new(ensemble.schema());
+        for (name, column) in [
+            ("Total_Time", Some(0)),
+            ("Total Time", Some(0)),
+            ("b", Some(1)),
+            ("total time", None),
+            ("Total  Time", None),
+        ] {
+            assert_eq!(columns.column(name), column, "{name}");
+        }
+        let exact = Schema::try_new(vec![("a_b".to_owned(), FeatureKind::Number)]).unwrap();
+        assert_eq!(Columns::new(&exact).column("a b"), None);
     }
 }

@@ -85,13 +85,56 @@ pub enum LoadError {
         source: BuildError,
     },
     /// A golden row that is not met.
-    #[error("check {path}: {source}")]
+    #[error("check {path}: {source}; {}", .change.advice(.path))]
     Golden {
         /// The model file.
         path: PathBuf,
         /// Which row, and both numbers.
         source: GoldenFault,
+        /// Whether the model file has changed since the manifest was written.
+        change: FileChange,
     },
+}
+
+/// Whether a model file is the one that its manifest was written for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileChange {
+    /// It is another file.
+    Changed,
+    /// It is the same.
+    Same,
+    /// The manifest does not say.
+    Unknown,
+}
+
+impl FileChange {
+    /// From the digest that the manifest has, and that of the file.
+    #[must_use]
+    pub fn of(written_for: Option<&str>, sha256: &str) -> Self {
+        match written_for {
+            None => Self::Unknown,
+            Some(digest) if digest.eq_ignore_ascii_case(sha256) => Self::Same,
+            Some(_) => Self::Changed,
+        }
+    }
+
+    /// What a golden row that is not met means, and what to do.
+    fn advice(self, path: &Path) -> String {
+        let renew = format!("quintile manifest init {} ROWS --renew", path.display());
+        match self {
+            Self::Changed => {
+                format!("the model file has changed since its manifest was written: after retraining, run {renew}")
+            }
+            Self::Same => {
+                "the model file is the one that the manifest was written for, so the row was changed, or its numbers \
+                           are those of another model"
+                    .to_owned()
+            }
+            Self::Unknown => {
+                format!("if the model file has changed since these rows were written, as after retraining, run {renew}")
+            }
+        }
+    }
 }
 
 fn near(neighbour: Option<&Path>, folder: &Path) -> String {

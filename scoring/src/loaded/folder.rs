@@ -2,18 +2,33 @@
 
 use std::path::Path;
 
-use quintile_model::{Cell, Manifest, Options};
+use quintile_model::{Cell, Manifest, Options, Schema};
+
+use super::draft::ManifestChange;
 
 use super::files::{beside_archive, manifest, text_of};
 use super::{LoadError, LoadedModel};
 use crate::loaded::bundle::{self, Bundle};
 use crate::loaded::describe;
 
+/// What is wrong with the names of a folder, if a feature of the model has none of them.
+fn unknown_names(kind: &str, signed: &[String], schema: &Schema) -> Option<String> {
+    let is_unknown = |name: &&String| schema.column(name).is_none();
+    let unknown: Vec<_> = signed.iter().filter(is_unknown).take(4).cloned().collect();
+    (!unknown.is_empty()).then(|| {
+        format!(
+            "the {kind} names features that the model does not have: {unknown:?}; the model's are {:?}",
+            schema.names().take(4).collect::<Vec<_>>()
+        )
+    })
+}
+
 impl LoadedModel {
     /// Loads what a folder points at, and holds the two against each other.
     pub(super) fn of_bundle(
         path: &Path,
         bundle: Bundle,
+        change: ManifestChange<'_>,
         options: Options,
         model_number: u32,
     ) -> Result<Self, LoadError> {
@@ -32,8 +47,8 @@ impl LoadedModel {
         let signed: Vec<String> = says.features.iter().map(|note| note.name.clone()).collect();
         let mut unsigned = says.clone();
         unsigned.features.clear();
-        let build = |says: Manifest| match &model {
-            bundle::ModelSource::File(file) => Self::of_file(file, says, options, model_number),
+        let build = |says: &Manifest| match &model {
+            bundle::ModelSource::File(file) => Self::of_file(file, change.with(says), options, model_number),
             bundle::ModelSource::Entry {
                 archive,
                 name,
@@ -50,10 +65,16 @@ impl LoadedModel {
                     None => manifest(archive, &place)?,
                 };
                 let beside = beside.as_deref().map(|text| (place.as_path(), text));
-                Self::build((Path::new(name), bytes), beside, says, options, model_number)
+                Self::build(
+                    (Path::new(name), bytes),
+                    beside,
+                    change.with(says),
+                    options,
+                    model_number,
+                )
             }
         };
-        let mut loaded = build(unsigned)?;
+        let mut loaded = build(&unsigned)?;
         let schema = loaded.model.schema();
         if let Some(features) = features.filter(|&features| features != schema.len()) {
             return Err(contradicted(format!(
@@ -62,15 +83,10 @@ impl LoadedModel {
             )));
         }
         if !signed.is_empty() {
-            let is_unknown = |name: &&String| schema.column(name).is_none();
-            let unknown: Vec<_> = signed.iter().filter(is_unknown).take(4).cloned().collect();
-            if !unknown.is_empty() {
-                return Err(contradicted(format!(
-                    "the {kind} names features that the model does not have: {unknown:?}; the model's are {:?}",
-                    schema.names().take(4).collect::<Vec<_>>()
-                )));
+            if let Some(message) = unknown_names(kind, &signed, schema) {
+                return Err(contradicted(message));
             }
-            loaded = build(says)?;
+            loaded = build(&says)?;
         }
         loaded.folder = Some(kind);
         if let Some(row) = loaded.row_of(&example) {

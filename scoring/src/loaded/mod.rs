@@ -5,24 +5,28 @@
 pub mod bundle;
 pub mod columns;
 pub mod describe;
+mod draft;
 mod error;
 mod files;
 mod folder;
 #[cfg(test)]
 mod tests;
+pub mod unusual;
 
 use std::path::Path;
 use std::sync::OnceLock;
 
 use quintile_model::limits::{MANIFEST_BYTES_MAX, MODEL_BYTES_MAX};
-use quintile_model::{Ensemble, Manifest, Model, Options, load};
+use quintile_model::{Ensemble, GoldenSource, Manifest, Model, Options, load};
 
-pub use self::error::LoadError;
+pub use self::error::{FileChange, LoadError};
 pub use self::files::manifest_path;
 
+use self::draft::ManifestChange;
 use self::files::{digest, identity, manifest, read, sha256, text_of};
 use columns::Columns;
 use describe::Descriptions;
+use unusual::UnusualFeatures;
 
 /// The demo that is served when no model is named (`docs/demo_model.md`).
 const DEMO_MODEL: &[u8] = include_bytes!("../../../engine/demo/demo.ubj");
@@ -44,6 +48,10 @@ pub struct LoadedModel {
     pub golden_rows: usize,
     /// A row to show and to warm up with, in column order: the folder's example, or else the golden row that says most.
     pub example: Option<Vec<f64>>,
+    /// Features whose ranges in training the manifest states; none where it states none.
+    pub unusual: Option<UnusualFeatures>,
+    /// Whether the names of its features come from the manifest.
+    pub names_are_stated: bool,
     /// What kind of folder the model came from; none for a file of its own.
     pub folder: Option<&'static str>,
     /// Why the model cannot be evaluated here, if it cannot: then only its manifest's features and bands are known.
@@ -67,29 +75,41 @@ impl LoadedModel {
             None => Self::build(
                 (Path::new("demo.ubj"), DEMO_MODEL),
                 Some((Path::new("demo.toml"), DEMO_MANIFEST)),
-                Manifest::empty(),
+                ManifestChange::NONE,
                 options,
                 model_number,
             ),
-            Some(path) => {
-                let bundle = bundle::open(path).map_err(|source| LoadError::Bundle {
-                    path: path.to_path_buf(),
-                    source,
-                })?;
-                match bundle {
-                    Some(bundle) => Self::of_bundle(path, bundle, options, model_number),
-                    None => Self::of_file(path, Manifest::empty(), options, model_number),
-                }
-            }
+            Some(path) => Self::of_path(path, ManifestChange::NONE, options, model_number),
         }
     }
 
-    fn of_file(path: &Path, says: Manifest, options: Options, model_number: u32) -> Result<Self, LoadError> {
+    fn of_path(
+        path: &Path,
+        change: ManifestChange<'_>,
+        options: Options,
+        model_number: u32,
+    ) -> Result<Self, LoadError> {
+        let bundle = bundle::open(path).map_err(|source| LoadError::Bundle {
+            path: path.to_path_buf(),
+            source,
+        })?;
+        match bundle {
+            Some(bundle) => Self::of_bundle(path, bundle, change, options, model_number),
+            None => Self::of_file(path, change, options, model_number),
+        }
+    }
+
+    fn of_file(
+        path: &Path,
+        change: ManifestChange<'_>,
+        options: Options,
+        model_number: u32,
+    ) -> Result<Self, LoadError> {
         let bytes = read(path, MODEL_BYTES_MAX)?;
         let manifest_path = path.with_extension("toml");
         let manifest = manifest(path, &manifest_path)?;
         let manifest = manifest.as_deref().map(|text| (manifest_path.as_path(), text));
-        Self::build((path, &bytes), manifest, says, options, model_number)
+        Self::build((path, &bytes), manifest, change, options, model_number)
     }
 
     /// Reads the model file alone, or the demo's, as its trees are before anything is compiled.
@@ -130,7 +150,7 @@ impl LoadedModel {
         Self::build(
             (Path::new("m"), model),
             manifest,
-            Manifest::empty(),
+            ManifestChange::NONE,
             Options::default(),
             0,
         )
@@ -142,6 +162,13 @@ impl LoadedModel {
     pub fn descriptions(&self) -> &Descriptions {
         self.descriptions
             .get_or_init(|| Descriptions::of(&self.model, self.example.as_deref()))
+    }
+
+    /// How many of its golden rows have numbers of this program, and none of the training library.
+    #[must_use]
+    pub fn own_golden_rows(&self) -> usize {
+        let rows = self.model.golden().iter();
+        rows.filter(|row| row.source == GoldenSource::Quintile).count()
     }
 
     /// The same under another name and version: those that a store has for it, which stand over what its manifest says.
@@ -198,7 +225,7 @@ impl LoadedModel {
     fn build(
         (path, bytes): (&Path, &[u8]),
         manifest: Option<(&Path, &str)>,
-        says: Manifest,
+        change: ManifestChange<'_>,
         options: Options,
         model_number: u32,
     ) -> Result<Self, LoadError> {
@@ -211,18 +238,23 @@ impl LoadedModel {
             })?,
             None => Manifest::empty(),
         };
-        let manifest = manifest.over(says);
+        let manifest = change.apply(manifest, &ensemble);
+        let written_for = manifest.init.model_sha256.clone();
+        let names_are_stated = manifest.names().is_some();
         let sha256 = sha256(bytes);
         let identity = identity(path, &sha256);
         let told = format!("{identity:?} {options:?} {manifest:?}");
         let content = digest([sha256.as_bytes(), told.as_bytes()]);
         let model = Model::build(ensemble, manifest, identity, options)
             .map_err(|source| LoadError::Build { path: at(), source })?;
-        let golden_rows = model
-            .check_golden()
-            .map_err(|source| LoadError::Golden { path: at(), source })?;
+        let golden_rows = model.check_golden().map_err(|source| LoadError::Golden {
+            path: at(),
+            source,
+            change: FileChange::of(written_for.as_deref(), &sha256),
+        })?;
         Ok(Self {
             model_sha256: Some(sha256),
+            names_are_stated,
             ..Self::of(model, golden_rows, model_number, content, None)
         })
     }
@@ -235,12 +267,13 @@ impl LoadedModel {
         outline_only: Option<String>,
     ) -> Self {
         let told = |row: &[f64]| row.iter().filter(|value| !value.is_nan()).count();
-        let rows = model.golden().map(|(row, _)| row);
+        let rows = model.golden().iter().map(|row| row.features.as_slice());
         let rows = rows.filter(|row| describe::is_fit(model.schema(), row));
         // Of those that say equally much the first: people put the plain ones first.
         let example = rows.reduce(|most, row| if told(row) > told(most) { row } else { most });
         let example = example.map(<[f64]>::to_vec);
         let columns = Columns::new(model.schema());
+        let unusual = UnusualFeatures::of(model.schema());
         let identity_json = identity_json(&model);
         Self {
             model_number,
@@ -250,6 +283,8 @@ impl LoadedModel {
             descriptions: OnceLock::new(),
             golden_rows,
             example,
+            unusual,
+            names_are_stated: false,
             folder: None,
             outline_only,
             manifest_version: None,

@@ -175,3 +175,97 @@ fn paths_that_hold_no_model_say_what_was_probably_meant() {
     let below = load(&folder.0.join("notes.txt/m.ubj")).unwrap_err();
     assert!(matches!(below, LoadError::Read { .. }), "{below}");
 }
+
+#[test]
+fn names_are_for_files_without_and_edges_within_reach() {
+    let fixture = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../model/tests/fixtures")
+            .join(name);
+        std::fs::read(path).expect("a fixture")
+    };
+    let squared = fixture("objective-reg-squarederror.json");
+    for (model, text, says) in [
+        (
+            DEMO_MODEL,
+            "names = [\"a\"]",
+            "1:9: names are 1, but the model has 50 features",
+        ),
+        (
+            DEMO_MODEL,
+            &format!("names = [{}]", ["\"a\""; 50].join(", ")),
+            "1:9: feature 0 is \"f1\" in the model file and \"a\" here",
+        ),
+        (
+            DEMO_MODEL,
+            "edges = [10, 20, 40, 60]",
+            "1:9: edge 0 is 10, but the model's predictions are probabilities, from 0 to 1: no prediction reaches every \
+             band; percent? write edges = [0.1, 0.2, 0.4, 0.6]",
+        ),
+        (DEMO_MODEL, "edges = [-1, 0.2, 0.3, 0.4]", "1:9: edge 0 is -1, but"),
+        (
+            DEMO_MODEL,
+            "[[golden]]\nfeatures = [1]\nprediction = [1, 2]",
+            "a golden row has 2 predictions, the model 1",
+        ),
+    ] {
+        let error = LoadedModel::of_bytes(model, text).expect_err(text).to_string();
+        assert!(error.contains(says), "{text}\n{error}\n{says}");
+    }
+    for edges in ["[0, 0.2, 0.5, 1]", "[0.1, 0.2, 0.3, 0.4]"] {
+        assert!(LoadedModel::of_bytes(DEMO_MODEL, &format!("edges = {edges}")).is_ok());
+    }
+    assert!(LoadedModel::of_bytes(&squared, "edges = [-100, 0, 1, 1e6]").is_ok());
+}
+
+#[test]
+fn a_golden_row_may_state_a_prediction_and_says_who_gave_it() {
+    let demo = LoadedModel::demo_with("");
+    let mut scratch = demo.model.scratch();
+    demo.model.score_row(&[f64::NAN; 50], &mut scratch);
+    let (margin, prediction) = (scratch.margins()[0], scratch.predictions()[0]);
+    let row = format!("[[golden]]\nfeatures = [{}]\n", ["nan"; 50].join(","));
+    #[expect(clippy::cast_possible_truncation, reason = "the demo's numbers are f32")]
+    let beside = f64::from((prediction as f32).next_up());
+    for (numbers, is_met, own) in [
+        (format!("prediction = [{prediction:?}]"), true, 0),
+        (format!("prediction = [{beside:?}]"), true, 0),
+        (format!("prediction = [{:?}]", prediction + 1e-5), false, 0),
+        (format!("margin = [{margin:?}]\nsource = \"quintile\""), true, 1),
+        (format!("margin = [{margin:?}]\nprediction = [0.5]"), false, 0),
+    ] {
+        let loaded = LoadedModel::of_bytes(DEMO_MODEL, &format!("{row}{numbers}"));
+        match loaded {
+            Ok(loaded) => assert_eq!((is_met, loaded.own_golden_rows()), (true, own), "{numbers}"),
+            Err(error) => assert!(
+                !is_met && error.to_string().contains("golden row 1"),
+                "{numbers}\n{error}"
+            ),
+        }
+    }
+}
+
+#[test]
+fn a_golden_row_that_is_not_met_says_whether_the_file_has_changed() {
+    let row = format!("[[golden]]\nfeatures = [{}]\nmargin = [1]\n", ["nan"; 50].join(","));
+    let own = sha256(DEMO_MODEL);
+    for (init, says) in [
+        (
+            String::new(),
+            "if the model file has changed since these rows were written",
+        ),
+        (
+            format!("[init]\nmodel_sha256 = \"{own}\""),
+            "is the one that the manifest was written for",
+        ),
+        (
+            format!("[init]\nmodel_sha256 = \"{}\"", own.replace(['0', '1', '2'], "9")),
+            "the model file has changed since its manifest was written: after retraining, run quintile manifest init m ROWS --renew",
+        ),
+    ] {
+        let error = LoadedModel::of_bytes(DEMO_MODEL, &format!("{row}{init}"))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(says), "{init}\n{error}");
+    }
+}

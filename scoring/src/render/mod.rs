@@ -16,12 +16,14 @@ use crate::read::{ReadError, Timings, Workspace};
 mod escape;
 mod hint;
 pub mod row_body;
+pub mod unusual;
 mod wanted;
 mod words;
 
 use escape::Escaped;
 pub use escape::string;
 use hint::Hints;
+use unusual::UnusualFields;
 use wanted::{Limits, Wanted};
 
 /// Bytes of a rendered double at most: `-2.2250738585072014e-308`, and a comma.
@@ -66,6 +68,8 @@ pub struct AnswerFields<'a> {
     pub source: Option<ScoreSource<'a>>,
     /// The request's id.
     pub request_id: &'a str,
+    /// Values far outside what training saw, where they were asked for.
+    pub unusual: Option<UnusualFields<'a>>,
     /// How long it took.
     pub timings: &'a Timings,
 }
@@ -85,6 +89,7 @@ pub fn answer<B: BufMut>(
         predictions: workspace.predictions(),
         source: None,
         request_id,
+        unusual: None,
         timings,
     };
     self::told(out, loaded, &told);
@@ -101,6 +106,9 @@ pub fn told<B: BufMut>(out: &mut B, loaded: &LoadedModel, told: &AnswerFields<'_
             out.put_slice(b",\"source\":\"local\",\"reason\":");
             string(out, why);
         }
+    }
+    if let Some(fields) = &told.unusual {
+        unusual::write(out, loaded, fields);
     }
     out.put_slice(b",\"model\":");
     out.put_slice(loaded.identity_json.as_bytes());
@@ -128,8 +136,16 @@ fn begin<B: BufMut>(out: &mut B, loaded: &LoadedModel, lead_id: &str, score: Opt
 }
 
 /// Writes the result of one scored lead of a batch.
-pub fn scored<B: BufMut>(out: &mut B, loaded: &LoadedModel, lead_id: &str, score: Option<u8>, predictions: &[f64]) {
+pub fn scored<B: BufMut>(
+    out: &mut B,
+    loaded: &LoadedModel,
+    (lead_id, score, predictions): (&str, Option<u8>, &[f64]),
+    unusual: Option<&UnusualFields<'_>>,
+) {
     begin(out, loaded, lead_id, score, predictions);
+    if let Some(fields) = unusual {
+        unusual::write(out, loaded, fields);
+    }
     out.put_u8(b'}');
 }
 
@@ -138,10 +154,14 @@ pub fn scored_by<B: BufMut>(
     out: &mut B,
     loaded: &LoadedModel,
     (lead_id, score, predictions): (&str, Option<u8>, &[f64]),
+    unusual: Option<&UnusualFields<'_>>,
 ) {
     begin(out, loaded, lead_id, score, predictions);
     out.put_slice(b",\"model\":");
     out.put_slice(loaded.identity_json.as_bytes());
+    if let Some(fields) = unusual {
+        unusual::write(out, loaded, fields);
+    }
     out.put_u8(b'}');
 }
 

@@ -8,7 +8,8 @@
 use quintile_model::Schema;
 
 use super::ScoreError;
-use super::header::Cells;
+use super::encoding::Spelling;
+use super::header::{Cells, NamedColumns};
 use crate::text::excerpt;
 
 /// Separators that are looked for, the usual one first.
@@ -20,6 +21,10 @@ pub(super) struct Dialect {
     /// What stands between cells.
     pub(super) separator: u8,
     pub(super) decimal: Decimal,
+    /// Whether a line above the header states the separator.
+    pub(super) is_stated: bool,
+    /// How the text was written.
+    pub(super) spelling: Spelling,
 }
 
 /// The decimal sign of numbers.
@@ -38,6 +43,8 @@ impl Default for Dialect {
         Self {
             separator: b',',
             decimal: Decimal::Point,
+            is_stated: false,
+            spelling: Spelling::default(),
         }
     }
 }
@@ -53,6 +60,20 @@ impl Dialect {
             )),
             _ => Some(format!("cells are separated by {name}")),
         }
+    }
+
+    /// The mark and the line with the separator that the rows had, so that Excel opens the results as it wrote the
+    /// rows.
+    pub(super) fn above_header(&self) -> Vec<u8> {
+        let mut above = Vec::new();
+        if self.spelling.has_mark {
+            above.extend_from_slice(b"\xef\xbb\xbf");
+        }
+        if self.is_stated {
+            above.extend_from_slice(&[b's', b'e', b'p', b'=', self.separator]);
+            above.extend_from_slice(self.spelling.line_end.bytes());
+        }
+        above
     }
 
     /// A number's cell with a decimal point, or why it may be misread.
@@ -107,10 +128,10 @@ pub(super) fn stated_line(head: &[u8]) -> Option<(u8, usize)> {
 
 /// The separator of a text that begins so: the first under which the header has the model's names, or most of them.
 pub(super) fn separator(head: &[u8], schema: &Schema) -> u8 {
+    let columns = NamedColumns::new(schema);
     let known = SEPARATORS.map(|separator| {
         let header = records(head, separator).next().unwrap_or_default();
-        let is_name =
-            |cell: &&Vec<u8>| std::str::from_utf8(cell).is_ok_and(|name| schema.column(name.trim()).is_some());
+        let is_name = |cell: &&Vec<u8>| std::str::from_utf8(cell).is_ok_and(|name| columns.get(name.trim()).is_some());
         (separator, header.iter().filter(is_name).count(), header.len())
     });
     let is_split = known[0].2 > 1;
@@ -120,6 +141,12 @@ pub(super) fn separator(head: &[u8], schema: &Schema) -> u8 {
         (names, cells)
     });
     best.map_or(b',', |(separator, ..)| separator)
+}
+
+/// The separator of a text whose names nobody knows: the first that splits the header.
+pub(super) fn separator_of_nothing_known(head: &[u8]) -> u8 {
+    let splits = |&&separator: &&u8| records(head, separator).next().is_some_and(|header| header.len() > 1);
+    SEPARATORS.iter().find(splits).copied().unwrap_or(b',')
 }
 
 /// The decimal sign that the first rows prove.
@@ -263,6 +290,7 @@ mod tests {
             let dialect = Dialect {
                 separator: b';',
                 decimal,
+                ..Dialect::default()
             };
             let mut buffer = Vec::new();
             let read = dialect.number(cell.as_bytes(), &mut buffer);

@@ -26,6 +26,7 @@ impl Rows<'_> {
     pub fn each(&self, loaded: &LoadedModel, mut take: impl FnMut(&[f64])) -> Result<(), ScoreError> {
         let mut job = Job::new(loaded, Output::Margin);
         job.missing = self.missing;
+        job.skips_blank_rows = true;
         let mut no_stdin = io::empty();
         let rows = open(self.path, self.input, &mut no_stdin)?;
         job.input = rows.format();
@@ -36,6 +37,7 @@ impl Rows<'_> {
             chunk.read(loaded, None, &mut memory, |_, outcome| {
                 match outcome {
                     Ok((row, _)) => take(row),
+                    Err(ScoreError::BlankRow { .. }) => {}
                     Err(error) => fault = Some(error),
                 }
                 fault.is_none()

@@ -5,18 +5,70 @@ use std::io::{self, BufReader, Read};
 /// Bytes that are read ahead to see what a text is.
 pub(super) const HEAD_BYTES: usize = 64 << 10;
 
+/// What ends the lines of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum LineEnd {
+    #[default]
+    Lf,
+    CrLf,
+    /// Old Macs.
+    Cr,
+}
+
+impl LineEnd {
+    /// That of a text that begins so.
+    pub(super) fn of(head: &[u8]) -> Self {
+        match head.iter().position(|&byte| byte == b'\n') {
+            Some(end) if head[..end].ends_with(b"\r") => Self::CrLf,
+            None if head.contains(&b'\r') => Self::Cr,
+            _ => Self::Lf,
+        }
+    }
+
+    pub(super) fn bytes(self) -> &'static [u8] {
+        match self {
+            Self::Lf => b"\n",
+            Self::CrLf => b"\r\n",
+            Self::Cr => b"\r",
+        }
+    }
+}
+
+/// How a text was written that is UTF-8 with line feeds by now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Spelling {
+    /// Whether a mark said what it is encoded as, or it was UTF-16: Excel takes UTF-8 without one for something else.
+    pub(super) has_mark: bool,
+    pub(super) line_end: LineEnd,
+}
+
 /// A stream whose first bytes were read ahead.
 pub struct Peeked<R> {
     head: Vec<u8>,
     at: usize,
     rest: R,
+    spelling: Spelling,
 }
 
 impl<R: Read> Peeked<R> {
     pub(super) fn new(mut rest: R) -> io::Result<Self> {
         let mut head = Vec::new();
         rest.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut head)?;
-        Ok(Self { head, at: 0, rest })
+        Ok(Self {
+            head,
+            at: 0,
+            rest,
+            spelling: Spelling::default(),
+        })
+    }
+
+    /// How it was written.
+    pub(super) fn spelling(&self) -> Spelling {
+        self.spelling
+    }
+
+    pub(super) fn set_spelling(&mut self, spelling: Spelling) {
+        self.spelling = spelling;
     }
 
     /// The first bytes that were not taken yet.

@@ -34,7 +34,7 @@ pub enum ScoreError {
         text: String,
     },
     #[error(
-        "row {row} (line {line}), column {name}: {text} is no category of this feature, which has {accepted}{nor}; a \
+        "row {row} (line {line}), column {name}: {text} is no category of this feature, which has {accepted}{nor}{hint}; a \
          missing value is an empty cell, nan or null (--missing TEXT names others)"
     )]
     Category {
@@ -44,7 +44,10 @@ pub enum ScoreError {
         text: String,
         accepted: String,
         nor: &'static str,
+        hint: &'static str,
     },
+    #[error("row {row} (line {line}) is blank: none of its cells has a value")]
+    BlankRow { row: u64, line: u64 },
     #[error("row {row} (line {line}), column {name}: {text} {says}")]
     Decimal {
         row: u64,
@@ -57,7 +60,7 @@ pub enum ScoreError {
         "numbers have commas ({comma}) and points ({point}): state which is the decimal sign with --decimal , or --decimal ."
     )]
     MixedDecimals { comma: String, point: String },
-    #[error("the header is no UTF-8 text: save the rows as UTF-8")]
+    #[error("the header is no UTF-8 text: save the rows as UTF-8 (in Excel: Save As, CSV UTF-8)")]
     HeaderNotUtf8,
     #[error("line {line} begins a row that does not end: a quote is not closed")]
     Unclosed { line: u64 },
@@ -164,6 +167,10 @@ pub enum ScoreError {
     MemberOurs { row: u64, line: u64, name: String },
     #[error("Parquet is nothing for a terminal: name a file by --out, or print with --to csv")]
     Terminal,
+    #[error(
+        "results are CSV, NDJSON or Parquet, and no workbook: write {0}, which Excel opens, or say with --to what the file is to hold"
+    )]
+    WorkbookOut(String),
     #[error("results are not compressed: name a file without .{0}, or compress what comes on standard output")]
     CompressedOut(&'static str),
     #[error("{0} is both the rows and the results")]

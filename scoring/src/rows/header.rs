@@ -1,6 +1,6 @@
 //! Which cell of a row belongs to which column of the model.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use quintile_model::Schema;
 use quintile_model::nearest::nearest;
@@ -22,6 +22,15 @@ pub enum HeaderError {
     Numbers(String),
     #[error("column {name} occurs twice in the header")]
     Twice { name: String },
+    #[error(
+        "columns {one} and {other} are both the model's feature {feature}, for LightGBM writes spaces of names as underscores: \
+         leave one of them out"
+    )]
+    TwoSpellings {
+        one: String,
+        other: String,
+        feature: String,
+    },
     #[error("the rows have no column {name}, which --id names; they have {listed}")]
     NoId { name: String, listed: String },
     #[error(
@@ -50,7 +59,7 @@ impl HeaderError {
     pub fn likely(&self) -> &[(String, String)] {
         match self {
             Self::Some { likely, .. } | Self::Misfit { likely, .. } => likely,
-            Self::Absent | Self::Numbers(_) | Self::Twice { .. } | Self::NoId { .. } => &[],
+            Self::Absent | Self::Numbers(_) | Self::Twice { .. } | Self::TwoSpellings { .. } | Self::NoId { .. } => &[],
         }
     }
 }
@@ -81,6 +90,43 @@ fn likely_names<'n>(missing: &[&'n str], extra: &[&'n str]) -> Vec<(String, Stri
     likely
 }
 
+/// The model's columns by the names that a header may have for them.
+pub(super) struct NamedColumns<'s> {
+    names: Vec<&'s str>,
+    exact: HashMap<&'s str, usize>,
+    /// By names with underscores for spaces, where both mean the feature.
+    spelled: HashMap<String, usize>,
+}
+
+impl<'s> NamedColumns<'s> {
+    pub(super) fn new(schema: &'s Schema) -> Self {
+        let names: Vec<&str> = schema.names().collect();
+        let spelled = names.iter().map(|name| name.replace(' ', "_")).zip(0..);
+        Self {
+            exact: names.iter().copied().zip(0..).collect(),
+            spelled: if schema.has_lost_spaces() {
+                spelled.collect()
+            } else {
+                HashMap::new()
+            },
+            names,
+        }
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<usize> {
+        let exact = self.exact.get(name).copied();
+        exact.or_else(|| self.spelled.get(&name.replace(' ', "_")).copied())
+    }
+
+    fn name(&self, column: usize) -> &'s str {
+        self.names[column]
+    }
+
+    fn len(&self) -> usize {
+        self.names.len()
+    }
+}
+
 /// What a row's cells are.
 #[derive(Debug)]
 pub(super) struct Cells {
@@ -94,18 +140,21 @@ pub(super) struct Cells {
     pub(super) said: Vec<String>,
     /// Texts that are missing values beside the usual ones.
     pub(super) missing: MissingTexts,
+    /// Whether a row whose cells are all empty is no row but a fault.
+    pub(super) blank_is_fault: bool,
 }
 
 impl Cells {
     /// Matches the cells of a header with the model's columns. An id that is none of them is left out of the matching.
     pub(super) fn new(names: Vec<String>, schema: &Schema, id: Option<&str>) -> Result<Self, HeaderError> {
         let id = id.map(|id| id_cell(&names, id)).transpose()?;
-        let aside = id.filter(|&cell| schema.column(&names[cell]).is_none());
+        let columns = NamedColumns::new(schema);
+        let aside = id.filter(|&cell| columns.get(&names[cell]).is_none());
         let mut matched = names.clone();
         if let Some(cell) = aside {
             matched.remove(cell);
         }
-        let (mut places, said) = places(&matched, schema)?;
+        let (mut places, said) = places(&matched, schema, &columns)?;
         if let Some(cell) = aside {
             places.insert(cell, None);
         }
@@ -115,6 +164,7 @@ impl Cells {
             id,
             said,
             missing: MissingTexts::default(),
+            blank_is_fault: false,
         })
     }
 }
@@ -132,27 +182,33 @@ fn id_cell(names: &[String], id: &str) -> Result<usize, HeaderError> {
 }
 
 /// The column of each cell, none for one that is ignored; and what to say about it.
-fn places(names: &[String], schema: &Schema) -> Result<(Vec<Option<usize>>, Vec<String>), HeaderError> {
-    let columns: HashMap<&str, usize> = schema.names().zip(0..).collect();
+fn places(names: &[String], schema: &Schema, columns: &NamedColumns<'_>) -> Result<Places, HeaderError> {
     let exact: Vec<&str> = names.iter().map(String::as_str).collect();
-    if let Some(found) = by_name(&exact, &columns)? {
+    if let Some(found) = by_name(&exact, columns)? {
         return Ok(found);
     }
     let trimmed: Vec<&str> = names.iter().map(|name| name.trim()).collect();
-    if let Some(found) = by_name(&trimmed, &columns)? {
+    if let Some(found) = by_name(&trimmed, columns)? {
         return Ok(found);
     }
     if is_data(names) {
         return Err(HeaderError::Numbers(listed(schema.names())));
     }
+    let present: HashSet<usize> = exact
+        .iter()
+        .chain(&trimmed)
+        .filter_map(|name| columns.get(name))
+        .collect();
     let missing: Vec<&str> = schema
         .names()
-        .filter(|name| !exact.contains(name) && !trimmed.contains(name))
+        .zip(0..)
+        .filter(|(_, column)| !present.contains(column))
+        .map(|(name, _)| name)
         .collect();
     let extra: Vec<&str> = trimmed
         .iter()
         .copied()
-        .filter(|name| !columns.contains_key(name))
+        .filter(|name| columns.get(name).is_none())
         .collect();
     let likely = likely_names(&missing, &extra);
     if names.len() != schema.len() {
@@ -165,10 +221,10 @@ fn places(names: &[String], schema: &Schema) -> Result<(Vec<Option<usize>>, Vec<
         });
     }
     // Even where the known names stand in their places, the column between them may be another one's.
-    if trimmed.iter().any(|name| columns.contains_key(name)) {
+    if trimmed.iter().any(|name| columns.get(name).is_some()) {
         return Err(HeaderError::Some {
             missing: counted("missing", &missing),
-            found: found(&trimmed, &columns),
+            found: found(&trimmed, columns),
             likely,
         });
     }
@@ -182,24 +238,32 @@ fn places(names: &[String], schema: &Schema) -> Result<(Vec<Option<usize>>, Vec<
 type Places = (Vec<Option<usize>>, Vec<String>);
 
 /// None when a name of the model is not there.
-fn by_name(names: &[&str], columns: &HashMap<&str, usize>) -> Result<Option<Places>, HeaderError> {
-    let places: Vec<_> = names.iter().map(|name| columns.get(name).copied()).collect();
-    let mut taken = vec![false; columns.len()];
+fn by_name(names: &[&str], columns: &NamedColumns<'_>) -> Result<Option<Places>, HeaderError> {
+    let places: Vec<_> = names.iter().map(|name| columns.get(name)).collect();
+    let mut taken: Vec<Option<&str>> = vec![None; columns.len()];
     let mut twice = None;
     for (column, name) in places
         .iter()
         .zip(names)
         .filter_map(|(place, name)| Some(((*place)?, name)))
     {
-        if std::mem::replace(&mut taken[column], true) {
-            twice = twice.or(Some(name));
+        match taken[column] {
+            Some(before) => twice = twice.or(Some((column, before, *name))),
+            None => taken[column] = Some(name),
         }
     }
-    if taken.contains(&false) {
+    if taken.contains(&None) {
         return Ok(None);
     }
-    if let Some(name) = twice {
-        return Err(HeaderError::Twice { name: excerpt(name) });
+    if let Some((column, one, other)) = twice {
+        return Err(match one == other {
+            true => HeaderError::Twice { name: excerpt(one) },
+            false => HeaderError::TwoSpellings {
+                one: excerpt(one),
+                other: excerpt(other),
+                feature: excerpt(columns.name(column)),
+            },
+        });
     }
     let ignored: Vec<&str> = places
         .iter()
@@ -217,7 +281,7 @@ fn by_name(names: &[&str], columns: &HashMap<&str, usize>) -> Result<Option<Plac
 
 /// Whether a header is missing and its place taken by the first row, which would be lost. Column numbers, as pandas
 /// writes them for a table without names, are a header.
-fn is_data(names: &[String]) -> bool {
+pub(super) fn is_data(names: &[String]) -> bool {
     let is_count = |first: usize| {
         names
             .iter()
@@ -232,7 +296,7 @@ fn is_data(names: &[String]) -> bool {
 }
 
 /// Where the header's known names are: `"age" (column 2, the model's 1)`.
-fn found(names: &[&str], columns: &HashMap<&str, usize>) -> String {
+fn found(names: &[&str], columns: &NamedColumns<'_>) -> String {
     let known = names.iter().enumerate().filter_map(|(at, name)| {
         let column = columns.get(name)?;
         Some(format!(

@@ -21,6 +21,7 @@ mod error;
 mod folder;
 mod gather;
 mod header;
+mod header_names;
 mod lines;
 mod members;
 mod numbers;
@@ -53,6 +54,7 @@ pub use each::Rows;
 pub use error::ScoreError;
 pub use gather::{Gathered, gather};
 pub use header::HeaderError;
+pub use header_names::header_names;
 pub use opening::{Opened, Stated};
 use progress::Progress;
 use results::Style;
@@ -109,6 +111,15 @@ pub fn compression_of(file: &Path) -> Option<&'static str> {
         .find(|known| *known == suffix)
 }
 
+/// Whether a file's name is that of a spreadsheet's workbook, which is never written.
+#[must_use]
+pub fn is_workbook(file: &Path) -> bool {
+    let suffix = file.extension().and_then(|suffix| suffix.to_str()).unwrap_or_default();
+    ["xlsx", "xlsm", "xlsb", "xls", "ods", "numbers"]
+        .iter()
+        .any(|known| suffix.eq_ignore_ascii_case(known))
+}
+
 /// What is written for each row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Output {
@@ -142,6 +153,15 @@ impl std::fmt::Debug for Input<'_> {
     }
 }
 
+/// How many rows there were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RowCounts {
+    /// Rows with a score.
+    pub scored: u64,
+    /// Rows without one, whose error says why.
+    pub unscored: u64,
+}
+
 /// What is asked for.
 #[derive(Debug)]
 pub struct Job<'s> {
@@ -167,6 +187,8 @@ pub struct Job<'s> {
     pub progress: bool,
     /// Whether a bad row ends the job where it could be a row of the results.
     pub strict: bool,
+    /// Whether rows whose cells are all empty are left out, where answers are no rows of their own.
+    pub skips_blank_rows: bool,
     /// Texts, in rows of any format, that are missing in addition to the usual ones.
     pub missing: &'s [String],
 }
@@ -183,7 +205,7 @@ pub fn score_rows(loaded: &LoadedModel, rows: &[u8], format: Format) -> (Vec<u8>
     };
     let outcome = Opened::new(Input::Stream(Box::new(rows)), stated)
         .and_then(|rows| job.run(rows, || Ok(Box::new(&mut results)), io::sink()));
-    (results, outcome.map_err(|error| error.to_string()))
+    (results, outcome.map(drop).map_err(|error| error.to_string()))
 }
 
 /// Rows from a file or a folder, or from standard input for `-`. `flag` says what they are; without it their first
@@ -219,6 +241,7 @@ impl<'s> Job<'s> {
             threads: thread::available_parallelism().map_or(1, usize::from),
             progress: false,
             strict: false,
+            skips_blank_rows: false,
             missing: &[],
         }
     }
@@ -256,7 +279,7 @@ impl<'s> Job<'s> {
         rows: Opened<'_>,
         results: impl FnOnce() -> io::Result<Box<dyn Write + 'w>>,
         mut notes: impl Write,
-    ) -> Result<(), ScoreError> {
+    ) -> Result<RowCounts, ScoreError> {
         self.check()?;
         let mut source = RowSource::open(self, rows)?;
         for text in source.said() {
@@ -292,6 +315,9 @@ impl<'s> Job<'s> {
                 clip(&first, FIRST_BYTES_MAX)
             );
         }
-        Ok(())
+        Ok(RowCounts {
+            scored: tally.rows - tally.bad,
+            unscored: tally.bad,
+        })
     }
 }

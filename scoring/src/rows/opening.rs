@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use flate2::read::MultiGzDecoder;
 
-use super::encoding::{Decompressed, HEAD_BYTES, MacReader, Peeked, Utf16, Utf16Reader};
+use super::encoding::{Decompressed, HEAD_BYTES, LineEnd, MacReader, Peeked, Spelling, Utf16, Utf16Reader};
 use super::signatures::{self, Compression, Foreign};
 use super::{Format, Input, ScoreError};
 
@@ -154,16 +154,20 @@ fn text<'i>(stream: Box<dyn Read + 'i>) -> Result<Text<'i>, ScoreError> {
     if let Some(foreign) = Foreign::of(text.head()) {
         return Err(ScoreError::Foreign(foreign));
     }
+    let mut spelling = Spelling::default();
     if text.head().starts_with(b"\xef\xbb\xbf") {
         text.skip(3);
+        spelling.has_mark = true;
     } else if let Some((order, mark_bytes)) = Utf16::of(text.head()) {
         text.skip(mark_bytes);
+        spelling.has_mark = true;
         let rest = Box::new(Utf16Reader::new(text, order, mark_bytes)) as Box<dyn Read + 'i>;
         text = Peeked::new(rest).map_err(ScoreError::Read)?;
     }
-    let head = text.head();
-    if head.contains(&b'\r') && !head.contains(&b'\n') {
+    spelling.line_end = LineEnd::of(text.head());
+    if spelling.line_end == LineEnd::Cr {
         text = Peeked::new(Box::new(MacReader(text)) as Box<dyn Read + 'i>).map_err(ScoreError::Read)?;
     }
+    text.set_spelling(spelling);
     Ok(text)
 }

@@ -27,6 +27,10 @@ pub(super) struct Style {
     pub(super) separator: u8,
     /// The decimal sign of numbers in CSV.
     pub(super) decimal: u8,
+    /// What ends a line of CSV.
+    line_end: &'static [u8],
+    /// What stands above the header of CSV.
+    above_header: Vec<u8>,
     /// What is worth knowing about the columns.
     pub(super) said: Vec<String>,
     /// Whether a bad row is a row of the results.
@@ -118,6 +122,8 @@ impl Style {
             fields,
             separator: dialect.separator,
             decimal: if dialect.decimal == Decimal::Comma { b',' } else { b'.' },
+            line_end: dialect.spelling.line_end.bytes(),
+            above_header: dialect.above_header(),
             keeps_faults: job.output == Output::Rows && !job.strict,
             predictions: match model.probability_output() {
                 Some(output) => output..output + 1,
@@ -132,13 +138,13 @@ impl Style {
     }
 
     pub(super) fn csv_header(&self) -> Vec<u8> {
-        let mut line = Vec::new();
+        let mut line = self.above_header.clone();
         for name in self.id.iter().chain(&self.kept).chain(&self.names) {
             self.cell(&mut line, name.as_bytes());
             line.push(self.separator);
         }
         line.pop();
-        line.push(b'\n');
+        line.extend_from_slice(self.line_end);
         line
     }
 
@@ -225,7 +231,7 @@ impl Results {
                 self.text.push(style.separator);
                 style.numbers_text(&mut self.text, numbers);
                 self.text.push(style.separator);
-                self.text.push(b'\n');
+                self.text.extend_from_slice(style.line_end);
             }
             (Format::Ndjson, Output::Rows) => {
                 self.lead_object(style, id);
@@ -301,7 +307,7 @@ impl Results {
                 self.lead_csv(style, at, None)?;
                 self.text.extend(std::iter::repeat_n(style.separator, numbers + 1));
                 style.cell(&mut self.text, says.as_bytes());
-                self.text.push(b'\n');
+                self.text.extend_from_slice(style.line_end);
             }
             Format::Ndjson => {
                 self.lead_object(style, None);

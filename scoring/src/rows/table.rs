@@ -47,6 +47,7 @@ impl<R: Read> Table<Peeked<R>> {
             stream.skip(bytes);
             line = 2;
         }
+        let (is_stated, spelling) = (line > 1, stream.spelling());
         let head = stream.head().to_vec();
         let separator = stated.unwrap_or_else(|| dialect::separator(&head, schema));
         let mut rows = Rows::new(stream, separator, line);
@@ -69,7 +70,13 @@ impl<R: Read> Table<Peeked<R>> {
             None => dialect::decimal(&head, separator, &cells, schema)?,
         };
         cells.missing = MissingTexts::new(job.missing);
-        let dialect = Dialect { separator, decimal };
+        cells.blank_is_fault = cells.names.len() > 1 && (job.output == Output::Rows || job.skips_blank_rows);
+        let dialect = Dialect {
+            separator,
+            decimal,
+            is_stated,
+            spelling,
+        };
         cells.said.extend(dialect.said());
         Ok(Self {
             dialect,
@@ -200,6 +207,13 @@ impl Chunk {
         Row { row: number, line }: Row,
     ) -> Result<(), ScoreError> {
         let Cells { names, places, .. } = &*self.cells;
+        if self.cells.blank_is_fault
+            && self.text[start..ends.last().copied().unwrap_or(start)]
+                .trim_ascii()
+                .is_empty()
+        {
+            return Err(ScoreError::BlankRow { row: number, line });
+        }
         if ends.len() != places.len() {
             return Err(ScoreError::Ragged {
                 row: number,
@@ -234,22 +248,7 @@ impl Chunk {
             };
             *value = schema
                 .value(column, if is_missing { Cell::Null } else { Cell::Untyped(cell) })
-                .map_err(|_| match schema.categories(column) {
-                    Some(categories) => ScoreError::Category {
-                        row: number,
-                        line,
-                        name: name(),
-                        text: text(),
-                        accepted: Accepted(categories).to_string(),
-                        nor: if categories.takes_codes() { ", nor a code" } else { "" },
-                    },
-                    None => ScoreError::Cell {
-                        row: number,
-                        line,
-                        name: name(),
-                        text: text(),
-                    },
-                })?;
+                .map_err(|_| cell_fault((schema, column), cell, Row { row: number, line }, name()))?;
             if let Err(violation) = schema.check(column, *value) {
                 return Err(ScoreError::Rule {
                     row: number,
@@ -259,5 +258,42 @@ impl Chunk {
             }
         }
         Ok(())
+    }
+}
+
+/// Why a cell is neither a number nor a category's name.
+fn cell_fault((schema, column): (&Schema, usize), cell: &[u8], Row { row, line }: Row, name: String) -> ScoreError {
+    let text = |cell: &[u8]| excerpt(&String::from_utf8_lossy(cell));
+    match schema.categories(column) {
+        Some(categories) => ScoreError::Category {
+            row,
+            line,
+            name,
+            // With its spaces, which may be what is wrong with it.
+            text: text(cell.strip_suffix(b"\r").unwrap_or(cell)),
+            accepted: Accepted(categories).to_string(),
+            nor: if categories.takes_codes() { ", nor a code" } else { "" },
+            hint: spaces_hint(schema, column, cell),
+        },
+        None => ScoreError::Cell {
+            row,
+            line,
+            name,
+            text: text(cell.trim_ascii()),
+        },
+    }
+}
+
+/// What to say of a category's name that only spaces around it keep from being one.
+fn spaces_hint(schema: &Schema, column: usize, cell: &[u8]) -> &'static str {
+    let bare = cell.trim_ascii();
+    let is_one = bare.len() < cell.len()
+        && schema
+            .value(column, Cell::Untyped(bare))
+            .is_ok_and(|code| !code.is_nan());
+    if is_one {
+        "; without the spaces around it it is one: remove them"
+    } else {
+        ""
     }
 }

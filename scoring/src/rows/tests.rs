@@ -9,6 +9,7 @@ use super::*;
 
 mod categories;
 mod dialects;
+mod excel;
 mod formats;
 mod headers;
 mod missing;
@@ -82,11 +83,8 @@ fn score(
 ) -> Result<(), ScoreError> {
     let mut job = Job::new(loaded, output);
     job.threads = 2;
-    job.run(
-        opened(&job, Input::Stream(Box::new(rows)))?,
-        || Ok(Box::new(results)),
-        notes,
-    )
+    let rows = opened(&job, Input::Stream(Box::new(rows)))?;
+    job.run(rows, || Ok(Box::new(results)), notes).map(drop)
 }
 
 /// Results, notes and the outcome.

@@ -105,6 +105,17 @@ impl Expected {
         Ok(expected)
     }
 
+    /// Leaves out a first line that numbers the columns from 0, which is what pandas writes for a frame without names.
+    pub(super) fn leave_out_numbered_names(&mut self) {
+        let first = self.values.iter().take(self.width).zip(0u32..);
+        let is_numbered = first
+            .clone()
+            .all(|(value, number)| value.to_bits() == f64::from(number).to_bits());
+        if is_numbered && first.count() == self.width {
+            self.values.drain(..self.width);
+        }
+    }
+
     /// How many rows.
     #[must_use]
     pub fn rows(&self) -> usize {
@@ -172,6 +183,17 @@ mod tests {
         for (text, line) in [("", 1), ("a\n", 1), ("1\nx\n", 2), ("1,2\n3\n", 2), ("1,x\n", 1)] {
             assert_eq!(Expected::parse(text).unwrap_err().line, line, "{text:?}");
         }
+    }
+
+    #[test]
+    fn numbers_of_columns_are_names() {
+        let left = |text: &str| {
+            let mut expected = Expected::parse(text).expect("numbers");
+            expected.leave_out_numbered_names();
+            expected.rows()
+        };
+        assert_eq!((left("0,1\n0.5,0.5\n"), left("0\n0.5\n")), (1, 1));
+        assert_eq!((left("0,1.5\n0.5,0.5\n"), left("1\n0.5\n")), (2, 2));
     }
 
     #[test]

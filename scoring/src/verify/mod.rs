@@ -143,23 +143,44 @@ impl Report {
     }
 }
 
+/// Compares every row with a model that is loaded, and looks for no causes.
+///
+/// # Errors
+/// Rows or numbers that cannot be read or do not fit each other.
+pub fn compare(loaded: &LoadedModel, job: &VerifyJob<'_>) -> Result<Report, VerifyError> {
+    let read = read_all(loaded, job)?;
+    let scores = Scores::of(&loaded.model, &read.table);
+    let comparison = Comparison::new(&loaded.model, &scores, &read.expected, job.quantity)?;
+    let mut report = comparison.report(read.notes.clone());
+    report.needs_change = read.renamed.is_some();
+    Ok(report)
+}
+
+/// Rows and numbers, of which there are as many.
+fn read_all(loaded: &LoadedModel, job: &VerifyJob<'_>) -> Result<read::Read, VerifyError> {
+    if loaded.model.schema().is_empty() {
+        return Err(VerifyError::NoFeatures);
+    }
+    let mut read = read::read(loaded, job)?;
+    if read.expected.rows() == read.table.rows() + 1 {
+        read.expected.leave_out_numbered_names();
+    }
+    let (rows, expected) = (read.table.rows(), read.expected.rows());
+    match (rows, expected) {
+        (0, _) => Err(VerifyError::Empty),
+        _ if rows != expected => Err(VerifyError::Counts { rows, expected }),
+        _ => Ok(read),
+    }
+}
+
 /// Compares every row, and looks for causes where some differ.
 ///
 /// # Errors
 /// A model, rows or numbers that cannot be read or do not fit each other.
 pub fn verify(job: &VerifyJob<'_>) -> Result<Report, VerifyError> {
     let loaded = LoadedModel::load(job.model, job.options, 0).map_err(Box::new)?;
-    if loaded.model.schema().is_empty() {
-        return Err(VerifyError::NoFeatures);
-    }
-    let read = read::read(&loaded, job)?;
-    let (rows, expected) = (read.table.rows(), read.expected.rows());
-    if rows == 0 {
-        return Err(VerifyError::Empty);
-    }
-    if rows != expected {
-        return Err(VerifyError::Counts { rows, expected });
-    }
+    let read = read_all(&loaded, job)?;
+    let rows = read.table.rows();
     let scores = Scores::of(&loaded.model, &read.table);
     let comparison = Comparison::new(&loaded.model, &scores, &read.expected, job.quantity)?;
     let mut report = comparison.report(read.notes.clone());
@@ -286,7 +307,8 @@ impl<'c> Comparison<'c> {
     }
 }
 
-/// Whether a quantity is what was asked for: both classes are predictions.
+/// Whether a quantity is what was asked for: both classes are predictions, and so is one of several.
 fn is_of(quantity: Quantity, wanted: Quantity) -> bool {
-    quantity == wanted || (quantity == Quantity::BothClasses && wanted == Quantity::Prediction)
+    let is_prediction = matches!(quantity, Quantity::BothClasses | Quantity::Probability);
+    quantity == wanted || (is_prediction && wanted == Quantity::Prediction)
 }

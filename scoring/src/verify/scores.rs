@@ -48,6 +48,8 @@ pub enum Quantity {
     Margin,
     /// The probability of the other class and that of the class: both columns of scikit-learn's `predict_proba`.
     BothClasses,
+    /// The one of several predictions that is banded: a column of `predict_proba`.
+    Probability,
     /// The probability of the other class.
     OtherClass,
 }
@@ -59,6 +61,7 @@ impl Quantity {
         match self {
             Self::Prediction => "predictions",
             Self::Margin => "margins (raw sums, before the objective's transform)",
+            Self::Probability => "probabilities (of the prediction that is banded)",
             Self::BothClasses => "probabilities of both classes",
             Self::OtherClass => "probabilities of the other class (1 - p)",
         }
@@ -73,6 +76,8 @@ pub(super) struct Scores {
     margin_len: usize,
     prediction_len: usize,
     is_probability: bool,
+    /// The prediction that is banded.
+    banded: Option<usize>,
     precision: Precision,
 }
 
@@ -84,6 +89,7 @@ impl Scores {
             margin_len: model.margin_len(),
             prediction_len: model.prediction_len(),
             is_probability: model.is_probability(),
+            banded: model.probability_output(),
             precision: model.precision(),
         };
         let mut scratch = model.scratch();
@@ -113,6 +119,9 @@ impl Scores {
         if self.margin_len == width {
             found.push(Quantity::Margin);
         }
+        if self.banded.is_some() && self.prediction_len > 1 && width == 1 {
+            found.push(Quantity::Probability);
+        }
         if self.is_probability && width == 2 {
             found.push(Quantity::BothClasses);
         }
@@ -129,6 +138,7 @@ impl Scores {
         };
         match quantity {
             Quantity::Prediction => self.predictions[row * self.prediction_len + output],
+            Quantity::Probability => self.predictions[row * self.prediction_len + self.banded.unwrap_or(0)],
             Quantity::Margin => self.margins[row * self.margin_len + output],
             Quantity::BothClasses if output == 1 => probability(),
             Quantity::BothClasses | Quantity::OtherClass => rest(),

@@ -1,16 +1,20 @@
 //! The text of a manifest, with comments that say what each key does and where its value comes from.
 
-use std::fmt::Write as _;
 use std::path::Path;
 
-use quintile_model::{FeatureKind, Form, MissingMarkers, Model, Precision};
+use quintile_model::is_derived_version;
+use quintile_model::{FeatureKind, GoldenRow, GoldenSource, Manifest, MissingMarkers, Model, Precision};
 use quintile_scoring::loaded::LoadedModel;
 
 use super::edges;
-use super::survey::{Column, Survey, missing_flags, told};
+use super::survey::{Column, Survey, banded, missing_flags, told};
+use super::toml_text::{basic, key, line, numbers, texts};
 
 /// Categories that a comment lists; the file's own names need not be repeated.
 const CATEGORIES_TOLD: usize = 8;
+
+/// Names of a file without any that a comment lists.
+const NAMES_TOLD: usize = 64;
 
 /// What a draft is made from.
 pub(super) struct Draft<'s> {
@@ -19,8 +23,10 @@ pub(super) struct Draft<'s> {
     pub(super) model: &'s Path,
     /// The rows and what they hold.
     pub(super) survey: Option<(&'s Path, &'s Survey)>,
-    /// Whether ranges and types that were seen become comments instead of demands.
-    pub(super) is_loose: bool,
+    /// Whether ranges and types that were seen are demanded, and no comments.
+    pub(super) is_strict: bool,
+    /// What the manifest says that is there.
+    pub(super) before: Option<&'s Manifest>,
 }
 
 impl Draft<'_> {
@@ -50,18 +56,10 @@ impl Draft<'_> {
             format_args!("# Everything is optional; a key that is not known is a fault. See docs/models.md."),
         );
         if let Some((rows, survey)) = self.survey {
-            let what = if self.is_loose {
-                "in comments"
-            } else {
-                "demanded of every request: widen what may be exceeded"
-            };
+            let demanded = if self.is_strict { model.schema().len() } else { 0 };
             line(
                 out,
-                format_args!(
-                    "# Ranges and types are those of {} rows in {}, {what}.",
-                    survey.rows,
-                    told(rows)
-                ),
+                format_args!("{}", head_line(rows, survey, demanded, model.schema().len())),
             );
             if !survey.taken.is_empty() {
                 let flags = missing_flags(&survey.taken);
@@ -71,8 +69,21 @@ impl Draft<'_> {
                 );
             }
         }
+        self.identity(out);
+        self.inputs(out);
+    }
+
+    /// Which model it is, and whose.
+    fn identity(&self, out: &mut String) {
+        let model = &self.loaded.model;
         line(out, format_args!("\nname = {}", basic(model.name())));
-        line(out, format_args!("version = {}", basic(model.version())));
+        match self.before.and_then(|before| before.version.as_deref()) {
+            Some(version) if !is_derived_version(version) => line(out, format_args!("version = {}", basic(version))),
+            _ => line(
+                out,
+                format_args!("# version = \"2026-11-24\"  # without it, digits of the model file's SHA-256"),
+            ),
+        }
         match model.description() {
             Some(text) => line(out, format_args!("description = {}", basic(text))),
             None => line(
@@ -84,11 +95,18 @@ impl Draft<'_> {
             Some(text) => line(out, format_args!("owner = {}", basic(text))),
             None => line(out, format_args!("# owner = \"team@example.com\"")),
         }
+    }
+
+    /// What becomes of values before they are compared, and what features are called.
+    fn inputs(&self, out: &mut String) {
+        let model = &self.loaded.model;
         match model.schema().markers().map(MissingMarkers::common) {
             Some(stated) if !stated.is_empty() => line(out, format_args!("missing = {}", numbers(&stated))),
             _ => line(
                 out,
-                format_args!("# missing = [0.0, -999.0]  # numbers that training took for missing"),
+                format_args!(
+                    "# Numbers that training took for missing, if any: missing = [0.0, -999.0]; then --renew, for golden rows change."
+                ),
             ),
         }
         if model.is_input_stated() {
@@ -96,8 +114,34 @@ impl Draft<'_> {
                 Precision::F32 => 32,
                 Precision::F64 => 64,
             };
-            line(out, format_args!("input = \"float{bits}\""));
+            line(
+                out,
+                format_args!("input = \"float{bits}\"  # what values are rounded to before they are compared"),
+            );
         }
+        let schema = model.schema();
+        if let Some(names) = self.names() {
+            line(
+                out,
+                format_args!(
+                    "names = {}  # of the features, for the model file has none",
+                    texts(&names)
+                ),
+            );
+        } else if schema.is_numbered() && (1..=NAMES_TOLD).contains(&schema.len()) {
+            let names: Vec<String> = schema.names().map(str::to_owned).collect();
+            line(
+                out,
+                format_args!("# names = {}  # the model file has none", texts(&names)),
+            );
+        }
+    }
+
+    /// The names that the manifest gives to a model file without any.
+    pub(super) fn names(&self) -> Option<Vec<String>> {
+        let schema = self.loaded.model.schema();
+        let is_named = self.loaded.names_are_stated;
+        is_named.then(|| schema.names().map(str::to_owned).collect())
     }
 
     fn bands(&self, out: &mut String) {
@@ -106,35 +150,30 @@ impl Draft<'_> {
             out,
             format_args!("\n# A prediction's score: 1 below the first edge, one more from each edge on."),
         );
-        if super::survey::banded(self.loaded).is_none() {
-            let last = model.prediction_len().saturating_sub(1);
+        if banded(self.loaded).is_none() {
+            let (count, last) = (model.prediction_len(), model.prediction_len().saturating_sub(1));
+            if !model.gives_probabilities() {
+                let what = format_args!(
+                    "# The model gives {count} predictions, none of them a probability: \"score\" is null."
+                );
+                return line(out, what);
+            }
             line(
                 out,
                 format_args!(
-                    "# The model gives {} predictions: say which one is banded, from 0 to {last}.\n# probability_output = {last}\n# \
-                     edges = [0.2, 0.4, 0.6, 0.8]",
-                    model.prediction_len()
+                    "# The model gives {count} predictions: say which one is banded, from 0 to {last}.\n# probability_output = \
+                     {last}"
                 ),
             );
-            return line(out, format_args!("{BAND_NAMES}"));
+            return;
         }
         if let Some(output) = model.probability_output().filter(|_| model.prediction_len() > 1) {
             line(out, format_args!("probability_output = {output}"));
         }
-        let fitted = self
-            .survey
-            .and_then(|(rows, survey)| Some((rows, survey, edges::quintiles(&survey.predictions)?)));
-        match (fitted, model.bands()) {
-            (Some((rows, survey, fitted)), _) => {
-                let counts = edges::counts(&fitted, &survey.predictions);
-                line(
-                    out,
-                    format_args!(
-                        "# The quintiles of the predictions for {}: {counts:?} rows from 1 to 5.",
-                        told(rows)
-                    ),
-                );
-                line(out, format_args!("edges = {fitted:?}"));
+        match (self.fitted(), model.bands()) {
+            (Some((rows, edges)), _) => {
+                line(out, format_args!("{}", rows));
+                line(out, format_args!("edges = {edges:?}"));
             }
             (None, Some(bands)) => {
                 if self.survey.is_some() {
@@ -148,7 +187,8 @@ impl Draft<'_> {
                         format_args!("# `quintile fit-bands` takes the quintiles of your own leads instead."),
                     );
                 }
-                line(out, format_args!("edges = {:?}", bands.edges()));
+                let before = self.before.and_then(Manifest::edges).filter(|_| self.survey.is_none());
+                line(out, format_args!("edges = {:?}", before.unwrap_or(bands.edges())));
             }
             (None, None) => {
                 line(
@@ -156,6 +196,7 @@ impl Draft<'_> {
                     format_args!("# Without edges predictions are served with \"score\": null."),
                 );
                 line(out, format_args!("# edges = [0.2, 0.4, 0.6, 0.8]"));
+                return;
             }
         }
         match model.band_names() {
@@ -179,120 +220,189 @@ impl Draft<'_> {
         match schema.unit(column) {
             Some(text) => line(out, format_args!("unit = {}", basic(text))),
             None if schema.kind(column) == FeatureKind::Category => {}
-            None => line(out, format_args!("# unit = \"\"")),
+            None => line(out, format_args!("# unit = \"EUR\"")),
         }
-        kind(out, model, column, seen, self.is_loose);
-        required(out, model, column, seen);
+        for text in self.demands(column) {
+            line(out, format_args!("{text}"));
+        }
         missing(out, model, column, seen);
     }
 
-    fn golden(&self, out: &mut String) {
+    /// Edges that are the quintiles of the rows' predictions, and a comment that says so.
+    pub(super) fn fitted(&self) -> Option<(String, [f64; 4])> {
+        let (rows, survey) = self.survey?;
+        let fitted = edges::quintiles(&survey.predictions)?;
+        let counts = edges::counts(&fitted, &survey.predictions);
+        let comment = format!("{QUINTILES_OF} {}: {counts:?} rows from 1 to 5.", told(rows));
+        Some((comment, fitted))
+    }
+
+    /// What rows say of a feature's values, a line each.
+    pub(super) fn demands(&self, column: usize) -> Vec<String> {
+        let seen = self.survey.map(|(_, survey)| (survey.rows, survey.columns[column]));
+        let mut lines = kind(&self.loaded.model, column, seen, self.is_strict);
+        lines.push(match seen {
+            Some((_, Column { missing: 0, .. })) => "# required = true  # it never was missing".to_owned(),
+            Some((rows, column)) => format!(
+                "required = false  # it was missing in {} of {rows} rows",
+                column.missing
+            ),
+            None => "required = false".to_owned(),
+        });
+        lines
+    }
+
+    /// The rows that the model is held to, and a comment on whose numbers they have.
+    pub(super) fn golden_rows(&self) -> (&'static str, Vec<GoldenRow>) {
         let model = &self.loaded.model;
+        if let Some((_, survey)) = self.survey {
+            let rows = survey.golden.iter().map(|row| GoldenRow {
+                source: survey.source,
+                ..row.clone()
+            });
+            return (comment_on(survey.source), rows.collect());
+        }
+        let mut scratch = model.scratch();
+        let mut rows: Vec<GoldenRow> = self.before.map_or(&[][..], Manifest::golden).to_vec();
+        rows.retain(|row| row.features.len() == model.schema().len());
+        if rows.is_empty() {
+            let features = vec![f64::NAN; model.schema().len()];
+            rows.push(GoldenRow {
+                features,
+                ..GoldenRow::default()
+            });
+        }
+        for row in &mut rows {
+            model.score_row(&row.features, &mut scratch);
+            let is_met = is_same(&row.margin, scratch.margins()) && row.prediction.is_empty();
+            if !is_met {
+                row.source = GoldenSource::Quintile;
+                row.margin = scratch.margins().to_vec();
+                row.prediction.clear();
+            }
+        }
+        let source = match rows.iter().all(|row| row.source == GoldenSource::Library) {
+            true => GoldenSource::Library,
+            false => GoldenSource::Quintile,
+        };
+        (comment_on(source), rows)
+    }
+
+    fn golden(&self, out: &mut String) {
+        let (comment, rows) = self.golden_rows();
         line(
             out,
             format_args!(
                 "\n# Rows in column order (nan is missing) with their margins, checked to the last bit whenever the model is \
-                 loaded."
+                 loaded.\n{comment}"
             ),
         );
-        let stated: Vec<_> = model
-            .golden()
-            .map(|(row, margins)| (row.to_vec(), margins.to_vec()))
-            .collect();
-        let kept = self.survey.map_or(&[][..], |(_, survey)| &survey.golden);
-        let mut rows: Vec<_> = kept
-            .iter()
-            .map(|row| (row.features.clone(), row.margins.clone()))
-            .collect();
-        if rows.is_empty() {
-            rows = stated;
+        for row in rows {
+            line(out, format_args!("\n[[golden]]\nfeatures = {}", numbers(&row.features)));
+            line(out, format_args!("margin = {}", numbers(&row.margin)));
+            if row.source == GoldenSource::Library && !row.prediction.is_empty() {
+                line(out, format_args!("prediction = {}", numbers(&row.prediction)));
+            }
+            line(out, format_args!("source = {}", basic(row.source.name())));
         }
         line(
             out,
-            format_args!(
-                "# These margins are Quintile's own: compare them once with the library's, as \
-                 Booster.predict(…, output_margin=True)."
-            ),
+            format_args!("\n# What `manifest init` wrote, so that --renew can tell it from what people write.\n[init]"),
         );
-        if rows.is_empty() {
-            let mut scratch = model.scratch();
-            let missing = vec![f64::NAN; model.schema().len()];
-            model.score_row(&missing, &mut scratch);
-            rows.push((missing, scratch.margins().to_vec()));
-        }
-        for (features, margins) in rows {
-            line(out, format_args!("\n[[golden]]\nfeatures = {}", numbers(&features)));
-            line(out, format_args!("margin = {}", numbers(&margins)));
+        for (name, value) in self.init_note() {
+            line(out, format_args!("{name} = {value}"));
         }
     }
+
+    /// What is remembered of this run: keys and values as TOML has them.
+    pub(super) fn init_note(&self) -> Vec<(&'static str, String)> {
+        let mut note = Vec::new();
+        if let Some(digest) = &self.loaded.model_sha256 {
+            note.push(("model_sha256", basic(digest)));
+        }
+        if let Some((rows, _)) = self.survey {
+            note.push(("rows", basic(&told(rows))));
+        }
+        if let Some((_, edges)) = self.fitted().filter(|_| banded(self.loaded).is_some()) {
+            note.push(("edges", numbers(&edges)));
+        }
+        note
+    }
+}
+
+fn is_same(one: &[f64], other: &[f64]) -> bool {
+    one.len() == other.len()
+        && one
+            .iter()
+            .zip(other)
+            .all(|(one, other)| one.to_bits() == other.to_bits())
+}
+
+/// Whose numbers golden rows have.
+pub(super) fn comment_on(source: GoldenSource) -> &'static str {
+    match source {
+        GoldenSource::Library => "# The training library gave the same numbers for them.",
+        GoldenSource::Quintile => {
+            "# The numbers are Quintile's own: they show that nothing has changed since. `manifest init --expect FILE` takes the \
+             library's,\n# which show that Quintile answers what the library does."
+        }
+    }
+}
+
+/// How a line begins that says whose quintiles edges are.
+pub(super) const QUINTILES_OF: &str = "# The quintiles of the predictions for";
+
+/// How a line begins that says where types and ranges come from.
+pub(super) const SEEN_IN: &str = "# Types and ranges are those of";
+
+/// Where types and ranges come from, and of how many features they are demanded.
+pub(super) fn head_line(rows: &Path, survey: &Survey, demanded: usize, features: usize) -> String {
+    let what = match demanded {
+        0 => "in comments: nothing is demanded of requests (--strict demands it)".to_owned(),
+        _ if demanded == features => "demanded of every request: widen what may be exceeded".to_owned(),
+        _ => format!("demanded of every request for {demanded} of {features} features, else in comments"),
+    };
+    format!("{SEEN_IN} {} rows in {}, {what}.", survey.rows, told(rows))
 }
 
 const BAND_NAMES: &str = "# band_names = [\"cold\", \"cool\", \"fair\", \"warm\", \"hot\"]";
 
-/// Type and range: what the manifest says already, else what was seen, else what the file says.
-fn kind(out: &mut String, model: &Model, column: usize, seen: Option<(u64, Column)>, is_loose: bool) {
-    let (schema, rule) = (model.schema(), model.schema().rule(column));
+/// Type and range, as far as rows or the model file say them.
+fn kind(model: &Model, column: usize, seen: Option<(u64, Column)>, is_strict: bool) -> Vec<String> {
+    let schema = model.schema();
     if schema.kind(column) == FeatureKind::Category {
-        line(out, format_args!("type = \"category\""));
-        match schema.categories(column).map(|categories| categories.names()) {
-            Some(names) if names.len() <= CATEGORIES_TOLD => line(out, format_args!("categories = {}", texts(names))),
-            Some(names) => line(
-                out,
-                format_args!(
-                    "# {} categories, from {} on; the model file has them all",
-                    names.len(),
-                    basic(&names[0])
-                ),
+        let names = match schema.categories(column).map(|categories| categories.names()) {
+            Some(names) if names.len() <= CATEGORIES_TOLD => format!("categories = {}", texts(names)),
+            Some(names) => format!(
+                "# {} categories, from {} on; the model file has them all",
+                names.len(),
+                basic(&names[0])
             ),
-            None => line(
-                out,
-                format_args!("# categories = [\"the name of code 0\", \"of code 1\"]"),
-            ),
-        }
-        return;
+            None => "# categories = [\"the name of code 0\", \"of code 1\"]".to_owned(),
+        };
+        return vec!["type = \"category\"".to_owned(), names];
     }
     let seen = seen.filter(|(_, column)| column.is_known());
-    let stated = (rule.form != Form::Any).then(|| schema.kind(column));
-    let kind = match (stated, seen) {
-        (Some(kind), _) => kind,
-        (None, Some((_, column))) if column.is_binary => FeatureKind::Boolean,
-        (None, Some((_, column))) if column.is_whole => FeatureKind::Integer,
-        (None, Some(_)) => FeatureKind::Number,
-        (None, None) => schema.kind(column),
+    let kind = match seen {
+        Some((_, column)) if column.is_binary => FeatureKind::Boolean,
+        Some((_, column)) if column.is_whole => FeatureKind::Integer,
+        Some(_) => FeatureKind::Number,
+        None => schema.kind(column),
     };
-    let mark = if is_loose && stated.is_none() { "# " } else { "" };
-    line(out, format_args!("{mark}type = \"{}\"", kind.name()));
-    if kind == FeatureKind::Boolean {
-        return;
+    let mark = if is_strict && seen.is_some() { "" } else { "# " };
+    let mut lines = vec![format!("{mark}type = \"{}\"", kind.name())];
+    let range = seen.map(|(_, column)| numbers(&[column.least, column.greatest]));
+    match &range {
+        _ if kind == FeatureKind::Boolean => {}
+        Some(range) => lines.push(format!("{mark}range = {range}")),
+        None => lines.push("# range = [0, inf]".to_owned()),
     }
-    let has_range = rule.least.is_finite() || rule.greatest.is_finite();
-    match seen {
-        _ if has_range => line(out, format_args!("range = {}", numbers(&[rule.least, rule.greatest]))),
-        Some((_, column)) => {
-            let mark = if is_loose { "# " } else { "" };
-            line(
-                out,
-                format_args!("{mark}range = {}", numbers(&[column.least, column.greatest])),
-            );
-        }
-        None => line(out, format_args!("# range = [0, inf]")),
+    if let Some(range) = range {
+        lines.push(format!(
+            "seen = {range}  # in training: values far outside are counted, not refused"
+        ));
     }
-}
-
-fn required(out: &mut String, model: &Model, column: usize, seen: Option<(u64, Column)>) {
-    let is_stated = model.schema().rule(column).required;
-    match seen {
-        _ if is_stated => line(out, format_args!("required = true")),
-        Some((_, Column { missing: 0, .. })) => line(out, format_args!("# required = true  # it never was missing")),
-        Some((rows, column)) => line(
-            out,
-            format_args!(
-                "required = false  # it was missing in {} of {rows} rows",
-                column.missing
-            ),
-        ),
-        None => line(out, format_args!("required = false")),
-    }
+    lines
 }
 
 /// Numbers that count as missing for a feature: what the manifest says already, else a proposal.
@@ -333,71 +443,4 @@ fn missing(out: &mut String, model: &Model, column: usize, seen: Option<(u64, Co
             basic(schema.name(column))
         ),
     );
-}
-
-fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
-    // Writing to a String cannot fail.
-    let _ = writeln!(out, "{text}");
-}
-
-/// A TOML key: bare where it may be.
-fn key(name: &str) -> String {
-    let is_bare = !name.is_empty()
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
-    if is_bare { name.to_owned() } else { basic(name) }
-}
-
-/// A TOML basic string on one line, which a key must be.
-fn basic(text: &str) -> String {
-    let mut out = String::from('"');
-    for letter in text.chars() {
-        match letter {
-            '"' | '\\' => out.extend(['\\', letter]),
-            letter if letter.is_control() => {
-                // Writing to a String cannot fail.
-                let _ = write!(out, "\\u{:04X}", u32::from(letter));
-            }
-            letter => out.push(letter),
-        }
-    }
-    out + "\""
-}
-
-fn texts(texts: &[String]) -> String {
-    let texts: Vec<_> = texts.iter().map(|text| basic(text)).collect();
-    format!("[{}]", texts.join(", "))
-}
-
-/// A TOML array of numbers, each of which reads back as the same double.
-fn numbers(numbers: &[f64]) -> String {
-    let texts: Vec<_> = numbers
-        .iter()
-        .map(|number| match number {
-            number if number.is_nan() => "nan".to_owned(),
-            number => format!("{number:?}"),
-        })
-        .collect();
-    format!("[{}]", texts.join(", "))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_and_numbers_are_toml() {
-        for name in ["f1", "Total Time", "a\"b\\", "\u{7f}\n", "ü", "", "a.b"] {
-            let text = format!(
-                "{} = {}",
-                key(name),
-                numbers(&[f64::NAN, f64::INFINITY, -0.0, 1e300, 0.1])
-            );
-            let table: toml::Table = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
-            let values = table[name].as_array().unwrap();
-            assert!(values[0].as_float().unwrap().is_nan());
-            assert_eq!(values[3].as_float(), Some(1e300));
-        }
-    }
 }

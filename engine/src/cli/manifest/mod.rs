@@ -3,25 +3,28 @@
 mod draft;
 mod edges;
 mod fit;
+mod init;
+mod library;
+mod renew;
 mod sentinels;
 mod survey;
+mod toml_text;
 
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use quintile_model::Options;
-use quintile_scoring::loaded::{self, LoadedModel};
+use quintile_scoring::loaded::LoadedModel;
 use quintile_scoring::rows::{Format, Rows, ScoreError};
 
 use super::{Exit, Streams, report};
-use draft::Draft;
 use survey::Survey;
 
 const INIT_EXAMPLES: &str = "Examples:
   quintile manifest init model.ubj
-  quintile manifest init model.ubj leads.csv --force
-  quintile manifest init model.ubj leads.parquet --loose --out -";
+  quintile manifest init model.ubj leads.csv --renew
+  quintile manifest init model.ubj leads.parquet --strict --out -";
 
 const FIT_EXAMPLES: &str = "Examples:
   quintile fit-bands model.ubj leads.csv
@@ -34,7 +37,9 @@ pub(crate) enum ManifestCommand {
     /// Write a complete, commented manifest
     ///
     /// From the model file: name, features, kinds, categories. From rows of your own: ranges, types, the quintiles of
-    /// the model's predictions as band edges, and golden rows. What an existing manifest says is kept.
+    /// the model's predictions as band edges, and golden rows. Ranges and types are comments, and nothing is demanded
+    /// of requests, unless --strict says so. After retraining, --renew takes what rows say from the new ones and keeps
+    /// what people wrote.
     #[command(after_long_help = INIT_EXAMPLES)]
     Init(InitArgs),
 }
@@ -51,12 +56,25 @@ pub(crate) struct InitArgs {
     /// Where to write it; without it beside the model, and - is standard output
     #[arg(short = 'o', long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
-    /// Replace a manifest that is there
-    #[arg(long)]
+    /// Write a manifest that is there anew; names, descriptions, labels and what is missing are kept
+    #[arg(long, conflicts_with = "renew")]
     pub(crate) force: bool,
-    /// Write ranges and types that were seen as comments, not as demands
+    /// Renew what rows say in a manifest that is there, and keep all else: comments, and edges and ranges that a person
+    /// wrote
+    #[arg(long, requires = "rows")]
+    pub(crate) renew: bool,
+    /// Demand the types and ranges that were seen of every request, in place of writing them as comments
     #[arg(long)]
+    pub(crate) strict: bool,
+    /// What is the default: types and ranges as comments
+    #[arg(long, hide = true, conflicts_with = "strict")]
     pub(crate) loose: bool,
+    /// Names of the features in the model's order, for a model file without names; without it those of the rows' header
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub(crate) names: Vec<String>,
+    /// The training library's predictions or margins for the rows, as verify takes them: golden rows are proofs then
+    #[arg(long, value_name = "FILE|COLUMN", requires = "rows")]
+    pub(crate) expect: Option<String>,
     /// What the rows are; without it the file's name says so, and any other is CSV
     #[arg(long, value_parser = super::args::rows_parser(), value_name = "FORMAT")]
     pub(crate) input: Option<Format>,
@@ -92,62 +110,13 @@ pub(crate) struct FitArgs {
 /// `quintile manifest …`.
 pub(crate) fn run(command: &ManifestCommand, streams: &mut Streams<'_>) -> Exit {
     match command {
-        ManifestCommand::Init(args) => init(args, streams),
+        ManifestCommand::Init(args) => init::run(args, streams),
     }
 }
 
 /// `quintile fit-bands`.
 pub(crate) fn fit(args: &FitArgs, streams: &mut Streams<'_>) -> Exit {
     fit::run(args, streams)
-}
-
-fn init(args: &InitArgs, streams: &mut Streams<'_>) -> Exit {
-    let place = args
-        .out
-        .clone()
-        .or_else(|| loaded::manifest_path(&args.model))
-        .filter(|place| place != Path::new("-"));
-    if let Some(place) = &place
-        && !args.force
-        && place.exists()
-    {
-        let message = format!("{} is there: --force replaces it, --out - prints", place.display());
-        return report::failure(message, streams);
-    }
-    let loaded = match load(&args.model, streams) {
-        Ok(loaded) => loaded,
-        Err(exit) => return exit,
-    };
-    let rows = args.rows.as_deref().map(|path| Rows {
-        path,
-        input: args.input,
-        missing: &args.missing,
-    });
-    let survey = match rows.map(|rows| survey(&rows, Survey::lenient(&loaded, &rows), streams)) {
-        None => None,
-        Some(Ok(survey)) => Some(survey),
-        Some(Err(exit)) => return exit,
-    };
-    if let Some(text) = survey.as_ref().and_then(|survey| taken(&survey.taken)) {
-        report::note(text, streams);
-    }
-    let draft = Draft {
-        loaded: &loaded,
-        model: &args.model,
-        survey: args.rows.as_deref().zip(survey.as_ref()),
-        is_loose: args.loose,
-    };
-    let text = draft.text();
-    match place {
-        Some(place) => match replace(&place, &text) {
-            Ok(()) => {
-                report::note(format_args!("wrote {}", place.display()), streams);
-                Exit::Success
-            }
-            Err(error) => report::failure(format_args!("write {}: {error}", place.display()), streams),
-        },
-        None => report::print(&text, streams),
-    }
 }
 
 fn load(model: &Path, streams: &mut Streams<'_>) -> Result<LoadedModel, Exit> {

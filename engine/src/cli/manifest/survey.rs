@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use quintile_model::{GoldenRow, GoldenSource};
 use quintile_scoring::loaded::LoadedModel;
 use quintile_scoring::rows::{Rows, ScoreError};
 
@@ -19,15 +20,11 @@ pub(super) struct Survey {
     pub(super) columns: Vec<Column>,
     /// What is banded, in the order of the rows; empty for a model that has nothing to band.
     pub(super) predictions: Vec<f64>,
-    pub(super) golden: Vec<Golden>,
+    pub(super) golden: Vec<GoldenRow>,
+    /// Whose numbers those of the golden rows are.
+    pub(super) source: GoldenSource,
     /// Texts that no flag names, and that count as missing because programs write them for missing values.
     pub(super) taken: Vec<&'static str>,
-}
-
-/// A row and its margins.
-pub(super) struct Golden {
-    pub(super) features: Vec<f64>,
-    pub(super) margins: Vec<f64>,
 }
 
 /// The values of one feature.
@@ -104,6 +101,7 @@ impl Survey {
             columns: vec![Column::NONE; model.schema().len()],
             predictions: Vec::new(),
             golden: Vec::new(),
+            source: GoldenSource::Quintile,
             taken: Vec::new(),
         };
         let markers = model.schema().markers();
@@ -120,14 +118,16 @@ impl Survey {
                 survey.predictions.extend(prediction);
             }
         })?;
-        let kept = survey.kept();
+        let kept = survey.kept(&survey.with_sentinels(loaded, rows)?);
         let mut at = 0;
         rows.each(loaded, |row| {
             if kept.contains(&at) {
                 model.score_row(row, &mut scratch);
-                survey.golden.push(Golden {
+                survey.golden.push(GoldenRow {
                     features: row.to_vec(),
-                    margins: scratch.margins().to_vec(),
+                    margin: scratch.margins().to_vec(),
+                    prediction: scratch.predictions().to_vec(),
+                    ..GoldenRow::default()
                 });
             }
             at += 1;
@@ -135,11 +135,31 @@ impl Survey {
         Ok(survey)
     }
 
-    /// Which rows become golden ones, from 0.
-    fn kept(&self) -> Vec<usize> {
+    /// Whether each row holds a number that is proposed as missing: taking the proposal would change what the row
+    /// gives, and a golden row must not depend on that. Empty where nothing is proposed.
+    fn with_sentinels(&self, loaded: &LoadedModel, rows: &Rows<'_>) -> Result<Vec<bool>, ScoreError> {
+        let found = self.columns.iter().map(|column| column.sentinels.found(self.rows));
+        let found: Vec<Vec<(f64, u64)>> = found.collect();
+        let mut hold = Vec::new();
+        if found.iter().any(|found| !found.is_empty()) {
+            rows.each(loaded, |row| {
+                let holds =
+                    |(value, found): (&f64, &Vec<(f64, u64)>)| found.iter().any(|(one, _)| (value - one).abs() <= 0.0);
+                hold.push(row.iter().zip(&found).any(holds));
+            })?;
+        }
+        Ok(hold)
+    }
+
+    /// Which rows become golden ones, from 0: none that `hold` rules out, unless it rules out all.
+    fn kept(&self, hold: &[bool]) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.predictions.len()).collect();
         if order.is_empty() {
             order = (0..usize::try_from(self.rows).unwrap_or(0).min(GOLDEN_ROWS)).collect();
+        }
+        let is_free = |&row: &usize| !hold.get(row).copied().unwrap_or(false);
+        if order.iter().any(is_free) {
+            order.retain(is_free);
         }
         order.sort_by(
             |&one, &other| match (self.predictions.get(one), self.predictions.get(other)) {

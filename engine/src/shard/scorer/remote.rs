@@ -10,7 +10,7 @@ use quintile_scoring::limits::LEAD_ID_BYTES_MAX;
 use quintile_scoring::read::{ReadError, Timings};
 use quintile_scoring::render;
 
-use super::{Outcome, Part, Scorer, nanoseconds, now_us};
+use super::{Outcome, Part, RequestInfo, Scorer, nanoseconds, now_us, unusual_bytes_max};
 use crate::config::WhenFull;
 use crate::models::{ModelChoice, ModelVersion};
 use crate::protocol::Protocol;
@@ -44,7 +44,7 @@ impl Scorer {
         &mut self,
         away: &Away,
         told: &Result<(Box<[f64]>, Duration), RemoteError>,
-        request_id: &str,
+        request: RequestInfo<'_>,
         arena: &mut Arena,
     ) -> Outcome {
         let RemoteScore {
@@ -69,7 +69,7 @@ impl Scorer {
             score,
             latency_ns: timings.total_ns,
             lead_id: &away.lead_id,
-            request_id,
+            request_id: request.id,
             margins: &margins,
             predictions: &predictions,
             row: &away.row,
@@ -87,7 +87,10 @@ impl Scorer {
         }
         timings.total_ns = nanoseconds(away.began, Instant::now());
         let loaded = &away.version.loaded;
-        let bytes_max = P::answer_bytes_max(loaded) + render::SOURCE_BYTES_MAX;
+        self.unusual.look(loaded, &away.row);
+        let unusual = self.unusual.listed(&away.row, request);
+        let more = unusual.map_or(0, |fields| unusual_bytes_max(loaded, &fields));
+        let bytes_max = P::answer_bytes_max(loaded) + render::SOURCE_BYTES_MAX + more;
         let answer = arena.cut(bytes_max, |out: &mut BytesMut| {
             let told = render::AnswerFields {
                 lead_id: &away.lead_id,
@@ -97,7 +100,8 @@ impl Scorer {
                     None => render::ScoreSource::SageMaker,
                     Some(why) => render::ScoreSource::Local(why),
                 }),
-                request_id,
+                request_id: request.id,
+                unusual,
                 timings: &timings,
             };
             P::write(out, loaded, &told);

@@ -18,7 +18,7 @@ use quintile_scoring::read::batch::{LeadError, LeadPlace, Piece, Pieces};
 use quintile_scoring::read::{ReadError, SlicedRead};
 use quintile_scoring::render;
 
-use super::{Part, Scorer};
+use super::{Part, RequestInfo, Scorer};
 use crate::budget::{Budget, Charge, Purpose};
 use crate::limits::{LONG_LEAD_BYTES, LONG_LEAD_SLICE_BYTES, LONG_PLAIN_BYTES_MAX, SLICE, SLICE_LEADS};
 use crate::models::{ModelChoice, ModelVersion, NamedModel, Split};
@@ -71,7 +71,7 @@ impl BatchModel {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Batch<'a> {
     pub(crate) model: &'a BatchModel,
-    pub(crate) request_id: &'a str,
+    pub(crate) request: RequestInfo<'a>,
     pub(crate) layout: Layout,
     /// Whether results were written before.
     pub(crate) has_begun: bool,

@@ -23,6 +23,7 @@ use super::counts::Counts;
 use super::process::Process;
 use super::reload_notifier::Reload;
 use super::stats::Latency;
+use super::unusual::UnusualTotals;
 use crate::models::Registry;
 use crate::telemetry::{BUCKETS_NS, Counter, Phase, Route, STATUSES, ShardStats};
 
@@ -32,6 +33,7 @@ const SCORES: [&str; 6] = ["none", "1", "2", "3", "4", "5"];
 /// Everything that is rendered.
 pub(super) struct Reading<'a> {
     pub(super) totals: &'a ShardStats,
+    pub(super) unusual: &'a UnusualTotals,
     pub(super) latency: &'a Latency,
     pub(super) counts: &'a Counts,
     pub(super) shards: &'a [Gauge],
@@ -99,6 +101,7 @@ impl Facts {
         let mut families = requests(reading.totals);
         families.extend(latency(reading));
         families.extend(by_shard(reading.shards));
+        families.push(unusual(reading.unusual));
         families.extend(spool(reading.counts));
         families.extend(sinks(reading.counts));
         let remote_counts = reading.counts.remote.as_ref();
@@ -209,6 +212,17 @@ fn requests(totals: &ShardStats) -> Vec<MetricFamily> {
             [(vec![], totals.of(Counter::EventsDropped))],
         ),
     ]
+}
+
+/// A label's values are at most 65: features beyond the first 64 share one.
+fn unusual(totals: &UnusualTotals) -> MetricFamily {
+    counter(
+        "quintile_unusual_values_total",
+        "Values of scored leads far outside what training saw (seen in the manifest), by feature.",
+        totals
+            .each()
+            .map(|(feature, count)| (labels(&[("feature", feature)]), count)),
+    )
 }
 
 fn latency(reading: &Reading<'_>) -> [MetricFamily; 3] {

@@ -36,6 +36,7 @@ fn render(stats: &ShardStats) -> String {
     };
     let text = facts().render(&Reading {
         totals: stats,
+        unusual: &UnusualTotals::default(),
         latency: &latency,
         counts: &Counts::new(&["parquet"], None),
         shards: &[shard(), shard()],

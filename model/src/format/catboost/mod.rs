@@ -126,11 +126,16 @@ fn features(root: &Cursor<'_>) -> Result<(Schema, Floats), FormatError> {
         floats.columns.push(u32::try_from(column).unwrap_or(u32::MAX));
         floats.missing_right.push(missing_right(&element)?);
     }
+    let are_numbers = names
+        .iter()
+        .enumerate()
+        .all(|(column, name)| name.as_ref().is_none_or(|name| *name == column.to_string()));
     let named = names.into_iter().enumerate().map(|(column, name)| {
         let name = name.unwrap_or_else(|| column.to_string());
         (name, FeatureKind::Number)
     });
     let schema = Schema::try_new(named.collect()).map_err(|error| list.fault(error.to_string()))?;
+    let schema = if are_numbers { schema.numbered() } else { schema };
     Ok((schema, floats))
 }
 

@@ -201,6 +201,16 @@ fn schema(header: &Fields<'_>, features: usize, trees: &[Tree]) -> Result<Schema
             *kind = FeatureKind::Category;
         }
     }
+    // What LightGBM calls the columns of an array.
+    let are_numbers = names
+        .iter()
+        .enumerate()
+        .all(|(column, name)| name.strip_prefix("Column_") == Some(column.to_string().as_str()));
     let named = names.into_iter().map(str::to_owned).zip(kinds).collect();
-    Schema::try_new(named).map_err(|error| header.fault("feature_names", error.to_string()))
+    let schema = Schema::try_new(named).map_err(|error| header.fault("feature_names", error.to_string()))?;
+    Ok(if are_numbers {
+        schema.numbered()
+    } else {
+        schema.without_spaces()
+    })
 }

@@ -93,7 +93,6 @@ pub(super) fn ensemble(bytes: &[u8]) -> Result<Ensemble, FormatError> {
             format!("more features than the {FEATURES_MAX} accepted"),
         ));
     }
-    let schema = (0..columns).map(|column| (format!("f{column}"), FeatureKind::Number));
     let count = u32::try_from(forest.trees.len()).unwrap_or(u32::MAX);
     Ok(Ensemble::try_new(EnsembleParts {
         format: "ONNX",
@@ -102,7 +101,7 @@ pub(super) fn ensemble(bytes: &[u8]) -> Result<Ensemble, FormatError> {
         comparison: forest.comparison,
         input: Input::Rounded,
         codes: Codes::Whole,
-        schema: Schema::try_new(schema.collect())?,
+        schema: Schema::try_numbered(std::iter::repeat_n(FeatureKind::Number, columns))?,
         objective,
         base_margins: vec![0.0; outputs],
         finish: finish(&attributes, outputs, is_binary, count)?,

@@ -258,11 +258,7 @@ fn schema(features: usize, trees: &[Tree]) -> Result<Schema, FormatError> {
             *kind = FeatureKind::Category;
         }
     }
-    let named = kinds
-        .into_iter()
-        .enumerate()
-        .map(|(column, kind)| (format!("f{column}"), kind));
-    Ok(Schema::try_new(named.collect())?)
+    Ok(Schema::try_numbered(kinds)?)
 }
 
 /// The comparison an ensemble keeps, and what others become in it.

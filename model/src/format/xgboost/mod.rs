@@ -152,7 +152,6 @@ fn schema(learner: &Cursor<'_>, param: &Cursor<'_>) -> Result<Schema, FormatErro
     }
     let names = texts(learner, "feature_names", count)?;
     let kinds = texts(learner, "feature_types", count)?;
-    let names = names.unwrap_or_else(|| (0..count).map(|column| format!("f{column}")).collect());
     let kinds = kinds.unwrap_or_else(|| vec!["float".to_owned(); count]);
     let kind = |(index, kind): (usize, &String)| match kind.as_str() {
         "float" | "q" => Ok(FeatureKind::Number),
@@ -165,7 +164,10 @@ fn schema(learner: &Cursor<'_>, param: &Cursor<'_>) -> Result<Schema, FormatErro
         ))),
     };
     let kinds = kinds.iter().enumerate().map(kind).collect::<Result<Vec<_>, _>>()?;
-    Ok(Schema::try_new(names.into_iter().zip(kinds).collect())?)
+    Ok(match names {
+        Some(names) => Schema::try_new(names.into_iter().zip(kinds).collect())?,
+        None => Schema::try_numbered(kinds)?,
+    })
 }
 
 /// A list of strings, one for each feature; none when it is absent or empty.

@@ -109,6 +109,16 @@ fn fields(model: &Model) -> Value {
     if model.probability_output().is_some() {
         fields["probability"] = probability;
     }
+    fields["unusual"] = json!({
+        "type": ["array", "null"],
+        "items": {"$ref": "#/components/schemas/UnusualValue"},
+        "description": "With unusual=1: values far outside what training saw, the first 32. Null where the manifest does not say \
+                        what training saw.",
+    });
+    fields["unusual_total"] = json!({
+        "type": ["integer", "null"],
+        "description": "With unusual=1: how many values are far outside what training saw.",
+    });
     match schema::field(model) {
         "predictions" => {
             fields["predictions"] = json!({

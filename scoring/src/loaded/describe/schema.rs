@@ -61,6 +61,8 @@ fn feature(model: &Model, column: usize, record_column: &str) -> Value {
         "unit": schema.unit(column),
         // Where there is no limit there is no number.
         "range": has_range.then(|| [number(rule.least), number(rule.greatest)]),
+        // What training saw, which is demanded of nobody.
+        "seen": schema.seen().and_then(|seen| seen.range(column)).map(|(least, greatest)| [number(least), number(greatest)]),
         "required": rule.required,
         "categories": categories.map(quintile_model::Categories::names),
         "unseen_categories": unseen,

@@ -23,7 +23,7 @@ fn with(output: Output, rows: &[u8], change: impl FnOnce(&mut Job<'_>)) -> (Stri
     (
         String::from_utf8(results).unwrap(),
         String::from_utf8(notes).unwrap(),
-        outcome.map_err(|error| error.to_string()),
+        outcome.map(drop).map_err(|error| error.to_string()),
     )
 }
 

@@ -7,7 +7,7 @@ pub(super) fn outcome(job: &Job<'_>, text: &[u8]) -> (Vec<u8>, Result<(), ScoreE
     let mut results = Vec::new();
     let outcome = opened(job, Input::Stream(Box::new(text)))
         .and_then(|rows| job.run(rows, || Ok(Box::new(&mut results)), io::sink()));
-    (results, outcome)
+    (results, outcome.map(drop))
 }
 
 pub(super) fn results(job: &Job<'_>, text: &[u8]) -> String {

@@ -40,7 +40,7 @@ fn outcome(job: &Job<'_>, file: File) -> (Vec<u8>, Result<(), String>) {
     let mut results = Vec::new();
     let outcome =
         opened(job, Input::File(file)).and_then(|rows| job.run(rows, || Ok(Box::new(&mut results)), io::sink()));
-    (results, outcome.map_err(|error| error.to_string()))
+    (results, outcome.map(drop).map_err(|error| error.to_string()))
 }
 
 fn of(loaded: &LoadedModel) -> Job<'_> {

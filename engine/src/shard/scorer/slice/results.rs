@@ -11,6 +11,7 @@ use quintile_scoring::render;
 use super::{Batch, Lane, Layout, SliceStep};
 use crate::config::WhenFull;
 use crate::record::{Entry, IdSource, RecordSource, Role};
+use crate::shard::scorer::unusual::Unusual;
 use crate::shard::scorer::{Scorer, nanoseconds, now_us};
 use crate::spool::Writer;
 use crate::telemetry::{BatchCounts, ShardStats};
@@ -34,6 +35,7 @@ impl Scorer {
             steps: &bench.order,
             refused: &bench.refused,
             refused_at: 0,
+            unusual: &mut self.unusual,
             records: RecordEnd {
                 records: &mut self.records,
                 when_full: self.when_full,
@@ -89,6 +91,7 @@ struct Results<'a> {
     steps: &'a [SliceStep],
     refused: &'a [u8],
     refused_at: usize,
+    unusual: &'a mut Unusual,
     records: RecordEnd<'a>,
 }
 
@@ -176,7 +179,7 @@ impl Results<'_> {
             extras: part.extras(),
             latency_ns: nanoseconds(self.records.began, Instant::now()),
             lead_id,
-            request_id: self.batch.request_id,
+            request_id: self.batch.request.id,
             margins,
             predictions,
             row,
@@ -185,11 +188,13 @@ impl Results<'_> {
             return self.shed(lane, lead_id, *place);
         }
         self.separate();
+        self.unusual.look(&version.loaded, row);
+        let unusual = self.unusual.listed(row, self.batch.request);
         let told = (lead_id.as_str(), score, predictions);
         if model.split().is_some() {
-            render::scored_by(self.out, &version.loaded, told);
+            render::scored_by(self.out, &version.loaded, told, unusual.as_ref());
         } else {
-            render::scored(self.out, &version.loaded, lead_id, score, predictions);
+            render::scored(self.out, &version.loaded, told, unusual.as_ref());
         }
         self.finish();
         self.tally.scores[usize::from(score.unwrap_or(0)).min(5)] += 1;
