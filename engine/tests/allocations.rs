@@ -167,8 +167,10 @@ fn measure(runtime: Choice) {
         space: vec![0; 64 << 10],
     };
     let (score, fixed) = (post("/score"), post("/debug/static"));
+    let explained = post("/score?explain=5");
     for _ in 0..2000 {
         client.ask(&score);
+        client.ask(&explained);
         client.ask(&fixed);
     }
     let get = b"GET /healthz HTTP/1.1\r\nhost: q\r\n\r\n";
@@ -180,15 +182,20 @@ fn measure(runtime: Choice) {
         .into_iter()
         .find(|(choice, _)| *choice == runtime)
         .expect("in the table");
-    let wanted = [post_baseline, post_baseline, get_baseline];
-    let costs = [client.cost(&fixed), client.cost(&score), client.cost(get)];
+    let wanted = [post_baseline, post_baseline, post_baseline, get_baseline];
+    let costs = [
+        client.cost(&fixed),
+        client.cost(&score),
+        client.cost(&explained),
+        client.cost(get),
+    ];
     drop(client);
     let delivered = running.drain().expect("a clean end");
     assert!(delivered.records > REQUESTS as u64, "they were recorded");
     let _ = std::fs::remove_dir_all(&data);
     assert_eq!(
         costs, wanted,
-        "{runtime}: a request allocates [POST static, POST /score, GET]; the first two must be equal, and if one fell, \
+        "{runtime}: a request allocates [POST static, POST /score, with reasons, GET]; the first three must be equal, and if one fell, \
          write it down"
     );
 }

@@ -13,6 +13,7 @@
 
 pub mod bands;
 pub mod ensemble;
+pub mod explain;
 pub mod format;
 pub mod kernel;
 pub mod limits;
@@ -24,7 +25,8 @@ pub mod plan;
 pub mod schema;
 
 pub use bands::Bands;
-pub use ensemble::{Ensemble, Precision, Trees};
+pub use ensemble::{Ensemble, ExplainError, Precision, Trees};
+pub use explain::{ExplainScratch, Explainer, ExplainerError};
 pub use format::{FormatError, load};
 pub use kernel::KernelChoice;
 pub use manifest::is_derived_version;

@@ -3,6 +3,7 @@
 //! ```text
 //! loaded/  a model and its manifest, checked and ready       read/    JSON of a lead → a row, or all of its faults
 //! rows/    files of rows in and out                          render/  answers and faults as JSON
+//! reasons.rs  why a row has its score
 //! record_columns/  the columns that every model's records have, and which its features have
 //! ```
 //! Knows no socket, no HTTP, no runtime and no cloud. `docs/architecture.md` has the code map.
@@ -11,6 +12,7 @@ pub mod limits;
 pub mod loaded;
 pub mod missing_texts;
 pub mod read;
+pub mod reasons;
 pub mod record_columns;
 pub mod regular_file;
 pub mod render;

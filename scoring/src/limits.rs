@@ -13,5 +13,8 @@ pub const FAULTS_MAX: usize = 32;
 /// Bytes of an unknown key that an error repeats, so that a client can find it but not make us echo its data.
 pub const ECHO_BYTES_MAX: usize = 64;
 
+/// Reasons of one score that a request may ask for. People read four; programs may want all of a usual model's.
+pub const REASONS_MAX: u16 = 1_000;
+
 /// Levels of nesting of a body. A request has two; more is cut off before it costs anything.
 pub const BODY_NESTING_MAX: usize = 16;

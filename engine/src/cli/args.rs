@@ -10,6 +10,7 @@ use quintile_scoring::rows::{Format, Output};
 
 use super::check::CheckArgs;
 use super::config::ConfigCommand;
+use super::explain::ExplainArgs;
 use super::health::HealthArgs;
 use super::manifest::{FitArgs, ManifestCommand};
 use super::openapi::OpenApiArgs;
@@ -59,8 +60,8 @@ const SPOOL_EXAMPLES: &str = "Examples:
   quintile spool export /data/spool --sink firehose --out waiting.ndjson";
 
 /// Headings of the help: what options are about.
-const OF_MODEL: &str = "Model";
-const OF_ROWS: &str = "Rows";
+pub(super) const OF_MODEL: &str = "Model";
+pub(super) const OF_ROWS: &str = "Rows";
 pub(super) const OF_RESULTS: &str = "Results";
 const OF_TIMING: &str = "Timing";
 
@@ -101,14 +102,20 @@ pub(crate) enum Command {
     /// Score the rows of a file
     ///
     /// Every column comes back, in the format it came in, with score, probability and error behind it: what is wrong
-    /// with a row stands in its error. --output margin, prediction or score prints those numbers alone, in their
-    /// shortest exact form, and a bad row ends the run, as it does with --strict. A column of the results whose name
-    /// the rows have is called quintile.NAME. An empty cell, nan or null is missing. Columns match by name when the
-    /// header has all of the model's names, and by position when it has none of them and their number fits; so do those
-    /// of Parquet, where null is missing. A line of NDJSON is {"f1":1,"f2":null} or a request as the server takes it; a
-    /// feature that is not there is missing.
+    /// with a row stands in its error. --output margin, prediction, score or contributions prints those
+    /// numbers alone, in their shortest exact form, and a bad row ends the run, as it does with --strict. A column of
+    /// the results whose name the rows have is called quintile.NAME. An empty cell, nan or null is missing. Columns
+    /// match by name when the header has all of the model's names, and by position when it has none of them and their
+    /// number fits; so do those of Parquet, where null is missing. A line of NDJSON is {"f1":1,"f2":null} or a request
+    /// as the server takes it; a feature that is not there is missing.
     #[command(after_long_help = SCORE_EXAMPLES)]
     Score(ScoreArgs),
+    /// Draw why a row has its score
+    ///
+    /// The way from the bias to the margin, feature by feature: what the row has, and what that adds. docs/reasons.md
+    /// says what the numbers mean.
+    #[command(after_long_help = super::explain::EXAMPLES)]
+    Explain(ExplainArgs),
     /// Compare the scores of rows with those that the training library gave, to the last bit
     ///
     /// Says how many rows are equal, shows the first that differ, and tries to find the cause: the order of columns, a
@@ -335,7 +342,7 @@ const ROW_FORMATS: [(&str, Format, &str); 3] = [
 ];
 
 /// What `score` prints.
-const OUTPUTS: [(&str, Output, &str); 4] = [
+const OUTPUTS: [(&str, Output, &str); 5] = [
     (
         "rows",
         Output::Rows,
@@ -348,6 +355,11 @@ const OUTPUTS: [(&str, Output, &str); 4] = [
         "After the objective's transform: probabilities, counts, classes",
     ),
     ("score", Output::Score, "The band, 1 to 5"),
+    (
+        "contributions",
+        Output::Contributions,
+        "What each feature adds to the margin, exactly, and then the bias",
+    ),
 ];
 
 /// One of the values of a table, by its name.

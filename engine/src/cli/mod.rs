@@ -5,6 +5,7 @@
 mod args;
 mod check;
 mod config;
+mod explain;
 mod grammar;
 mod health;
 mod inspect;
@@ -112,6 +113,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>, streams: &mut S
             ConfigError { faults: read.faults }.exit()
         }
         Command::Score(args) => score::run(&args, streams),
+        Command::Explain(args) => explain::run(&args, streams),
         Command::Verify(args) => verify::run(&args, streams),
         Command::Inspect(args) => inspect::run(&args, streams),
         Command::Time(args) => time::run(&args, streams),

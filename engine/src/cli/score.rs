@@ -31,6 +31,7 @@ pub(super) fn run(args: &ScoreArgs, streams: &mut Streams<'_>) -> Exit {
         DecimalSign::Point => Decimal::Point,
     });
     job.strict = args.strict;
+    job.kernel = args.kernel;
     job.missing = &args.missing;
     job.id = args.id.as_deref();
     job.threads = args.threads.map_or(job.threads, usize::from);

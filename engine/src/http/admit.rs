@@ -12,6 +12,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, Method};
 use hyper::body::Incoming;
+use quintile_scoring::reasons::ReasonsRequest;
 
 use super::batch::Form;
 use super::body::Coding;
@@ -27,8 +28,8 @@ use crate::telemetry::Route;
 
 /// What a request asks for.
 pub(super) enum Target {
-    Score(ModelChoice, Coding),
-    Batch(ModelChoice, Form, Coding),
+    Score(ModelChoice, Coding, ReasonsRequest),
+    Batch(ModelChoice, Form, Coding, ReasonsRequest),
     /// Which methods a path takes.
     Options(&'static str),
     Health,
@@ -118,16 +119,24 @@ fn check(
         return Ok(target);
     }
     check_load(&http.core, policy)?;
-    check_media(http, target, &head.headers)
+    check_media(http, target, head)
 }
 
 /// The one match of paths.
 fn find(http: &HttpShard, path: &str, method: &Method) -> (&'static Policy, Result<Target, RequestError>) {
     let (policy, target) = match path {
-        "/score" => (&SCORE_POLICY, Target::Score(ModelChoice::Default, Coding::Identity)),
+        "/score" => (
+            &SCORE_POLICY,
+            Target::Score(ModelChoice::Default, Coding::Identity, ReasonsRequest::default()),
+        ),
         "/score/batch" => (
             &BATCH_POLICY,
-            Target::Batch(ModelChoice::Default, Form::List, Coding::Identity),
+            Target::Batch(
+                ModelChoice::Default,
+                Form::List,
+                Coding::Identity,
+                ReasonsRequest::default(),
+            ),
         ),
         "/healthz" => (&HEALTH_POLICY, Target::Health),
         "/readyz" => (&READY_POLICY, Target::Ready),
@@ -170,11 +179,11 @@ fn of_model(
     match operation {
         Operation::Score => (
             &SCORE_POLICY,
-            choice.map(|choice| Target::Score(choice, Coding::Identity)),
+            choice.map(|choice| Target::Score(choice, Coding::Identity, ReasonsRequest::default())),
         ),
         Operation::Batch => (
             &BATCH_POLICY,
-            choice.map(|choice| Target::Batch(choice, Form::List, Coding::Identity)),
+            choice.map(|choice| Target::Batch(choice, Form::List, Coding::Identity, ReasonsRequest::default())),
         ),
         Operation::Schema => (
             &PAGES_POLICY,
@@ -211,14 +220,15 @@ fn check_load(core: &ShardCore, policy: &Policy) -> Result<(), RequestError> {
 }
 
 /// What the headers say of the body, and of what a page's client has.
-fn check_media(http: &HttpShard, target: Target, headers: &HeaderMap) -> Result<Target, RequestError> {
+fn check_media(http: &HttpShard, target: Target, head: &Parts) -> Result<Target, RequestError> {
+    let headers = &head.headers;
     let kind = headers.get(CONTENT_TYPE);
     match target {
         Target::Score(..) if kind.is_some_and(|kind| !is_json(kind.as_bytes())) => Err(RequestError::MediaType),
-        Target::Score(choice, _) => Ok(Target::Score(choice, coding(headers)?)),
+        Target::Score(choice, ..) => Ok(Target::Score(choice, coding(headers)?, reasons(head)?)),
         Target::Batch(choice, ..) => {
             let form = Form::of(kind).ok_or(RequestError::BatchMediaType)?;
-            Ok(Target::Batch(choice, form, coding(headers)?))
+            Ok(Target::Batch(choice, form, coding(headers)?, reasons(head)?))
         }
         Target::Page(page, _) => Ok(Target::Page(page, Wants::new(http, page, headers))),
         other => Ok(other),
@@ -232,6 +242,14 @@ pub(super) fn lists_unusual(query: Option<&str>) -> bool {
             .split('&')
             .any(|pair| matches!(pair, "unusual=1" | "unusual=true"))
     })
+}
+
+/// The reasons that the query asks for.
+fn reasons(head: &Parts) -> Result<ReasonsRequest, RequestError> {
+    match head.uri.query() {
+        None => Ok(ReasonsRequest::default()),
+        Some(query) => ReasonsRequest::of_query(query).map_err(RequestError::Query),
+    }
 }
 
 /// How the body is compressed.

@@ -22,6 +22,7 @@ use hyper::body::Incoming;
 use quintile_scoring::limits::REQUEST_ID_BYTES_MAX;
 use quintile_scoring::read::ReadError;
 use quintile_scoring::read::batch::{Cut, Envelope, EnvelopeError, Lines, Piece, Pieces};
+use quintile_scoring::reasons::ReasonsRequest;
 use quintile_scoring::render;
 
 use super::body::{BodyReader, Coding};
@@ -101,6 +102,7 @@ pub(super) async fn open(
         model: core.scorer.borrow_mut().batch_model(choice),
         request_id: ArrayString::from(request.id).unwrap_or_default(),
         lists_unusual: request.lists_unusual,
+        reasons: request.reasons,
         source,
         turn: SliceTurn::to_score(Rc::clone(core)),
         tally: BatchCounts::default(),
@@ -243,6 +245,7 @@ pub struct BatchResponse {
     model: BatchModel,
     request_id: ArrayString<REQUEST_ID_BYTES_MAX>,
     lists_unusual: bool,
+    reasons: ReasonsRequest,
     source: LeadSource,
     turn: SliceTurn,
     tally: BatchCounts,
@@ -318,6 +321,7 @@ impl BatchResponse {
             request: RequestInfo {
                 id: &self.request_id,
                 lists_unusual: self.lists_unusual,
+                reasons: self.reasons,
             },
             layout,
             has_begun: self.tally != BatchCounts::default(),

@@ -5,6 +5,7 @@ use std::fmt;
 use http::StatusCode;
 use quintile_scoring::read::ReadError;
 use quintile_scoring::read::batch::LeadError;
+use quintile_scoring::reasons::ReasonsRequestError;
 
 use crate::budget::BudgetError;
 use crate::remote::RemoteError;
@@ -63,6 +64,12 @@ pub enum RequestError {
     },
     /// The body is not JSON, or no lead of this model; the faults are in the workspace.
     Rejected(ReadError),
+    /// A parameter of the query that is not understood.
+    Query(ReasonsRequestError),
+    /// Reasons of a model whose scores cannot be explained: why is the model's to say.
+    NotExplainable,
+    /// Reasons of a model for which what explains it is still being made.
+    Preparing,
     /// The shard answers as many requests as it may.
     Overloaded,
     /// There are as many connections as there may be.
@@ -107,6 +114,9 @@ impl RequestError {
             Self::HeadersTooMany { .. } => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "too_many_headers"),
             Self::Rejected(ReadError::NotJson(_)) => (StatusCode::BAD_REQUEST, "not_json"),
             Self::Rejected(ReadError::Invalid) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_request"),
+            Self::Query(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_query"),
+            Self::NotExplainable => (StatusCode::UNPROCESSABLE_ENTITY, "not_explainable"),
+            Self::Preparing => (StatusCode::SERVICE_UNAVAILABLE, "preparing_reasons"),
             Self::BatchNotLocal => (StatusCode::NOT_IMPLEMENTED, "batch_not_local"),
             Self::Overloaded | Self::TooManyConnections | Self::OutOfMemory | Self::TooManyBatches { .. } => {
                 (StatusCode::SERVICE_UNAVAILABLE, "overloaded")
@@ -143,6 +153,7 @@ impl RequestError {
         matches!(
             self,
             Self::Overloaded
+                | Self::Preparing
                 | Self::TooManyConnections
                 | Self::OutOfMemory
                 | Self::TooManyBatches { .. }
@@ -194,6 +205,9 @@ impl fmt::Display for RequestError {
             Self::BodyBroken => f.write_str("the body did not arrive whole"),
             Self::HeadersTooMany { limit } => write!(f, "a request has at most {limit} headers"),
             Self::Rejected(rejection) => write!(f, "{rejection}"),
+            Self::Query(error) => write!(f, "{error}"),
+            Self::NotExplainable => f.write_str("this model's scores cannot be explained"),
+            Self::Preparing => f.write_str("what explains this model's scores is being made; try again"),
             Self::Overloaded => f.write_str("too many requests are under way; try again"),
             Self::TooManyConnections => {
                 f.write_str("all connections that there may be are open; this one is for health checks: try again")
@@ -238,6 +252,9 @@ mod tests {
             RequestError::BodyBroken,
             RequestError::HeadersTooMany { limit: 1 },
             RequestError::Rejected(ReadError::Invalid),
+            RequestError::Query(ReasonsRequestError::Count),
+            RequestError::NotExplainable,
+            RequestError::Preparing,
             RequestError::Overloaded,
             RequestError::TooManyConnections,
             RequestError::OutOfMemory,

@@ -15,6 +15,7 @@ pub mod cross_origin;
 #[cfg(debug_assertions)]
 mod debug;
 pub mod error;
+mod explain;
 mod framing;
 mod inflate;
 mod long_lead;

@@ -128,6 +128,9 @@ impl Responder<'_> {
         if let RequestError::Rejected(rejection) = failure {
             let scorer = self.core.scorer.borrow();
             Native::reject(&mut body, &scorer.current().loaded, scorer.workspace(), rejection);
+        } else if *failure == RequestError::NotExplainable {
+            let why = self.core.scorer.borrow().why_not_explained();
+            render::error(&mut body, code, Some(&why), None);
         } else {
             render::error(&mut body, code, Some(&failure.to_string()), None);
         }

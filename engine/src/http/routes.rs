@@ -17,6 +17,7 @@ use super::body::{self, Coding};
 use super::connection::deadlines::ConnectionDeadlines;
 use super::cross_origin::CrossOriginHeaders;
 use super::error::RequestError;
+use super::explain;
 use super::long_lead;
 use super::pages;
 use super::request_id::RequestId;
@@ -67,11 +68,13 @@ pub(super) async fn respond(
     let response = match target {
         Err(failure) => responder.failed(&failure),
         // In a box, so that single requests do not carry its state.
-        Ok(Target::Batch(choice, form, coding)) => {
+        Ok(Target::Batch(choice, form, coding, reasons)) => {
+            let request = request.with_reasons(reasons);
             let opened = open_batch(core, watch, body, (form, coding), (&choice, stays, request));
             responder.opened(form, Box::pin(opened).await)
         }
-        Ok(Target::Score(choice, coding)) => {
+        Ok(Target::Score(choice, coding, reasons)) => {
+            let request = request.with_reasons(reasons);
             let scored = score_body(core, body, coding, (&choice, stays, request), &mut took).await;
             responder.answered(scored)
         }
@@ -142,6 +145,10 @@ async fn score_body(
     took: &mut Duration,
 ) -> Result<(Bytes, Timings), RequestError> {
     let body = body::collect(core, body, coding).await?;
+    if request.reasons.asks() && explain::must_wait(core, choice) {
+        // In a box, so that requests that do not wait do not carry its state.
+        Box::pin(explain::prepare(core, choice)).await?;
+    }
     let began = Instant::now();
     let lead = if long_lead::is_long(&body) {
         // In a box, so that other leads do not carry its state.
@@ -154,7 +161,7 @@ async fn score_body(
     let scored = match (lead, &core.remote) {
         (Err(failure), _) => Err(failure),
         // In a box, so that requests that are scored here do not carry its state.
-        (Ok(lead), Some(remote)) if remote.takes(core.scorer.borrow().champion(), stays) => {
+        (Ok(lead), Some(remote)) if !request.reasons.asks() && remote.takes(core.scorer.borrow().champion(), stays) => {
             Box::pin(score_away(core, remote, (choice, lead), request)).await
         }
         (Ok(lead), _) => contained(core, || score(core, (choice, lead), request, began)),
@@ -216,6 +223,7 @@ fn score(
             core.stats.borrow_mut().count(Counter::Shed);
             Err(RequestError::QueueFull)
         }
+        Outcome::Unexplained(error) => Err(explain::failure(error)),
     }
 }
 
@@ -230,6 +238,9 @@ async fn open_batch(
     let goes_away = |remote: &Remote| remote.takes(core.scorer.borrow().champion(), stays);
     if core.remote.as_ref().is_some_and(goes_away) {
         return Err(RequestError::BatchNotLocal);
+    }
+    if request.reasons.asks() {
+        explain::prepare(core, choice).await?;
     }
     batch::open(core, watch, body, format, (choice, request)).await
 }
@@ -283,6 +294,7 @@ async fn score_away(
                 core.stats.borrow_mut().count(Counter::Shed);
                 Err(RequestError::QueueFull)
             }
+            Outcome::Unexplained(error) => Err(explain::failure(error)),
         }
     })
 }

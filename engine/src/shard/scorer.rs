@@ -1,6 +1,7 @@
 //! The part of a shard that scores: the model, its working memory, and the way out for records.
 
 mod part;
+mod reasons;
 mod remote;
 pub(crate) mod slice;
 mod slots;
@@ -12,11 +13,13 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use bytes::{Bytes, BytesMut};
 use quintile_scoring::loaded::LoadedModel;
 use quintile_scoring::read::{ReadError, SlicedRead, Timings, Workspace};
+use quintile_scoring::reasons::{ReasonsWorkspace, bytes_max as reasons_bytes_max};
 use quintile_scoring::render;
 use quintile_scoring::render::unusual::bytes_max as unusual_bytes_max;
 use uuid::Uuid;
 
 use self::part::Part;
+pub(crate) use self::reasons::UnexplainedError;
 use self::slice::SliceBuffers;
 use self::slots::ModelSlots;
 pub(crate) use self::unusual::RequestInfo;
@@ -46,6 +49,8 @@ pub(crate) enum Outcome {
     Rejected(ReadError),
     /// There is no room for its record, so the lead was not answered.
     QueueFull,
+    /// It was asked why, and that cannot be said.
+    Unexplained(UnexplainedError),
 }
 
 /// Where a shard's records go.
@@ -75,6 +80,7 @@ pub struct Scorer {
     shard: u16,
     bench: SliceBuffers,
     unusual: Unusual,
+    reasons: Option<Box<ReasonsWorkspace>>,
 }
 
 impl Scorer {
@@ -105,6 +111,7 @@ impl Scorer {
             shard,
             bench: SliceBuffers::new(),
             unusual,
+            reasons: None,
         }
     }
 
@@ -235,6 +242,11 @@ impl Scorer {
         self.unusual
             .look(&self.models.current().loaded, self.models.workspace.row());
         let score = self.models.score();
+        if request.reasons.asks()
+            && let Err(error) = self.explain(request.reasons)
+        {
+            return Outcome::Unexplained(error);
+        }
         let scored = Instant::now();
         let mut timings = Timings {
             parse_ns: nanoseconds(start, parsed),
@@ -260,10 +272,19 @@ impl Scorer {
             predictions: workspace.predictions(),
             source: None,
             request_id: request.id,
-            unusual,
+            more: render::MoreFields {
+                unusual,
+                reasons: match &self.reasons {
+                    Some(reasons) if request.reasons.asks() => Some((reasons, workspace.row())),
+                    _ => None,
+                },
+            },
             timings: &timings,
         };
-        let more = unusual.map_or(0, |fields| unusual_bytes_max(loaded, &fields));
+        let mut more = unusual.map_or(0, |fields| unusual_bytes_max(loaded, &fields));
+        if request.reasons.asks() {
+            more += reasons_bytes_max(loaded, request.reasons);
+        }
         let answer = arena.cut(P::answer_bytes_max(loaded) + more, |out: &mut BytesMut| {
             P::write(out, loaded, &told);
         });

@@ -7,12 +7,14 @@
 //! Node numbers are the file's, so that an error here and a leaf index later mean the same node as in the library.
 
 mod check;
+mod covers;
 mod fault;
 mod parting;
 mod rules;
 mod shares;
 mod tree;
 
+pub use covers::ExplainError;
 pub use fault::{BestError, EnsembleError, NodeFault};
 pub use parting::Parting;
 pub use rules::{Codes, Comparison, FLUSHED_TO_ZERO, Finish, Input, Linear, Precision};
@@ -71,6 +73,7 @@ pub struct EnsembleParts {
 pub struct Ensemble {
     parts: EnsembleParts,
     node_count: usize,
+    explainable: Result<(), ExplainError>,
 }
 
 impl Ensemble {
@@ -83,7 +86,12 @@ impl Ensemble {
         if shares::are_shares(&parts) {
             parts.objective = parts.objective.of_shares();
         }
-        Ok(Self { parts, node_count })
+        let explainable = covers::check(&parts);
+        Ok(Self {
+            parts,
+            node_count,
+            explainable,
+        })
     }
 
     /// What the file was, for people.
@@ -172,6 +180,14 @@ impl Ensemble {
         self.node_count
     }
 
+    /// Whether predictions can be explained, which asks for more than scoring does.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn explainable(&self) -> Result<(), ExplainError> {
+        self.explainable.clone()
+    }
+
     /// Boosting iterations.
     #[must_use]
     pub fn iterations(&self) -> usize {
@@ -218,6 +234,7 @@ impl Ensemble {
                 + size_of_val(tree.vectors.as_slice())
                 + size_of_val(tree.terms.as_slice())
                 + size_of_val(tree.gains.as_slice())
+                + size_of_val(tree.covers.as_slice())
         };
         let linear = self.parts.linear.as_ref();
         size_of_val(self.parts.trees.as_slice())

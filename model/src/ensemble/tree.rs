@@ -97,6 +97,9 @@ pub struct Tree {
     /// What each node's split gained in training, by its number, as far as the file says. Any numbers: they are shown,
     /// and decide nothing.
     pub gains: Vec<f32>,
+    /// How much training data reached each node, by its number; empty when the file does not say. Only explanations
+    /// look at them: see [`super::ExplainError`].
+    pub covers: Vec<f64>,
     /// Which margin its leaves add to; that of vector leaves is 0.
     pub output: u32,
 }

@@ -72,12 +72,6 @@ impl<'b> Bytes<'b> {
         Ok(bytes.chunks_exact(T::BYTES).map(T::read).collect())
     }
 
-    /// A length in 64 bits and that many bytes, which are skipped.
-    pub(super) fn skip(&mut self, size: usize, what: &str) -> Result<(), FormatError> {
-        let count = self.one::<u64>(what)?;
-        self.take(count, size, what).map(|_| ())
-    }
-
     /// So many elements of a size the file states.
     pub(super) fn skip_sized(&mut self, what: &str) -> Result<(), FormatError> {
         let size = self.one::<u64>(what)?;

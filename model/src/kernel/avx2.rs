@@ -22,9 +22,9 @@
 use std::arch::x86_64::{
     __m256i, _CMP_LE_OQ, _CMP_LT_OQ, _mm_loadu_si128, _mm256_add_epi8, _mm256_and_si256, _mm256_blendv_epi8,
     _mm256_broadcastsi128_si256, _mm256_cmp_pd, _mm256_cmp_ps, _mm256_cmpeq_epi8, _mm256_cmpgt_epi8, _mm256_load_si256,
-    _mm256_loadu_pd, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_movemask_pd, _mm256_movemask_ps, _mm256_set1_epi8,
-    _mm256_set1_pd, _mm256_set1_ps, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_slli_epi16, _mm256_storeu_si256,
-    _mm256_sub_epi8, _mm256_xor_si256,
+    _mm256_loadu_pd, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_movemask_pd, _mm256_movemask_ps,
+    _mm256_set1_epi8, _mm256_set1_pd, _mm256_set1_ps, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_slli_epi16,
+    _mm256_storeu_si256, _mm256_sub_epi8, _mm256_xor_si256,
 };
 
 use super::block::LaneBlock;
@@ -177,6 +177,13 @@ impl Isa<2> for Avx2 {
     fn exceeds(self, bytes: __m256i, ranks: __m256i) -> __m256i {
         // SAFETY: `self` proves AVX2.
         unsafe { _mm256_cmpgt_epi8(bytes, self.turned(ranks)) }
+    }
+
+    #[inline(always)]
+    fn bits(self, mask: __m256i) -> u64 {
+        // SAFETY: `self` proves AVX2.
+        let bits = unsafe { _mm256_movemask_epi8(mask) };
+        u64::from(bits.cast_unsigned())
     }
 
     #[inline(always)]

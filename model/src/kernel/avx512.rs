@@ -279,6 +279,11 @@ impl<P: Permute> Isa<1> for P {
     }
 
     #[inline(always)]
+    fn bits(self, mask: u64) -> u64 {
+        mask
+    }
+
+    #[inline(always)]
     fn choose(self, mask: u64, no: __m512i, yes: __m512i) -> __m512i {
         // SAFETY: `self` proves AVX-512.
         unsafe { _mm512_mask_mov_epi8(no, mask, yes) }

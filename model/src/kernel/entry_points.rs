@@ -48,6 +48,31 @@ macro_rules! entry_points {
                 unsafe { compiled(self, plan, rows, block, margins) }
             }
 
+            /// Decides nodes for one row, whatever path it takes: a word for each step, the bit of each tree whose node
+            /// sends the row left.
+            pub(crate) fn goes_left<T: Real>(
+                self,
+                plan: &LanePlan<T>,
+                row: &[T],
+                scratch: &mut LaneScratch,
+                lines: &[Line],
+                words: &mut [u64],
+            ) {
+                #[target_feature(enable = $features)]
+                fn compiled<T: Real>(
+                    kernel: $kernel,
+                    plan: &LanePlan<T>,
+                    row: &[T],
+                    scratch: &mut LaneScratch,
+                    lines: &[Line],
+                    words: &mut [u64],
+                ) {
+                    vector::outcomes::goes_left::<_, T, $parts>(kernel, plan, row, scratch, lines, words);
+                }
+                // SAFETY: as above.
+                unsafe { compiled(self, plan, row, scratch, lines, words) }
+            }
+
             /// Ranks a row: the first stage, for the benches.
             pub fn rank<T: Real>(self, plan: &LanePlan<T>, row: &[T], scratch: &mut LaneScratch) {
                 #[target_feature(enable = $features)]

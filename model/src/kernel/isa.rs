@@ -97,6 +97,9 @@ pub(super) trait Isa<const PARTS: usize>: Numbers {
     /// Where looked-up bytes exceed ranks: those rows go right.
     fn exceeds(self, bytes: Self::Bytes, ranks: Self::Bytes) -> Self::Mask;
 
+    /// A bit for each yes, the first byte's lowest.
+    fn bits(self, mask: Self::Mask) -> u64;
+
     /// `yes` where the mask says so, else `no`.
     fn choose(self, mask: Self::Mask, no: Self::Bytes, yes: Self::Bytes) -> Self::Bytes;
 

@@ -20,9 +20,9 @@
 )]
 
 use std::arch::aarch64::{
-    uint8x16_t, uint8x16x4_t, vaddq_u8, vaddq_u32, vaddq_u64, vaddvq_u32, vaddvq_u64, vandq_u8, vbslq_u8, vceqq_u8,
-    vcgtq_u8, vcleq_f32, vcleq_f64, vcltq_f32, vcltq_f64, vdupq_n_f32, vdupq_n_f64, vdupq_n_u8, vdupq_n_u32,
-    vdupq_n_u64, vld1q_f32, vld1q_f64, vld1q_u8, vqtbl4q_u8, vqtbx4q_u8, vst1q_u8, vsubq_u8,
+    uint8x16_t, uint8x16x4_t, vaddq_u8, vaddq_u32, vaddq_u64, vaddv_u8, vaddvq_u32, vaddvq_u64, vandq_u8, vbslq_u8,
+    vceqq_u8, vcgtq_u8, vcleq_f32, vcleq_f64, vcltq_f32, vcltq_f64, vdupq_n_f32, vdupq_n_f64, vdupq_n_u8, vdupq_n_u32,
+    vdupq_n_u64, vget_high_u8, vget_low_u8, vld1q_f32, vld1q_f64, vld1q_u8, vqtbl4q_u8, vqtbx4q_u8, vst1q_u8, vsubq_u8,
 };
 
 use super::block::LaneBlock;
@@ -170,6 +170,17 @@ impl Isa<4> for Neon {
     fn exceeds(self, bytes: uint8x16_t, ranks: uint8x16_t) -> uint8x16_t {
         // SAFETY: `self` proves NEON.
         unsafe { vcgtq_u8(bytes, ranks) }
+    }
+
+    #[inline(always)]
+    fn bits(self, mask: uint8x16_t) -> u64 {
+        const BITS: [u8; WIDTH] = [1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128];
+        // SAFETY: 16 bytes are there, the load needs no alignment, and `self` proves NEON.
+        unsafe {
+            let own = vandq_u8(mask, vld1q_u8(BITS.as_ptr()));
+            let (low, high) = (vaddv_u8(vget_low_u8(own)), vaddv_u8(vget_high_u8(own)));
+            u64::from(low) | u64::from(high) << 8
+        }
     }
 
     #[inline(always)]

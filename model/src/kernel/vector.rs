@@ -26,6 +26,7 @@
 
 pub(super) mod full;
 pub(super) mod listed;
+pub(super) mod outcomes;
 
 use super::block::LaneBlock;
 use super::isa::Stages;

@@ -11,7 +11,7 @@ use super::{
     avx2::Avx2,
     avx512::{Avx512, Avx512Bw},
 };
-use crate::plan::lanes::LanePlan;
+use crate::plan::lanes::{LanePlan, Line};
 
 /// Proof that the CPU has a kernel's instructions, and the way to them.
 ///
@@ -118,6 +118,19 @@ impl Vectors {
         margins: &mut [T],
     ) {
         with!(self, kernel => kernel.rows_margins(plan, rows, block, margins));
+    }
+
+    /// Decides nodes for one row, whatever path it takes. `lines` are those of [`LanePlan::push_step`], and `words` has
+    /// one for each step: the bit of each tree whose node sends the row left.
+    pub(crate) fn goes_left<T: Real>(
+        self,
+        plan: &LanePlan<T>,
+        row: &[T],
+        scratch: &mut LaneScratch,
+        lines: &[Line],
+        words: &mut [u64],
+    ) {
+        with!(self, kernel => kernel.goes_left(plan, row, scratch, lines, words));
     }
 
     /// Ranks a row: the first stage, for `benches/stages.rs`. Scoring runs the last two interleaved.

@@ -1,5 +1,7 @@
 //! A kernel with its plan, in the model's precision, and the working memory of a thread.
 
+use std::sync::Arc;
+
 use crate::ensemble::{Ensemble, FLUSHED_TO_ZERO, Finish, Input, Precision};
 use crate::kernel::block::LaneBlock;
 use crate::kernel::lanes::LaneScratch;
@@ -33,7 +35,7 @@ const NARROW_COST: usize = 2;
 
 #[derive(Debug)]
 enum Form<T> {
-    Reference { ensemble: Box<Ensemble>, tree_limit: usize },
+    Reference { ensemble: Arc<Ensemble>, tree_limit: usize },
     Scalar(Box<Plan<T>>),
     Lanes(Vectors, Box<LanePlan<T>>),
 }
@@ -156,7 +158,7 @@ impl Engine {
     ///
     /// # Errors
     /// The kernel does not support it, or the CPU not the kernel.
-    pub(super) fn new(ensemble: Ensemble, tree_limit: usize, kernel: KernelChoice) -> Result<Self, Unsupported> {
+    pub(super) fn new(ensemble: &Arc<Ensemble>, tree_limit: usize, kernel: KernelChoice) -> Result<Self, Unsupported> {
         Ok(match ensemble.precision() {
             Precision::F32 => Self::F32(Evaluator::new(ensemble, tree_limit, kernel)?),
             Precision::F64 => Self::F64(Evaluator::new(ensemble, tree_limit, kernel)?),
@@ -249,20 +251,20 @@ impl Engine {
 }
 
 impl<T: Real> Evaluator<T> {
-    fn new(ensemble: Ensemble, tree_limit: usize, kernel: KernelChoice) -> Result<Self, Unsupported> {
+    fn new(ensemble: &Arc<Ensemble>, tree_limit: usize, kernel: KernelChoice) -> Result<Self, Unsupported> {
         let (form, why) = match kernel {
             KernelChoice::Reference => {
-                reference::supports(&ensemble)?;
-                let ensemble = Box::new(ensemble);
+                reference::supports(ensemble)?;
+                let ensemble = Arc::clone(ensemble);
                 (Form::Reference { ensemble, tree_limit }, "it was asked for".to_owned())
             }
             KernelChoice::Scalar => {
-                scalar::supports(&ensemble)?;
-                (Form::scalar(&ensemble, tree_limit), "it was asked for".to_owned())
+                scalar::supports(ensemble)?;
+                (Form::scalar(ensemble, tree_limit), "it was asked for".to_owned())
             }
-            KernelChoice::Auto => Form::fastest(&ensemble, tree_limit),
+            KernelChoice::Auto => Form::fastest(ensemble, tree_limit),
             KernelChoice::Avx512 | KernelChoice::Avx512Bw | KernelChoice::Avx2 | KernelChoice::Neon => (
-                Form::lanes(&ensemble, tree_limit, kernel)?,
+                Form::lanes(ensemble, tree_limit, kernel)?,
                 "it was asked for".to_owned(),
             ),
         };
@@ -391,10 +393,10 @@ impl<T: Real> Form<T> {
 
 /// How a row's values are read.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Reading<'m> {
-    pub(super) input: Input,
+pub(crate) struct Reading<'m> {
+    pub(crate) input: Input,
     /// Numbers that count as missing.
-    pub(super) markers: Option<&'m MissingMarkers>,
+    pub(crate) markers: Option<&'m MissingMarkers>,
 }
 
 /// Makes those values missing that count as missing. Out of line: most models have none.
@@ -408,7 +410,7 @@ fn forget<T: Real>(row: &[f64], markers: &MissingMarkers, values: &mut [T]) {
 }
 
 /// A row's values as [`Reading`] says, NaN beyond its end.
-fn read<T: Real>(row: &[f64], reading: Reading<'_>, values: &mut [T]) {
+pub(crate) fn read<T: Real>(row: &[f64], reading: Reading<'_>, values: &mut [T]) {
     let pairs = values.iter_mut().zip(row);
     match reading.input {
         Input::Rounded => pairs.for_each(|(place, &value)| *place = T::narrow(value)),

@@ -3,22 +3,25 @@
 //! Only [`Model::build`] can fail; [`Model::score_row`] is total, allocates nothing and takes any values.
 
 mod evaluator;
+mod explained;
 mod fit;
 mod golden;
 mod outline;
 mod statistics;
 
 pub use evaluator::Scratch;
+pub(crate) use evaluator::{Reading, read};
 pub use golden::{GoldenFault, GoldenQuantity};
 pub use statistics::{FeatureUse, Statistics};
 
 use crate::bands::Bands;
-use crate::ensemble::{BestError, Ensemble, Finish, Input, Precision, Trees};
+use crate::ensemble::{BestError, Ensemble, ExplainError, Finish, Input, Precision, Trees};
 use crate::kernel::{KernelChoice, Unsupported};
 use crate::manifest::{GoldenRow, InitNote, Manifest, ManifestError};
 use crate::objective::Objective;
 use crate::schema::Schema;
-use evaluator::{Engine, Reading};
+use evaluator::Engine;
+use std::sync::Arc;
 
 /// A model's name and version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +84,8 @@ pub struct Model {
     is_input_stated: bool,
     finish: Finish,
     engine: Engine,
+    /// What explanations are made from, of a model that can be explained.
+    explained: Result<(Arc<Ensemble>, usize), ExplainError>,
 }
 
 impl Model {
@@ -119,7 +124,9 @@ impl Model {
         let is_input_stated = manifest.input.is_some();
         let markers = fit::markers(&manifest, &ensemble, input);
         let (mut schema, objective) = (ensemble.schema().clone(), ensemble.objective().clone());
-        let engine = Engine::new(ensemble, tree_limit, options.kernel)?;
+        let ensemble = Arc::new(ensemble);
+        let engine = Engine::new(&ensemble, tree_limit, options.kernel)?;
+        let explained = ensemble.explainable().map(|()| (ensemble, tree_limit));
         for note in manifest.features {
             if let Some(column) = schema.column(&note.name) {
                 schema.annotate(column, note);
@@ -153,6 +160,7 @@ impl Model {
             is_input_stated,
             finish,
             engine,
+            explained,
         })
     }
 

@@ -19,7 +19,7 @@ use std::fmt::Write as _;
 
 use crate::ensemble::{Codes, Comparison, Ensemble, Linear};
 use crate::kernel::real::Real;
-pub(crate) use sets::CategorySets;
+pub(crate) use sets::{CategorySets, CategorySetsBuilder};
 
 /// Trees walked in step. Eight independent chains of loads hide the latency of each; the registers hold them.
 pub(crate) const BATCH_TREES: usize = 8;

@@ -56,6 +56,7 @@ pub(crate) struct Recipe {
     pub(crate) category_one_in: usize,
     pub(crate) zero_is_missing: bool,
     pub(crate) leaf: LeafOf,
+    pub(crate) cover: Cover,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +70,38 @@ pub(crate) enum Missing {
 pub(crate) enum LeafOf {
     Number,
     Vector,
+    #[allow(dead_code, reason = "some tests have no use for some")]
     Linear,
+}
+
+/// What the trees say of the training data that reached their nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(dead_code, reason = "some tests have no use for some")]
+pub(crate) enum Cover {
+    None,
+    Some,
+    OftenZero,
+    Negative,
+    Infinite,
+    TooFew,
+}
+
+impl Cover {
+    fn covers(self, tree: &Tree, random: &mut Random) -> Vec<f64> {
+        let mut covers: Vec<f64> = tree.nodes.iter().map(|_| random.unit().abs() * 1e3).collect();
+        match self {
+            Self::None => covers.clear(),
+            Self::Some => {}
+            Self::OftenZero => covers
+                .iter_mut()
+                .filter(|_| random.one_in(3))
+                .for_each(|cover| *cover = 0.0),
+            Self::Negative => covers[0] = -1e-3,
+            Self::Infinite => covers[0] = f64::INFINITY,
+            Self::TooFew => covers.truncate(1),
+        }
+        covers
+    }
 }
 
 impl Recipe {
@@ -86,6 +118,7 @@ impl Recipe {
         category_one_in: 0,
         zero_is_missing: false,
         leaf: LeafOf::Number,
+        cover: Cover::None,
     };
 
     pub(crate) fn ensemble(&self) -> Sample {
@@ -192,6 +225,7 @@ impl Recipe {
             let leaf = self.leaf(&mut tree, random);
             tree.nodes[place as usize] = leaf;
         }
+        tree.covers = self.cover.covers(&tree, random);
         tree
     }
 

@@ -24,6 +24,7 @@ pub use self::files::manifest_path;
 
 use self::draft::ManifestChange;
 use self::files::{digest, identity, manifest, read, sha256, text_of};
+use crate::reasons::{self, Explaining};
 use columns::Columns;
 use describe::Descriptions;
 use unusual::UnusualFeatures;
@@ -46,6 +47,10 @@ pub struct LoadedModel {
     descriptions: OnceLock<Descriptions>,
     /// How many golden rows were met.
     pub golden_rows: usize,
+    /// What explains its scores, once somebody has asked.
+    pub explaining: Explaining,
+    /// Bytes of the longest reason of a score.
+    pub reason_bytes_max: usize,
     /// A row to show and to warm up with, in column order: the folder's example, or else the golden row that says most.
     pub example: Option<Vec<f64>>,
     /// Features whose ranges in training the manifest states; none where it states none.
@@ -255,6 +260,7 @@ impl LoadedModel {
         Ok(Self {
             model_sha256: Some(sha256),
             names_are_stated,
+            explaining: Explaining::new(options.kernel),
             ..Self::of(model, golden_rows, model_number, content, None)
         })
     }
@@ -277,6 +283,8 @@ impl LoadedModel {
         let identity_json = identity_json(&model);
         Self {
             model_number,
+            explaining: Explaining::default(),
+            reason_bytes_max: reasons::reason_bytes_max(&model),
             model,
             columns,
             identity_json,

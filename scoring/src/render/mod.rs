@@ -12,6 +12,7 @@ use crate::read::categories::Accepted;
 use crate::read::faults::{Fault, FaultPlace, Faults};
 use crate::read::scan::JsonFault;
 use crate::read::{ReadError, Timings, Workspace};
+use crate::reasons::ReasonsWorkspace;
 
 mod escape;
 mod hint;
@@ -27,10 +28,10 @@ use unusual::UnusualFields;
 use wanted::{Limits, Wanted};
 
 /// Bytes of a rendered double at most: `-2.2250738585072014e-308`, and a comma.
-const NUMBER_BYTES_MAX: usize = 26;
+pub(crate) const NUMBER_BYTES_MAX: usize = 26;
 
 /// Bytes of one byte of a string at most: `\u001f`.
-const ESCAPE_BYTES_MAX: usize = 6;
+pub(crate) const ESCAPE_BYTES_MAX: usize = 6;
 
 /// No answer of this model is longer, so that callers make room once.
 #[must_use]
@@ -68,8 +69,8 @@ pub struct AnswerFields<'a> {
     pub source: Option<ScoreSource<'a>>,
     /// The request's id.
     pub request_id: &'a str,
-    /// Values far outside what training saw, where they were asked for.
-    pub unusual: Option<UnusualFields<'a>>,
+    /// What was asked for besides.
+    pub more: MoreFields<'a>,
     /// How long it took.
     pub timings: &'a Timings,
 }
@@ -89,7 +90,7 @@ pub fn answer<B: BufMut>(
         predictions: workspace.predictions(),
         source: None,
         request_id,
-        unusual: None,
+        more: MoreFields::default(),
         timings,
     };
     self::told(out, loaded, &told);
@@ -107,9 +108,7 @@ pub fn told<B: BufMut>(out: &mut B, loaded: &LoadedModel, told: &AnswerFields<'_
             string(out, why);
         }
     }
-    if let Some(fields) = &told.unusual {
-        unusual::write(out, loaded, fields);
-    }
+    told.more.write(out, loaded);
     out.put_slice(b",\"model\":");
     out.put_slice(loaded.identity_json.as_bytes());
     out.put_slice(b",\"request_id\":");
@@ -135,17 +134,35 @@ fn begin<B: BufMut>(out: &mut B, loaded: &LoadedModel, lead_id: &str, score: Opt
     self::predictions(out, &loaded.model, predictions);
 }
 
+/// What an answer has only where a client asks for it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct MoreFields<'a> {
+    /// Values far outside what training saw.
+    pub unusual: Option<UnusualFields<'a>>,
+    /// Why the lead has its score, with its row.
+    pub reasons: Option<(&'a ReasonsWorkspace, &'a [f64])>,
+}
+
+impl MoreFields<'_> {
+    fn write<B: BufMut>(&self, out: &mut B, loaded: &LoadedModel) {
+        if let Some((reasons, row)) = self.reasons {
+            reasons.write(out, loaded, row);
+        }
+        if let Some(fields) = &self.unusual {
+            unusual::write(out, loaded, fields);
+        }
+    }
+}
+
 /// Writes the result of one scored lead of a batch.
 pub fn scored<B: BufMut>(
     out: &mut B,
     loaded: &LoadedModel,
     (lead_id, score, predictions): (&str, Option<u8>, &[f64]),
-    unusual: Option<&UnusualFields<'_>>,
+    more: &MoreFields<'_>,
 ) {
     begin(out, loaded, lead_id, score, predictions);
-    if let Some(fields) = unusual {
-        unusual::write(out, loaded, fields);
-    }
+    more.write(out, loaded);
     out.put_u8(b'}');
 }
 
@@ -154,14 +171,12 @@ pub fn scored_by<B: BufMut>(
     out: &mut B,
     loaded: &LoadedModel,
     (lead_id, score, predictions): (&str, Option<u8>, &[f64]),
-    unusual: Option<&UnusualFields<'_>>,
+    more: &MoreFields<'_>,
 ) {
     begin(out, loaded, lead_id, score, predictions);
     out.put_slice(b",\"model\":");
     out.put_slice(loaded.identity_json.as_bytes());
-    if let Some(fields) = unusual {
-        unusual::write(out, loaded, fields);
-    }
+    more.write(out, loaded);
     out.put_u8(b'}');
 }
 

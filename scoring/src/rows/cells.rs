@@ -24,6 +24,14 @@ pub(super) fn names(output: Output, model: &Model) -> Vec<String> {
         Output::Margin => numbered("margin", model.margin_len()),
         Output::Prediction => numbered("prediction", model.prediction_len()),
         Output::Score => numbered("score", 1),
+        Output::Contributions => {
+            let of_output = |prefix: String| {
+                let names = model.schema().names().chain(std::iter::once("bias"));
+                names.map(|name| format!("{prefix}.{name}")).collect::<Vec<_>>()
+            };
+            let prefixes = numbered("contribution", model.margin_len());
+            prefixes.into_iter().flat_map(of_output).collect()
+        }
         Output::Rows => {
             let predictions = match model.probability_output() {
                 Some(_) => numbered("probability", 1),

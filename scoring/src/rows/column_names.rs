@@ -6,16 +6,19 @@ use std::collections::HashSet;
 /// name, or that with a number behind it.
 pub(super) fn unique(ours: &[String], theirs: &HashSet<&str>) -> Vec<String> {
     let mut names: Vec<String> = Vec::with_capacity(ours.len());
+    let mut taken: HashSet<String> = HashSet::new();
     for own in ours {
         let spelled = |number: usize| match number {
             0 => own.clone(),
             1 => format!("quintile.{own}"),
             _ => format!("quintile.{own}_{number}"),
         };
-        let is_free = |name: &String| !theirs.contains(name.as_str()) && !names.contains(name);
+        let is_free = |name: &String| !theirs.contains(name.as_str()) && !taken.contains(name);
         // One of these names is free, because the rows have fewer.
         let name = (0..=theirs.len() + ours.len() + 1).map(spelled).find(is_free);
-        names.push(name.unwrap_or_else(|| own.clone()));
+        let name = name.unwrap_or_else(|| own.clone());
+        taken.insert(name.clone());
+        names.push(name);
     }
     names
 }

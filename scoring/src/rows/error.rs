@@ -71,6 +71,8 @@ pub enum ScoreError {
          its manifest, or ask for --output prediction"
     )]
     NoBands { objective: String, predictions: usize },
+    #[error(transparent)]
+    Explain(#[from] quintile_model::ExplainerError),
     #[error("row {row} (line {line}): {says}")]
     Line { row: u64, line: u64, says: String },
     #[error(

@@ -40,10 +40,13 @@ mod tests;
 mod values;
 mod workers;
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
+
+use quintile_model::{Explainer, ExplainerError, KernelChoice};
 
 use crate::loaded::LoadedModel;
 use crate::text::clip;
@@ -131,6 +134,8 @@ pub enum Output {
     Prediction,
     /// The band, 1 to 5.
     Score,
+    /// What each feature adds to the margins, and then the bias, output by output.
+    Contributions,
 }
 
 /// Where rows come from. Only a file can be read from its end, as Parquet must be.
@@ -191,6 +196,8 @@ pub struct Job<'s> {
     pub skips_blank_rows: bool,
     /// Texts, in rows of any format, that are missing in addition to the usual ones.
     pub missing: &'s [String],
+    /// The code that explains, where contributions are asked for.
+    pub kernel: KernelChoice,
 }
 
 /// Rows in memory to predictions as CSV, and the fault in words that ended it: `quintile score` for the fuzz targets.
@@ -243,6 +250,7 @@ impl<'s> Job<'s> {
             strict: false,
             skips_blank_rows: false,
             missing: &[],
+            kernel: KernelChoice::Auto,
         }
     }
 
@@ -258,7 +266,7 @@ impl<'s> Job<'s> {
     /// Whether the model can answer what is asked.
     ///
     /// # Errors
-    /// A model that gives no scores.
+    /// A model that gives no scores, or none that can be explained.
     pub fn check(&self) -> Result<(), ScoreError> {
         let model = &self.loaded.model;
         if self.output == Output::Score && model.bands().is_none() {
@@ -267,7 +275,27 @@ impl<'s> Job<'s> {
                 predictions: model.prediction_len(),
             });
         }
+        if self.output == Output::Contributions {
+            model.explainable().map_err(ExplainerError::from)?;
+        }
         Ok(())
+    }
+
+    /// Names of our columns that occur once. But a feature may be called bias, and in CSV the last of two such columns is
+    /// the bias.
+    fn unique(&self, own: &[String], theirs: &HashSet<&str>) -> Vec<String> {
+        match (self.output, self.to) {
+            (Output::Contributions, Format::Csv) => own.to_vec(),
+            _ => column_names::unique(own, theirs),
+        }
+    }
+
+    /// What explains the rows, where contributions are asked for.
+    fn explainer(&self) -> Result<Option<Explainer>, ScoreError> {
+        match self.output {
+            Output::Contributions => Ok(Some(self.loaded.model.explainer(self.kernel)?)),
+            _ => Ok(None),
+        }
     }
 
     /// Scores all rows. The results are opened when the header fits; notes go to `notes`.

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use arrow_array::ArrayRef;
+use quintile_model::Explainer;
 
 use super::dialect::Decimal;
 use super::passthrough::Echo;
@@ -37,6 +38,8 @@ pub(super) struct Style {
     pub(super) keeps_faults: bool,
     /// Which predictions are given back.
     predictions: std::ops::Range<usize>,
+    /// What explains the rows, where contributions are asked for.
+    pub(super) explainer: Option<Explainer>,
 }
 
 /// The results of some rows.
@@ -61,6 +64,8 @@ pub(super) struct Answer<'a> {
     pub(super) band: Option<u8>,
     pub(super) margins: &'a [f64],
     pub(super) predictions: &'a [f64],
+    /// Empty where they are not asked for.
+    pub(super) contributions: &'a [f64],
 }
 
 impl Style {
@@ -103,8 +108,12 @@ impl Style {
         if job.output == Output::Rows && source.cells().is_none() {
             theirs.extend(model.schema().names());
         }
-        let names = column_names::unique(&own, &theirs);
-        let renamed = own.iter().zip(&names).filter(|(own, name)| own != name);
+        let names = job.unique(&own, &theirs);
+        let is_theirs = |own: &String| theirs.contains(own.as_str());
+        let renamed = own
+            .iter()
+            .zip(&names)
+            .filter(|(own, name)| own != name && is_theirs(own));
         let said =
             renamed.map(|(own, name)| format!("the rows have a column \"{own}\"; that of the results is \"{name}\""));
         // Rows of CSV come back as they are written.
@@ -125,6 +134,7 @@ impl Style {
             line_end: dialect.spelling.line_end.bytes(),
             above_header: dialect.above_header(),
             keeps_faults: job.output == Output::Rows && !job.strict,
+            explainer: job.explainer()?,
             predictions: match model.probability_output() {
                 Some(output) => output..output + 1,
                 None => 0..model.prediction_len(),
@@ -175,6 +185,7 @@ impl Style {
             Output::Margin => answer.margins,
             Output::Prediction => answer.predictions,
             Output::Score => &[],
+            Output::Contributions => answer.contributions,
             Output::Rows => answer.predictions.get(self.predictions.clone()).unwrap_or_default(),
         }
     }

@@ -74,7 +74,7 @@ impl Columns {
                 Output::Score => DataType::Int8,
                 Output::Rows if index == 0 => DataType::Int8,
                 Output::Rows if index + 1 == style.names.len() => DataType::Utf8,
-                Output::Margin | Output::Prediction | Output::Rows => DataType::Float64,
+                Output::Margin | Output::Prediction | Output::Contributions | Output::Rows => DataType::Float64,
             };
             Field::new(name, data_type, is_rows)
         }));

@@ -112,6 +112,41 @@ fn refusal(model: &LoadedModel, rows: &str) -> String {
 }
 
 #[test]
+fn contributions_of_a_row_add_up_to_its_margin() {
+    for (name, outputs) in [
+        ("forest-logistic", 1),
+        ("objective-multi-softprob", 3),
+        ("linear-logistic", 1),
+    ] {
+        let model = loaded(name);
+        let columns = model.model.schema().len();
+        let header = model.model.schema().names().collect::<Vec<_>>().join(",");
+        let row = (0..columns)
+            .map(|column| column.to_string())
+            .collect::<Vec<_>>()
+            .join(",");
+        let rows = format!("{header}\n{row}\n");
+        let margins = margins(&model, &rows);
+        let (results, _, outcome) = run(&model, Output::Contributions, rows.as_bytes());
+        outcome.unwrap_or_else(|error| panic!("{name}: {error}"));
+        let numbers = |line: &str| line.split(',').map(|cell| cell.parse().unwrap()).collect::<Vec<f64>>();
+        let mut lines = results.lines();
+        let names = lines.next().unwrap();
+        assert!(
+            names.ends_with(".bias") && names.split(',').count() == outputs * (columns + 1),
+            "{names}"
+        );
+        let contributions = numbers(lines.next().unwrap());
+        for (own, margin) in contributions.chunks(columns + 1).zip(numbers(&margins[0])) {
+            assert!(
+                (own.iter().sum::<f64>() - margin).abs() < 1e-5,
+                "{name}: {own:?} for {margin}"
+            );
+        }
+    }
+}
+
+#[test]
 fn fixtures_are_answered_as_the_library_does() {
     let mut files = 0;
     for entry in std::fs::read_dir(fixture("")).unwrap() {

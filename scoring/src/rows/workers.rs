@@ -9,7 +9,7 @@ use std::io::Write;
 use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use quintile_model::Scratch;
+use quintile_model::{ExplainScratch, Explainer, Scratch};
 
 use super::progress::Progress;
 use super::results::{Answer, Results, Style};
@@ -165,6 +165,7 @@ struct Worker<'j> {
     job: &'j Job<'j>,
     style: &'j Style,
     scratch: Scratch,
+    explaining: Option<(&'j Explainer, ExplainScratch)>,
     memory: Memory,
 }
 
@@ -174,12 +175,17 @@ impl<'j> Worker<'j> {
             job,
             style,
             scratch: job.loaded.model.scratch(),
+            explaining: style
+                .explainer
+                .as_ref()
+                .map(|explainer| (explainer, explainer.scratch())),
             memory: Memory::default(),
         }
     }
 
     fn work(&mut self, chunk: &Chunk) -> Done {
         let (loaded, style, scratch) = (self.job.loaded, self.style, &mut self.scratch);
+        let explaining = &mut self.explaining;
         let mut results = match Results::new(style, chunk) {
             Ok(results) => results,
             Err(fault) => {
@@ -198,6 +204,13 @@ impl<'j> Worker<'j> {
                         band,
                         margins: scratch.margins(),
                         predictions: scratch.predictions(),
+                        contributions: match explaining {
+                            Some((explainer, scratch)) => {
+                                explainer.explain_row(row, scratch);
+                                scratch.all()
+                            }
+                            None => &[],
+                        },
                     };
                     fault = results.push(style, (chunk, index), id, &answer).err();
                 }

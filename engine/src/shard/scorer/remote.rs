@@ -101,7 +101,7 @@ impl Scorer {
                     Some(why) => render::ScoreSource::Local(why),
                 }),
                 request_id: request.id,
-                unusual,
+                more: render::MoreFields { unusual, reasons: None },
                 timings: &timings,
             };
             P::write(out, loaded, &told);

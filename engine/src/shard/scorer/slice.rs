@@ -105,6 +105,8 @@ pub(super) struct SliceBuffers {
     refused: Vec<u8>,
     /// What a lead costs, learnt.
     lead_cost: Duration,
+    /// The same of one that is explained.
+    explained_cost: Duration,
 }
 
 /// The leads of a slice that belong to one model.
@@ -136,21 +138,32 @@ impl SliceBuffers {
             order: Vec::new(),
             refused: Vec::new(),
             lead_cost: FIRST_GUESS,
+            explained_cost: SLICE,
         }
     }
 
     /// How many leads with this number of features the next slice may take.
-    fn leads_max(&self, features: usize) -> usize {
-        let in_time = SLICE.as_nanos() / self.lead_cost.as_nanos().max(1);
+    fn leads_max(&self, features: usize, is_explained: bool) -> usize {
+        let cost = if is_explained {
+            self.explained_cost
+        } else {
+            self.lead_cost
+        };
+        let in_time = SLICE.as_nanos() / cost.as_nanos().max(1);
         let in_memory = ROWS_BYTES_MAX / (size_of::<f64>() * features.max(1));
         let fitting = usize::try_from(in_time).unwrap_or(SLICE_LEADS).min(in_memory);
         fitting.clamp(1, SLICE_LEADS)
     }
 
     /// Learns from a slice: a quarter of what is known is renewed.
-    fn learn(&mut self, leads: usize, took: Duration) {
+    fn learn(&mut self, leads: usize, took: Duration, is_explained: bool) {
         let Ok(leads @ 1..) = u32::try_from(leads) else { return };
-        self.lead_cost = (self.lead_cost * 3 + took / leads) / 4;
+        let cost = if is_explained {
+            &mut self.explained_cost
+        } else {
+            &mut self.lead_cost
+        };
+        *cost = (*cost * 3 + took / leads) / 4;
     }
 
     fn clear(&mut self) {
@@ -195,7 +208,9 @@ impl Scorer {
     ) -> BatchCounts {
         let began = Instant::now();
         self.bench.clear();
-        let leads_max = self.bench.leads_max(batch.model.version.loaded.model.schema().len());
+        let is_explained = batch.request.reasons.asks();
+        let features = batch.model.version.loaded.model.schema().len();
+        let leads_max = self.bench.leads_max(features, is_explained);
         while self.bench.order.len() < leads_max {
             let (place, read) = match long {
                 Some(piece) => match self.read_on(batch, piece) {
@@ -224,7 +239,7 @@ impl Scorer {
         let mut tally = BatchCounts::default();
         if leads > 0 {
             self.answer(batch, began, out, &mut tally, stats);
-            self.bench.learn(leads, began.elapsed());
+            self.bench.learn(leads, began.elapsed(), is_explained);
         }
         tally
     }

@@ -2,6 +2,7 @@
 
 use quintile_scoring::loaded::LoadedModel;
 use quintile_scoring::loaded::unusual::{SLOTS, UnusualCounts, UnusualValues};
+use quintile_scoring::reasons::ReasonsRequest;
 use quintile_scoring::render::unusual::UnusualFields;
 
 use super::Scorer;
@@ -13,11 +14,22 @@ pub(crate) struct RequestInfo<'a> {
     pub(crate) id: &'a str,
     /// Whether the answer lists values far outside what training saw.
     pub(crate) lists_unusual: bool,
+    /// Which reasons the answer gives.
+    pub(crate) reasons: ReasonsRequest,
 }
 
 impl<'a> RequestInfo<'a> {
     pub(crate) fn new(id: &'a str, lists_unusual: bool) -> Self {
-        Self { id, lists_unusual }
+        Self {
+            id,
+            lists_unusual,
+            reasons: ReasonsRequest::default(),
+        }
+    }
+
+    /// The same with reasons.
+    pub(crate) fn with_reasons(self, reasons: ReasonsRequest) -> Self {
+        Self { reasons, ..self }
     }
 }
 

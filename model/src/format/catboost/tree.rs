@@ -34,6 +34,7 @@ pub(super) fn read(root: &Cursor<'_>, floats: &Floats, bytes: usize) -> Result<(
             Some(_) => forest.oblivious(&element)?,
             None => {
                 forest.nested(&element, 0)?;
+                forest.keep_whole_covers();
             }
         }
     }
@@ -79,29 +80,37 @@ impl Forest<'_> {
         if let Some(tree) = self.trees.last_mut() {
             tree.nodes.reserve_exact(2 * leaves.min(1 << 8));
         }
-        self.level(&values_field, &splits, &values, outputs)?;
+        let weights = match tree.optional("leaf_weights")? {
+            Some(field) => field.doubles()?.into_owned(),
+            None => Vec::new(),
+        };
+        // Of any other length they are no covers, and the model scores without.
+        let weights = if weights.len() == leaves { weights } else { Vec::new() };
+        let leaves = Leaves {
+            field: &values_field,
+            values: &values,
+            weights: &weights,
+            outputs,
+        };
+        self.level(&splits, leaves)?;
+        self.keep_whole_covers();
         Ok(())
     }
 
     /// What hangs below the last of these splits, as a leaf when all its leaves are the same: most of a deep tree's are
     /// zero.
-    fn level(
-        &mut self,
-        field: &Cursor<'_>,
-        splits: &[Split],
-        values: &[f64],
-        outputs: usize,
-    ) -> Result<usize, FormatError> {
-        let (first, others) = values.split_at(outputs);
+    fn level(&mut self, splits: &[Split], leaves: Leaves<'_, '_>) -> Result<usize, FormatError> {
+        let outputs = leaves.outputs;
+        let (first, others) = leaves.values.split_at(outputs);
         let is_same = |leaf: &[f64]| leaf.iter().zip(first).all(|(a, b)| a.to_bits() == b.to_bits());
         let split = splits.split_last();
         let Some((split, above)) = split.filter(|_| !others.chunks_exact(outputs).all(is_same)) else {
-            return self.leaf(field, first);
+            return self.leaf(leaves.field, first, leaves.cover());
         };
-        let place = self.push(number(split, 0, 0));
-        let (low, high) = values.split_at(values.len() / 2);
-        let left = self.level(field, above, low, outputs)?;
-        let right = self.level(field, above, high, outputs)?;
+        let place = self.push(number(split, 0, 0), leaves.cover());
+        let [low, high] = leaves.halves();
+        let left = self.level(above, low)?;
+        let right = self.level(above, high)?;
         self.set(place, number(split, left, right));
         Ok(place)
     }
@@ -109,16 +118,21 @@ impl Forest<'_> {
     /// A node and what hangs below it. Returns its number. The document's nesting bounds the recursion.
     fn nested(&mut self, node: &Cursor<'_>, depth: usize) -> Result<usize, FormatError> {
         if let Some(value) = node.optional("value")? {
-            return self.leaf(&value, &value.doubles()?);
+            let weight = match node.optional("weight")? {
+                Some(weight) => weight.doubles()?.first().copied(),
+                None => None,
+            };
+            return self.leaf(&value, &value.doubles()?, weight);
         }
         if depth > DEPTH_MAX {
             return Err(node.fault(format!("more levels than the {DEPTH_MAX} accepted")));
         }
         let split = self.split(&node.field("split")?)?;
-        let place = self.push(number(&split, 0, 0));
+        let place = self.push(number(&split, 0, 0), None);
         let left = self.nested(&node.field("left")?, depth + 1)?;
         let right = self.nested(&node.field("right")?, depth + 1)?;
         self.set(place, number(&split, left, right));
+        self.add_up(place, left, right);
         Ok(place)
     }
 
@@ -154,13 +168,14 @@ impl Forest<'_> {
         }
     }
 
-    fn push(&mut self, node: Node) -> usize {
+    fn push(&mut self, node: Node, cover: Option<f64>) -> usize {
         let Some(tree) = self.trees.last_mut() else { return 0 };
         tree.nodes.push(node);
+        tree.covers.push(cover.unwrap_or(f64::NAN));
         tree.nodes.len() - 1
     }
 
-    fn leaf(&mut self, field: &Cursor<'_>, values: &[f64]) -> Result<usize, FormatError> {
+    fn leaf(&mut self, field: &Cursor<'_>, values: &[f64], cover: Option<f64>) -> Result<usize, FormatError> {
         if *self.outputs.get_or_insert(values.len()) != values.len() || values.is_empty() {
             return Err(field.fault("leaves of all trees have the same number of values, at least one"));
         }
@@ -180,7 +195,52 @@ impl Forest<'_> {
             }
             (_, None) => Node::Removed,
         };
-        Ok(self.push(node))
+        Ok(self.push(node, cover))
+    }
+
+    /// A node's cover is that of its children together.
+    fn add_up(&mut self, place: usize, left: usize, right: usize) {
+        let Some(tree) = self.trees.last_mut() else { return };
+        if let (Some(&left), Some(&right)) = (tree.covers.get(left), tree.covers.get(right))
+            && let Some(cover) = tree.covers.get_mut(place)
+        {
+            *cover = left + right;
+        }
+    }
+
+    /// NaN stands for a weight that the file does not have: then the tree has none.
+    fn keep_whole_covers(&mut self) {
+        if let Some(tree) = self.trees.last_mut()
+            && tree.covers.iter().any(|cover| cover.is_nan())
+        {
+            tree.covers = Vec::new();
+        }
+    }
+}
+
+/// What hangs below some splits of an oblivious tree.
+#[derive(Clone, Copy)]
+struct Leaves<'a, 'f> {
+    field: &'a Cursor<'f>,
+    values: &'a [f64],
+    /// One a leaf, or none.
+    weights: &'a [f64],
+    outputs: usize,
+}
+
+impl Leaves<'_, '_> {
+    fn cover(&self) -> Option<f64> {
+        (!self.weights.is_empty()).then(|| self.weights.iter().sum())
+    }
+
+    fn halves(self) -> [Self; 2] {
+        let (low, high) = self.values.split_at(self.values.len() / 2);
+        let (light, heavy) = self.weights.split_at(self.weights.len() / 2);
+        [(low, light), (high, heavy)].map(|(values, weights)| Self {
+            values,
+            weights,
+            ..self
+        })
     }
 }
 

@@ -9,7 +9,7 @@ use crate::limits::TREE_NODES_MAX;
 const CATEGORICAL: u8 = 1;
 const DEFAULT_LEFT: u8 = 2;
 
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 18] = [
     "num_leaves",
     "num_cat",
     "split_feature",
@@ -19,6 +19,8 @@ const KEYS: [&str; 16] = [
     "left_child",
     "right_child",
     "leaf_value",
+    "internal_count",
+    "leaf_count",
     "cat_boundaries",
     "cat_threshold",
     "is_linear",
@@ -62,7 +64,18 @@ pub(super) fn read(lines: &mut Lines<'_>, number: usize) -> Result<Tree, FormatE
             return Err(fields.fault("is_linear", format!("0 or 1 is accepted, not {other:?}")));
         }
     }
+    tree.covers = covers(&fields, leaves)?;
     Ok(tree)
+}
+
+/// Rows of the training data that reached each split and each leaf, where the file says so.
+fn covers(fields: &Fields<'_>, leaves: usize) -> Result<Vec<f64>, FormatError> {
+    if leaves == 1 || !fields.has("internal_count") || !fields.has("leaf_count") {
+        return Ok(Vec::new());
+    }
+    let mut covers = fields.numbers::<f64>("internal_count", leaves - 1)?;
+    covers.extend(fields.numbers::<f64>("leaf_count", leaves)?);
+    Ok(covers)
 }
 
 fn splits(fields: &Fields<'_>, leaves: usize, tree: &mut Tree) -> Result<(), FormatError> {

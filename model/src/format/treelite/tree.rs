@@ -44,6 +44,7 @@ struct Columns {
     vectors: Segments<f64>,
     categories: Segments<u32>,
     gains: Vec<f32>,
+    covers: Vec<f64>,
 }
 
 /// One array cut into a piece for each node.
@@ -96,6 +97,7 @@ impl<'o> Forest<'o> {
             tree.nodes.push(node);
         }
         tree.gains = columns.gains;
+        tree.covers = columns.covers;
         let is_vector = |node: &Node| matches!(node, Node::Vector { .. });
         if !tree.nodes.iter().any(is_vector) {
             let output = self.outputs.of_tree(number).next().map_or(0, |(output, _)| output);
@@ -133,14 +135,10 @@ impl<'o> Forest<'o> {
             begins: reader.array("category_list_begin")?,
             ends: reader.array("category_list_end")?,
         };
-        for (what, size) in [
-            ("data_count", 8),
-            ("data_count_present", 1),
-            ("sum_hess", 8),
-            ("sum_hess_present", 1),
-        ] {
-            reader.skip(size, what)?;
-        }
+        let counts = reader.array::<u64>("data_count")?;
+        let has_count = reader.array::<u8>("data_count_present")?;
+        let sums = reader.array::<f64>("sum_hess")?;
+        let has_sum = reader.array::<u8>("sum_hess_present")?;
         let gains = reader.array::<f64>("gain")?;
         let has_gain = reader.array::<u8>("gain_present")?;
         skip_fields(reader, "optional fields of a tree")?;
@@ -158,6 +156,7 @@ impl<'o> Forest<'o> {
             vectors,
             categories,
             gains: told(&gains, &has_gain, count),
+            covers: covers(&counts, &has_count, &sums, &has_sum, count),
         };
         match columns.wrong_length(count) {
             Some((what, length)) => Err(reader.fault(format!("{what} has {length} entries for {count} nodes"))),
@@ -267,6 +266,19 @@ fn told(gains: &[f64], present: &[u8], count: usize) -> Vec<f32> {
     match gains.len() == count && present.contains(&1) {
         true => gains.iter().map(|&gain| gain as f32).collect(),
         false => Vec::new(),
+    }
+}
+
+/// The covers of a tree, when each of its nodes has one: counts of rows, which LightGBM's own explanations use too, or
+/// else sums of Hessians, which is what XGBoost gives.
+fn covers(counts: &[u64], has_count: &[u8], sums: &[f64], has_sum: &[u8], nodes: usize) -> Vec<f64> {
+    let is_whole = |length: usize, present: &[u8]| length == nodes && present.len() == nodes && !present.contains(&0);
+    if is_whole(counts.len(), has_count) {
+        counts.iter().map(|&count| count as f64).collect()
+    } else if is_whole(sums.len(), has_sum) {
+        sums.to_vec()
+    } else {
+        Vec::new()
     }
 }
 

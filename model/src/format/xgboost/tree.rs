@@ -43,6 +43,7 @@ pub(super) fn tree(tree: &Cursor<'_>, group: u32, outputs: usize, weight: Option
         .map(|field| field.floats().map(std::borrow::Cow::into_owned))
         .transpose()?;
     let gains = gains.unwrap_or_default();
+    let covers = covers(tree, count)?;
     let ints = |key| {
         let field = tree.field(key)?;
         let ints = field.ints()?;
@@ -91,6 +92,7 @@ pub(super) fn tree(tree: &Cursor<'_>, group: u32, outputs: usize, weight: Option
         vectors: weighted_all(values.unwrap_or_default(), weight),
         output: group,
         gains: if gains.len() == count { gains } else { Vec::new() },
+        covers,
         ..Tree::default()
     })
 }
@@ -103,6 +105,18 @@ fn check_statistics(tree: &Cursor<'_>, count: usize) -> Result<(), FormatError> 
         }
     }
     Ok(())
+}
+
+/// The sums of Hessians, where the file has one for each node.
+fn covers(tree: &Cursor<'_>, count: usize) -> Result<Vec<f64>, FormatError> {
+    let Some(field) = tree.optional("sum_hessian")? else {
+        return Ok(Vec::new());
+    };
+    let sums = field.floats()?;
+    match sums.len() == count {
+        true => Ok(sums.iter().copied().map(f64::from).collect()),
+        false => Ok(Vec::new()),
+    }
 }
 
 /// The values of leaves with vectors.

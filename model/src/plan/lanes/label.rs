@@ -52,6 +52,18 @@ pub(super) struct Scheduled {
     pub(super) is_cut: bool,
 }
 
+impl Scheduled {
+    /// One node alone, or none.
+    pub(super) fn of_node<T: Real>(node: Option<(&Tree, u32)>, plan: &LanePlan<T>) -> Self {
+        let step = node.map(|(tree, number)| step(tree, &tree.nodes[number as usize], 0, plan));
+        Self {
+            steps: step.into_iter().collect(),
+            exits: Vec::new(),
+            is_cut: false,
+        }
+    }
+}
+
 pub(super) fn schedule<T: Real>(tree: &Tree, shape: Shape, plan: &LanePlan<T>) -> Scheduled {
     match shape {
         Shape::Full { depth } => full(tree, depth, plan),

@@ -120,6 +120,23 @@ impl<T: Real> LanePlan<T> {
     /// # Errors
     /// What kernels on lanes cannot evaluate.
     pub fn try_compile(ensemble: &Ensemble, tree_limit: usize, kernel: KernelChoice) -> Result<Self, Unsupported> {
+        let trees = &ensemble.trees()[..tree_limit.min(ensemble.trees().len())];
+        let mut plan = Self::ranked(ensemble, tree_limit, kernel)?;
+        if !size::is_in_proportion::<T>(trees, plan.is_grouped()) {
+            let reason =
+                "its trees differ so much in size that laying them out side by side would take many times their memory";
+            return Err(Unsupported { kernel, reason });
+        }
+        plan.lay_out(ensemble, trees);
+        Ok(plan)
+    }
+
+    /// Ranks alone, for steps that the caller lays out: [`Self::push_step`] makes their lines, and [`Self::forget`]
+    /// ends it.
+    ///
+    /// # Errors
+    /// What kernels on lanes cannot evaluate.
+    pub(crate) fn ranked(ensemble: &Ensemble, tree_limit: usize, kernel: KernelChoice) -> Result<Self, Unsupported> {
         let refuse = |reason| Unsupported { kernel, reason };
         if ensemble.linear().is_some() {
             return Err(refuse("a linear model has no trees"));
@@ -137,12 +154,7 @@ impl<T: Real> LanePlan<T> {
                 "its thresholds and category sets need more than 2,048 byte lanes",
             ));
         }
-        if !size::is_in_proportion::<T>(trees, all > LANES_BYTE) {
-            return Err(refuse(
-                "its trees differ so much in size that laying them out side by side would take many times their memory",
-            ));
-        }
-        let mut plan = Self {
+        Ok(Self {
             comparison: ensemble.comparison(),
             codes: ensemble.codes(),
             ranks,
@@ -157,9 +169,22 @@ impl<T: Real> LanePlan<T> {
             base_margins: ensemble.base_margins().iter().map(|&base| T::narrow(base)).collect(),
             tree_count: trees.len(),
             cut_trees: 0,
-        };
-        plan.lay_out(ensemble, trees);
-        Ok(plan)
+        })
+    }
+
+    /// Appends the lines of a step to a caller's own: for each of up to 64 trees the node that it decides, or none,
+    /// which sends every row left.
+    pub(crate) fn push_step(&self, nodes: &[Option<(&Tree, u32)>], lines: &mut Vec<Line>) {
+        let one = |node: &Option<(&Tree, u32)>| label::Scheduled::of_node(*node, self);
+        let scheduled: Vec<_> = nodes.iter().map(one).collect();
+        let [index, rank, group, _] = lines_of(&scheduled, 0, self.is_grouped());
+        lines.extend([index, rank]);
+        lines.extend(self.is_grouped().then_some(group));
+    }
+
+    /// Lets go of what only [`Self::push_step`] needs.
+    pub(crate) fn forget(&mut self) {
+        self.ranks.forget();
     }
 
     /// Margins of a row.

@@ -101,6 +101,8 @@ fn fields(model: &Model) -> Value {
     let mut fields = json!({
         "lead_id": {"$ref": "#/components/schemas/LeadId"},
         "score": score,
+        "reasons": {"$ref": "#/components/schemas/Reasons"},
+        "explained": {"$ref": "#/components/schemas/Explained"},
     });
     let probability = json!({
         "type": ["number", "null"],

@@ -6,11 +6,13 @@ use arrayvec::ArrayString;
 use quintile_scoring::limits::LEAD_ID_BYTES_MAX;
 use quintile_scoring::read::Faults;
 use quintile_scoring::read::batch::{LeadError, LeadPlace};
+use quintile_scoring::reasons::ReasonsWorkspace;
 use quintile_scoring::render;
 
 use super::{Batch, Lane, Layout, SliceStep};
 use crate::config::WhenFull;
 use crate::record::{Entry, IdSource, RecordSource, Role};
+use crate::shard::scorer::reasons::{explainer, fitting};
 use crate::shard::scorer::unusual::Unusual;
 use crate::shard::scorer::{Scorer, nanoseconds, now_us};
 use crate::spool::Writer;
@@ -36,6 +38,7 @@ impl Scorer {
             refused: &bench.refused,
             refused_at: 0,
             unusual: &mut self.unusual,
+            reasons: &mut self.reasons,
             records: RecordEnd {
                 records: &mut self.records,
                 when_full: self.when_full,
@@ -92,6 +95,7 @@ struct Results<'a> {
     refused: &'a [u8],
     refused_at: usize,
     unusual: &'a mut Unusual,
+    reasons: &'a mut Option<Box<ReasonsWorkspace>>,
     records: RecordEnd<'a>,
 }
 
@@ -189,12 +193,24 @@ impl Results<'_> {
         }
         self.separate();
         self.unusual.look(&version.loaded, row);
-        let unusual = self.unusual.listed(row, self.batch.request);
+        let request = self.batch.request;
+        let more = render::MoreFields {
+            unusual: self.unusual.listed(row, request),
+            // What explains the models was there when the batch began, and stays.
+            reasons: match explainer(&version.loaded) {
+                Ok(explainer) if request.reasons.asks() => {
+                    let workspace = fitting(self.reasons, &version.loaded, explainer);
+                    workspace.explain(explainer, row, request.reasons);
+                    Some((&*workspace, row))
+                }
+                _ => None,
+            },
+        };
         let told = (lead_id.as_str(), score, predictions);
         if model.split().is_some() {
-            render::scored_by(self.out, &version.loaded, told, unusual.as_ref());
+            render::scored_by(self.out, &version.loaded, told, &more);
         } else {
-            render::scored(self.out, &version.loaded, told, unusual.as_ref());
+            render::scored(self.out, &version.loaded, told, &more);
         }
         self.finish();
         self.tally.scores[usize::from(score.unwrap_or(0)).min(5)] += 1;
