@@ -13,7 +13,7 @@ from pathlib import Path
 
 from disks import Disk
 from oracle import compare, deliver
-from process import Clients, Difference, Server, keepers, wait_for_keepers
+from process import STOP_S, Clients, Difference, Server, keepers, wait_for_keepers
 
 # How soon records are delivered: never in this life, or over and over, so that some die between a file and its place.
 ROLL_S = (3600, 3600, 1, 0.2)
@@ -237,10 +237,13 @@ def small_disk(scene: Scene) -> str:
             scene.while_busy(4)
             end = scene.chance.choice(("later", "later", "stop", "kill"))
             # What ends under the fault cannot deliver; whoever comes after it must.
-            if end == "stop":
-                server.stop()
-            elif end == "kill":
-                server.kill()
+            if end != "later" and server.is_running():
+                os.kill(server.pid(), signal.SIGTERM if end == "stop" else signal.SIGKILL)
+                # The kernel ends no process before its threads that wait for a frozen disk.
+                if how != "frozen":
+                    server.process.wait(STOP_S)
+        if end != "later":
+            server.process.wait(STOP_S)
         if end == "later":
             scene.while_busy(2)
             server.stop() if scene.chance.randrange(2) else server.kill()
