@@ -120,6 +120,11 @@ const ENGINE: Table = &[
 /// The crate that scores without a server.
 const SCORING: Table = &[
     ("verify", &["loaded", "rows", "text"]),
+    (
+        "replay",
+        &["comparison", "loaded", "record_columns", "render", "rows", "text"],
+    ),
+    ("comparison", &[]),
     ("rows", &["limits", "loaded", "missing_texts", "read", "render", "text"]),
     ("read", &["limits", "loaded", "missing_texts", "render"]),
     (

@@ -4,10 +4,13 @@
 //! loaded/  a model and its manifest, checked and ready       read/    JSON of a lead → a row, or all of its faults
 //! rows/    files of rows in and out                          render/  answers and faults as JSON
 //! reasons.rs  why a row has its score
+//! comparison/  two models' predictions of the same rows, and whether the second may be promoted
+//! replay/  recorded rows scored again
 //! record_columns/  the columns that every model's records have, and which its features have
 //! ```
 //! Knows no socket, no HTTP, no runtime and no cloud. `docs/architecture.md` has the code map.
 
+pub mod comparison;
 pub mod limits;
 pub mod loaded;
 pub mod missing_texts;
@@ -16,6 +19,7 @@ pub mod reasons;
 pub mod record_columns;
 pub mod regular_file;
 pub mod render;
+pub mod replay;
 pub mod rows;
 pub mod text;
 pub mod verify;

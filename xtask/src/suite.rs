@@ -151,7 +151,7 @@ fn clippy(workspace: &Workspace) -> Result<Outcome, StepError> {
 }
 
 fn ruff(workspace: &Workspace) -> Result<Outcome, StepError> {
-    const FOLDERS: [&str; 7] = [
+    const FOLDERS: [&str; 8] = [
         "tests",
         "faults",
         "engine/demo",
@@ -159,6 +159,7 @@ fn ruff(workspace: &Workspace) -> Result<Outcome, StepError> {
         "bench",
         "docs",
         "model/tests/fixtures",
+        "scoring/src/comparison/tests",
     ];
     for check in [&["check"][..], &["format", "--check"]] {
         step::run(

@@ -16,6 +16,7 @@ use super::manifest::{FitArgs, ManifestCommand};
 use super::openapi::OpenApiArgs;
 use super::print::PrintArgs;
 use super::records::RecordsCommand;
+use super::replay::ReplayArgs;
 use super::shell::{CompletionsArgs, EXIT_CODES, ManArgs};
 use super::spool::ExportArgs;
 use super::verify::VerifyArgs;
@@ -123,6 +124,14 @@ pub(crate) enum Command {
     /// the order of classes or categories. The exit code is 0 only if all rows are equal.
     #[command(after_long_help = super::verify::EXAMPLES)]
     Verify(VerifyArgs),
+    /// Score recorded rows again: proof to the last bit, and what another model would have said
+    ///
+    /// Reads the Parquet files of records, weeks of them in flat memory. Records of --model itself must come out again to the last
+    /// bit. All other records are compared with it: differences, the scores as a table of 5 by 5, how predictions are
+    /// distributed, who moves from 4-5 to 1-3, with --outcomes the AUC of both, and whether the model may be promoted. Scores of
+    /// shadows are left out. The exit code is 1 if a recorded score does not come out again, whatever the comparison says.
+    #[command(after_long_help = super::replay::EXAMPLES)]
+    Replay(ReplayArgs),
     /// Show what a model file holds and how it is evaluated
     ///
     /// Without a model it shows the embedded demo.

@@ -16,7 +16,15 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ("Score files", &["score"]),
     (
         "Know a model",
-        &["inspect", "verify", "time", "manifest", "fit-bands", "openapi"],
+        &[
+            "inspect",
+            "verify",
+            "replay",
+            "time",
+            "manifest",
+            "fit-bands",
+            "openapi",
+        ],
     ),
     ("This program", &["version", "completions", "man", "help"]),
 ];

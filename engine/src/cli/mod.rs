@@ -15,6 +15,7 @@ mod manifest;
 mod openapi;
 mod print;
 mod records;
+mod replay;
 mod report;
 mod score;
 mod serve_args;
@@ -115,6 +116,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>, streams: &mut S
         Command::Score(args) => score::run(&args, streams),
         Command::Explain(args) => explain::run(&args, streams),
         Command::Verify(args) => verify::run(&args, streams),
+        Command::Replay(args) => replay::run(&args, streams),
         Command::Inspect(args) => inspect::run(&args, streams),
         Command::Time(args) => time::run(&args, streams),
         Command::OpenApi(args) => openapi::run(&args, streams),

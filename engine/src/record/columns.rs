@@ -1,10 +1,9 @@
 //! The columns of one model's records, and the value of a record in each: the list of
 //! `quintile_scoring::record_columns`, followed by the model's features.
 
-use quintile_scoring::record_columns::{ColumnType, FIXED, Field, feature_columns};
+use quintile_scoring::record_columns::{CategoryLabels, ColumnType, FIXED, Field, feature_columns};
 use uuid::Uuid;
 
-use super::categories::CategoryLabels;
 use super::{Extras, Floats, Frame, RecordSource, Schema};
 
 /// A column of one model's records.

@@ -3,7 +3,10 @@
 //! `quintile records schema` prints; there is no other list of columns. It is in this crate because `/v1/schema` says
 //! which column a feature has.
 
+mod labels;
 mod names;
+
+pub use self::labels::{CategoryLabels, CategoryValue};
 
 use self::names::column_names;
 

@@ -16,14 +16,14 @@ const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 
 /// A file of a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct FolderPart {
-    pub(super) path: PathBuf,
+pub(crate) struct FolderPart {
+    pub(crate) path: PathBuf,
     /// Columns that its folders' names state, outermost first; none is null.
-    pub(super) partitions: Vec<(String, Option<String>)>,
+    pub(crate) partitions: Vec<(String, Option<String>)>,
 }
 
 /// The files of a folder, in the order of their names. What begins with `_` or `.` is no part, nor is a checksum.
-pub(super) fn parts(folder: &Path) -> io::Result<Vec<FolderPart>> {
+pub(crate) fn parts(folder: &Path) -> io::Result<Vec<FolderPart>> {
     let mut parts = Vec::new();
     collect(folder, &[], DEPTH_MAX, &mut parts)?;
     Ok(parts)

@@ -18,18 +18,18 @@ mod dialect;
 mod each;
 mod encoding;
 mod error;
-mod folder;
+pub(crate) mod folder;
 mod gather;
 mod header;
 mod header_names;
 mod lines;
 mod members;
-mod numbers;
+pub(crate) mod numbers;
 mod opening;
 mod parquet_file;
 mod parquet_parts;
 mod passthrough;
-mod progress;
+pub(crate) mod progress;
 mod results;
 mod signatures;
 mod sink;
@@ -37,7 +37,7 @@ mod source;
 mod table;
 #[cfg(test)]
 mod tests;
-mod values;
+pub(crate) mod values;
 mod workers;
 
 use std::collections::HashSet;
@@ -325,7 +325,7 @@ impl<'s> Job<'s> {
             );
         }
         let mut sink = Sink::open(&style, results)?;
-        let mut progress = self.progress.then(|| Progress::new(&mut notes));
+        let mut progress = self.progress.then(|| Progress::new(&mut notes, None));
         let scored = workers::run(self, &mut source, &style, &mut sink, &mut progress);
         if let Some(progress) = progress {
             progress.end();

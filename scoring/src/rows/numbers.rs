@@ -12,7 +12,7 @@ use quintile_model::Cell;
 use super::values;
 
 /// Whether a feature's values may be of this type.
-pub(super) fn is_value(data_type: &DataType, has_names: bool) -> bool {
+pub(crate) fn is_value(data_type: &DataType, has_names: bool) -> bool {
     use DataType::{
         Binary, BinaryView, Boolean, Decimal32, Decimal64, Decimal128, Decimal256, FixedSizeBinary, LargeBinary,
         LargeUtf8, Null, Utf8, Utf8View,
@@ -25,7 +25,7 @@ pub(super) fn is_value(data_type: &DataType, has_names: bool) -> bool {
 }
 
 /// Gives a value to `take` as the schema takes it. Text may be anything where the column is one of a path's.
-pub(super) fn with_cell<R>(
+pub(crate) fn with_cell<R>(
     array: &ArrayRef,
     index: usize,
     is_untyped: bool,
@@ -72,7 +72,7 @@ pub(super) fn with_cell<R>(
 }
 
 /// An id in words, none for null.
-pub(super) fn id_text(array: &ArrayRef, row: usize) -> Option<String> {
+pub(crate) fn id_text(array: &ArrayRef, row: usize) -> Option<String> {
     let mut text = Vec::new();
     if array.is_null(row) || values::text(&mut text, array, row).is_err() {
         return None;
@@ -85,7 +85,7 @@ pub(super) fn id_text(array: &ArrayRef, row: usize) -> Option<String> {
     clippy::cast_precision_loss,
     reason = "an integer becomes the nearest double, ties to even, as its text would"
 )]
-pub(super) fn fill<'v>(values: impl Iterator<Item = &'v mut f64>, array: &ArrayRef) {
+pub(crate) fn fill<'v>(values: impl Iterator<Item = &'v mut f64>, array: &ArrayRef) {
     match array.data_type() {
         DataType::Float64 => put::<Float64Type>(values, array, |value| value),
         DataType::Float32 => put::<Float32Type>(values, array, f64::from),

@@ -22,7 +22,7 @@ use arrow_schema::{DataType, TimeUnit};
 use crate::render;
 
 /// Why a value has no text.
-pub(super) type NoText = &'static str;
+pub(crate) type NoText = &'static str;
 
 const NOT_IN_CALENDAR: NoText = "holds a time that no calendar has";
 const NOT_UTF8: NoText = "holds bytes that are no UTF-8 text";
@@ -53,7 +53,7 @@ pub(super) fn is_writable(data_type: &DataType) -> bool {
 }
 
 /// Adds the text of a value; nothing for null. Lists and structs are their JSON.
-pub(super) fn text(out: &mut Vec<u8>, array: &ArrayRef, row: usize) -> Result<(), NoText> {
+pub(crate) fn text(out: &mut Vec<u8>, array: &ArrayRef, row: usize) -> Result<(), NoText> {
     if array.is_null(row) || *array.data_type() == DataType::Null {
         return Ok(());
     }
@@ -149,7 +149,7 @@ fn object<'a>(out: &mut Vec<u8>, members: impl Iterator<Item = (&'a str, &'a Arr
 }
 
 /// The bytes of a value that is text, or may be: writers of Impala, Hive and old Sparks do not say which.
-pub(super) fn bytes(array: &ArrayRef, row: usize) -> Option<&[u8]> {
+pub(crate) fn bytes(array: &ArrayRef, row: usize) -> Option<&[u8]> {
     Some(match array.data_type() {
         DataType::Utf8 => array.as_string::<i32>().value(row).as_bytes(),
         DataType::LargeUtf8 => array.as_string::<i64>().value(row).as_bytes(),
@@ -170,7 +170,7 @@ pub(super) fn uuids(array: &ArrayRef) -> ArrayRef {
 }
 
 /// Whether values of a column are bytes: see [`bytes`].
-pub(super) fn is_bytes(array: &ArrayRef) -> bool {
+pub(crate) fn is_bytes(array: &ArrayRef) -> bool {
     use DataType::{Binary, BinaryView, FixedSizeBinary, LargeBinary, LargeUtf8, Utf8, Utf8View};
     matches!(
         array.data_type(),

@@ -1,4 +1,4 @@
-//! A category's code → the text of its column.
+//! A category's code → the text of its column, and back.
 
 use std::fmt::Write as _;
 
@@ -66,6 +66,12 @@ impl CategoryLabels {
         // Writing to a String cannot fail.
         let _ = write!(out, "{}{value}", self.prefix);
     }
+
+    /// The number that a text stands for which [`Self::unnamed`] has written; none for a category's name.
+    #[must_use]
+    pub fn number(&self, text: &str) -> Option<f64> {
+        text.strip_prefix(&self.prefix)?.parse().ok()
+    }
 }
 
 #[cfg(test)]
@@ -100,6 +106,8 @@ mod tests {
             labels(names).unnamed(value, &mut text);
             assert_eq!(text, expected);
             assert!(!names.contains(&text.as_str()));
+            assert_eq!(labels(names).number(&text), Some(value));
+            assert!(names.iter().all(|name| labels(names).number(name).is_none()));
         }
     }
 }
