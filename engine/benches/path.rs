@@ -379,6 +379,7 @@ fn record(bench: &Bench, ids: &mut IdSource, score: Option<u8>, frame: &mut Vec<
 fn with_spool(run: impl FnOnce(Writer)) {
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("path");
     let options = SpoolOptions {
+        forget: Vec::new(),
         folder: folder.clone(),
         bytes_max: 512 << 20,
         shards: 1,

@@ -123,8 +123,7 @@ fn start_in(settings: &Settings, life: &Arc<Lifecycle>) -> Result<Running, Serve
         admin,
     } = Preflight::new(settings, &|_| false).prepared(settings)?;
     let (admin, admin_address) = admin.unzip();
-    announce::records(&settings.records);
-    announce::limits(&settings.limits, open_files);
+    announce::settings(settings, open_files);
     let connections_max = descriptors::connections(open_files, settings.limits.connections_max, topology.shards);
     let size = source.spool_size(settings, &topology);
     let (spool, mut writers) = open_spool(&settings.records, &topology, size)?;
@@ -146,8 +145,7 @@ fn start_in(settings: &Settings, life: &Arc<Lifecycle>) -> Result<Running, Serve
         nonce,
         budget: Arc::clone(&budget),
     };
-    let numbered = writers.into_iter().enumerate();
-    let (parts, links): (Vec<_>, Vec<_>) = numbered.map(|(number, writer)| template.build(number, writer)).unzip();
+    let (parts, links) = template.build_all(writers);
     let places: Vec<ShardEntry> = links.iter().map(place).collect();
     let side = side::start(side::SideParts {
         shards: links,
@@ -169,16 +167,9 @@ fn start_in(settings: &Settings, life: &Arc<Lifecycle>) -> Result<Running, Serve
     life.begin_to_serve();
     let acceptor = accept_connections(listener, places, connections_fitting(connections_max, &topology))?;
     life.serves();
-    announce::ready(
-        address,
-        admin_address,
-        chosen,
-        &topology,
-        &registry.champion().loaded,
-        settings.pages,
-    );
-    drop(registry);
-    let mut running = Running {
+    let served = &registry.champion().loaded;
+    announce::ready((address, admin_address), chosen, &topology, served, settings.pages);
+    let running = Running {
         address,
         life: Arc::clone(life),
         acceptor,
@@ -189,8 +180,7 @@ fn start_in(settings: &Settings, life: &Arc<Lifecycle>) -> Result<Running, Serve
         models,
         numbers,
     };
-    running.manage_models()?;
-    Ok(running)
+    running.manage_models()
 }
 
 impl Running {
@@ -209,7 +199,7 @@ impl Running {
     }
 
     /// Starts the thread that keeps the models of a store, if there is one.
-    fn manage_models(&mut self) -> Result<(), ServeError> {
+    fn manage_models(mut self) -> Result<Self, ServeError> {
         match std::mem::replace(&mut self.owner, ModelOwner::Thread) {
             ModelOwner::Store(manager) => {
                 let publisher = self.publisher();
@@ -219,13 +209,11 @@ impl Running {
                 let name = "models".to_owned();
                 manager
                     .start(Box::new(publish))
-                    .map_err(|source| ServeError::Thread { name, source })
+                    .map_err(|source| ServeError::Thread { name, source })?;
             }
-            other => {
-                self.owner = other;
-                Ok(())
-            }
+            other => self.owner = other,
         }
+        Ok(self)
     }
 
     /// Starts the thread that puts another configuration and model into force when it is asked to. To be called once.

@@ -154,9 +154,9 @@ fn append(data: &Path, seconds: u64, rate: u64) {
         bench
             .shard
             .workspace
-            .read(&bench.shard.loaded, body)
+            .read(&bench.shard.version.loaded, body)
             .expect("a good body");
-        let score = bench.shard.workspace.score(&bench.shard.loaded);
+        let score = bench.shard.workspace.score(&bench.shard.version.loaded);
         bench.shard.encode(score);
         let start = Instant::now();
         let result = bench.shard.writer.append(&bench.shard.frame);

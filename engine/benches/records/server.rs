@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::BytesMut;
 use quintile::config::{Records, SinkKind};
+use quintile::models::{ModelVersion, Registry};
 use quintile::record::{Entry, Extras, IdSource, ProtocolName, RecordSource, Schema, frame_bytes_max};
 use quintile::shard::mailbox::{Mailbox, mailbox};
 use quintile::shard::stats_channel;
@@ -30,7 +31,7 @@ pub(crate) struct Bench {
 
 /// What a shard does with a body.
 pub(crate) struct Shard {
-    pub(crate) loaded: Arc<LoadedModel>,
+    pub(crate) version: Arc<ModelVersion>,
     pub(crate) workspace: Workspace,
     ids: IdSource,
     pub(crate) frame: Vec<u8>,
@@ -68,7 +69,7 @@ impl Bench {
             loaded.model_number = number.expect("it can be written");
             (Some(spool), writers.remove(0))
         };
-        let loaded = Arc::new(loaded);
+        let version = Arc::new(ModelVersion::alone(0, 1, loaded));
         let gauges = spool.as_ref().map(Spool::gauges);
         let (address, mailbox) = mailbox();
         let link = ShardLink {
@@ -83,7 +84,9 @@ impl Bench {
             shards: vec![link],
             records,
             spool,
-            loaded: Arc::clone(&loaded),
+            registry: Arc::new(Registry::single(Arc::clone(&version))),
+            models: None,
+            shadow: None,
             about: ProcessFacts {
                 version: String::new(),
                 commit: String::new(),
@@ -95,7 +98,7 @@ impl Bench {
             remote: None,
             shows_recent: false,
         });
-        let shard = Shard::new(loaded, writer, record_bytes_max, BODIES);
+        let shard = Shard::new(version, writer, record_bytes_max, BODIES);
         Self {
             shard,
             side: side.expect("side starts"),
@@ -134,20 +137,20 @@ fn bodies(count: usize) -> Vec<Vec<u8>> {
 impl Shard {
     /// Whose records go nowhere. So many leads differ.
     pub(crate) fn nowhere(leads: usize) -> Self {
-        let loaded = Arc::new(LoadedModel::load(None, Options::default(), 0).expect("the demo"));
-        Self::new(loaded, Writer::nowhere(), 0, leads)
+        let loaded = LoadedModel::load(None, Options::default(), 0).expect("the demo");
+        Self::new(Arc::new(ModelVersion::alone(0, 1, loaded)), Writer::nowhere(), 0, leads)
     }
 
-    fn new(loaded: Arc<LoadedModel>, writer: Writer, frame_bytes: usize, leads: usize) -> Self {
+    fn new(version: Arc<ModelVersion>, writer: Writer, frame_bytes: usize, leads: usize) -> Self {
         Self {
-            workspace: Workspace::new(&loaded, 1 << 20),
+            workspace: Workspace::new(&version.loaded, 1 << 20),
             ids: IdSource::new(0, 1),
             frame: Vec::with_capacity(frame_bytes),
             out: BytesMut::with_capacity(1 << 20),
             writer,
             bodies: bodies(leads),
             turn: 0,
-            loaded,
+            version,
         }
     }
 
@@ -160,8 +163,8 @@ impl Shard {
     pub(crate) fn serve(&mut self) -> bool {
         self.step();
         let body = &self.bodies[self.turn];
-        self.workspace.read(&self.loaded, body).expect("a good body");
-        let score = self.workspace.score(&self.loaded);
+        self.workspace.read(&self.version.loaded, body).expect("a good body");
+        let score = self.workspace.score(&self.version.loaded);
         if self.writer.keeps() {
             self.encode(score);
             if self.writer.append(&self.frame).is_err() {
@@ -177,7 +180,7 @@ impl Shard {
         };
         render::answer(
             &mut self.out,
-            &self.loaded,
+            &self.version.loaded,
             &self.workspace,
             score,
             "request-1",
@@ -193,7 +196,7 @@ impl Shard {
         Entry {
             record_id: self.ids.next(time_us),
             time_us,
-            model_number: self.loaded.model_number,
+            model_number: self.version.loaded.model_number,
             shard: 0,
             score,
             latency_ns: 2_000,

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::io::{self, IsTerminal as _};
 
 use clap::{CommandFactory as _, FromArgMatches as _};
 
@@ -19,6 +20,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
         &[
             "inspect",
             "verify",
+            "explain",
             "replay",
             "time",
             "manifest",
@@ -34,12 +36,23 @@ const GROUPS: [(&str, &[&str]); 4] = [
 /// # Errors
 /// What is wrong with it, or the help or version that was asked for.
 pub(crate) fn parse(words: &[OsString]) -> Result<Cli, clap::Error> {
-    Cli::from_arg_matches(&command().try_get_matches_from(words)?)
+    // Help that a program reads is not wrapped: examples that are broken into lines would not run.
+    let is_wrapped = io::stdout().is_terminal();
+    Cli::from_arg_matches(&laid_out(is_wrapped).try_get_matches_from(words)?)
 }
 
 /// The grammar, for everything that is made from it.
 pub(crate) fn command() -> clap::Command {
+    laid_out(false)
+}
+
+/// The grammar, with help that is wrapped to the terminal, or that has the lines that were written.
+fn laid_out(is_wrapped: bool) -> clap::Command {
     let mut command = Cli::command();
+    if !is_wrapped {
+        // Nothing is wrapped at a width of 0. To be said before the subcommands are built, which take it over.
+        command = command.term_width(0);
+    }
     command.build();
     let template = template(&command);
     command.help_template(template)

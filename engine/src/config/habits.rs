@@ -74,7 +74,7 @@ const SECTIONS: [(&str, &str); 10] = [
 /// alone, or as other programs call it.
 pub(crate) fn key_of(word: &str) -> Option<&'static Key> {
     let word = word.to_lowercase().replace(['-', '.', ' '], "_").replace("__", "_");
-    let is_whole = |key: &&Key| format!("{}_{}", key.section, key.name) == word;
+    let is_whole = |key: &&Key| format!("{}_{}", key.section.replace('.', "_"), key.name) == word;
     let is_flag = |key: &&Key| key.flag.is_some_and(|flag| flag.replace('-', "_") == word);
     let has_name = |key: &&Key| key.name == word;
     let known = |path: &str| KEYS.iter().find(|key| key.path() == path);

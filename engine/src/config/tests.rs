@@ -1,6 +1,7 @@
 //! Seeded faults: each with its place, what is said and what is hinted at.
 
 use std::ffi::OsString;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -264,7 +265,7 @@ fn a_fault_hides_no_other_layer_and_no_demand_between_keys() {
 
 #[test]
 fn files_that_cannot_be_read_are_faults_that_say_who_named_them() {
-    let absent = |_: &Path| Err(io::Error::from(io::ErrorKind::NotFound));
+    let absent = |_: &Path| Err(std::io::Error::from(std::io::ErrorKind::NotFound));
     let flags = Flags {
         config: Some("q.toml".into()),
         values: Vec::new(),

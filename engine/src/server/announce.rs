@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use quintile_scoring::loaded::LoadedModel;
 
 use crate::config::origins::SettingOrigins;
-use crate::config::{Records, SinkKind, WhenFull};
+use crate::config::{Records, Settings, SinkKind, WhenFull};
 use crate::limits::Limits;
 use crate::record;
 use crate::runtime::Chosen;
@@ -32,8 +32,7 @@ pub(super) fn process(told: &SettingOrigins) {
 
 /// Everything runs and the port is open.
 pub(super) fn ready(
-    listen: SocketAddr,
-    admin: Option<SocketAddr>,
+    (listen, admin): (SocketAddr, Option<SocketAddr>),
     chosen: Chosen,
     topology: &Topology,
     loaded: &LoadedModel,
@@ -119,7 +118,13 @@ fn renamed_features(loaded: &LoadedModel) {
     );
 }
 
-pub(super) fn records(records: &Records) {
+/// What is set of records and limits.
+pub(super) fn settings(settings: &Settings, open_files: Option<u64>) {
+    records(&settings.records);
+    limits(&settings.limits, open_files);
+}
+
+fn records(records: &Records) {
     if records.sinks.is_empty() {
         tracing::info!("records: none are kept, because records.sinks is none");
         return;
@@ -141,7 +146,7 @@ pub(super) fn records(records: &Records) {
     );
 }
 
-pub(super) fn limits(limits: &Limits, open_files: Option<u64>) {
+fn limits(limits: &Limits, open_files: Option<u64>) {
     let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     tracing::info!(
         body_bytes_max = limits.body_bytes_max,

@@ -254,8 +254,14 @@ pub(super) struct ShardTemplate<'a> {
 }
 
 impl ShardTemplate<'_> {
+    /// The parts of all shards, and side's ends of what runs between the two.
+    pub(super) fn build_all(&self, writers: Vec<Writer>) -> (Vec<ShardParts>, Vec<ShardLink>) {
+        let numbered = writers.into_iter().enumerate();
+        numbered.map(|(number, writer)| self.build(number, writer)).unzip()
+    }
+
     /// A shard's parts, and side's ends of what runs between the two.
-    pub(super) fn build(&self, number: usize, writer: Writer) -> (ShardParts, ShardLink) {
+    fn build(&self, number: usize, writer: Writer) -> (ShardParts, ShardLink) {
         let (address, mailbox) = mailbox();
         let (stats, stats_out) = shard::stats_channel();
         let gauges = Arc::new(Gauges::default());

@@ -20,6 +20,7 @@ mod counts;
 mod error;
 mod facts;
 mod metrics;
+mod parts;
 mod process;
 mod recent;
 mod reload_notifier;
@@ -50,6 +51,7 @@ pub use self::aws::AwsError;
 pub(crate) use self::aws::examine as examine_aws;
 pub use self::error::{Delivered, DeliveryError, Reason, StartError, UndeliveredError};
 pub use self::facts::ProcessFacts;
+pub use self::parts::{RemoteParts, ShardLink, SideParts};
 pub use self::reload_notifier::{Reload, ReloadNotifier};
 pub use self::shadow::ShadowSetup;
 use self::shadow::ShadowThread;
@@ -62,69 +64,15 @@ use self::remote_counts::RemoteCounts;
 use self::sink::Opened;
 use self::sink_reader::SinkReader;
 use self::worker::SinkTask;
-use crate::budget::Budget;
 use crate::config;
-use crate::models::{ModelsHandle, Registry};
+use crate::models::Registry;
 use crate::remote::RemoteQueue;
 use crate::shard::mailbox::Address;
 use crate::spool::Spool;
-use crate::telemetry::{Event, Gauges, ShardStats};
+use crate::telemetry::Event;
 
 /// How long the threads may take to notice a deadline that has passed.
 const GRACE: Duration = Duration::from_secs(1);
-
-/// Everything side is made of.
-#[derive(Debug)]
-pub struct SideParts {
-    /// One link for each shard, in the order of their numbers.
-    pub shards: Vec<ShardLink>,
-    /// Where records go.
-    pub records: config::Records,
-    /// Where they wait for that; none when they go nowhere.
-    pub spool: Option<Spool>,
-    /// The models that are served from the start.
-    pub registry: Arc<Registry>,
-    /// Who keeps the models of a store, if they come from one.
-    pub models: Option<ModelsHandle>,
-    /// What scores beside, where models come from a store and records are kept.
-    pub shadow: Option<ShadowSetup>,
-    /// What the metrics say of this process.
-    pub about: ProcessFacts,
-    /// What shards want logged.
-    pub events: Receiver<Event>,
-    /// The settings for AWS's services.
-    pub aws: config::Aws,
-    /// How much the worker may do at once.
-    pub pace: CpuBudget,
-    /// Where operators ask.
-    pub admin: Option<TcpListener>,
-    /// What requests hold and may hold.
-    pub budget: Arc<Budget>,
-    /// The remote scorer.
-    pub remote: Option<RemoteParts>,
-    /// Whether the status has the ids of the last scores.
-    pub shows_recent: bool,
-}
-
-/// How questions of the shards are answered.
-#[derive(Debug)]
-pub struct RemoteParts {
-    /// Where they come in.
-    pub desk: RemoteQueue,
-    /// Who is asked, and how.
-    pub scoring: config::Scoring,
-}
-
-/// Side's ends of what runs between it and one shard.
-#[derive(Debug)]
-pub struct ShardLink {
-    /// Letters in.
-    pub address: Address,
-    /// Full blocks of counts out.
-    pub stats: Receiver<Box<ShardStats>>,
-    /// What may be looked at from outside.
-    pub gauges: Arc<Gauges>,
-}
 
 /// The running threads.
 #[derive(Debug)]

@@ -246,6 +246,7 @@ impl Stats {
 
     /// Other models are served.
     pub(super) fn serve(&mut self, registry: &Arc<Registry>) {
+        self.trim.models_changed();
         self.facts.serve(registry);
         self.status.serve(registry);
         self.unusual.serve(&registry.champion().loaded);

@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use super::sink::{Delivery, EncodingSink, NetworkSink, SinkError};
 use super::testing::{Recorder, TestDir, logistic, softprob};
 use super::*;
+use crate::budget::Budget;
 use crate::config::{Records, SinkKind};
 use crate::models::{ModelVersion, Registry};
 use crate::record::Schema;
 use crate::shard::mailbox::{Mail, Mailbox, mailbox};
 use crate::spool::{self, Item, SpoolFullError, Writer};
-use crate::telemetry::{EventKind, Phase, Route, Trace};
+use crate::telemetry::{EventKind, Gauges, Phase, Route, ShardStats, Trace};
 
 mod shards;
 

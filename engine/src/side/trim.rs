@@ -1,4 +1,4 @@
-//! Gives memory back to the system after clients have gone.
+//! Gives memory back to the system after clients have gone, and after models have.
 //!
 //! Large buffers go back by themselves. Memory that is freed between smaller allocations stays in the arenas of the
 //! shards until the allocator is asked to return it. This locks an arena, so it is done when the load peak is over.
@@ -9,18 +9,21 @@ const WORTH_BYTES: usize = 8 << 20;
 /// Looks in a row that must find little in use: two seconds.
 const QUIET_LOOKS: u32 = 4;
 
-/// See the head of this file.
+/// When to ask the allocator for memory that is free.
 #[derive(Debug, Default)]
 pub(super) struct Trim {
     highest: usize,
     quiet: u32,
+    /// Models have changed: what the old ones had in small pieces is free.
+    has_new_models: bool,
 }
 
 impl Trim {
     /// Looks at how much of the budget is in use; true when it is time to give memory back.
     pub(super) fn is_due(&mut self, used: usize) -> bool {
         self.highest = self.highest.max(used);
-        if self.highest < WORTH_BYTES || used > self.highest / 4 {
+        let is_high = used > self.highest / 4 && self.highest >= WORTH_BYTES;
+        if is_high || (self.highest < WORTH_BYTES && !self.has_new_models) {
             self.quiet = 0;
             return false;
         }
@@ -30,15 +33,30 @@ impl Trim {
         }
         *self = Self {
             highest: used,
-            quiet: 0,
+            ..Self::default()
         };
         true
+    }
+
+    /// Other models are served from now on.
+    pub(super) fn models_changed(&mut self) {
+        self.has_new_models = true;
+        self.quiet = 0;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn once_after_models_have_changed() {
+        let mut trim = Trim::default();
+        assert!((0..10).all(|_| !trim.is_due(0)));
+        trim.models_changed();
+        assert_eq!([0, 0, 0, 0].map(|used| trim.is_due(used)), [false, false, false, true]);
+        assert!((0..10).all(|_| !trim.is_due(0)), "it was done");
+    }
 
     #[test]
     fn once_after_each_rush() {

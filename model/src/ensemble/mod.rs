@@ -9,6 +9,7 @@
 mod check;
 mod covers;
 mod fault;
+mod packed;
 mod parting;
 mod rules;
 mod shares;
@@ -16,6 +17,7 @@ mod tree;
 
 pub use covers::ExplainError;
 pub use fault::{BestError, EnsembleError, NodeFault};
+pub(crate) use packed::PackedEnsemble;
 pub use parting::Parting;
 pub use rules::{Codes, Comparison, FLUSHED_TO_ZERO, Finish, Input, Linear, Precision};
 pub use tree::{Node, Term, Tree};

@@ -12,6 +12,7 @@
 //! Pure, as everything in this crate. Making an [`Explainer`] takes as long as loading a model; explaining a row
 //! allocates nothing.
 
+mod aligned;
 mod kernel;
 mod plan;
 mod quadrature;
@@ -26,6 +27,7 @@ use crate::kernel::real::Real;
 use crate::kernel::{KernelChoice, Unsupported, Vectors};
 use crate::model::{Reading, read};
 use crate::schema::MissingMarkers;
+use aligned::AlignedDoubles;
 use kernel::{DoublesKernel, full};
 use plan::{Outcomes, QuadraturePlan};
 
@@ -76,7 +78,7 @@ pub struct ExplainScratch {
     words: Vec<u64>,
     /// By group of listed trees.
     lefts: Vec<u8>,
-    listed: Vec<f64>,
+    listed: AlignedDoubles,
     full: full::Work,
     sums: Vec<f64>,
     contributions: Vec<f64>,
@@ -185,7 +187,7 @@ impl Explainer {
             lanes: LaneScratch::default(),
             words: Vec::new(),
             lefts: Vec::new(),
-            listed: Vec::new(),
+            listed: AlignedDoubles::default(),
             full: full::Work::default(),
             sums: Vec::new(),
             contributions: vec![0.0; self.means.len() * (self.columns + 1)],
@@ -313,7 +315,7 @@ impl<T: Real> Form<T> {
         }
         scratch.lefts = vec![0; splits.sum()];
         let work = plan.listed.iter().map(plan::listed::ListedGroup::work);
-        scratch.listed = vec![0.0; work.max().unwrap_or(0)];
+        scratch.listed = AlignedDoubles::zeros(work.max().unwrap_or(0));
         scratch.full = full::Work::new(&plan.full);
         scratch.sums = vec![0.0; plan.places.len()];
     }

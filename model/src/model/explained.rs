@@ -1,7 +1,9 @@
 //! Why a model's rows get their margins: the way from a [`Model`] to its [`Explainer`].
 
+use std::sync::Arc;
+
 use super::Model;
-use crate::ensemble::ExplainError;
+use crate::ensemble::{ExplainError, PackedEnsemble};
 use crate::explain::{Explainer, ExplainerError, Rules};
 use crate::kernel::KernelChoice;
 
@@ -19,12 +21,18 @@ impl Model {
     /// # Errors
     /// The model cannot be explained, or the CPU lacks what the kernel needs.
     pub fn explainer(&self, kernel: KernelChoice) -> Result<Explainer, ExplainerError> {
-        let (ensemble, tree_limit) = self.explained.as_ref().map_err(Clone::clone)?;
+        let ensemble = Arc::new(self.explained.as_ref().map_err(Clone::clone)?.unpack()?);
         let rules = Rules {
             input: self.input,
             markers: self.schema.markers(),
             finish: &self.finish,
         };
-        Explainer::new(ensemble, *tree_limit, kernel, &rules)
+        Explainer::new(&ensemble, ensemble.trees().len(), kernel, &rules)
+    }
+
+    /// Bytes that the model keeps so that it can be explained.
+    #[must_use]
+    pub fn explained_bytes(&self) -> usize {
+        self.explained.as_ref().map_or(0, PackedEnsemble::bytes)
     }
 }

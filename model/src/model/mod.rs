@@ -15,7 +15,7 @@ pub use golden::{GoldenFault, GoldenQuantity};
 pub use statistics::{FeatureUse, Statistics};
 
 use crate::bands::Bands;
-use crate::ensemble::{BestError, Ensemble, ExplainError, Finish, Input, Precision, Trees};
+use crate::ensemble::{BestError, Ensemble, ExplainError, Finish, Input, PackedEnsemble, Precision, Trees};
 use crate::kernel::{KernelChoice, Unsupported};
 use crate::manifest::{GoldenRow, InitNote, Manifest, ManifestError};
 use crate::objective::Objective;
@@ -85,7 +85,7 @@ pub struct Model {
     finish: Finish,
     engine: Engine,
     /// What explanations are made from, of a model that can be explained.
-    explained: Result<(Arc<Ensemble>, usize), ExplainError>,
+    explained: Result<PackedEnsemble, ExplainError>,
 }
 
 impl Model {
@@ -126,7 +126,7 @@ impl Model {
         let (mut schema, objective) = (ensemble.schema().clone(), ensemble.objective().clone());
         let ensemble = Arc::new(ensemble);
         let engine = Engine::new(&ensemble, tree_limit, options.kernel)?;
-        let explained = ensemble.explainable().map(|()| (ensemble, tree_limit));
+        let explained = PackedEnsemble::new(&ensemble, tree_limit);
         for note in manifest.features {
             if let Some(column) = schema.column(&note.name) {
                 schema.annotate(column, note);

@@ -34,6 +34,7 @@ mod results;
 mod signatures;
 mod sink;
 mod source;
+mod style;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -60,9 +61,9 @@ pub use header::HeaderError;
 pub use header_names::header_names;
 pub use opening::{Opened, Stated};
 use progress::Progress;
-use results::Style;
 use sink::Sink;
 use source::RowSource;
+use style::Style;
 
 /// Bytes of the first fault that a note repeats.
 const FIRST_BYTES_MAX: usize = 400;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, StringArray};
 
 use super::members::{self, MembersError};
-use super::results::Style;
 use super::source::Chunk;
+use super::style::Style;
 use super::{ScoreError, values};
 use crate::render;
 use crate::text::excerpt;

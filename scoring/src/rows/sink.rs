@@ -10,7 +10,8 @@ use ::parquet::file::properties::WriterProperties;
 use arrow_array::{Array as _, ArrayRef, Float64Array, Int8Array, RecordBatch, StringArray};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 
-use super::results::{Results, Style};
+use super::results::Results;
+use super::style::Style;
 use super::{Format, Output, ScoreError};
 
 /// Bytes gathered before they are written.

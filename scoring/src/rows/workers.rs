@@ -12,9 +12,10 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use quintile_model::{ExplainScratch, Explainer, Scratch};
 
 use super::progress::Progress;
-use super::results::{Answer, Results, Style};
+use super::results::{Answer, Results};
 use super::sink::Sink;
 use super::source::{Chunk, Memory, RowSource};
+use super::style::Style;
 use super::{Job, ScoreError};
 
 /// Chunks under way for each thread: one that it works on and one that waits for it.

@@ -76,14 +76,8 @@ impl Scorer {
             source: miss.as_deref().map_or(RecordSource::SageMaker, RecordSource::Fallback),
             extras: away.part.extras(),
         };
-        if self.records.keeps() {
-            entry.encode(&mut self.frame);
-            if self.records.append(&self.frame).is_err() {
-                match self.when_full {
-                    WhenFull::Shed => return Outcome::QueueFull,
-                    WhenFull::Drop => self.dropped += 1,
-                }
-            }
+        if !self.keep(&entry) {
+            return Outcome::QueueFull;
         }
         timings.total_ns = nanoseconds(away.began, Instant::now());
         let loaded = &away.version.loaded;
@@ -112,6 +106,20 @@ impl Scorer {
             by: away.part.scored_by(&away.version),
             timings,
         }
+    }
+
+    /// Whether a lead may be answered: its record is kept, or need not be.
+    fn keep(&mut self, entry: &Entry<'_>) -> bool {
+        if !self.records.keeps() {
+            return true;
+        }
+        entry.encode(&mut self.frame);
+        if self.records.append(&self.frame).is_ok() {
+            return true;
+        }
+        let is_dropped = self.when_full == WhenFull::Drop;
+        self.dropped += u64::from(is_dropped);
+        is_dropped
     }
 
     /// The predictions that came back, or our own.

@@ -45,8 +45,8 @@ pub(super) fn add<K: Doubles, const POINTS: usize, const REGISTERS: usize>(
     const { assert!(POINTS == REGISTERS * K::LANES, "the registers hold the points") };
     assert!(group.points == POINTS && lefts.len() == group.splits.len() && work.len() >= group.work());
     let (slots, rest) = work.split_at_mut((group.splits_max + 1) * POINTS);
-    let (kappas, rest) = rest.split_at_mut(group.splits_max);
-    let by_point = &mut rest[..group.places * POINTS];
+    let (by_point, rest) = rest.split_at_mut(group.places * POINTS);
+    let kappas = &mut rest[..group.splits_max];
     by_point.fill(0.0);
     for tree in &group.trees {
         let splits = &group.splits[tree.first_split..][..tree.splits];

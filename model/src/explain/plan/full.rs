@@ -3,7 +3,7 @@
 //! ```text
 //! block    64 trees of one depth, padded to full ones; splits numbered level by level
 //! group    as many of its trees as a register has lanes:
-//!            constants of each split above the last two levels | of each of the last but one with both below it
+//!            constants of each split above the last three levels | of each of these with all below it, parents first
 //!            share | t' at every point, where the feature of some lane's split stands above it too
 //!            last level: mean, right leaf less mean, left leaf less right one | t'
 //! part     groups whose gains are summed by feature together, eight of one feature at a time
@@ -11,6 +11,7 @@
 
 use std::collections::BTreeMap;
 
+use super::super::aligned::AlignedDoubles;
 use super::super::quadrature::Points;
 use super::super::skeleton::{Below, Skeleton};
 use super::outcomes::{LaneOutcomes, NodeOf};
@@ -25,7 +26,10 @@ pub(in crate::explain) const DEPTH_MAX: usize = 8;
 const PART_GAINS: usize = 2_048;
 
 /// Gains that are added at once.
-pub(in crate::explain) const OCTET: usize = 8;
+const OCTET: usize = 8;
+
+/// Where eight gains lie: four places of 16 bits in each word, the first one lowest.
+pub(in crate::explain) type Octet = [u64; 2];
 
 /// Lanes whose split's feature stands above it too, at a nearest split where the way goes left or right.
 #[derive(Debug, Clone, Copy)]
@@ -58,9 +62,9 @@ pub(in crate::explain) struct FullBlock {
 #[derive(Debug, Clone)]
 pub(in crate::explain) struct FullPlan {
     pub(in crate::explain) blocks: Vec<FullBlock>,
-    pub(in crate::explain) constants: Vec<f64>,
+    pub(in crate::explain) constants: AlignedDoubles,
     /// Where eight gains of one feature lie within a part.
-    pub(in crate::explain) octets: Vec<[u16; OCTET]>,
+    pub(in crate::explain) octets: Vec<Octet>,
     /// Where their sum belongs.
     pub(in crate::explain) places: Vec<u32>,
     pub(in crate::explain) points: [Points; 4],
@@ -91,7 +95,7 @@ impl FullPlan {
     pub(super) fn new(lanes: usize) -> Self {
         Self {
             blocks: Vec::new(),
-            constants: Vec::new(),
+            constants: AlignedDoubles::default(),
             octets: Vec::new(),
             places: Vec::new(),
             points: [1, 2, 3, 4].map(Points::new),
@@ -169,7 +173,7 @@ impl FullPlan {
         }
         let is_again = |step: usize| flags[step / 64] >> (step % 64) & 1 == 1;
         let last_but_one = (1 << (depth - 2)) - 1;
-        for step in 0..2 * last_but_one + 1 {
+        for step in order(depth) {
             self.push_lanes(group, |padded| padded.share(step));
             self.push_known(group, step, depth, is_again(step));
             if step < last_but_one {
@@ -186,9 +190,8 @@ impl FullPlan {
     }
 
     fn push_lanes(&mut self, group: &[Padded<'_, '_>], constant: impl Fn(&Padded<'_, '_>) -> f64) {
-        let end = self.constants.len() + self.lanes;
-        self.constants.extend(group.iter().map(constant));
-        self.constants.resize(end, 0.0);
+        let none = std::iter::repeat_n(0.0, self.lanes - group.len());
+        self.constants.extend(group.iter().map(constant).chain(none));
     }
 
     /// `t'` at every point, for a split that takes them.
@@ -226,9 +229,9 @@ impl FullPlan {
                 if gains.is_empty() {
                     continue;
                 }
-                let mut octet = [zero; OCTET];
-                octet.iter_mut().zip(gains).for_each(|(to, &gain)| *to = gain);
-                self.octets.push(octet);
+                let mut eight = [zero; OCTET];
+                eight.iter_mut().zip(gains).for_each(|(to, &gain)| *to = gain);
+                self.octets.push(octet(eight));
                 self.places.push(place);
             }
         }
@@ -248,7 +251,7 @@ impl FullPlan {
         };
         size_of_val(self.blocks.as_slice())
             + self.blocks.iter().map(block).sum::<usize>()
-            + size_of_val(self.constants.as_slice())
+            + size_of_val(&*self.constants)
             + size_of_val(self.octets.as_slice())
             + size_of_val(self.places.as_slice())
     }
@@ -341,6 +344,21 @@ fn again_lanes(trees: &[Padded<'_, '_>]) -> Vec<AgainLanes> {
         lanes,
     };
     lanes.into_iter().map(entry).collect()
+}
+
+fn octet(eight: [u16; OCTET]) -> Octet {
+    let word = |four: &[u16]| four.iter().rev().fold(0, |word, &gain| word << 16 | u64::from(gain));
+    [word(&eight[..4]), word(&eight[4..])]
+}
+
+/// Splits above the last level in the order in which the kernel wants them: see its head.
+fn order(depth: usize) -> Vec<usize> {
+    if depth < 3 {
+        return vec![0];
+    }
+    let third = (1 << (depth - 3)) - 1;
+    let below = (third..2 * third + 1).flat_map(|step| [step, 2 * step + 1, 2 * step + 2]);
+    (0..third).chain(below).collect()
 }
 
 fn byte(step: usize) -> u8 {

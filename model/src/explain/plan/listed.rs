@@ -6,6 +6,7 @@
 //! again    for each split whose feature stands above it too: t' at every point, then s at every point
 //! ```
 
+use super::super::aligned::AlignedDoubles;
 use super::super::quadrature::Points;
 use super::super::skeleton::{Above, Below, Skeleton};
 use super::{Places, Planned};
@@ -61,14 +62,14 @@ pub(in crate::explain) struct ListedTree {
 #[derive(Debug, Clone)]
 pub(in crate::explain) struct ListedGroup {
     pub(in crate::explain) points: usize,
-    pub(in crate::explain) at: Vec<f64>,
+    pub(in crate::explain) at: AlignedDoubles,
     pub(in crate::explain) weights: Vec<f64>,
-    pub(in crate::explain) ones: Vec<f64>,
+    pub(in crate::explain) ones: AlignedDoubles,
     pub(in crate::explain) trees: Vec<ListedTree>,
     pub(in crate::explain) splits: Vec<ListedSplit>,
     pub(in crate::explain) again: Vec<Again>,
     /// `t'` and `s` of each of these.
-    pub(in crate::explain) factors: Vec<f64>,
+    pub(in crate::explain) factors: AlignedDoubles,
     /// Splits of the largest tree.
     pub(in crate::explain) splits_max: usize,
     /// Places that it may add to.
@@ -87,16 +88,21 @@ pub(super) fn points(features: usize) -> usize {
 
 impl ListedGroup {
     pub(super) fn new(count: usize) -> Self {
-        let Points { at, weights } = Points::new(count);
+        let points = Points::new(count);
+        let aligned = |values: &[f64]| {
+            let mut aligned = AlignedDoubles::default();
+            aligned.extend(values.iter().copied());
+            aligned
+        };
         Self {
             points: count,
-            at,
-            weights,
-            ones: vec![1.0; count],
+            at: aligned(&points.at),
+            weights: points.weights,
+            ones: aligned(&vec![1.0; count]),
             trees: Vec::new(),
             splits: Vec::new(),
             again: Vec::new(),
-            factors: Vec::new(),
+            factors: AlignedDoubles::default(),
             splits_max: 0,
             places: 0,
         }
@@ -146,9 +152,9 @@ impl ListedGroup {
             is_left: above.is_left,
         });
         let known = |at: f64| (1.0 - at) * above.weight + at;
-        self.factors.extend(self.at.iter().map(|&at| at / known(at)));
-        let slope = |&at: &f64| above.weight / (known(at) * known(at));
-        self.factors.extend(self.at.iter().map(slope));
+        let at = self.at.iter().map(|&at| at / known(at));
+        let slope = self.at.iter().map(|&at| above.weight / (known(at) * known(at)));
+        self.factors.extend(at.chain(slope));
     }
 
     /// Takes each tree's bits out of the words of its block of 64.
@@ -172,7 +178,7 @@ impl ListedGroup {
         size_of_val(self.trees.as_slice())
             + size_of_val(self.splits.as_slice())
             + size_of_val(self.again.as_slice())
-            + size_of_val(self.factors.as_slice())
+            + size_of_val(&*self.factors)
     }
 }
 

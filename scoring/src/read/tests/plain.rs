@@ -7,7 +7,7 @@ use super::*;
 /// Reads a body both ways. Whether the short one took it.
 pub(super) fn compare(loaded: &LoadedModel, workspace: &mut Workspace, body: &[u8]) -> bool {
     let shown = || body.escape_ascii().to_string();
-    let is_plain = short::read(&mut workspace.lead, loaded, body);
+    let is_plain = short::read(&mut workspace.memory.lead, loaded, body);
     let read = state(workspace);
     let outcome = workspace.read_any(loaded, body);
     compare_sliced(loaded, workspace, body, outcome);
