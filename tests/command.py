@@ -4,7 +4,7 @@ import csv
 import io
 import os
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +21,12 @@ def binary() -> Path:
     return Path(path).resolve()
 
 
-def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def run(*arguments: object, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     words = [str(binary()), *map(str, arguments)]
-    return subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S, check=False)
+    all_of_it = {**os.environ, **(environment or {})}
+    return subprocess.run(
+        words, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S, check=False, env=all_of_it
+    )
 
 
 def score(model: Path, rows: Path, output: str = "margin", **options: str) -> NDArray[np.float64]:

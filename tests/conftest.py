@@ -31,7 +31,7 @@ def server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Starts servers with their data in this test's own folder; none outlives the test."""
     started: list[Server] = []
 
-    def start(model: Path, **options: Any) -> Server:
+    def start(model: Path | None, **options: Any) -> Server:
         started.append(Server(model, tmp_path / "data", **options))
         return started[-1]
 

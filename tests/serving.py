@@ -73,7 +73,7 @@ class Server:
 
     def __init__(
         self,
-        model: Path,
+        model: Path | None,
         data: Path,
         runtime: str = "auto",
         shards: int = 1,
@@ -84,7 +84,8 @@ class Server:
         before: Sequence[str] = (),
     ) -> None:
         """`settings` are those without a flag: {"RECORDS__ROLL_SECONDS": 1}. `before` stands before the command."""
-        words = [*before, command.binary(), "serve", "--listen", "127.0.0.1:0", "--model", model, "--runtime", runtime]
+        words = [*before, command.binary(), "serve", "--listen", "127.0.0.1:0", "--runtime", runtime]
+        words += ["--model", model] if model else []
         words += ["--shards", shards, "--sink", sink, "--data-dir", data, "--log", "json"]
         settings = {"SERVER__ADMIN": "none", **(settings or {})}
         variables = {f"QUINTILE_{name}": str(value) for name, value in settings.items()}

@@ -1,7 +1,10 @@
 """The pages in a real browser: the documentation's example runs, the figures move, nothing leaves the host."""
 
 import random
+import shutil
+import socket
 import threading
+import urllib.request
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -59,9 +62,52 @@ def test_the_example_runs_on_the_first_execute(server: Callable[..., Server]) ->
         assert not strangers, strangers
 
 
-@pytest.mark.parametrize(
+LOOKS = pytest.mark.parametrize(
     ("name", "width", "dark"), [("light", 1000, False), ("dark", 1000, True), ("phone", 390, False)]
 )
+
+
+@LOOKS
+def test_the_page_of_models_shows_versions_and_a_shadow(
+    name: str, width: int, dark: bool, server: Callable[..., Server], tmp_path: Path
+) -> None:
+    for version in ("1", "2"):
+        folder = tmp_path / "store" / "leads" / version
+        folder.mkdir(parents=True)
+        shutil.copy(DEMO, folder / "model.ubj")
+        shutil.copy(DEMO.with_suffix(".toml"), folder / "model.toml")
+    (tmp_path / "store" / "leads" / "3").mkdir()
+    (tmp_path / "store" / "leads" / "3" / "model.ubj").write_bytes(b"no model")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        admin = f"127.0.0.1:{free.getsockname()[1]}"
+    settings = {"MODELS__STORE": tmp_path / "store", "MODELS__DEFAULT": "leads", "MODELS__VERSIONS": "all"}
+    running = server(None, settings={**settings, "SERVER__ADMIN": admin, "MODELS__POLL_SECONDS": 1})
+    host = f"http://{running.host}:{running.port}/"
+    for what, body in [("aliases", b'{"champion":"1"}'), ("shadow", b'{"version":"2","share":1.0}')]:
+        url = f"http://{admin}/v1/models/leads/{what}"
+        urllib.request.urlopen(urllib.request.Request(url, data=body, method="PUT")).close()
+    send_leads(running, 600)
+    with browser.chromium(width=width, height=1400, dark=dark) as driver:
+        wait = WebDriverWait(driver, PATIENCE_S)
+        driver.get(host)
+        wait.until(lambda _: driver.find_element(By.ID, "models").is_displayed())
+        driver.find_element(By.ID, "models").click()
+        wait.until(lambda _: "rows 600" in driver.find_element(By.ID, "models").text.replace("\n", " "))
+        browser.screenshot(driver, f"models-{name}")
+        text = driver.find_element(By.ID, "models").text
+        assert "leads (POST /score)" in text and "failed" in text and "champion" in text
+        assert "May it be promoted? Yes" in text and "100.00 % agree" in text, text
+        cells = [cell.text for cell in driver.find_elements(By.CSS_SELECTOR, ".bands td.same")]
+        assert len(cells) == 5 and sum(int(cell) for cell in cells) == 600, cells
+        overflow = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        assert driver.execute_script(overflow) <= 0, "it scrolls sideways"
+        assert not browser.complaints(driver)
+        strangers = [url for url in browser.requested(driver) if not url.startswith((host, "data:", "chrome:"))]
+        assert not strangers, strangers
+
+
+@LOOKS
 def test_the_status_page_draws_what_happens(name: str, width: int, dark: bool, server: Callable[..., Server]) -> None:
     running = server(DEMO, sink="none")
     host = f"http://{running.host}:{running.port}/"

@@ -16,6 +16,7 @@ const ENGINE: Table = &[
         &[
             "config",
             "log_writer",
+            "models",
             "record",
             "runtime",
             "server",

@@ -84,6 +84,7 @@ pub(crate) const GROUPS: [Group; 6] = [
         files: &[
             "test_credentials.py",
             "test_firehose.py",
+            "test_model_store.py",
             "test_s3.py",
             "test_sagemaker.py",
             "test_stand_in.py",

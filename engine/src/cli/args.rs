@@ -13,6 +13,7 @@ use super::config::ConfigCommand;
 use super::explain::ExplainArgs;
 use super::health::HealthArgs;
 use super::manifest::{FitArgs, ManifestCommand};
+use super::models::ModelsCommand;
 use super::openapi::OpenApiArgs;
 use super::print::PrintArgs;
 use super::records::RecordsCommand;
@@ -157,6 +158,9 @@ pub(crate) enum Command {
     /// Say which columns the records of a model have
     #[command(subcommand)]
     Records(RecordsCommand),
+    /// See and change which versions of models are served, in a store or at a running server
+    #[command(subcommand)]
+    Models(ModelsCommand),
     /// Write manifests: what a model file does not say about itself
     #[command(subcommand)]
     Manifest(ManifestCommand),

@@ -12,7 +12,7 @@ use super::args::Cli;
 const GROUPS: [(&str, &[&str]); 4] = [
     (
         "Serve",
-        &["serve", "check", "config", "healthcheck", "spool", "records"],
+        &["serve", "models", "check", "config", "healthcheck", "spool", "records"],
     ),
     ("Score files", &["score"]),
     (

@@ -98,7 +98,7 @@ fn ask(address: &str, path: &str, timeout: Duration) -> io::Result<u16> {
 }
 
 /// A server that listens on every interface is asked on this machine's own.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
+pub(super) fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(match address {
             SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
@@ -108,7 +108,8 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-fn status(head: &[u8]) -> Option<u16> {
+/// The status in the first line of an answer.
+pub(super) fn status(head: &[u8]) -> Option<u16> {
     let line = std::str::from_utf8(head.split(|&byte| byte == b'\r').next()?).ok()?;
     line.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()
 }

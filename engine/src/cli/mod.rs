@@ -12,6 +12,7 @@ mod inspect;
 mod json;
 mod logging;
 mod manifest;
+mod models;
 mod openapi;
 mod print;
 mod records;
@@ -122,6 +123,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>, streams: &mut S
         Command::OpenApi(args) => openapi::run(&args, streams),
         Command::Spool(args) => spool::run(&args.command, streams),
         Command::Records(command) => records::run(&command, streams),
+        Command::Models(command) => models::run(&command, streams),
         Command::Manifest(command) => manifest::run(&command, streams),
         Command::FitBands(args) => manifest::fit(&args, streams),
         Command::Check(args) => check::run(&args, streams),

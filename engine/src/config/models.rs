@@ -84,6 +84,14 @@ impl ModelsSettings {
         self.store.as_deref().is_some_and(|store| store.starts_with("s3://"))
     }
 
+    /// Until the next look at the store. At S3 a fifth more or less, so that tasks which were started together do not ask
+    /// together.
+    #[must_use]
+    pub fn next_poll(&self) -> Option<Duration> {
+        let share = if self.is_s3() { 0.8 + 0.4 * fastrand::f64() } else { 1.0 };
+        self.poll.map(|poll| poll.mul_f64(share))
+    }
+
     /// The same with what the store's kind says where nobody said anything.
     #[must_use]
     pub fn with_poll(mut self, keeps_records: bool) -> Self {

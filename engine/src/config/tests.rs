@@ -1,7 +1,6 @@
 //! Seeded faults: each with its place, what is said and what is hinted at.
 
 use std::ffi::OsString;
-use std::io;
 use std::path::Path;
 use std::time::Duration;
 

@@ -6,7 +6,6 @@
 //! A shard has the whole [`Registry`] behind one `Arc`, and for each slot memory of its own. Aliases, splits and models
 //! change together, so that no request sees half of a change.
 
-mod compare;
 mod decisions;
 mod loader;
 mod manager;
@@ -17,11 +16,10 @@ mod split;
 mod store;
 
 pub use crate::config::models::RollbackSettings;
-pub use compare::Comparison;
 pub use decisions::{Decisions, RolledBack, ShadowDecision};
 pub use loader::{EnterRecords, LoadRefusal};
 pub use manager::{Command, Manager, ModelsHandle, PublishFn, Refusal, Reply, StoreStartError};
 pub use registry::{ChoiceError, ModelChoice, ModelVersion, NamedModel, Registry, Selected, Shadow, is_name};
 pub use slots::SlotNumbers;
 pub use split::{Arm, Split, SplitShares, UNITS, place};
-pub use store::{FolderStore, FoundVersion, ModelStore, StoreError};
+pub use store::{FolderStore, FoundVersion, ModelStore, StoreError, model_in, version_number};

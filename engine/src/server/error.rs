@@ -19,9 +19,6 @@ pub enum ServeError {
     /// The store of models.
     #[error(transparent)]
     Store(#[from] StoreStartError),
-    /// A kind of store that this build does not read.
-    #[error("models.store is {0}; accepted: a folder")]
-    NoS3Store(String),
     /// The runtime that was forced.
     #[error(transparent)]
     Runtime(#[from] runtime::RuntimeRefusedError),
@@ -103,7 +100,6 @@ impl ServeError {
             self,
             Self::Model(_)
                 | Self::Store(_)
-                | Self::NoS3Store(_)
                 | Self::Runtime(_)
                 | Self::Several(_)
                 | Self::Spool(SpoolError::TooSmall { .. } | SpoolError::RemovedSinks { .. })
@@ -120,7 +116,7 @@ impl ServeError {
         let setting = |key: &str| Fault::of_key(key, self);
         match self {
             Self::Model(error) => Fault::of_model(error),
-            Self::Store(_) | Self::NoS3Store(_) => vec![setting("models.store")],
+            Self::Store(_) => vec![setting("models.store")],
             Self::Runtime(_) => {
                 vec![setting("server.runtime").with_hint("auto takes epoll where io_uring cannot be had")]
             }

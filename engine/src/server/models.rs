@@ -8,9 +8,11 @@ use super::parts::{self, ModelNumbers, SpoolSize};
 use super::{ServeError, announce};
 use crate::config::Settings;
 use crate::limits::SHARDS_MAX;
-use crate::models::{FolderStore, Manager, ModelVersion, ModelsHandle, Registry, SlotNumbers};
+use crate::models::{
+    FolderStore, Manager, ModelStore, ModelVersion, ModelsHandle, Registry, SlotNumbers, StoreStartError,
+};
 use crate::record::frame_bytes_max;
-use crate::side::ShadowSetup;
+use crate::side::{S3ModelStore, ShadowSetup};
 use crate::spool::{Spool, Writer};
 use crate::topology::{self, Topology};
 
@@ -85,11 +87,13 @@ impl ModelSource {
             });
         };
         let models = settings.models.clone().with_poll(!settings.records.sinks.is_empty());
-        if models.is_s3() {
-            return Err(ServeError::NoS3Store(store.clone()));
-        }
         let own = settings.records.data_dir.join("models");
-        let store = Box::new(FolderStore::new(store.into(), own));
+        let store: Box<dyn ModelStore> = if models.is_s3() {
+            let opened = S3ModelStore::open(store, &settings.aws, own.join("s3"));
+            Box::new(opened.map_err(StoreStartError::from)?)
+        } else {
+            Box::new(FolderStore::new(store.into(), own))
+        };
         let manager = Manager::open(models, settings.options, store, topology::yield_to_shards)?;
         Ok(Self::Store(Box::new(manager)))
     }

@@ -11,13 +11,12 @@
 //! `server` starts it before the shards and finishes it after them. It must never make a shard wait: when a sink is
 //! behind, the spool fills, and the shards answer 503. It must never drop a record.
 
-mod event_log;
-
 mod admin;
 mod aws;
 mod calendar;
 mod counts;
 mod error;
+mod event_log;
 mod facts;
 mod metrics;
 mod parts;
@@ -25,6 +24,7 @@ mod process;
 mod recent;
 mod reload_notifier;
 mod remote_counts;
+mod s3_models;
 mod sagemaker;
 mod shadow;
 mod sink;
@@ -49,20 +49,20 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 
 pub use self::aws::AwsError;
 pub(crate) use self::aws::examine as examine_aws;
+use self::counts::{Counts, Stop, StopOnDrop};
 pub use self::error::{Delivered, DeliveryError, Reason, StartError, UndeliveredError};
 pub use self::facts::ProcessFacts;
 pub use self::parts::{RemoteParts, ShardLink, SideParts};
 pub use self::reload_notifier::{Reload, ReloadNotifier};
+use self::remote_counts::RemoteCounts;
+pub use self::s3_models::S3ModelStore;
 pub use self::shadow::ShadowSetup;
 use self::shadow::ShadowThread;
 pub(crate) use self::sink::Lines;
-pub use self::sink::SinkError;
-pub use self::worker::CpuBudget;
-
-use self::counts::{Counts, Stop, StopOnDrop};
-use self::remote_counts::RemoteCounts;
 use self::sink::Opened;
+pub use self::sink::SinkError;
 use self::sink_reader::SinkReader;
+pub use self::worker::CpuBudget;
 use self::worker::SinkTask;
 use crate::config;
 use crate::models::Registry;

@@ -263,6 +263,7 @@ impl Stats {
         }
         let text = self.render();
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.status.tell_models(self.admin.as_ref().map(AdminModels::told));
         let status = self
             .status
             .render(&self.totals, &self.latency.recent, Instant::now(), since_1970);

@@ -36,6 +36,8 @@ pub(super) struct Status {
     process: Value,
     /// Features with values far outside what training saw.
     unusual: Value,
+    /// Every model with its versions, and what shadows have come to, where there is a store.
+    models: Option<Value>,
     began: Instant,
     /// Steps that are over, the oldest first, and the one that is going on.
     steps: VecDeque<StatusStep>,
@@ -69,6 +71,8 @@ struct Report<'a> {
     model: &'a Value,
     process: &'a Value,
     unusual: &'a Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    models: Option<&'a Value>,
     uptime_s: u64,
     now: Now,
     history: History,
@@ -109,6 +113,7 @@ impl Status {
             model: model_told(&registry.champion().loaded.model),
             process,
             unusual: Value::Array(Vec::new()),
+            models: None,
             began: now,
             steps: VecDeque::from([StatusStep::default()]),
             latency: ShardStats::new().score_ns,
@@ -125,6 +130,11 @@ impl Status {
     /// Features with values far outside what training saw, and how many.
     pub(super) fn set_unusual(&mut self, unusual: Value) {
         self.unusual = unusual;
+    }
+
+    /// What is told of the models of a store.
+    pub(super) fn tell_models(&mut self, models: Option<Value>) {
+        self.models = models;
     }
 
     /// Counts a block into the step that is going on.
@@ -189,6 +199,7 @@ impl Status {
             model: &self.model,
             process: &self.process,
             unusual: &self.unusual,
+            models: self.models.as_ref(),
             uptime_s: now.duration_since(self.began).as_secs(),
             now: self.now(now, sums, recent),
             history: self.history(now, now_unix),

@@ -13,7 +13,7 @@ use crate::models::{ModelVersion, Registry};
 use crate::record::Schema;
 use crate::shard::mailbox::{Mail, Mailbox, mailbox};
 use crate::spool::{self, Item, SpoolFullError, Writer};
-use crate::telemetry::{EventKind, Gauges, Phase, Route, ShardStats, Trace};
+use crate::telemetry::{EventKind, Phase, Route, ShardStats, Trace};
 
 mod shards;
 

@@ -6,11 +6,14 @@ use crate::on_both;
 use crate::score::lead;
 
 /// Every path that is read, and what it is.
-const PATHS: [(&str, &str); 11] = [
+const PATHS: [(&str, &str); 14] = [
     ("/", "text/html; charset=utf-8"),
     ("/home.css", "text/css; charset=utf-8"),
     ("/home.js", "text/javascript; charset=utf-8"),
     ("/icon.svg", "image/svg+xml"),
+    ("/models", "text/html; charset=utf-8"),
+    ("/models.css", "text/css; charset=utf-8"),
+    ("/models.js", "text/javascript; charset=utf-8"),
     ("/docs", "text/html; charset=utf-8"),
     ("/docs/start.js", "text/javascript; charset=utf-8"),
     ("/docs/swagger-ui.css", "text/css; charset=utf-8"),

@@ -235,6 +235,18 @@ impl ModelComparison {
         self.unscored += 1;
     }
 
+    /// Rows so far.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// The population stability index of the predictions so far; 0 without rows.
+    #[must_use]
+    pub fn psi(&self) -> f64 {
+        self.shift.report().map_or(0.0, |shift| shift.psi)
+    }
+
     /// What was found so far.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "counts of rows are exact up to 2^53")]

@@ -45,11 +45,14 @@ const fn packed(path: &'static str, kind: &'static str, asset: &'static Asset) -
 }
 
 /// All of them. References within them are relative, so that a proxy may put them under a path of its own.
-static ENTRIES: [Entry; 9] = [
+static ENTRIES: [Entry; 12] = [
     ours("/", HTML, include_str!("home.html")),
     ours("/home.css", CSS, include_str!("home.css")),
     ours("/home.js", SCRIPT, include_str!("home.js")),
     ours("/icon.svg", SVG, include_str!("icon.svg")),
+    ours("/models", HTML, include_str!("models.html")),
+    ours("/models.css", CSS, include_str!("models.css")),
+    ours("/models.js", SCRIPT, include_str!("models.js")),
     ours("/docs", HTML, include_str!("docs.html")),
     ours("/docs/docs.css", CSS, include_str!("docs.css")),
     ours("/docs/start.js", SCRIPT, include_str!("docs.js")),

@@ -165,6 +165,7 @@ function draw(status) {
   say("version", model.version);
   say("description", model.description || "");
   at("description").hidden = !model.description;
+  at("models").hidden = !status.models;
   facts(status);
   say("leads", count(now.leads_per_s));
   say("requests", count(now.requests_per_s));

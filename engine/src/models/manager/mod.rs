@@ -327,9 +327,9 @@ impl Manager {
         (self.yield_to_shards)();
         let requested = self.requested.clone();
         let loaded = self.loads.1.clone();
-        let mut looked = Instant::now();
+        let (mut looked, mut poll) = (Instant::now(), self.settings.next_poll());
         loop {
-            let until_look = self.settings.poll.map(|poll| poll.saturating_sub(looked.elapsed()));
+            let until_look = poll.map(|poll| poll.saturating_sub(looked.elapsed()));
             let mut pause = until_look.unwrap_or(Duration::from_secs(3600));
             if !self.retired.is_empty() {
                 pause = pause.min(FREE_LOOK);
@@ -350,9 +350,9 @@ impl Manager {
                 }
                 default(pause) => {}
             }
-            if self.settings.poll.is_some_and(|poll| looked.elapsed() >= poll) {
+            if poll.is_some_and(|poll| looked.elapsed() >= poll) {
                 self.look();
-                looked = Instant::now();
+                (looked, poll) = (Instant::now(), self.settings.next_poll());
             }
             self.free();
             self.begin_loads();

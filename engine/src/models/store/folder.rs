@@ -160,7 +160,8 @@ fn folders(path: &Path) -> Result<Vec<(String, PathBuf)>, StoreError> {
 }
 
 /// A version's number, as it is written without zeros in front.
-pub(in crate::models) fn number(text: &str) -> Option<u64> {
+#[must_use]
+pub fn number(text: &str) -> Option<u64> {
     let number: u64 = text.parse().ok()?;
     (number.to_string() == text).then_some(number)
 }
@@ -230,7 +231,8 @@ fn is_old(changed: SystemTime) -> bool {
 
 /// The model file of a version: `model.` with any ending but the manifest's, or else the only file. None for a folder
 /// of another server, which is loaded as a whole.
-fn model_in(folder: &Path) -> Option<PathBuf> {
+#[must_use]
+pub fn model_in(folder: &Path) -> Option<PathBuf> {
     if !matches!(quintile_scoring::loaded::bundle::open(folder), Ok(None)) {
         return None;
     }

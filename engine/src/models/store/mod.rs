@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 pub use folder::FolderStore;
 pub(super) use folder::number;
+pub use folder::{model_in, number as version_number};
 
 /// A version that a store has.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -25,6 +25,27 @@ pub(in crate::side) struct AdminModels {
     pub(in crate::side) reports: Arc<ShadowReports>,
 }
 
+impl AdminModels {
+    /// What the page about models shows: the overview, and the reports of shadows by the model's name.
+    pub(in crate::side) fn told(&self) -> Value {
+        let mut told = Value::clone(&self.handle.overview());
+        let names: Vec<String> = told["models"]
+            .as_array()
+            .map(|models| {
+                models
+                    .iter()
+                    .filter_map(|model| Some(model["name"].as_str()?.to_owned()))
+                    .collect()
+            })
+            .unwrap_or_default();
+        let reports = names
+            .into_iter()
+            .filter_map(|name| Some((name.clone(), self.reports.of(&name)?)));
+        told["shadows"] = Value::Object(reports.collect());
+        told
+    }
+}
+
 /// Whether a path is one of these.
 pub(super) fn is_it(path: &str) -> bool {
     path == "/v1/models" || path.starts_with("/v1/models/") || path.starts_with("/v2/repository/")

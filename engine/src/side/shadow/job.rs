@@ -5,10 +5,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use quintile_model::Scratch;
+use quintile_scoring::comparison::{ModelComparison, ScoredPair};
 use uuid::Uuid;
 
-use crate::models::{Comparison, ModelVersion, Shadow, place};
+use crate::models::{ModelVersion, Shadow, place};
 use crate::record::{Entry, Extras, Frame, ProtocolName, RecordSource, Role, Schema};
+
+/// Rows whose predictions are kept until the bins of the stability index are cut.
+const EXACT_ROWS: usize = 4_096;
 
 /// See the head of this file.
 #[derive(Debug)]
@@ -20,7 +24,7 @@ pub(in crate::side) struct Job {
     /// Whether it is the champion of before.
     pub(in crate::side) is_watch: bool,
     pub(in crate::side) version: Arc<ModelVersion>,
-    pub(in crate::side) comparison: Comparison,
+    pub(in crate::side) comparison: ModelComparison,
     pub(in crate::side) dropped: u64,
     pub(in crate::side) errors: u64,
     /// How often the comparison was looked at.
@@ -53,7 +57,7 @@ impl Job {
             name: name.to_owned(),
             number: shadow.number,
             is_watch,
-            comparison: Comparison::default(),
+            comparison: ModelComparison::with_exact_rows(EXACT_ROWS),
             dropped: 0,
             errors: 0,
             looked: 0,
@@ -96,6 +100,7 @@ impl Job {
         };
         if !is_scored {
             self.errors += 1;
+            self.comparison.add_unscored();
             return false;
         }
         let model = &self.version.loaded.model;
@@ -105,11 +110,14 @@ impl Job {
         if let (Some(own), Some(theirs)) = (own, theirs) {
             // The first is the one before, or the champion.
             let (own, theirs) = ((own, self.score), (theirs, record.score));
-            if self.is_watch {
-                self.comparison.add(own, theirs);
-            } else {
-                self.comparison.add(theirs, own);
-            }
+            let (first, second) = if self.is_watch { (own, theirs) } else { (theirs, own) };
+            self.comparison.add(&ScoredPair {
+                champion: first.0,
+                champion_band: first.1,
+                other: second.0,
+                other_band: second.1,
+                outcome: None,
+            });
         }
         true
     }

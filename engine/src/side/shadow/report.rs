@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Job;
 
@@ -47,18 +47,11 @@ impl ShadowReports {
     pub(super) fn tell(&self, jobs: &[Job]) {
         let mut reports = self.lock();
         for job in jobs.iter().filter(|job| !job.is_watch) {
-            let comparison = &job.comparison;
-            let told = json!({
-                "version": job.version.version,
-                "rows": comparison.rows(),
-                "dropped": job.dropped,
-                "errors": job.errors,
-                "mean_abs_difference": comparison.mean_difference(),
-                "max_abs_difference": comparison.max_difference(),
-                "band_agreement": comparison.agreement(),
-                "bands": comparison.bands(),
-                "prediction_psi": comparison.psi(),
-            });
+            // Mean and largest difference, bands, bins of predictions, and whether it may be promoted.
+            let mut told = job.comparison.report().json();
+            told["version"] = job.version.version.as_str().into();
+            told["dropped"] = job.dropped.into();
+            told["errors"] = job.errors.into();
             reports.insert(
                 job.name.clone(),
                 ShadowReport {

@@ -33,7 +33,7 @@ mod dead_letters;
 mod firehose;
 mod ndjson;
 mod parquet;
-mod s3;
+pub(super) mod s3;
 mod stdout;
 
 #[cfg(test)]

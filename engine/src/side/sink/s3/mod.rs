@@ -116,7 +116,11 @@ impl Upload {
     }
 }
 
-fn store(bucket: &str, settings: &Aws) -> Result<AmazonS3, SinkError> {
+/// A client of a bucket; no call is made.
+///
+/// # Errors
+/// No region.
+pub(in crate::side) fn store(bucket: &str, settings: &Aws) -> Result<AmazonS3, SinkError> {
     let config = aws::load(settings, CALL)?;
     let region = config.region().map(ToString::to_string).unwrap_or_default();
     let mut builder = AmazonS3Builder::new()
@@ -185,7 +189,8 @@ async fn upload(store: &AmazonS3, key: &str, file: &Shared) -> Result<(), String
     result
 }
 
-fn reason(error: object_store::Error) -> String {
+/// What a store says, with its causes.
+pub(in crate::side) fn reason(error: object_store::Error) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(&error);
     while let Some(cause) = source {
