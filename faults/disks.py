@@ -45,7 +45,7 @@ class Disk:
                 while True:
                     file.write(bytes(1 << 16))
         elif how == "read-only":
-            # As the kernel does after an error of the disk, whoever has files open.
+            # As the kernel does after an error of the disk, even with open files.
             _run("mount", "-o", "remount,ro", self.folder) or self._emergency()
         else:
             _run("fsfreeze", "-f", self.folder)

@@ -39,7 +39,7 @@ def compare(data: Path, answered: Mapping[int, float]) -> set[int]:
 
 
 def deliver(binary: Path, data: Path, runtime: str, answered: Mapping[int, float], may_be_told: bool = False) -> str:
-    """The next process, which delivers what others have left. Whatever is missing must have been told."""
+    """The next process, which delivers what others have left. Every missing record must have been reported."""
     wait_for_keepers(data)
     following = Server(binary, data, runtime)
     if not following.is_up:

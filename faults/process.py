@@ -1,4 +1,4 @@
-"""A server under fault, clients that remember what it answered, and somebody who looks at its health meanwhile."""
+"""A server under fault, clients that remember what it answered, and a thread that checks its health in the meantime."""
 
 import http.client
 import json
@@ -26,7 +26,7 @@ class Difference(Exception):
 
 
 def features(number: int) -> dict[str, float]:
-    """What lead `number` has: follows from its number, so that a record can be checked without asking anybody."""
+    """The features of lead `number`: they follow from its number, so that a record can be checked by itself."""
     chance = random.Random(number)
     return {"f1": float(number), "f2": chance.randrange(40) / 2, "f5": float(chance.randrange(20))}
 
@@ -210,7 +210,7 @@ class Clients:
             self.statuses[status] = self.statuses.get(status, 0) + 1
 
     def _look(self) -> None:
-        """Health is answered by a process that lives, whatever its disk does."""
+        """A live process answers health checks, for any fault of its disk."""
         while not self.ended.wait(0.2):
             try:
                 status = self.server.status("/healthz")

@@ -20,7 +20,7 @@ from pathlib import Path
 import chart
 
 OURS = "quintile"
-# Ours with a kernel that the planner did not choose, and the loop that only tells machines apart.
+# Ours with a kernel that the planner did not choose, and the loop, which only compares machines.
 NOT_PEERS = (OURS, "quintile-forced", "yardstick")
 # The training libraries, and the fastest third parties known. Without them a ratio would only look better.
 MUST_HAVE = ("ydf", "onedal", "tl2cgen")

@@ -51,13 +51,13 @@ def complaints(driver: webdriver.Chrome) -> list[str]:
 
 
 def requested(driver: webdriver.Chrome) -> list[str]:
-    """The address of every request that a page has made, whatever came of it."""
+    """The address of every request that a page has made, with any result."""
     events: list[dict[str, Any]] = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
     return [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
 
 
 def screenshot(driver: webdriver.Chrome, name: str) -> None:
-    """Kept where SCREENSHOTS says, for whoever wants to look."""
+    """Kept in the folder SCREENSHOTS, if it is set."""
     if folder := os.environ.get("SCREENSHOTS"):
         Path(folder).mkdir(parents=True, exist_ok=True)
         driver.save_screenshot(str(Path(folder) / f"{name}.png"))

@@ -141,7 +141,7 @@ def unique_names(folder: Path, arguments: list[str], expect: Expect) -> None:
 
 
 def instants(folder: Path, arguments: list[str], expect: Expect) -> None:
-    """A column holds this instant in every row, in whatever zone it is written."""
+    """A column has this instant in every row, written in any zone."""
     done = run(folder, arguments)
     assert done.returncode == 0, f"exit {done.returncode}\n{done.stderr[:2000]}"
     cells = [row[expect["column"]] for row in records(done)]
@@ -176,7 +176,7 @@ def serve(folder: Path, arguments: list[str], expect: Expect) -> None:
 
 
 class Serving:
-    """A server whose log nobody reads; it is asked on its port until it is ready."""
+    """A server whose log is not read; its port is polled until it is ready."""
 
     def __init__(self, folder: Path, arguments: list[str], log: str) -> None:
         with socket.socket() as probe:

@@ -1,4 +1,4 @@
-"""Comparisons of floats, in the precision of the library compared with, that forgive nothing they are not told to."""
+"""Comparisons of floats, in the precision of the library, that accept no difference unless it is allowed."""
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray

@@ -1,4 +1,4 @@
-"""AWS on this machine: moto's server behind a wrapper that is as strict as the services, and fails when told to.
+"""AWS on this machine: moto's server behind a wrapper that is as strict as the services, and fails on demand.
 
 moto alone is too kind to test against: it takes 501 records in one call and records of any size, answers for endpoints
 that nobody made, and never fails. The wrapper enforces Firehose's documented limits, knows which SageMaker endpoints
@@ -323,7 +323,7 @@ def reset(environ: Environ) -> list[bytes]:
     """Ends the connection as a crash does: with a reset instead of a close."""
     connection: socket.socket = environ["werkzeug.socket"]
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    # The handler sees the end of what it reads and closes: only then is nobody left who uses the descriptor.
+    # The handler sees the end of what it reads and closes: only then is the descriptor unused.
     connection.shutdown(socket.SHUT_RD)
     raise ConnectionResetError("on purpose")
 

@@ -28,7 +28,7 @@ SINK = '{sink="firehose"}'
 
 
 class Load:
-    """Clients that send leads one after another until told to stop, or until the server is gone."""
+    """Clients that send leads one after another until they are stopped, or until the server is gone."""
 
     def __init__(self, server: Server, name: str) -> None:
         self.life = Life(0)

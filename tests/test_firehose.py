@@ -219,7 +219,7 @@ def test_dead_letters_at_their_limit_hold_the_sink_back_and_lose_nothing(aws: St
     assert sample(running, "dead_letter_bytes") == limit - 100
     assert sample(running, "dead_letter_capacity_bytes") == limit
     assert sample(running, "records_dead_lettered_total") == 0
-    # What is behind it waits in the spool until somebody takes a file away.
+    # Later records wait in the spool until a file is taken away.
     late = answered(running, 30, seed=5)
     time.sleep(0.5)
     assert not late.keys() & {row["request_id"] for row in aws.rows("lake")}

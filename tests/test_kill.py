@@ -1,4 +1,4 @@
-"""`kill -9` at random moments, over and over, on one data folder: whatever a client got a 200 for is in the files.
+"""`kill -9` at random moments, many times, on one data folder: every lead that got a 200 is in the files.
 
 KILL_ROUNDS says how often; without it, twenty times.
 """

@@ -95,7 +95,7 @@ def test_texts_for_missing_values_are_taken_for_them_with_a_note(suffix: str, tm
         "score", "--output", "prediction", "--model", model, "--missing", r"\N", "--missing", "NA", table
     )
     assert [float(one) for one in done.stdout.splitlines()[1:]] == predict(booster, rows, np.nan), done.stderr
-    # Whoever names them is told nothing.
+    # If a flag names them, there is no note.
     _, said = init(model, table, "--force", "--missing", "NA", "--missing", r"\N")
     assert "--missing" not in said
     edges = command.run("fit-bands", model, table, "--missing", "NA", "--missing", r"\N", "--dry-run")

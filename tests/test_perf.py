@@ -121,7 +121,7 @@ def run_report(folder: Path, made: dict) -> tuple[subprocess.CompletedProcess, d
 def test_a_report_has_ratios_a_table_a_chart_and_a_record(tmp_path: Path) -> None:
     done, result = run_report(tmp_path, figures())
     assert done.returncode == 0, done.stderr
-    # Neither the yardstick nor a kernel that the planner did not choose is anybody's ratio.
+    # Neither the lockstep loop nor a kernel that the planner did not choose has a ratio.
     for use in ("single", "batch"):
         assert result[use] == {"geomean": pytest.approx(10), "worst": pytest.approx(10)}
     assert result["models"][0]["engines"][0]["single"]["rounds"] == [100.0, 110.0, 90.0]

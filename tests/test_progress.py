@@ -1,4 +1,4 @@
-"""The progress line of `quintile score`, on a terminal that somebody watches."""
+"""The progress line of `quintile score`, on a terminal."""
 
 import os
 import pty

@@ -1,4 +1,4 @@
-"""docs/quickstart.md, every line of it, as somebody who types it in would see it."""
+"""docs/quickstart.md: every line, as a reader who types it in would see it."""
 
 import os
 import re

@@ -31,7 +31,7 @@ def odd(tmp_path: Path) -> Path:
 
 
 def recorded(folder: Path) -> pa.Table:
-    """All records of a folder; an hour may end meanwhile."""
+    """All records of a folder; an hour may end in the meantime."""
     files = sorted((folder / "data" / "scores").rglob("*.parquet"))
     return pa.concat_tables([pq.read_table(path, partitioning=None) for path in files], promote_options="default")
 
@@ -63,7 +63,7 @@ def test_features_named_like_columns_get_other_names_and_it_is_told(server: Star
     for feature, value in zip(ODD, [1.5, 2.5, 3.5, 4.5], strict=True):
         assert table[columns[feature]].to_pylist() == [value] and line[columns[feature]] == value
     assert (line["source"], line["protocol"], line["role"]) == ("local", "native", None)
-    # DuckDB tells no names apart by case either, and finds each.
+    # DuckDB ignores the case of names too, and finds each.
     path = str(next((tmp_path / "data" / "scores").rglob("*.parquet")))
     found = duckdb.sql(f"""SELECT "feature.source", "feature.Source.2", source FROM '{path}'""").fetchall()
     assert found == [(1.5, 2.5, "local")]

@@ -81,7 +81,7 @@ def test_a_folder_that_goes_is_made_anew(server: Start, tmp_path: Path, gone: st
     assert any('"ERROR"' in line and "removed or replaced" in line for line in running.log)
     # The text of /metrics is renewed twice a second.
     wait_for("the metric", lambda: running.metrics()["quintile_spool_writable"] == 1)
-    # It is this one's again: nobody else gets it.
+    # It belongs to this process again: no other process gets it.
     words = [str(command.binary()), "serve", "--listen", "127.0.0.1:0", "--data-dir", str(data), "--log", "text"]
     second = subprocess.run(
         words,
@@ -355,7 +355,7 @@ def test_a_damaged_description_is_told_and_costs_nothing(server: Start, tmp_path
     later = ask(following, 1000, 10)
     following.stop()
     assert set(recorded(data)) == set(later), "none under a wrong name"
-    # Whoever has the description puts it back, and the file under its old name.
+    # An operator who has the description puts it back, and gives the file its old name.
     for ending in ("toml", "copy"):
         (models / f"1.{ending}").write_bytes(whole)
     for path in (data / "spool").glob("*.damaged"):

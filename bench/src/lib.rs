@@ -1,4 +1,4 @@
-//! Loads an HTTP server at a stated rate and tells how long the answers took, without coordinated omission.
+//! Loads an HTTP server at a given rate and measures how long the answers took, without coordinated omission.
 //!
 //! ```text
 //!  payload ─▶ requests made before the run ─┐

@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 
 use crate::units::nanoseconds;
 
-/// The longest latency told apart. Unit: nanoseconds (one hour).
+/// The longest latency that is recorded. Unit: nanoseconds (one hour).
 const LONGEST_NS: u64 = 3_600_000_000_000;
 
 /// Steps of time at most, for the plot.

@@ -1,4 +1,4 @@
-//! One run: what was asked for → workers → what came of it.
+//! One run: its options → workers → its result.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -104,7 +104,7 @@ pub enum RunError {
     Request(#[from] http::Error),
 }
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Outcome {
     /// All records.

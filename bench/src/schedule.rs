@@ -1,7 +1,7 @@
 //! When requests are due. Pure: a schedule knows neither clocks nor sockets, only nanoseconds since the run began.
 //!
 //! Latency counts from these times and not from when a request could be sent: a server that stalls delays every request
-//! that was due meanwhile, and each of them says so. That is what "free of coordinated omission" means.
+//! that was due in that time, and each latency shows it. That is what "free of coordinated omission" means.
 
 use crate::units::{NANOSECONDS, whole};
 

@@ -42,7 +42,7 @@ impl Stalls {
     }
 }
 
-/// Looks at the clock of each CPU for so long, on all of them at once.
+/// Reads the clock of each CPU for this time, on all of them at once.
 ///
 /// # Errors
 /// When no thread can be had, or none may stay on one of the CPUs.

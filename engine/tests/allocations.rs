@@ -145,7 +145,7 @@ fn post(path: &str) -> Vec<u8> {
 }
 
 fn measure(runtime: Choice) {
-    // One server at a time: threads are told apart by name.
+    // One server at a time, because threads are identified by name.
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let mut settings = Settings {

@@ -1,4 +1,4 @@
-//! The binary as a process: what it says when it has a bug, when nobody reads, and when it cannot serve.
+//! The binary as a process: its output after a bug, without a reader, and when it cannot serve.
 
 use std::process::{Command, Output, Stdio};
 

@@ -170,7 +170,7 @@ const MISTAKES: &[Mistake] = &[
     manifest("[features.f1]\nrnage = [0, 1]", &["m.toml:2:1", "rnage", "range"]),
     // Files that are no models.
     model("m.ubj", b"\x80\x04\x95\x10\x00", &["m.ubj", "pickle", "save_model"]),
-    model("m.csv", b"visits,minutes\n1,2\n", &["m.csv", "no model file", "accepted are XGBoost models"]),
+    model("m.csv", b"visits,minutes\n1,2\n", &["m.csv", "is a table of text (CSV)", "name the model's file first"]),
     model("m.json", b"{\"learner\": ", &["m.json", "byte 12", "cut off"]),
     model("m.txt", b"", &["m.txt", "is empty", "accepted are XGBoost models"]),
 ];

@@ -1,4 +1,4 @@
-//! Fuzz targets: readers of bytes that come from outside, and what must hold whatever the bytes are.
+//! Fuzz targets: readers of external bytes, and what must hold for all bytes.
 //!
 //! ```text
 //!   cargo xtask fuzz TARGET SECONDS ─▶ main.rs (libFuzzer) ─▶ Target::run ◀─ tests/replay.rs ◀─ seeds/TARGET/*

@@ -7,15 +7,15 @@ use crate::{memory, rows};
 /// Bytes in use for each byte of a file: 8 MB may take 200 MB, less [`FIXED_BYTES`].
 const BYTES_A_BYTE: usize = 20;
 
-/// Bytes that a file may take whatever its size: a model may claim 65,536 features in a few bytes, and each costs its
-/// name in the schema, its lanes in the plan and its place in a row.
+/// Bytes that a file of any size may take: a model may claim 65,536 features in a few bytes, and each costs its name in
+/// the schema, its lanes in the plan and its place in a row.
 const FIXED_BYTES: usize = 40 << 20;
 
 /// The same where a model turned out to have few features.
 const FIXED_BYTES_SMALL: usize = 2 << 20;
 const FEATURES_SMALL: usize = 1_000;
 
-/// JSON that starts with XGBoost's or anybody's key.
+/// JSON that starts with XGBoost's or any other key.
 #[must_use]
 pub fn xgboost_json(bytes: &[u8]) -> bool {
     first(bytes) == Some(b'{') && second(bytes) == Some(b'"') && loaded(bytes)
@@ -67,7 +67,7 @@ pub fn any(bytes: &[u8]) -> bool {
     true
 }
 
-/// Takes a file through everything that a server does with one. True whatever became of it.
+/// Takes a file through everything that a server does with one. True for any result.
 fn loaded(bytes: &[u8]) -> bool {
     let (ensemble, peak) = memory::peak(|| load(bytes));
     let ensemble = match ensemble {

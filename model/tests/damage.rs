@@ -59,7 +59,7 @@ fn fixture(name: &str) -> Vec<u8> {
     fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)).unwrap()
 }
 
-/// Loads, and scores what loads with both kernels, which must agree on whatever it became.
+/// Loads, and scores what loads with both kernels, which must agree on the result.
 fn survives(bytes: &[u8]) -> bool {
     let Ok(ensemble) = load(bytes) else { return false };
     let mut margins: [Vec<u64>; 2] = Default::default();

@@ -1,9 +1,9 @@
 //! `cargo xtask fuzz TARGET SECONDS`: builds the fuzz targets for libFuzzer and runs one of them.
 //!
-//! Coverage comes from LLVM's own pass, which stable Rust can be told to run; only the sanitizers would need a nightly.
-//! What libFuzzer finds worth keeping goes to `target/fuzz/corpus/TARGET`; the committed seeds and the fixtures are
-//! read too. An input that fails is left in `target/fuzz/failures/TARGET`: once the fault is mended, it belongs among
-//! the seeds.
+//! Coverage comes from LLVM's own pass, which stable Rust can run; only the sanitizers would need a nightly. What
+//! libFuzzer finds worth keeping goes to `target/fuzz/corpus/TARGET`; the committed seeds and the fixtures are read
+//! too. An input that fails is left in `target/fuzz/failures/TARGET`: once the fault is mended, it belongs among the
+//! seeds.
 
 use std::fs;
 use std::process::ExitCode;

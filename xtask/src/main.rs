@@ -1,7 +1,7 @@
 //! `cargo xtask`: the project's own tasks. Plain std, so that it builds in a second on an empty machine.
 //!
 //! `main` reads the command line; `suite` says which steps a test run has and in which order; `groups` is the table of
-//! Python tests; `step` runs steps and tells how long each took; `python`, `promtool` and `chromium` set up what does
+//! Python tests; `step` runs steps and prints how long each took; `python`, `promtool` and `chromium` set up what does
 //! not come with Rust.
 
 mod arm;

@@ -4,8 +4,8 @@
 //! uv makes them, which takes a fraction of pip's time and keeps what it has downloaded in `target/uv`; it is itself
 //! pinned and lies in `target/tools/uv`. Where it cannot be had, pip does the same.
 //!
-//! A copy of the requirements lies in the environment, written last: the environment is made anew when they differ, and
-//! also when an earlier attempt was cut short or the machine's Python went away under it.
+//! A copy of the requirements lies in the environment, written last: the environment is made again when they differ,
+//! and also when an earlier attempt was cut short or the machine's Python went away under it.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -32,7 +32,7 @@ Examples:
 
 Exit codes: 0 every answer was right, 1 it could not be done, 2 not understood, 3 answers were wrong or missing.";
 
-/// Loads an HTTP server and tells how long its answers take, counted from when each request was due.
+/// Loads an HTTP server and measures how long its answers take, counted from when each request was due.
 #[derive(Debug, Parser)]
 #[command(name = "quintile-bench", version, about, after_long_help = EXAMPLES, after_help = "--help has examples.")]
 pub(super) struct Cli {

@@ -1,5 +1,5 @@
 //! What is sent: bodies made before the run, each with a place for an id, so that no two requests of a run are equal
-//! and every answer can be told to be the answer to its own request.
+//! and every answer can be matched to its own request.
 //!
 //! ```text
 //! file of leads ──leads──┐                 ┌─ oracle: what the model itself says of each lead

@@ -1,8 +1,7 @@
 //! Leads of chance that fit a server: from the model's schema, or from the server's own `/openapi.json`.
 //!
 //! Values are drawn from the range that the description states; where it states none, from the normal distribution,
-//! which suits models that were trained on scaled features and is no lead of anybody's in any case. One value in ten is
-//! missing.
+//! which suits models that were trained on scaled features, and is in no case a real lead. One value in ten is missing.
 
 use quintile_model::schema::{Form, Rule};
 use quintile_model::{FeatureKind, Schema};

@@ -1,4 +1,4 @@
-//! The `quintile-bench` binary against servers that behave as told. Counts, checks and lower bounds only: how long
+//! The `quintile-bench` binary against servers with a given behaviour. Counts, checks and lower bounds only: how long
 //! anything takes is the machine's business.
 
 mod quintile;

@@ -64,7 +64,7 @@ fn start(model: &Path) -> Server {
         let listen = &entry["attributes"]["quintile.listen"];
         (entry["body"] == "ready").then(|| listen.as_str().map(str::to_owned))?
     });
-    // A log that nobody reads would stop the server.
+    // A log without a reader would stop the server.
     let drain = std::thread::Builder::new().name("server-log".into());
     drain
         .spawn(move || lines.for_each(drop))
@@ -119,7 +119,7 @@ fn every_score_is_the_models_own() {
 
 #[test]
 fn another_models_scores_are_found_out() {
-    // The same model with other bands: no prediction differs, and every lead whose score moved must be told.
+    // The same model with other bands: no prediction differs, and every lead whose score changed must be reported.
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("bands-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("the target directory can be written");
     let other = folder.join("demo.ubj");

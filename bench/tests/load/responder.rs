@@ -1,4 +1,4 @@
-//! Servers that behave as told, each on a thread and a port of its own, for as long as the test process lives.
+//! Servers with a given behaviour, each on a thread and a port of its own, for as long as the test process lives.
 
 use std::cell::Cell;
 use std::io;
@@ -131,7 +131,7 @@ async fn answer(manner: Manner, seen: &Cell<u64>, body: &[u8]) -> Option<(u16, V
         Manner::WrongId(every) if is_turn(every) => (200, right.replace(id, "lead-999999999999").into(), true),
         Manner::Busy(every) if is_turn(every) => (503, b"{\"error\":{\"code\":\"record_queue_full\"}}".to_vec(), true),
         Manner::Stalls(at, time) if seen.get() == at => {
-            // Nothing else of this server runs meanwhile, as when a process is stopped.
+            // Nothing else of this server runs in this time, like a stopped process.
             std::thread::sleep(time);
             (200, right.into(), true)
         }

@@ -1,4 +1,4 @@
-//! Bodies for the demo model, all distinct, for whoever measures the path of a request.
+//! Bodies for the demo model, all distinct, for benches of the path of a request.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Trees as parents and children, whatever file they are written to.
+//! Trees as parents and children, for every file format.
 
 /// A tree, breadth first with siblings side by side; -1 for the children of a leaf.
 pub(crate) struct Topology {

@@ -83,7 +83,7 @@ fn one_recording_at_a_time_and_none_that_nobody_waits_for(runtime: &str) {
     let mut second = Connection::open(port);
     let began = Instant::now();
     let status = |connection: &mut Connection| connection.get("/debug/flamegraph?seconds=1&format=folded").status;
-    // Whoever is heard first is recorded: until that is not the second.
+    // The client that comes first is recorded; wait until that is not the second.
     let first = loop {
         let mut first = Connection::open(port);
         first.send("GET /debug/flamegraph?seconds=60 HTTP/1.1\r\nhost: q\r\n\r\n");
@@ -115,7 +115,7 @@ fn what_cannot_be_asked_is_told(runtime: &str) {
     assert_eq!(operator.get("/score").status, 404);
     let answer = operator.post("/debug/flamegraph", "");
     assert_eq!((answer.status, answer.header("allow")), (405, Some("GET")));
-    // Nor is it to be had where clients ask.
+    // Nor is it on the clients' listener.
     assert_eq!(server.connect().get("/debug/flamegraph").status, 404);
 }
 

@@ -1,5 +1,5 @@
 //! Standard error that cannot be written, or only slowly, and standard output with it: leads are answered, what is not
-//! written is counted and told, and SIGTERM ends the process as ever.
+//! written is counted and reported, and SIGTERM ends the process as usual.
 
 use std::fs::File;
 use std::io::{PipeReader, Read as _, pipe};
@@ -56,7 +56,7 @@ fn hung_up_terminal() -> OwnedFd {
     // SAFETY: both places are valid for a number each; no name and no settings are asked for.
     let result = unsafe { libc::openpty(&raw mut controller, &raw mut terminal, null, null.cast(), null.cast()) };
     assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
-    // SAFETY: the call above has opened both, and nobody else owns them.
+    // SAFETY: the call above has opened both, and they have no other owner.
     unsafe {
         drop(OwnedFd::from_raw_fd(controller));
         OwnedFd::from_raw_fd(terminal)
@@ -74,7 +74,7 @@ fn a_log_that_fails_costs_lines_only(runtime: &str) {
     }
 }
 
-/// A reader that stops: the pipe is full before the server starts, and nobody ever reads.
+/// A reader that stops: the pipe is full before the server starts, and is never read.
 fn a_log_that_stands_still_costs_lines_only(runtime: &str) {
     let (reader, writer) = pipe().expect("a pipe");
     full_of_zeros(&writer);
@@ -86,7 +86,7 @@ fn a_log_that_stands_still_costs_lines_only(runtime: &str) {
     drop(reader);
 }
 
-/// A reader that stops and goes on: the lines that were lost are told, and the sum is that of the metric.
+/// A reader that stops and continues: lost lines are reported, and their sum is that of the metric.
 fn lost_lines_are_told_when_the_reader_goes_on(runtime: &str) {
     let (reader, writer) = pipe().expect("a pipe");
     full_of_zeros(&writer);

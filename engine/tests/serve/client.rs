@@ -1,4 +1,4 @@
-//! A plain HTTP/1.1 client over one socket: it sends exactly the bytes it is told to.
+//! A plain HTTP/1.1 client over one socket: it sends exactly the given bytes.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};

@@ -60,7 +60,7 @@ fn idle_clients_do_not_shut_out_health_checks(runtime: &str) {
     );
     assert!(server.log().contains("connections wait"), "{}", server.log());
     drop((idle, silent));
-    // Whoever has noticed that they are gone gives places again.
+    // A shard that has noticed that they are gone gives places again.
     while server.connect().post("/score", &lead(1)).status != 200 {
         thread::sleep(Duration::from_millis(20));
     }

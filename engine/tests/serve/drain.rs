@@ -1,4 +1,5 @@
-//! SIGTERM and SIGINT: what is in flight finishes, nobody is reset, all is delivered, the exit code is 0.
+//! SIGTERM and SIGINT: requests in flight finish, no connection is reset, all records are delivered, and the exit code
+//! is 0.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -67,7 +68,7 @@ fn idle_connections_do_not_hold_it_up(runtime: &str) {
     );
 }
 
-/// The bound: a request that never ends does not keep the process for ever.
+/// The bound: a request that never ends does not keep the process alive for ever.
 fn a_request_that_never_ends_is_cut_off(runtime: &str) {
     let mut server = Launch::new(runtime).no_sink().set("LIMITS__DRAIN_MS", "500").start();
     let mut connection = server.connect();

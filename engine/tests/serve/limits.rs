@@ -202,13 +202,14 @@ fn connections_beyond_the_limit_wait(runtime: &str) {
         "a fifth connection was closed"
     );
     drop(loaded.pop());
-    // It has its place when the server has noticed; before that it would be told 503.
+    // It has its place when the server has noticed; before that it would get 503.
     thread::sleep(Duration::from_millis(300));
     assert_eq!(fifth.post("/score", &lead(1)).status, 200);
     assert_eq!(fifth.post("/score", &lead(2)).status, 200);
 }
 
-/// Out of descriptors: those who have a connection are served, nobody spins, and when there are some again all goes on.
+/// Out of descriptors: open connections are served, no thread spins, and when there are descriptors again everything
+/// continues.
 fn out_of_descriptors(runtime: &str) {
     let limit_descriptors = || {
         use rustix::process::{Resource, Rlimit, setrlimit};

@@ -109,7 +109,7 @@ fn a_sink_that_fails_sheds_and_recovers(runtime: &str) {
         .set("RECORDS__ROLL_SECONDS", "1")
         .start();
     let scores = server.data().join("scores");
-    // Root ignores permissions, but nobody can make folders in a file.
+    // Root ignores permissions, but even root cannot make folders in a file.
     let _ = fs::remove_dir_all(&scores);
     fs::write(&scores, "in the way").expect("the folder is ours");
     let mut connection = server.connect();

@@ -51,7 +51,7 @@ impl Folder {
     }
 
     fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
-        // As a deployment should: nobody sees half a file.
+        // As a deployment should do it: no reader sees half a file.
         fs::write(self.0.join("new"), bytes).expect("the folder can be written");
         fs::rename(self.0.join("new"), self.0.join(name)).expect("the folder can be written");
     }
@@ -161,7 +161,7 @@ fn a_model_is_swapped_under_load_and_every_answer_is_exact(runtime: &str) {
         for round in 0..8 {
             folder.configure(["two.ubj", "one.ubj"][round % 2], "");
             reload(&server, "another model is served from now on");
-            // Whoever asks now asks the new one.
+            // A request that comes now gets the new one.
             let answer = server.connect().post("/score", &lead(0));
             assert_eq!(probability(&answer).to_bits(), models[(round + 1) % 2][0].to_bits());
             thread::sleep(Duration::from_millis(20));
@@ -200,7 +200,7 @@ fn a_model_is_swapped_under_load_and_every_answer_is_exact(runtime: &str) {
     }
 }
 
-/// Asks until it is told to stop; how many answers came from each model.
+/// Sends requests until it is stopped; returns how many answers came from each model.
 fn ask(server: &Server, client: usize, models: &[Vec<f64>; 2], stop: &AtomicBool) -> [usize; 2] {
     let mut connection = server.connect();
     let mut answered = [0, 0];

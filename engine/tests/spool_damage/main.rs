@@ -21,13 +21,13 @@ use std::time::{Duration, Instant};
 use base::Base;
 use oracle::{Logged, Verdict};
 
-/// Damages of a run that nobody asked for more.
+/// Damages of a run by default.
 const DAMAGES: u64 = 400;
 
 /// Damages at once: closing a spool waits for its threads, so more than there are CPUs.
 const THREADS: u64 = 16;
 
-/// A damage after which the next process has not started, delivered and ended in so long has made it hang.
+/// If the next process has not started, delivered and ended in this time after a damage, it hangs.
 const HUNG: Duration = Duration::from_secs(120);
 
 /// Failures after which no more are looked for.

@@ -164,7 +164,7 @@ pub(crate) fn check(
     Ok(verdict)
 }
 
-/// Records of another model, after the damage: its number must be nobody else's.
+/// Records of another model, after the damage: its number must be new.
 fn write_later(
     spool: &Spool,
     writers: &mut [Writer],

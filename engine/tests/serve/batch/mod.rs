@@ -148,7 +148,7 @@ fn bad_leads_fail_alone(runtime: &str) {
     assert_eq!(pointer(&of_lines[4], 0), "");
     assert_eq!(of_list[1].get("line"), None);
     assert_eq!(of_lines[1]["line"], 2);
-    // Where a text stops being JSON is told as a place in what the client has sent.
+    // The place where a text stops being JSON is an offset in the client's body.
     let offset = of_list[2]["error"]["offset"].as_u64().expect("a number");
     assert_eq!(&list(&all)[usize::try_from(offset).expect("small")..][..3], "01}");
     assert_eq!(of_lines[2]["error"]["offset"], all[2].find("01}").expect("it is there"));
@@ -326,7 +326,7 @@ fn bodies_come_in_any_pieces(runtime: &str) {
     }
 }
 
-/// A body that stops: told with a status where there is none yet, else in a line of its own.
+/// A body that stops: reported with a status if there is none yet, otherwise in a line of its own.
 fn bodies_that_stop(runtime: &str) {
     let server = Launch::new(runtime).no_sink().set("LIMITS__BATCH_MS", "500").start();
     let mut connection = server.connect();

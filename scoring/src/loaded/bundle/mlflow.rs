@@ -40,7 +40,7 @@ pub(super) fn open(folder: &Path) -> Result<Bundle, BundleError> {
     let Some((flavour, value)) = known else {
         let names: Vec<_> = flavours.iter().map(|(name, _)| name.as_str()).collect();
         return Err(BundleError::Unsupported(format!(
-            "its MLflow flavours are {}; loaded are {}. A pipeline of scikit-learn is code: log the booster in it by \
+            "its MLflow flavours are {}; served are {}. A pipeline of scikit-learn is code: log the booster in it by \
              mlflow.xgboost.log_model or mlflow.lightgbm.log_model",
             names.join(", "),
             FLAVOURS.join(", ")
