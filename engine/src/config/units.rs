@@ -157,7 +157,7 @@ impl Unit {
 
     /// What one of a unit is.
     fn one(self, unit: &str, number: f64, text: &str) -> Result<f64, String> {
-        let lower = unit.to_lowercase().replace('µ', "u").replace('μ', "u");
+        let lower = unit.to_lowercase().replace(['µ', 'μ'], "u");
         let known = SPELLINGS.iter().find(|(spelling, _)| *spelling == lower);
         let known = known.filter(|_| !(lower == "m" && unit == "M"));
         let found = known.and_then(|(_, sign)| self.table().iter().find(|(known, _)| known == sign));

@@ -266,7 +266,7 @@ mod tests {
             .fold(all, |shares, step| shares.changed(&wanted(step)).expect("shares"))
     }
 
-    fn arm_of<'s>(shares: &'s SplitShares, place: f64) -> Option<&'s str> {
+    fn arm_of(shares: &SplitShares, place: f64) -> Option<&str> {
         let at = |unit: u32| f64::from(unit) / f64::from(UNITS);
         let has = |parts: &[(u32, u32)]| parts.iter().any(|&(from, to)| at(from) <= place && place < at(to));
         shares.arms().find(|(_, parts)| has(parts)).map(|(alias, _)| alias)

@@ -30,7 +30,7 @@ use crate::shard::remote_call::RemoteSetup;
 use crate::shard::scorer::RecordOutput;
 use crate::shard::{self, ShardParts};
 use crate::side::{ProcessFacts, RemoteParts, ShardLink};
-use crate::spool::{self, Schemas, Spool, Writer};
+use crate::spool::{self, KeeperLink, Schemas, Spool, Writer};
 use crate::telemetry::{Event, Gauges};
 use crate::topology::{self, Topology};
 
@@ -207,6 +207,7 @@ pub(super) fn connections_fitting(allowed: usize, topology: &Topology) -> usize 
 #[derive(Debug, Clone)]
 pub(super) struct ModelNumbers {
     schemas: Schemas,
+    keeper: KeeperLink,
     folder: PathBuf,
     /// Bytes of the largest record that a file of the spool can hold.
     record_bytes_max: usize,
@@ -216,6 +217,7 @@ impl ModelNumbers {
     pub(super) fn new(spool: &Spool) -> Self {
         Self {
             schemas: spool.schemas().clone(),
+            keeper: spool.keeper_link(),
             folder: spool.folder(),
             record_bytes_max: spool.record_bytes_max(),
         }
@@ -236,6 +238,7 @@ impl ModelNumbers {
             path: self.folder.clone(),
             source,
         })?;
+        self.keeper.describe_models();
         Ok(())
     }
 }

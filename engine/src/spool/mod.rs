@@ -122,6 +122,21 @@ pub struct Spool {
     found: Found,
 }
 
+/// Tells the keeper process of models before they are served: when the folder goes and this process dies, the keeper
+/// makes the descriptions anew.
+#[derive(Debug, Clone)]
+pub struct KeeperLink {
+    keepers: keeper::Keepers,
+    shared: Arc<Shared>,
+}
+
+impl KeeperLink {
+    /// Tells it of all models that it does not know yet.
+    pub fn describe_models(&self) {
+        self.keepers.check(&self.shared);
+    }
+}
+
 impl Spool {
     /// Opens a folder, finds what another process has left in it, and makes the first segments ready.
     ///
@@ -187,6 +202,15 @@ impl Spool {
     #[must_use]
     pub fn found(&self) -> &Found {
         &self.found
+    }
+
+    /// A way to tell the keeper process of models that are registered later.
+    #[must_use]
+    pub fn keeper_link(&self) -> KeeperLink {
+        KeeperLink {
+            keepers: self.keepers.clone(),
+            shared: Arc::clone(&self.shared),
+        }
     }
 
     /// What records' models are called by number.

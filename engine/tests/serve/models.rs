@@ -44,7 +44,7 @@ impl Store {
 
     pub(super) fn put_with(&self, model: &str, version: u64, manifest: &str) {
         let demo = fs::read("demo/demo.ubj").expect("the demo");
-        let bytes = if version % 2 == 0 {
+        let bytes = if version.is_multiple_of(2) {
             another_base_score(demo)
         } else {
             demo

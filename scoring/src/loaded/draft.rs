@@ -7,12 +7,15 @@ use quintile_model::{Ensemble, Manifest, Options};
 
 use super::{LoadError, LoadedModel};
 
+/// A change of a manifest that depends on the trees.
+type ChangeFn<'c> = dyn Fn(&mut Manifest, &Ensemble) + 'c;
+
 /// What is changed in a manifest before the model is built.
 #[derive(Clone, Copy)]
 pub(super) struct ManifestChange<'c> {
     /// What counts where the manifest is silent.
     says: Option<&'c Manifest>,
-    change: Option<&'c dyn Fn(&mut Manifest, &Ensemble)>,
+    change: Option<&'c ChangeFn<'c>>,
 }
 
 impl<'c> ManifestChange<'c> {

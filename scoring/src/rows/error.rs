@@ -42,7 +42,7 @@ pub enum ScoreError {
         line: u64,
         name: String,
         text: String,
-        accepted: String,
+        accepted: Box<str>,
         nor: &'static str,
         hint: &'static str,
     },

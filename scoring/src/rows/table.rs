@@ -271,7 +271,7 @@ fn cell_fault((schema, column): (&Schema, usize), cell: &[u8], Row { row, line }
             name,
             // With its spaces, which may be what is wrong with it.
             text: text(cell.strip_suffix(b"\r").unwrap_or(cell)),
-            accepted: Accepted(categories).to_string(),
+            accepted: Accepted(categories).to_string().into(),
             nor: if categories.takes_codes() { ", nor a code" } else { "" },
             hint: spaces_hint(schema, column, cell),
         },

@@ -29,13 +29,18 @@ fn a_split_is_a_function_of_the_lead_alone_for_one_and_for_many(runtime: &str) {
     operator.change("PUT", "/v1/models/leads/split", json!({"challenger": 30}));
     let models = [expected(&store, 1), expected(&store, 2)];
     let mut connection = server.connect();
-    for number in 0..LEADS {
+    for (number, by_model) in models[0].iter().zip(&models[1]).enumerate() {
         let answer = connection.post("/score", &lead(number));
         assert_eq!(version_of(&answer), version_by_split(number), "lead {number}");
-        let of = usize::from(version_by_split(number) == "2");
+        let (champion, challenger) = by_model;
+        let own = if version_by_split(number) == "2" {
+            challenger
+        } else {
+            champion
+        };
         assert_eq!(
             answer.json()["probability"].as_f64().map(f64::to_bits),
-            Some(models[of][number].to_bits())
+            Some(own.to_bits())
         );
     }
     // A lead that fits neither is refused in its place; the others are answered in theirs.
