@@ -176,6 +176,12 @@ def test_a_classifier_that_stopped_early_says_its_flag(tmp_path: Path) -> None:
     verified(model, "--trees", "best")
     all_trees = command.run("verify", model, "--rows", tmp_path / "leads.csv", "--expect", tmp_path / "expected.csv")
     assert all_trees.returncode == 1 and "--trees best" in all_trees.stdout
+    # The golden rows that init writes are of all trees, and no proof of fewer.
+    init(model, tmp_path / "leads.csv")
+    done("check", "--model", model, "--trees", "best")
+    verified(model, "--trees", "best")
+    all_trees = command.run("verify", model, "--rows", tmp_path / "leads.csv", "--expect", tmp_path / "expected.csv")
+    assert all_trees.returncode == 1 and "--trees best" in all_trees.stdout
 
 
 def test_a_manifest_is_renewed_after_training_again(tmp_path: Path) -> None:

@@ -56,13 +56,16 @@ pub enum ReasonsRequestError {
     /// The direction.
     #[error("direction keeps the reasons of one kind: raises or lowers")]
     Direction,
+    /// A name.
+    #[error("the query has a parameter that is not known; accepted: explain, direction, unusual")]
+    Unknown,
 }
 
 impl ReasonsRequest {
-    /// What a query says: `explain=4&direction=lowers`. Other parameters are not looked at.
+    /// What a query says: `explain=4&direction=lowers`. `unusual` is read elsewhere.
     ///
     /// # Errors
-    /// A number or a direction that is none.
+    /// A number or a direction that is none, and a parameter that there is not.
     pub fn of_query(query: &str) -> Result<Self, ReasonsRequestError> {
         let mut request = Self::default();
         for parameter in query.split('&') {
@@ -71,7 +74,8 @@ impl ReasonsRequest {
                 ("direction", "raises") => request.direction = Some(Direction::Raises),
                 ("direction", "lowers") => request.direction = Some(Direction::Lowers),
                 ("direction", _) => return Err(ReasonsRequestError::Direction),
-                _ => {}
+                ("unusual" | "", _) => {}
+                _ => return Err(ReasonsRequestError::Unknown),
             }
         }
         Ok(request)
@@ -399,7 +403,7 @@ mod tests {
     fn queries_are_taken_or_refused() {
         let of = ReasonsRequest::of_query;
         assert_eq!(of("").unwrap(), ReasonsRequest::default());
-        assert_eq!(of("a=b&explain=4").unwrap().count, 4);
+        assert_eq!(of("unusual=1&explain=4").unwrap().count, 4);
         assert_eq!(
             of("explain=4&direction=lowers").unwrap().direction,
             Some(Direction::Lowers)
@@ -417,5 +421,6 @@ mod tests {
             assert_eq!(of(query), Err(ReasonsRequestError::Count), "{query}");
         }
         assert_eq!(of("explain=4&direction=up"), Err(ReasonsRequestError::Direction));
+        assert_eq!(of("explian=4"), Err(ReasonsRequestError::Unknown));
     }
 }

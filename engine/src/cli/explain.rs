@@ -17,7 +17,7 @@ use super::{Exit, Streams, report};
 pub(crate) const EXAMPLES: &str = "Examples:
   quintile explain model.ubj rows.csv
   quintile explain model.ubj rows.csv --row 17 --reasons 20
-  quintile explain model.ubj lead.ndjson --json";
+  quintile explain model.ubj leads.ndjson --json";
 
 /// Columns that the way from bias to margin is drawn in.
 const BAR_WIDTH: usize = 40;

@@ -1,6 +1,7 @@
 //! Whether a model gives what the golden rows of its manifest state.
 
 use super::Model;
+use crate::GoldenSource;
 use crate::ensemble::Precision;
 
 /// A golden row whose numbers are not those the manifest states.
@@ -58,7 +59,14 @@ impl Model {
     /// The first number that differs.
     pub fn check_golden(&self) -> Result<usize, GoldenFault> {
         let mut scratch = self.scratch();
+        // Our own numbers are those of all trees: a model that is cut off at its best iteration has others.
+        let is_cut = self.tree_count < self.file_trees;
+        let mut met = 0;
         for (index, golden) in self.golden.iter().enumerate() {
+            if is_cut && golden.source == GoldenSource::Quintile {
+                continue;
+            }
+            met += 1;
             self.score_row(&golden.features, &mut scratch);
             let margins = scratch.margins().iter().zip(&golden.margin).enumerate();
             let margins = margins.map(|(output, pair)| (GoldenQuantity::Margin, output, pair));
@@ -81,7 +89,7 @@ impl Model {
                 }
             }
         }
-        Ok(self.golden.len())
+        Ok(met)
     }
 
     /// Whether two numbers of the model are equal or neighbours.
