@@ -67,7 +67,7 @@ pub(crate) struct Streams<'s> {
 pub(crate) struct Watched {
     pub(crate) stdout: bool,
     pub(crate) stderr: bool,
-    /// Whether whoever watches wants colours.
+    /// Whether the terminal may be coloured.
     pub(crate) colours: bool,
 }
 

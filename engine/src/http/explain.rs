@@ -43,7 +43,7 @@ pub(super) fn failure(error: UnexplainedError) -> RequestError {
     }
 }
 
-/// Has it made, unless somebody else has.
+/// Starts the thread that makes it, unless it was started before.
 fn begin(version: &Arc<ModelVersion>) {
     if !version.loaded.explaining.claim() {
         return;

@@ -111,7 +111,7 @@ impl<'a> Extras<'a> {
     }
 
     /// The same with the reasons of the score, as JSON. None when they have more than [`REASONS_BYTES_MAX`] bytes:
-    /// whoever writes them leaves the least of them out.
+    /// the caller leaves out the smallest of them.
     #[must_use]
     pub fn with_reasons(self, reasons: &'a str) -> Option<Self> {
         let reasons = Some(reasons).filter(|text| text.len() <= REASONS_BYTES_MAX)?;

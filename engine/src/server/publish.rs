@@ -19,7 +19,7 @@ const TAKEN: Duration = Duration::from_secs(5);
 /// How often it is looked whether the process drains.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// See the head of this file.
+/// The way to every shard for other models and limits.
 #[derive(Debug, Clone)]
 pub(super) struct Publisher {
     pub(super) shards: Vec<ShardEntry>,

@@ -43,7 +43,7 @@ pub enum Mail {
 pub type VersionMemory = Option<(u64, RowMemory)>;
 
 /// Another registry, with memory for the models that are new in it. A shard sends it back when it has taken it: that is
-/// its word that the next request gets the new models, and what it has no use for any more is freed by whoever sent it.
+/// its word that the next request gets the new models, and what it has no use for any more is freed by the sender.
 #[derive(Debug)]
 pub struct RegistryChange {
     /// The registry; on the way back the one it has replaced.

@@ -30,7 +30,7 @@ const NOW: Duration = Duration::from_secs(10);
 /// Routes whose answers are counted: those of pages and probes would hide what clients do.
 const ROUTES: [Route; 2] = [Route::Score, Route::Batch];
 
-/// See the head of this file.
+/// What `/v1/status` is made of, and the counts of the last steps.
 pub(super) struct Status {
     model: Value,
     process: Value,

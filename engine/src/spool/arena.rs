@@ -66,7 +66,7 @@ impl Plan {
     }
 }
 
-/// See the head of this file.
+/// Shared memory in slots, one for each segment that is written.
 #[derive(Debug)]
 pub(super) struct Arena {
     file: OwnedFd,

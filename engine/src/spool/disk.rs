@@ -53,7 +53,7 @@ pub(super) const TO_SYNC: usize = 16;
 /// A file to be synced, and where it is.
 pub(super) type ToSync = (Arc<File>, PathBuf);
 
-/// See the head of this file.
+/// The thread `spool`: writes records to files, frees files, and makes room.
 #[derive(Debug)]
 pub(super) struct Disk {
     shared: Arc<Shared>,

@@ -18,7 +18,7 @@ use crate::record::{Frame, Schema, parse};
 /// Segments that may wait to be read. Their memory is given back meanwhile, and files are slower to read.
 const SEGMENTS_MAX: usize = 8;
 
-/// See the head of this file.
+/// A reader of new records that holds none of them back.
 #[derive(Debug)]
 pub struct Observer {
     shared: Arc<Shared>,

@@ -25,7 +25,7 @@ use crate::record::check;
 
 const PAGE: usize = 4096;
 
-/// See the head of this file.
+/// One file of the spool, and the memory in front of it.
 #[derive(Debug)]
 pub(super) struct Segment {
     pub(super) layout: Layout,

@@ -11,7 +11,7 @@ use super::schemas::Schemas;
 use super::segment::Segment;
 use super::standing::Thread;
 
-/// See the head of this file.
+/// What the spool's threads and cursors share.
 #[derive(Debug)]
 pub(super) struct Shared {
     /// The folder as it is now: another one if it had to be made again.

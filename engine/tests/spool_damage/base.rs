@@ -56,7 +56,7 @@ pub(crate) struct Known {
     pub(crate) bytes: Range<usize>,
 }
 
-/// See the head of this file.
+/// A spool before it is damaged, and the records in it.
 #[derive(Debug)]
 pub(crate) struct Base {
     pub(crate) files: BTreeMap<PathBuf, Vec<u8>>,

@@ -153,7 +153,7 @@ struct Waiting {
     reply: tokio::sync::oneshot::Sender<Reply>,
 }
 
-/// See the head of this file.
+/// The thread `models`: what it knows of the store, the registry in force, and operators' requests.
 pub struct Manager {
     settings: ModelsSettings,
     options: Options,

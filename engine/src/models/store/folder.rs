@@ -34,7 +34,7 @@ const STATE_FOLDER: &str = ".quintile";
 /// Revisions that are kept: enough that no process is behind all of them.
 const REVISIONS_KEPT: u64 = 64;
 
-/// See the head of this file.
+/// A store that is a folder.
 #[derive(Debug)]
 pub struct FolderStore {
     root: PathBuf,

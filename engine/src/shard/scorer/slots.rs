@@ -8,7 +8,7 @@ use quintile_scoring::read::{ReadError, RowMemory, Workspace};
 use crate::models::{ModelVersion, Registry};
 use crate::shard::mailbox::RegistryChange;
 
-/// See the head of this file.
+/// The workspace of the current model, and the memory of all others by slot.
 #[derive(Debug)]
 pub(super) struct ModelSlots {
     /// The model that `workspace` fits.

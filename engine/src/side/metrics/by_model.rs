@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use prometheus::proto::{self, Bucket, Metric, MetricFamily, MetricType};
+use prometheus::proto::{self, MetricFamily, MetricType};
 
-use super::families::{counter, family, float, gauge, labels, seconds};
+use super::families::{counter, family, float, gauge, histogram, labels, seconds};
 use crate::models::{ModelVersion, NamedModel, Registry};
-use crate::telemetry::{BUCKETS_NS, ModelCounts, RoleCounts, ShardStats};
+use crate::telemetry::{ModelCounts, RoleCounts, ShardStats};
 
 /// What roles are called, in the order of their counts.
 const ROLES: [&str; 2] = ["champion", "challenger"];
@@ -20,7 +20,7 @@ const CHI_SQUARED_MAX: [f64; 8] = [23.93, 27.63, 30.66, 33.38, 35.89, 38.26, 40.
 /// Leads of a split that are too few to say anything.
 const LEADS_MIN: u64 = 1_000;
 
-/// See the head of this file.
+/// Counts of each version that is served.
 #[derive(Debug)]
 pub(in crate::side) struct ModelStats {
     registry: Arc<Registry>,
@@ -219,21 +219,7 @@ impl ModelStats {
 
 fn durations(samples: Vec<(Vec<proto::LabelPair>, RoleCounts)>) -> MetricFamily {
     let metric = |(labels, counts): (Vec<proto::LabelPair>, RoleCounts)| {
-        let mut cumulative = 0;
-        let buckets = BUCKETS_NS.iter().zip(counts.buckets).map(|(&bound_ns, more)| {
-            cumulative += more;
-            let mut bucket = Bucket::default();
-            bucket.set_upper_bound(seconds(bound_ns));
-            bucket.set_cumulative_count(cumulative);
-            bucket
-        });
-        let mut histogram = proto::Histogram::default();
-        histogram.set_bucket(buckets.collect());
-        histogram.set_sample_count(counts.timed);
-        histogram.set_sample_sum(seconds(counts.sum_ns));
-        let mut metric = Metric::from_label(labels);
-        metric.set_histogram(histogram);
-        metric
+        histogram(labels, &counts.buckets, (counts.timed, seconds(counts.sum_ns)))
     };
     let timed = samples.into_iter().filter(|(_, counts)| counts.timed > 0);
     family(

@@ -3,7 +3,9 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hdrhistogram::Histogram;
-use prometheus::proto::{self, LabelPair, Metric, MetricFamily, MetricType, Quantile, Summary};
+use prometheus::proto::{self, Bucket, LabelPair, Metric, MetricFamily, MetricType, Quantile, Summary};
+
+use crate::telemetry::BUCKETS_NS;
 
 const QUANTILES: [f64; 4] = [0.5, 0.9, 0.99, 0.999];
 
@@ -75,6 +77,26 @@ pub(super) fn family(name: &str, help: &str, kind: MetricType, metrics: Vec<Metr
     family.set_field_type(kind);
     family.set_metric(metrics);
     family
+}
+
+/// One series of a histogram: counts of the buckets of [`BUCKETS_NS`], which are added up here, and how many values there
+/// are and their sum in seconds.
+pub(super) fn histogram(labels: Vec<LabelPair>, counts: &[u64], (count, sum): (u64, f64)) -> Metric {
+    let mut cumulative = 0;
+    let buckets = BUCKETS_NS.iter().zip(counts).map(|(&bound_ns, more)| {
+        cumulative += more;
+        let mut bucket = Bucket::default();
+        bucket.set_upper_bound(seconds(bound_ns));
+        bucket.set_cumulative_count(cumulative);
+        bucket
+    });
+    let mut histogram = proto::Histogram::default();
+    histogram.set_bucket(buckets.collect());
+    histogram.set_sample_count(count);
+    histogram.set_sample_sum(sum);
+    let mut metric = Metric::from_label(labels);
+    metric.set_histogram(histogram);
+    metric
 }
 
 /// Quantiles belong to summaries: a gauge with that label is what promtool warns of.

@@ -11,12 +11,12 @@ mod records;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use prometheus::proto::{self, Bucket, Metric, MetricFamily, MetricType};
+use prometheus::proto::{self, Metric, MetricFamily, MetricType};
 use prometheus::{Encoder, TextEncoder};
 use quintile_model::Model;
 
 pub(super) use self::by_model::ModelStats;
-use self::families::{counter, family, float, gauge, info, labels, seconds, since_1970, summary};
+use self::families::{counter, family, float, gauge, histogram, info, labels, since_1970, summary};
 use self::records::{remote, sinks, spool};
 use super::ProcessFacts;
 use super::counts::Counts;
@@ -25,7 +25,7 @@ use super::reload_notifier::Reload;
 use super::stats::Latency;
 use super::unusual::UnusualTotals;
 use crate::models::Registry;
-use crate::telemetry::{BUCKETS_NS, Counter, Phase, Route, STATUSES, ShardStats};
+use crate::telemetry::{Counter, Phase, Route, STATUSES, ShardStats};
 
 /// What the names of scores are; place 0 of the counts is for models without bands.
 const SCORES: [&str; 6] = ["none", "1", "2", "3", "4", "5"];
@@ -228,23 +228,7 @@ fn unusual(totals: &UnusualTotals) -> MetricFamily {
 fn latency(reading: &Reading<'_>) -> [MetricFamily; 3] {
     let life = &reading.totals.score_ns;
     let (count, sum) = (life.len(), reading.latency.sum_seconds);
-    let mut cumulative = 0;
-    let buckets = BUCKETS_NS
-        .iter()
-        .zip(&reading.latency.buckets)
-        .map(|(&bound_ns, more)| {
-            cumulative += more;
-            let mut bucket = Bucket::default();
-            bucket.set_upper_bound(seconds(bound_ns));
-            bucket.set_cumulative_count(cumulative);
-            bucket
-        });
-    let mut histogram = proto::Histogram::default();
-    histogram.set_bucket(buckets.collect());
-    histogram.set_sample_count(count);
-    histogram.set_sample_sum(sum);
-    let mut metric = Metric::default();
-    metric.set_histogram(histogram);
+    let metric = histogram(Vec::new(), &reading.latency.buckets, (count, sum));
     let name = "quintile_score_duration_seconds";
     let help = "From a complete body to its rendered answer, of scored leads that came alone.";
     [

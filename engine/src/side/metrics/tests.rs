@@ -3,9 +3,11 @@
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use super::families::seconds;
 use super::*;
 use crate::side::stats::Stats;
 use crate::side::testing::{logistic, say};
+use crate::telemetry::BUCKETS_NS;
 
 fn about() -> ProcessFacts {
     ProcessFacts {

@@ -44,7 +44,7 @@ const STATE: &str = ".quintile";
 /// Revisions of decisions that are kept, as in a folder.
 const REVISIONS_KEPT: u64 = 64;
 
-/// See the head of this file.
+/// A store that is a bucket, with the last good copies on disk.
 #[derive(Debug)]
 pub struct S3ModelStore {
     client: AmazonS3,

@@ -14,7 +14,7 @@ use crate::record::{Entry, Extras, Frame, ProtocolName, RecordSource, Role, Sche
 /// Rows whose predictions are kept until the bins of the stability index are cut.
 const EXACT_ROWS: usize = 4_096;
 
-/// See the head of this file.
+/// A version, the records that it scores, and what has come of it.
 #[derive(Debug)]
 pub(in crate::side) struct Job {
     /// The model's name.

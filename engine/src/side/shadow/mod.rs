@@ -100,7 +100,7 @@ impl ShadowThread {
     }
 }
 
-/// See the head of this file.
+/// The thread `shadow`: reads records and gives them to its jobs.
 struct ShadowScorer {
     setup: ShadowSetup,
     ids: IdSource,

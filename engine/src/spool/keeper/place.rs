@@ -16,7 +16,7 @@ use crate::spool::schemas;
 /// What the folder is called that is made beside the files of another spool.
 const LEFT: &str = "left";
 
-/// See the head of this file.
+/// The folder that the keeper process writes to.
 #[derive(Debug)]
 pub(super) enum Place<'a> {
     /// The server's own, by the lock that both have.

@@ -5,7 +5,7 @@ use memchr::memchr;
 
 use super::{LeadPlace, Piece, Pieces};
 
-/// See the head of this file.
+/// Cuts a body into lines.
 #[derive(Debug)]
 pub struct Lines {
     /// Bytes of a line at most.
