@@ -4,12 +4,9 @@
 use std::process::Command;
 
 fn main() {
-    let commit = Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output();
-    let commit = commit.ok().filter(|output| output.status.success());
-    let commit = commit.and_then(|output| String::from_utf8(output.stdout).ok());
     println!(
         "cargo::rustc-env=BUILD_COMMIT={}",
-        commit.as_deref().map_or("unknown", str::trim)
+        commit().as_deref().map_or("unknown", str::trim)
     );
     #[expect(
         clippy::disallowed_methods,
@@ -30,7 +27,19 @@ fn main() {
         // What resolves names for flame graphs reads it as it is: the backtrace crate, perf, gdb.
         println!("cargo::rustc-link-arg-bins=-Wl,--compress-debug-sections=zlib");
     }
+    println!("cargo::rerun-if-env-changed=BUILD_COMMIT");
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=../.git/HEAD");
     println!("cargo::rerun-if-changed=../.git/logs/HEAD");
+}
+
+/// What the variable says, where the sources are built without their history; else what git says.
+fn commit() -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "an image's build tells it by a variable")]
+    let told = std::env::var("BUILD_COMMIT").ok().filter(|commit| !commit.is_empty());
+    told.or_else(|| {
+        let output = Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output();
+        let output = output.ok().filter(|output| output.status.success())?;
+        String::from_utf8(output.stdout).ok()
+    })
 }

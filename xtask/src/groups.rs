@@ -7,7 +7,7 @@
 
 use crate::step::{Outcome, StepError};
 use crate::workspace::Workspace;
-use crate::{arm, chromium, faults, fuzz, promtool};
+use crate::{arm, chromium, faults, fuzz, image, promtool};
 
 type Run = fn(&Workspace) -> Result<Outcome, StepError>;
 
@@ -30,9 +30,10 @@ pub(crate) struct Group {
 const REQUIREMENTS: &str = "tests/requirements.txt";
 const PROMTOOL: (&str, Run) = ("promtool", promtool::set_up);
 const CHROMIUM: (&str, Run) = ("Chromium", chromium::set_up);
+const IMAGE: (&str, Run) = ("image", image::build);
 
 /// Every group, in the order in which a run of all has them.
-pub(crate) const GROUPS: [Group; 6] = [
+pub(crate) const GROUPS: [Group; 7] = [
     Group {
         name: "cases",
         about: "situations from real use, from ../shared/cases",
@@ -99,6 +100,14 @@ pub(crate) const GROUPS: [Group; 6] = [
         files: &["test_pages.py"],
         needs: &[CHROMIUM],
         minutes: 3,
+    },
+    Group {
+        name: "image",
+        about: "the image of the release build under podman: hardened, full, without a network, stopped under load",
+        requirements: REQUIREMENTS,
+        files: &["test_image.py"],
+        needs: &[IMAGE],
+        minutes: 2,
     },
     REST,
 ];

@@ -9,6 +9,7 @@ mod chromium;
 mod faults;
 mod fuzz;
 mod groups;
+mod image;
 mod promtool;
 mod python;
 mod step;
@@ -24,6 +25,7 @@ usage: cargo xtask test [--quick | --all | --group NAME ...]
        cargo xtask faults [--seed N] [--minutes M | --rounds N] [--scenario NAME] [--binary PATH]
        cargo xtask fuzz TARGET SECONDS
        cargo xtask arm [ARGUMENTS...]
+       cargo xtask image
 
   test                 set up what the tests need, then run what belongs to every run; stops at the first that fails,
                        tells how long each step took and what was not run
@@ -36,6 +38,8 @@ usage: cargo xtask test [--quick | --all | --group NAME ...]
   arm                  run the model's tests for 64-bit Arm under emulation, with these arguments of `cargo test` or
                        those of the kernels; downloads 300 MB of Debian's packages into the target folder, and installs
                        nothing
+  image                put the release build into an image, as the Dockerfile's last stage does, and test it under podman;
+                       installs Debian's podman and buildah where it may and they are absent
 
 groups:
 ";
@@ -56,6 +60,7 @@ fn main() -> ExitCode {
             None => usage(),
         },
         ["fuzz", target, seconds] => fuzz::run(&Workspace::from_environment(), target, seconds),
+        ["image"] => groups(&["image"]),
         ["arm", ref arguments @ ..] => arm::run(&Workspace::from_environment(), arguments),
         ["help" | "--help" | "-h"] => {
             usage();

@@ -47,6 +47,11 @@ impl Workspace {
         self.target.join("arm")
     }
 
+    /// The image and what it is made of.
+    pub(crate) fn image(&self) -> PathBuf {
+        self.target.join("image")
+    }
+
     /// Where the packages of a requirements file lie: `tests/requirements-x.txt` has `venv-x`.
     pub(crate) fn environment(&self, requirements: &str) -> PathBuf {
         let file = Path::new(requirements)
