@@ -176,12 +176,31 @@ def test_a_classifier_that_stopped_early_says_its_flag(tmp_path: Path) -> None:
     verified(model, "--trees", "best")
     all_trees = command.run("verify", model, "--rows", tmp_path / "leads.csv", "--expect", tmp_path / "expected.csv")
     assert all_trees.returncode == 1 and "--trees best" in all_trees.stdout
-    # The golden rows that init writes are of all trees, and no proof of fewer.
-    init(model, tmp_path / "leads.csv")
+    # The golden rows that init writes are of all trees, and no proof of fewer; edges are those of the trees that serve.
+    of_all = tomllib.loads(init(model, tmp_path / "leads.csv"))
+    of_best = tomllib.loads(init(model, tmp_path / "leads.csv", "--force", "--trees", "best"))
+    assert of_best["golden"] == of_all["golden"] and of_best["edges"] != of_all["edges"]
+    fitted = done("fit-bands", model, tmp_path / "leads.csv", "--trees", "best", "--dry-run")
+    assert all(repr(edge) in fitted for edge in of_best["edges"]), fitted
+    done("check", "--model", model)
     done("check", "--model", model, "--trees", "best")
     verified(model, "--trees", "best")
     all_trees = command.run("verify", model, "--rows", tmp_path / "leads.csv", "--expect", tmp_path / "expected.csv")
     assert all_trees.returncode == 1 and "--trees best" in all_trees.stdout
+
+
+def test_expected_numbers_of_a_german_excel_are_read(tmp_path: Path) -> None:
+    model = save_xgboost(tmp_path)
+    texts = [line.replace(".", ",") for line in (tmp_path / "expected.csv").read_text().splitlines()]
+    (tmp_path / "expected.csv").write_text("\n".join(texts))
+    verified(model)
+    rows = leads().assign(p=texts[1:])
+    rows.to_csv(tmp_path / "excel.csv", sep=";", decimal=",", index=False)
+    done("verify", model, "--rows", tmp_path / "excel.csv", "--expect", "p")
+    # Without a name above it nobody can know whether 0,5 is one number or two.
+    (tmp_path / "bare.csv").write_text("\n".join(texts[1:]))
+    bare = command.run("verify", model, "--rows", tmp_path / "leads.csv", "--expect", tmp_path / "bare.csv")
+    assert bare.returncode == 1 and "may be one number or two" in bare.stderr, bare.stderr
 
 
 def test_a_manifest_is_renewed_after_training_again(tmp_path: Path) -> None:

@@ -115,6 +115,13 @@ const MISTAKES: &[Mistake] = &[
     file("[limits]\nidle_ms = \"1GiB\"", &["limits.idle_ms", "\"1GiB\"", "no unit of a duration"]),
     file("[limits]\nidle_ms = 75.5", &["limits.idle_ms", "float", "whole number"]),
     file("[limits]\ndrain_delay_ms = \"30s\"", &["limits.drain_delay_ms", "30 s", "a shorter drain_delay_ms"]),
+    // Two keys are compared although another one is unknown.
+    file(
+        "[limits]\nzzz = 1\ndrain_delay_ms = \"30s\"",
+        &["no key \"zzz\"", "limits.drain_delay_ms", "a shorter drain_delay_ms"],
+    ),
+    file("name = \"leads\"\nedges = [0.1, 0.2, 0.3, 0.4]", &["manifest of a model", "a configuration", "quintile serve MODEL"]),
+    file("[features.f1]\nrequired = true", &["manifest of a model", "a configuration", "leave out --config"]),
     file("[limits]\nmemory_bytes = 256", &["limits.memory_bytes", "is 256", "Write \"256MiB\""]),
     file("[scoring]\nprimary = \"sagemaker\"", &["scoring.endpoint", "SageMaker", "set endpoint under [scoring]"]),
     file("[log]\nlevel = \"verbose\"", &["log.level", "\"verbose\"", "error, warn, info, debug"]),
@@ -171,6 +178,8 @@ const MISTAKES: &[Mistake] = &[
     // Files that are no models.
     model("m.ubj", b"\x80\x04\x95\x10\x00", &["m.ubj", "pickle", "save_model"]),
     model("m.csv", b"visits,minutes\n1,2\n", &["m.csv", "is a table of text (CSV)", "name the model's file first"]),
+    model("m.txt", b"# ours\nname = \"leads\"\n", &["m.txt", "is a manifest", "name the model's file"]),
+    model("m.txt", b"[server]\nlisten = \"a:1\"\n", &["m.txt", "is a configuration", "--config"]),
     model("m.json", b"{\"learner\": ", &["m.json", "byte 12", "cut off"]),
     model("m.txt", b"", &["m.txt", "is empty", "accepted are XGBoost models"]),
 ];

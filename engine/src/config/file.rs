@@ -51,6 +51,13 @@ pub(crate) fn apply(settings: &mut Settings, told: &mut SettingOrigins, path: &P
         let hint = syntax_hint(text, &span, error.message());
         reader.fault(span, error.message().to_owned(), hint, None);
     }
+    if reader.faults.is_empty()
+        && let Some(hint) = habits::of_manifest(table.get_ref().keys().map(|key| key.get_ref().as_ref()))
+    {
+        let message = "this is the manifest of a model; accepted: a configuration".into();
+        reader.fault(0..0, message, Some(hint), None);
+        return reader.finish();
+    }
     // A text that is no TOML recovers into values that its author did not write: their faults would mislead.
     if reader.faults.is_empty() {
         reader.sections(table.get_ref());
@@ -138,8 +145,8 @@ impl<'s, 't> Reader<'s, 't> {
 
     fn key(&mut self, section: &str, name: &str, span: Range<usize>, value: &Spanned<DeValue<'_>>) {
         let Some(key) = KEYS.iter().find(|key| key.section == section && key.name == name) else {
-            let (message, hint) = unknown_key(section, name);
-            self.fault(span, message, hint, Some(section.into()));
+            let (message, hint, open) = unknown_key(section, name);
+            self.fault(span, message, Some(hint), Some(open));
             return;
         };
         match key.store_toml(self.settings, value.get_ref()) {
@@ -183,31 +190,35 @@ fn unknown_section(section: &str) -> (String, Option<String>, String) {
     (message, hint, open)
 }
 
-fn unknown_key(section: &str, name: &str) -> (String, Option<String>) {
-    let names = || KEYS.iter().filter(|key| key.section == section).map(|key| key.name);
+/// What is wrong, what was probably meant, and the key that this leaves unknown: the one that was meant, else only itself.
+fn unknown_key(section: &str, name: &str) -> (String, String, String) {
+    let own = || KEYS.iter().filter(|key| key.section == section);
     let message = format!(
         "[{section}] has no key {}; accepted: {}",
         excerpt(name),
-        names().collect::<Vec<_>>().join(", ")
+        own().map(|key| key.name).collect::<Vec<_>>().join(", ")
     );
+    let near = nearest(name, own().map(|key| key.name)).and_then(|near| own().find(|key| key.name == near));
     let owner = KEYS.iter().find(|key| key.name == name);
-    let hint = match (owner, nearest(name, names()), habits::key_of(name)) {
-        (Some(key), ..) => format!("{name} is a key of [{}]", key.section),
-        (None, Some(near), None) => format!("did you mean {near}?"),
+    let elsewhere = || {
+        let near = nearest(name, KEYS.iter().map(|key| key.name));
+        near.and_then(|near| KEYS.iter().find(|key| key.name == near))
+    };
+    let habit = habits::key_of(name);
+    let (hint, meant) = match (owner, near, habit.or_else(elsewhere)) {
+        (Some(key), ..) => (format!("{name} is a key of [{}]", key.section), key),
+        (None, Some(key), _) if habit.is_none() => (format!("did you mean {}?", key.name), key),
         (None, _, Some(key)) if key.section == section => {
-            format!("did you mean {}? It takes {}", key.name, key.kind.accepts())
+            let hint = format!("did you mean {}? It takes {}", key.name, key.kind.accepts());
+            (hint, key)
         }
-        (None, _, Some(key)) => format!("did you mean {} of [{}]?", key.name, key.section),
-        (None, None, None) => {
-            let elsewhere = nearest(name, KEYS.iter().map(|key| key.name));
-            let key = elsewhere.and_then(|near| KEYS.iter().find(|key| key.name == near));
-            key.map_or_else(
-                || "take it out, or choose one of these".into(),
-                |key| format!("did you mean {} of [{}]?", key.name, key.section),
-            )
+        (None, _, Some(key)) => (format!("did you mean {} of [{}]?", key.name, key.section), key),
+        (None, ..) => {
+            let hint = "take it out, or choose one of these".to_owned();
+            return (message, hint, format!("{section}.{name}"));
         }
     };
-    (message, Some(hint))
+    (message, hint, meant.path())
 }
 
 /// What to write instead of a text that is no TOML, where a look at its line tells.

@@ -126,6 +126,18 @@ pub(crate) fn of_flag(flag: &str) -> Option<String> {
     })
 }
 
+/// What to do with a file of these keys and sections, where it is the manifest of a model.
+pub(super) fn of_manifest<'k>(keys: impl Iterator<Item = &'k str>) -> Option<String> {
+    const OF_MANIFEST: [&str; 5] = ["features", "golden", "edges", "band_names", "init"];
+    let (mut is_manifest, mut is_ours) = (false, false);
+    for key in keys {
+        is_manifest |= OF_MANIFEST.contains(&key);
+        is_ours |= sections().contains(&key);
+    }
+    (is_manifest && !is_ours)
+        .then(|| "it is read with the model that it stands beside: quintile serve MODEL; leave out --config".to_owned())
+}
+
 /// What a file is that is no TOML but something else that configures programs; and what to write instead.
 pub(super) fn other_language(text: &str) -> Option<(String, String)> {
     let begin = text.trim_start_matches('\u{feff}').trim_start();

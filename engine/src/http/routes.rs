@@ -29,7 +29,7 @@ use crate::protocol::Native;
 use crate::shard::ShardCore;
 use crate::shard::remote_call::Remote;
 use crate::shard::scorer::{Outcome, RequestInfo};
-use crate::telemetry::{Counter, Event, EventKind};
+use crate::telemetry::{Counter, Event, EventKind, Route};
 
 /// A request that takes longer from its last byte to its answer is logged. Unit: microseconds.
 const SLOW_US: u32 = 250_000;
@@ -94,7 +94,7 @@ pub(super) async fn respond(
     let status = response.status().as_u16();
     core.stats.borrow_mut().answered(route, status);
     let total_us = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
-    if let Some(kind) = worth_a_line(status, total_us) {
+    if let Some(kind) = worth_a_line(route, status, total_us) {
         core.tell(Event {
             kind,
             shard: core.number,
@@ -117,10 +117,10 @@ fn emptied(head: &mut http::request::Parts) -> HeaderMap {
     headers
 }
 
-/// Which answers are logged.
-fn worth_a_line(status: u16, total_us: u32) -> Option<EventKind> {
+/// Which answers are logged. That `/readyz` says no is the state of the process, whose reason is logged once.
+fn worth_a_line(route: Route, status: u16, total_us: u32) -> Option<EventKind> {
     match status {
-        500.. => Some(EventKind::Failed),
+        500.. if route != Route::Readyz => Some(EventKind::Failed),
         ..400 if total_us > SLOW_US => Some(EventKind::Slow),
         _ => None,
     }

@@ -50,6 +50,7 @@ fn readyz_says_no_and_the_port_closes(runtime: &str) {
         "new connections are taken"
     );
     assert_eq!(server.wait(), 0);
+    assert!(!server.log().contains("failed request"), "{}", server.log());
 }
 
 fn idle_connections_do_not_hold_it_up(runtime: &str) {

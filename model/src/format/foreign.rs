@@ -154,6 +154,9 @@ fn name(bytes: &[u8]) -> Option<Known> {
     }
     let is_text = !head.contains(&0);
     if is_text {
+        if let Some(known) = toml(text) {
+            return Some(known);
+        }
         let is_dump = has_word(head, b"\"nodeid\"") || (text.starts_with("0:[") && text.contains("yes="));
         if !is_dump && is_table(head) {
             return Some(TABLE);
@@ -176,6 +179,48 @@ fn name(bytes: &[u8]) -> Option<Known> {
         .iter()
         .any(|booster| has_word(head, booster))
         .then_some(WRAPPED)
+}
+
+/// A manifest or a configuration, by the first line that is neither blank nor a comment.
+fn toml(text: &str) -> Option<Known> {
+    const MANIFEST: Known = (
+        "a manifest, which belongs beside a model and is none",
+        "name the model's file: its manifest is the file of the same name that ends in .toml, and is read with it",
+    );
+    const CONFIGURATION: Known = (
+        "a configuration, which is no model",
+        "give it with --config, and name the model in it with path under [model]",
+    );
+    let line = text
+        .lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty() && !line.starts_with('#'))?;
+    if let Some(section) = line.strip_prefix('[').map(|rest| rest.trim_start_matches('[')) {
+        let of_manifest = ["features.", "golden]", "groups.", "init]"];
+        let of_configuration = [
+            "server]", "model]", "models]", "records]", "scoring]", "limits]", "log]", "aws]",
+        ];
+        let is_one_of = |sections: &[&str]| sections.iter().any(|known| section.starts_with(known));
+        return match () {
+            () if is_one_of(&of_manifest) => Some(MANIFEST),
+            () if is_one_of(&of_configuration) => Some(CONFIGURATION),
+            () => None,
+        };
+    }
+    let (key, value) = line.split_once('=')?;
+    let keys = [
+        "name",
+        "version",
+        "edges",
+        "description",
+        "owner",
+        "missing",
+        "input",
+        "names",
+        "band_names",
+    ];
+    let is_toml = value.trim_start().starts_with(['"', '\'', '[']);
+    (is_toml && keys.contains(&key.trim())).then_some(MANIFEST)
 }
 
 const TABLE: Known = (

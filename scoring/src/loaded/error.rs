@@ -126,8 +126,8 @@ impl FileChange {
                 format!("the model file has changed since its manifest was written: after retraining, run {renew}")
             }
             Self::Same => {
-                "the model file is the one that the manifest was written for, so the row was changed, or its numbers \
-                           are those of another model"
+                "the model file is the one that the manifest was written for, so the row was changed, or its numbers are \
+                 those of another model or of another --trees"
                     .to_owned()
             }
             Self::Unknown => {

@@ -1,7 +1,7 @@
 //! The texts of faults, and their places as JSON pointers (RFC 6901). Values of features never appear here.
 
 use bytes::BufMut;
-use quintile_model::Precision;
+use quintile_model::{FeatureKind, Precision};
 
 use super::escape::Escaped;
 use super::hint::Hints;
@@ -9,7 +9,7 @@ use super::wanted::{Limits, Wanted};
 use crate::limits::LEAD_ID_BYTES_MAX;
 use crate::loaded::LoadedModel;
 use crate::read::categories::Accepted;
-use crate::read::faults::{Echo, Fault, FaultKind, FaultPlace};
+use crate::read::faults::{Echo, Fault, FaultKind, FaultPlace, JsonType};
 
 pub(super) fn pointer<B: BufMut>(out: &mut Escaped<'_, B>, loaded: &LoadedModel, place: &FaultPlace) {
     match place {
@@ -49,6 +49,11 @@ pub(super) fn message<B: BufMut>(out: &mut Escaped<'_, B>, loaded: &LoadedModel,
                 Wanted { schema, column },
                 found.phrase()
             ));
+            if found == JsonType::Bool && schema.kind(column) != FeatureKind::Category {
+                out.put(format_args!(
+                    "; type = \"boolean\" in the manifest takes true and false"
+                ));
+            }
         }
         (FaultKind::WrongType { found }, place) => {
             let accepted = match place {

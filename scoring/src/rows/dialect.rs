@@ -10,6 +10,7 @@ use quintile_model::Schema;
 use super::ScoreError;
 use super::encoding::Spelling;
 use super::header::{Cells, NamedColumns};
+use super::number_shape::NumberShape;
 use crate::text::excerpt;
 
 /// Separators that are looked for, the usual one first.
@@ -36,6 +37,81 @@ pub enum Decimal {
     Comma,
     /// Not decided yet: a number with a comma may be either.
     Unknown,
+}
+
+/// Of the same cells one has a decimal comma, and another a decimal point.
+#[derive(Debug)]
+pub(crate) struct MixedDecimals {
+    /// The first cell with a comma, shortened.
+    pub(crate) comma: String,
+    /// The first cell with a point, shortened.
+    pub(crate) point: String,
+}
+
+/// Why a number may be misread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum DecimalFault {
+    #[error("has a point, but numbers of these rows have decimal commas: write no thousands separators")]
+    Point,
+    #[error("has a comma, and the first rows do not tell what it means: write a point")]
+    Undecided,
+}
+
+impl DecimalFault {
+    /// The flag of `score` that decides it.
+    pub(super) fn flag(self) -> &'static str {
+        match self {
+            Self::Point => "--decimal .",
+            Self::Undecided => "--decimal ,",
+        }
+    }
+}
+
+impl Decimal {
+    /// The decimal sign that cells prove.
+    pub(crate) fn proven<'c>(cells: impl Iterator<Item = &'c [u8]>) -> Result<Self, MixedDecimals> {
+        let (mut comma, mut point) = (None, None);
+        for cell in cells {
+            match NumberShape::of(cell) {
+                NumberShape::Comma => comma = comma.or(Some(cell)),
+                NumberShape::Point => point = point.or(Some(cell)),
+                _ => {}
+            }
+        }
+        let shown = |cell: &[u8]| excerpt(&String::from_utf8_lossy(cell));
+        match (comma, point) {
+            (Some(comma), Some(point)) => Err(MixedDecimals {
+                comma: shown(comma),
+                point: shown(point),
+            }),
+            (Some(_), None) => Ok(Self::Comma),
+            (None, Some(_)) => Ok(Self::Point),
+            (None, None) => Ok(Self::Unknown),
+        }
+    }
+
+    /// A number's cell with a decimal point, or why it may be misread.
+    pub(crate) fn number<'c>(self, cell: &'c [u8], buffer: &'c mut Vec<u8>) -> Result<&'c [u8], DecimalFault> {
+        match self {
+            Self::Point => Ok(cell),
+            Self::Comma if cell.contains(&b'.') && NumberShape::of(cell) != NumberShape::Other => {
+                Err(DecimalFault::Point)
+            }
+            Self::Comma => {
+                let Some(comma) = cell.iter().position(|&byte| byte == b',') else {
+                    return Ok(cell);
+                };
+                buffer.clear();
+                buffer.extend_from_slice(cell);
+                buffer[comma] = b'.';
+                Ok(buffer)
+            }
+            Self::Unknown => match NumberShape::of(cell) {
+                NumberShape::Comma | NumberShape::CommaOrThousands => Err(DecimalFault::Undecided),
+                _ => Ok(cell),
+            },
+        }
+    }
 }
 
 impl Default for Dialect {
@@ -74,31 +150,6 @@ impl Dialect {
             above.extend_from_slice(self.spelling.line_end.bytes());
         }
         above
-    }
-
-    /// A number's cell with a decimal point, or why it may be misread.
-    pub(super) fn number<'c>(self, cell: &'c [u8], buffer: &'c mut Vec<u8>) -> Result<&'c [u8], &'static str> {
-        match self.decimal {
-            Decimal::Point => Ok(cell),
-            Decimal::Comma if cell.contains(&b'.') && NumberShape::of(cell) != NumberShape::Other => Err(
-                "has a point, but numbers of these rows have decimal commas: write no thousands separators, or state --decimal .",
-            ),
-            Decimal::Comma => {
-                let Some(comma) = cell.iter().position(|&byte| byte == b',') else {
-                    return Ok(cell);
-                };
-                buffer.clear();
-                buffer.extend_from_slice(cell);
-                buffer[comma] = b'.';
-                Ok(buffer)
-            }
-            Decimal::Unknown => match NumberShape::of(cell) {
-                NumberShape::Comma | NumberShape::CommaOrThousands => {
-                    Err("has a comma, and the first rows do not tell what it means: state --decimal , or write a point")
-                }
-                _ => Ok(cell),
-            },
-        }
     }
 }
 
@@ -158,25 +209,12 @@ pub(super) fn decimal(head: &[u8], separator: u8, cells: &Cells, schema: &Schema
         let column = cells.places.get(cell).copied().flatten();
         column.is_some_and(|column| schema.categories(column).is_none())
     };
-    let (mut comma, mut point) = (None, None);
-    for record in records(head, separator).skip(1) {
-        for (_, cell) in record.into_iter().enumerate().filter(|(cell, _)| is_number(*cell)) {
-            match NumberShape::of(&cell) {
-                NumberShape::Comma => comma = comma.or(Some(cell)),
-                NumberShape::Point => point = point.or(Some(cell)),
-                _ => {}
-            }
-        }
-    }
-    match (comma, point) {
-        (Some(comma), Some(point)) => Err(ScoreError::MixedDecimals {
-            comma: excerpt(&String::from_utf8_lossy(&comma)),
-            point: excerpt(&String::from_utf8_lossy(&point)),
-        }),
-        (Some(_), None) => Ok(Decimal::Comma),
-        (None, Some(_)) => Ok(Decimal::Point),
-        (None, None) => Ok(Decimal::Unknown),
-    }
+    let rows: Vec<_> = records(head, separator).skip(1).collect();
+    let cells = rows.iter().flat_map(|record| record.iter().enumerate());
+    let numbers = cells
+        .filter(|(cell, _)| is_number(*cell))
+        .map(|(_, cell)| cell.as_slice());
+    Decimal::proven(numbers).map_err(|MixedDecimals { comma, point }| ScoreError::MixedDecimals { comma, point })
 }
 
 /// The whole records of a text's beginning.
@@ -195,86 +233,9 @@ fn records(head: &[u8], separator: u8) -> impl Iterator<Item = Vec<Vec<u8>>> {
         .into_iter()
 }
 
-/// How a number is written, as far as commas and points tell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum NumberShape {
-    /// `0,5`: nothing but a decimal comma.
-    Comma,
-    /// `1,500`.
-    CommaOrThousands,
-    /// `0.5`.
-    Point,
-    /// `1.500`.
-    PointOrThousands,
-    /// Neither sign, or no number.
-    Other,
-}
-
-impl NumberShape {
-    fn of(cell: &[u8]) -> Self {
-        let cell = cell.trim_ascii();
-        let digits = cell.strip_prefix(b"-").or(cell.strip_prefix(b"+")).unwrap_or(cell);
-        let Some(at) = digits.iter().position(|byte| b",.".contains(byte)) else {
-            return Self::Other;
-        };
-        let (whole, rest) = (&digits[..at], &digits[at + 1..]);
-        let (part, exponent) = match rest.iter().position(|byte| b"eE".contains(byte)) {
-            Some(at) => (&rest[..at], Some(&rest[at + 1..])),
-            None => (rest, None),
-        };
-        let are_digits = |text: &[u8]| text.iter().all(u8::is_ascii_digit);
-        let is_number = are_digits(whole)
-            && are_digits(part)
-            && whole.len() + part.len() > 0
-            && exponent.is_none_or(|exponent| {
-                let digits = exponent
-                    .strip_prefix(b"-")
-                    .or(exponent.strip_prefix(b"+"))
-                    .unwrap_or(exponent);
-                !digits.is_empty() && are_digits(digits)
-            });
-        if !is_number {
-            return Self::Other;
-        }
-        let may_be_thousands =
-            exponent.is_none() && part.len() == 3 && (1..=3).contains(&whole.len()) && !whole.starts_with(b"0");
-        match (digits[at], may_be_thousands) {
-            (b',', true) => Self::CommaOrThousands,
-            (b',', false) => Self::Comma,
-            (_, true) => Self::PointOrThousands,
-            (_, false) => Self::Point,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_number_proves_its_sign_or_does_not() {
-        for (cell, shape) in [
-            ("0,5", NumberShape::Comma),
-            (" -12,25 ", NumberShape::Comma),
-            ("1234,500", NumberShape::Comma),
-            ("0,125", NumberShape::Comma),
-            ("1,5e-3", NumberShape::Comma),
-            (",5", NumberShape::Comma),
-            ("1,500", NumberShape::CommaOrThousands),
-            ("-999,000", NumberShape::CommaOrThousands),
-            ("0.5", NumberShape::Point),
-            ("1.500", NumberShape::PointOrThousands),
-            ("1.234,5", NumberShape::Other),
-            ("1,234,567", NumberShape::Other),
-            ("15", NumberShape::Other),
-            ("", NumberShape::Other),
-            (",", NumberShape::Other),
-            ("a,b", NumberShape::Other),
-            ("1,5e", NumberShape::Other),
-        ] {
-            assert_eq!(NumberShape::of(cell.as_bytes()), shape, "{cell:?}");
-        }
-    }
 
     #[test]
     fn excel_states_the_separator_in_a_line() {
@@ -287,13 +248,8 @@ mod tests {
     #[test]
     fn a_cell_is_never_misread() {
         let read = |decimal, cell: &str| {
-            let dialect = Dialect {
-                separator: b';',
-                decimal,
-                ..Dialect::default()
-            };
             let mut buffer = Vec::new();
-            let read = dialect.number(cell.as_bytes(), &mut buffer);
+            let read = Decimal::number(decimal, cell.as_bytes(), &mut buffer);
             read.map(|cell| String::from_utf8(cell.to_vec()).unwrap()).ok()
         };
         for (decimal, cell, expected) in [
@@ -301,6 +257,7 @@ mod tests {
             (Decimal::Comma, "-0,5", Some("-0.5")),
             (Decimal::Comma, "15", Some("15")),
             (Decimal::Comma, "1.500", None),
+            (Decimal::Comma, "10.060,31", None),
             (Decimal::Comma, "0.5", None),
             (Decimal::Unknown, "0,5", None),
             (Decimal::Unknown, "1,500", None),

@@ -24,7 +24,7 @@ pub enum ScoreError {
         expected: usize,
     },
     #[error(
-        "row {row} (line {line}), column {name}: {text} is no number; a missing value is an empty cell, nan or null \
+        "row {row} (line {line}), column {name}: {text} is no number{hint}; a missing value is an empty cell, nan or null \
          (--missing TEXT names others)"
     )]
     Cell {
@@ -32,6 +32,7 @@ pub enum ScoreError {
         line: u64,
         name: String,
         text: String,
+        hint: &'static str,
     },
     #[error(
         "row {row} (line {line}), column {name}: {text} is no category of this feature, which has {accepted}{nor}{hint}; a \
@@ -54,7 +55,7 @@ pub enum ScoreError {
         line: u64,
         name: String,
         text: String,
-        says: &'static str,
+        says: String,
     },
     #[error(
         "numbers have commas ({comma}) and points ({point}): state which is the decimal sign with --decimal , or --decimal ."

@@ -9,6 +9,7 @@ use super::csv_rows::Rows;
 use super::dialect::{self, Dialect};
 use super::encoding::Peeked;
 use super::header::Cells;
+use super::number_shape::{NumberShape, WITHOUT_THOUSANDS};
 use super::source::{CHUNK_BYTES, CHUNK_ROWS, Outcome, Row};
 use super::{Job, Output, ScoreError, cells};
 use crate::missing_texts::MissingTexts;
@@ -168,7 +169,7 @@ impl Chunk {
     /// The number of a cell, if it is one.
     pub(super) fn number(&self, text: &[u8]) -> Option<f64> {
         let mut buffer = Vec::new();
-        cells::value(self.dialect.number(text, &mut buffer).ok()?)
+        cells::value(self.dialect.decimal.number(text, &mut buffer).ok()?)
     }
 
     /// What the cells are.
@@ -237,13 +238,14 @@ impl Chunk {
                 None if is_missing => cell,
                 None => self
                     .dialect
+                    .decimal
                     .number(cell, &mut buffer)
                     .map_err(|says| ScoreError::Decimal {
                         row: number,
                         line,
                         name: name(),
                         text: text(),
-                        says,
+                        says: format!("{says}, or state {}", says.flag()),
                     })?,
             };
             *value = schema
@@ -280,7 +282,17 @@ fn cell_fault((schema, column): (&Schema, usize), cell: &[u8], Row { row, line }
             line,
             name,
             text: text(cell.trim_ascii()),
+            hint: number_hint(cell.trim_ascii()),
         },
+    }
+}
+
+/// What to say of a text that is no number, but of which it is plain what it should be.
+fn number_hint(cell: &[u8]) -> &'static str {
+    match NumberShape::of(cell) {
+        NumberShape::Thousands => WITHOUT_THOUSANDS,
+        NumberShape::Comma | NumberShape::CommaOrThousands => "; --decimal , reads it as a number with a decimal comma",
+        _ => "",
     }
 }
 

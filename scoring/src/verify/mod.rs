@@ -48,8 +48,13 @@ pub enum VerifyError {
     ExpectKind { path: PathBuf },
     #[error("line {line} of the expected numbers {path}: {why}; accepted: as many numbers in every line")]
     ExpectText { path: PathBuf, line: usize, why: String },
-    #[error("row {row} of the rows: the expected number in column {column:?} is {cell}, which is no number")]
-    ExpectCell { row: usize, column: String, cell: String },
+    #[error("row {row} of the rows: the expected number in column {column:?} is {cell}: it {says}")]
+    ExpectCell {
+        row: usize,
+        column: String,
+        cell: String,
+        says: String,
+    },
     #[error("there are {rows} rows and {expected} rows of expected numbers; each row needs its own")]
     Counts { rows: usize, expected: usize },
     #[error(

@@ -169,6 +169,9 @@ listen = \"0.0.0.0:8080\"
 path = \"/models/leads.ubj\"
 ```
 
+A relative path (of `--config`, a model, a folder) starts from the folder in which `quintile` was started, not from the
+folder of the file that names it.
+
 Sizes and durations take a unit, in quotes in the file: `spool_bytes = \"1GiB\"`, `idle_ms = \"75s\"`,
 `QUINTILE_LIMITS__DRAIN_MS=20s`. A number alone has the unit of its key. `KiB`, `MiB`, `GiB` and `TiB` are powers of 1024, `kB`,
 `MB`, `GB` and `TB` of 1000; durations are `us`, `ms`, `s`, `m` (or `min`), `h` and `d`, also together: `1h 30m`.

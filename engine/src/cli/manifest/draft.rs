@@ -19,6 +19,8 @@ const NAMES_TOLD: usize = 64;
 /// What a draft is made from.
 pub(super) struct Draft<'s> {
     pub(super) loaded: &'s LoadedModel,
+    /// Whose numbers golden rows of our own have: the model, or the same with all of its trees.
+    pub(super) golden: &'s Model,
     /// The model's path, for the first comment.
     pub(super) model: &'s Path,
     /// The rows and what they hold.
@@ -254,7 +256,7 @@ impl Draft<'_> {
 
     /// The rows that the model is held to, and a comment on whose numbers they have.
     pub(super) fn golden_rows(&self) -> (&'static str, Vec<GoldenRow>) {
-        let model = &self.loaded.model;
+        let model = self.golden;
         if let Some((_, survey)) = self.survey {
             let rows = survey.golden.iter().map(|row| GoldenRow {
                 source: survey.source,

@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use quintile_model::Manifest;
-use quintile_scoring::loaded;
+use quintile_scoring::loaded::{self, LoadedModel};
 use quintile_scoring::rows::Rows;
 use toml_edit::{Array, DocumentMut, Item, Value};
 
 use super::survey::Survey;
-use super::{FitArgs, edges, load, replace, survey};
+use super::{FitArgs, edges, options, replace, survey};
 use crate::cli::{Exit, Streams, report};
 
 pub(super) fn run(args: &FitArgs, streams: &mut Streams<'_>) -> Exit {
@@ -27,9 +27,9 @@ pub(super) fn run(args: &FitArgs, streams: &mut Streams<'_>) -> Exit {
             return report::failure(message, streams);
         }
     };
-    let loaded = match load(&args.model, streams) {
+    let loaded = match LoadedModel::load(Some(&args.model), options(args.trees), 0) {
         Ok(loaded) => loaded,
-        Err(exit) => return exit,
+        Err(error) => return report::model(&error, streams),
     };
     let Some(_) = super::survey::banded(&loaded) else {
         let message = format!(
@@ -44,7 +44,7 @@ pub(super) fn run(args: &FitArgs, streams: &mut Streams<'_>) -> Exit {
         input: args.input,
         missing: &args.missing,
     };
-    let survey = match survey(&rows, Survey::of(&loaded, &rows), streams) {
+    let survey = match survey(&rows, Survey::of(&loaded, &loaded.model, &rows), streams) {
         Ok(survey) => survey,
         Err(exit) => return exit,
     };

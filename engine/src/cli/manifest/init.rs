@@ -7,14 +7,14 @@
 
 use std::path::Path;
 
-use quintile_model::{Ensemble, GoldenSource, Manifest, Options, Precision};
+use quintile_model::{Ensemble, GoldenSource, Manifest, Model, Precision, Trees};
 use quintile_scoring::loaded::{self, LoadedModel};
 use quintile_scoring::rows::{self, Rows};
 
 use super::draft::Draft;
 use super::library::{self, Confirmed};
 use super::survey::Survey;
-use super::{InitArgs, renew, replace, survey, taken};
+use super::{InitArgs, options, renew, replace, survey, taken};
 use crate::cli::{Exit, Streams, report};
 
 /// Names that an error lists.
@@ -42,7 +42,10 @@ fn written(args: &InitArgs, streams: &mut Streams<'_>) -> Result<Exit, Exit> {
         return Err(report::failure(message, streams));
     }
     let before = before(beside.as_deref(), args, streams)?;
-    let mut draft = DraftModel::default();
+    let mut draft = DraftModel {
+        trees: args.trees,
+        ..DraftModel::default()
+    };
     let mut loaded = draft.load(&args.model, streams)?;
     if let Some(names) = names(&loaded, args, streams)? {
         draft.names = Some(names);
@@ -55,9 +58,16 @@ fn written(args: &InitArgs, streams: &mut Streams<'_>) -> Result<Exit, Exit> {
         loaded = draft.load(&args.model, streams)?;
     }
     let confirmed = library::confirm(args, &mut loaded, &mut draft, streams)?;
-    let survey = surveyed(&loaded, args, confirmed.as_ref(), streams)?;
+    // A server that is given no --trees must meet golden rows of our own. The library's may be those of the best trees.
+    let of_all_trees = match (args.trees, &confirmed) {
+        (Trees::Best, None) => Some(draft.of_all_trees().load(&args.model, streams)?),
+        _ => None,
+    };
+    let golden = &of_all_trees.as_ref().unwrap_or(&loaded).model;
+    let survey = surveyed(&loaded, golden, args, confirmed.as_ref(), streams)?;
     let draft_text = Draft {
         loaded: &loaded,
+        golden,
         model: &args.model,
         survey: args.rows.as_deref().zip(survey.as_ref()),
         is_strict: args.strict,
@@ -67,7 +77,7 @@ fn written(args: &InitArgs, streams: &mut Streams<'_>) -> Result<Exit, Exit> {
         Some(before) => renewed(before, &draft_text, streams)?,
         None => draft_text.text(),
     };
-    check(&args.model, &text, streams)?;
+    check(args, &text, streams)?;
     if let Some(manifest) = before.as_ref().map(|(_, manifest)| manifest).filter(|_| args.force) {
         tell_demands(manifest, streams);
     }
@@ -110,9 +120,19 @@ fn before(
 pub(super) struct DraftModel {
     names: Option<Vec<String>>,
     pub(super) input: Option<Precision>,
+    trees: Trees,
 }
 
 impl DraftModel {
+    /// The same with all of the file's trees.
+    fn of_all_trees(&self) -> Self {
+        Self {
+            names: self.names.clone(),
+            input: self.input,
+            trees: Trees::All,
+        }
+    }
+
     pub(super) fn load(&self, model: &Path, streams: &mut Streams<'_>) -> Result<LoadedModel, Exit> {
         let change = |manifest: &mut Manifest, ensemble: &Ensemble| {
             if let Some(names) = &self.names {
@@ -123,7 +143,7 @@ impl DraftModel {
                 manifest.set_input(input);
             }
         };
-        let loaded = LoadedModel::load_changed(model, Options::default(), &change);
+        let loaded = LoadedModel::load_changed(model, options(self.trees), &change);
         loaded.map_err(|error| report::model(&error, streams))
     }
 }
@@ -185,6 +205,7 @@ fn example(header: &[String], count: usize) -> String {
 
 fn surveyed(
     loaded: &LoadedModel,
+    golden: &Model,
     args: &InitArgs,
     confirmed: Option<&Confirmed>,
     streams: &mut Streams<'_>,
@@ -197,7 +218,7 @@ fn surveyed(
         input: args.input,
         missing: &args.missing,
     };
-    let mut survey = survey(&rows, Survey::lenient(loaded, &rows), streams)?;
+    let mut survey = survey(&rows, Survey::lenient(loaded, golden, &rows), streams)?;
     if confirmed.is_some() {
         survey.source = GoldenSource::Library;
     }
@@ -216,10 +237,10 @@ fn renewed(before: &(String, Manifest), draft: &Draft<'_>, streams: &mut Streams
 }
 
 /// Loads the model under the text, as a server would.
-fn check(model: &Path, text: &str, streams: &mut Streams<'_>) -> Result<(), Exit> {
+fn check(args: &InitArgs, text: &str, streams: &mut Streams<'_>) -> Result<(), Exit> {
     let manifest = Manifest::parse(text).map_err(|error| report::failure(error, streams))?;
     let change = |other: &mut Manifest, _: &Ensemble| *other = manifest.clone();
-    let loaded = LoadedModel::load_changed(model, Options::default(), &change);
+    let loaded = LoadedModel::load_changed(&args.model, options(args.trees), &change);
     loaded.map(drop).map_err(|error| report::model(&error, streams))
 }
 

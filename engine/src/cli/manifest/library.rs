@@ -1,9 +1,7 @@
 //! The training library's own numbers for the rows: then golden rows prove something, and not only that nothing has
 //! changed.
 
-use std::path::Path;
-
-use quintile_model::{Options, Precision};
+use quintile_model::{Precision, Trees};
 use quintile_scoring::loaded::LoadedModel;
 use quintile_scoring::verify::{Report, VerifyError, VerifyJob, compare};
 
@@ -27,7 +25,7 @@ pub(super) fn confirm(
     };
     let job = VerifyJob {
         model: Some(&args.model),
-        options: Options::default(),
+        options: super::options(args.trees),
         rows,
         input: args.input,
         expect,
@@ -49,7 +47,7 @@ pub(super) fn confirm(
         }
         draft.input = before;
     }
-    Err(report::failure(differs(&args.model, &job, &compared), streams))
+    Err(report::failure(differs(args, &job, &compared), streams))
 }
 
 fn compared(loaded: &LoadedModel, job: &VerifyJob<'_>, streams: &mut Streams<'_>) -> Result<Report, Exit> {
@@ -65,15 +63,19 @@ fn is_met(report: &Report) -> bool {
     report.tally.beyond == 0 && !report.needs_change
 }
 
-fn differs(model: &Path, job: &VerifyJob<'_>, compared: &Report) -> String {
+fn differs(args: &InitArgs, job: &VerifyJob<'_>, compared: &Report) -> String {
+    let trees = match args.trees {
+        Trees::All => "",
+        Trees::Best => " --trees best",
+    };
     format!(
-        "{} of {} rows have other {} than {}, so nothing is written; what the cause may be, quintile verify {} --rows {} --expect {} \
+        "{} of {} rows have other {} than {}, so nothing is written; what the cause may be, quintile verify {} --rows {} --expect {}{trees} \
          finds out",
         compared.rows - compared.tally.equal,
         compared.rows,
         compared.quantity.plural(),
         job.expect,
-        model.display(),
+        args.model.display(),
         job.rows.display(),
         job.expect
     )

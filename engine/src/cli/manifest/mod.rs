@@ -14,8 +14,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use quintile_model::Options;
-use quintile_scoring::loaded::LoadedModel;
+use quintile_model::{Options, Trees};
 use quintile_scoring::rows::{Format, Rows, ScoreError};
 
 use super::{Exit, Streams, report};
@@ -75,6 +74,9 @@ pub(crate) struct InitArgs {
     /// The training library's predictions or margins for the rows, as verify takes them: golden rows are proofs then
     #[arg(long, value_name = "FILE|COLUMN", requires = "rows")]
     pub(crate) expect: Option<String>,
+    /// Which trees make the predictions that edges are taken from: give what serve is given
+    #[arg(long, value_parser = super::args::trees_parser(), default_value = "all")]
+    pub(crate) trees: Trees,
     /// What the rows are; without it the file's name says so, and any other is CSV
     #[arg(long, value_parser = super::args::rows_parser(), value_name = "FORMAT")]
     pub(crate) input: Option<Format>,
@@ -99,6 +101,9 @@ pub(crate) struct FitArgs {
     /// Print the edges and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Which trees make the predictions that edges are taken from: give what serve is given
+    #[arg(long, value_parser = super::args::trees_parser(), default_value = "all")]
+    pub(crate) trees: Trees,
     /// What the rows are; without it the file's name says so, and any other is CSV
     #[arg(long, value_parser = super::args::rows_parser(), value_name = "FORMAT")]
     pub(crate) input: Option<Format>,
@@ -119,8 +124,12 @@ pub(crate) fn fit(args: &FitArgs, streams: &mut Streams<'_>) -> Exit {
     fit::run(args, streams)
 }
 
-fn load(model: &Path, streams: &mut Streams<'_>) -> Result<LoadedModel, Exit> {
-    LoadedModel::load(Some(model), Options::default(), 0).map_err(|error| report::model(&error, streams))
+/// The options of a model of which other trees than all may be asked for.
+fn options(trees: Trees) -> Options {
+    Options {
+        trees,
+        ..Options::default()
+    }
 }
 
 /// What was seen of the rows, of which there must be some.
