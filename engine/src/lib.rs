@@ -29,4 +29,5 @@ pub mod shard;
 pub mod side;
 pub mod spool;
 pub mod telemetry;
+pub mod tls;
 pub mod topology;

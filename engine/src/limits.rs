@@ -103,6 +103,8 @@ pub struct Limits {
     pub in_flight_max: usize,
     /// From a connection's start to its first byte.
     pub first_byte: Duration,
+    /// From a connection's start to the end of its TLS handshake.
+    pub handshake: Duration,
     /// From the first byte of a head to its last.
     pub head: Duration,
     /// From the end of a head to the end of its body.
@@ -146,6 +148,7 @@ impl Default for Limits {
             connections_max: 10_000,
             in_flight_max: 10_000,
             first_byte: Duration::from_secs(30),
+            handshake: Duration::from_secs(10),
             head: Duration::from_secs(10),
             body: Duration::from_secs(10),
             batch: Duration::from_secs(60),

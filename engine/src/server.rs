@@ -15,9 +15,11 @@ mod parts;
 mod preflight;
 mod publish;
 mod reload;
+mod security;
 mod signals;
+mod watch;
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -36,16 +38,22 @@ use self::parts::{
 use self::preflight::Prepared;
 pub(crate) use self::preflight::{Preflight, services};
 use self::publish::Publisher;
+pub(crate) use self::security::Security;
+use self::security::SecurityInForce;
 use self::signals::{DrainStep, Lifecycle};
 use crate::accept::{Acceptor, ShardEntry};
 use crate::allocator;
+use crate::budget::Budget;
 use crate::config::Settings;
 use crate::limits::EVENTS_MAX;
 use crate::models::{ModelVersion, ModelsHandle, Registry, SlotNumbers};
+use crate::remote::RemoteQueue;
 use crate::runtime;
+use crate::shard::ShardParts;
 use crate::shard::mailbox::{Address, Mail};
-use crate::side::{self, Delivered, Side};
-use crate::telemetry::Gauges;
+use crate::side::{self, Delivered, ShardLink, Side};
+use crate::spool::{Spool, Writer};
+use crate::telemetry::{Event, Gauges};
 
 /// Time for side to deliver what the shards have left, after they have ended.
 const DELIVER: Duration = Duration::from_secs(20);
@@ -85,6 +93,8 @@ pub struct Running {
     owner: ModelOwner,
     models: Option<ModelsHandle>,
     numbers: Option<ModelNumbers>,
+    /// Until a reload has it.
+    security: Option<SecurityInForce>,
 }
 
 #[derive(Debug)]
@@ -121,6 +131,7 @@ fn start_in(settings: &Settings, life: &Arc<Lifecycle>) -> Result<Running, Serve
         chosen,
         listener: (listener, address),
         admin,
+        security,
     } = Preflight::new(settings, &|_| false).prepared(settings)?;
     let (admin, admin_address) = admin.unzip();
     announce::settings(settings, open_files);
@@ -132,43 +143,34 @@ fn start_in(settings: &Settings, life: &Arc<Lifecycle>) -> Result<Running, Serve
     let (registry, owner) = source.begin(numbers.as_ref())?;
     let models = owner.handle();
     let nonce = nonce();
-    let (events, events_out) = bounded(EVENTS_MAX);
     let budget = budget(settings, &topology);
-    let (asking, desk) = asking(settings).unzip();
-    let template = ShardTemplate {
-        settings,
-        registry: Arc::clone(&registry),
-        latest: spool.as_ref().and_then(|spool| spool.found().latest),
-        events,
-        ready: Arc::clone(&life.ready),
-        asking,
-        nonce,
-        budget: Arc::clone(&budget),
-    };
-    let (parts, links) = template.build_all(writers);
-    let places: Vec<ShardEntry> = links.iter().map(place).collect();
+    let security = SecurityInForce::new(security)?;
+    let shared = (&registry, &budget, &security);
+    let (parts, ends) = build_shards(settings, life, shared, spool.as_ref(), (writers, nonce));
+    let places: Vec<ShardEntry> = ends.links.iter().map(place).collect();
     let side = side::start(side::SideParts {
-        shards: links,
+        shards: ends.links,
         records: settings.records.clone(),
         shadow: owner.shadow(settings, (spool.as_ref(), shadow_writer), (topology.shards, nonce)),
         models: models.clone(),
         spool,
         registry: Arc::clone(&registry),
         about: about(chosen),
-        events: events_out,
+        events: ends.events,
         aws: settings.aws.clone(),
         pace: side::CpuBudget::of(topology.cpus),
         admin,
+        ready: Arc::clone(&life.ready),
         budget: Arc::clone(&budget),
-        remote: desk.map(|desk| remote(settings, desk)),
+        remote: ends.desk.map(|desk| remote(settings, desk)),
+        security: security.gauges(),
         shows_recent: settings.shows_recent(),
     })?;
     let (shards, ended) = spawn_shards(chosen, &topology, parts, &http(settings), &places)?;
-    life.begin_to_serve();
-    let acceptor = accept_connections(listener, places, connections_fitting(connections_max, &topology))?;
-    life.serves();
+    let connections_max = connections_fitting(connections_max, &topology);
+    let acceptor = open_port(life, listener, places, connections_max)?;
     let served = &registry.champion().loaded;
-    announce::ready((address, admin_address), chosen, &topology, served, settings.pages);
+    announce::ready((address, admin_address), settings, chosen, &topology, served);
     let running = Running {
         address,
         life: Arc::clone(life),
@@ -179,8 +181,59 @@ fn start_in(settings: &Settings, life: &Arc<Lifecycle>) -> Result<Running, Serve
         owner,
         models,
         numbers,
+        security: Some(security),
     };
     running.manage_models()
+}
+
+/// Side's ends of what runs between it and the shards.
+struct SideEnds {
+    links: Vec<ShardLink>,
+    events: Receiver<Event>,
+    desk: Option<RemoteQueue>,
+}
+
+/// The parts of all shards, each with one of the writers.
+fn build_shards(
+    settings: &Settings,
+    life: &Lifecycle,
+    (registry, budget, security): (&Arc<Registry>, &Arc<Budget>, &SecurityInForce),
+    spool: Option<&Spool>,
+    (writers, nonce): (Vec<Writer>, u64),
+) -> (Vec<ShardParts>, SideEnds) {
+    let (events, events_out) = bounded(EVENTS_MAX);
+    let (asking, desk) = asking(settings).unzip();
+    let template = ShardTemplate {
+        settings,
+        registry: Arc::clone(registry),
+        latest: spool.and_then(|spool| spool.found().latest),
+        events,
+        ready: Arc::clone(&life.ready),
+        asking,
+        nonce,
+        budget: Arc::clone(budget),
+        tls: security.config(),
+    };
+    let (parts, links) = template.build_all(writers);
+    let ends = SideEnds {
+        links,
+        events: events_out,
+        desk,
+    };
+    (parts, ends)
+}
+
+/// Takes connections from now on.
+fn open_port(
+    life: &Lifecycle,
+    listener: TcpListener,
+    places: Vec<ShardEntry>,
+    connections_max: usize,
+) -> Result<Acceptor, ServeError> {
+    life.begin_to_serve();
+    let acceptor = accept_connections(listener, places, connections_max)?;
+    life.serves();
+    Ok(acceptor)
 }
 
 impl Running {
@@ -233,6 +286,7 @@ impl Running {
             numbers: self.numbers.clone(),
             models: self.models.clone(),
             publisher: self.publisher(),
+            security: self.security.take(),
         };
         reload::start(parts, asked)
     }

@@ -22,6 +22,7 @@ const ENGINE: Table = &[
             "server",
             "side",
             "spool",
+            "tls",
             "topology",
         ],
     ),
@@ -43,6 +44,7 @@ const ENGINE: Table = &[
             "side",
             "spool",
             "telemetry",
+            "tls",
             "topology",
         ],
     ),
@@ -99,7 +101,7 @@ const ENGINE: Table = &[
         ],
     ),
     ("models", &["config", "record"]),
-    ("config", &["budget", "limits", "runtime", "topology"]),
+    ("config", &["budget", "limits", "runtime", "tls", "topology"]),
     ("spool", &["clock", "log_limiter", "record"]),
     ("record", &["limits"]),
     ("profile", &["clock"]),
@@ -116,6 +118,7 @@ const ENGINE: Table = &[
     ("remote", &[]),
     ("runtime", &[]),
     ("telemetry", &[]),
+    ("tls", &[]),
 ];
 
 /// The crate that scores without a server.

@@ -80,6 +80,8 @@ impl Bench {
         let side = side::start(SideParts {
             pace: side::CpuBudget::FULL,
             admin: None,
+            ready: Arc::default(),
+            security: Arc::default(),
             budget: quintile::budget::Budget::new(1 << 20),
             shards: vec![link],
             records,

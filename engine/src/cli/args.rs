@@ -20,6 +20,7 @@ use super::records::RecordsCommand;
 use super::replay::ReplayArgs;
 use super::shell::{CompletionsArgs, EXIT_CODES, ManArgs};
 use super::spool::ExportArgs;
+use super::tls::TlsCommand;
 use super::verify::VerifyArgs;
 use super::version::VersionArgs;
 use crate::config::Flags;
@@ -177,6 +178,9 @@ pub(crate) enum Command {
     /// Show the configuration, or what it may be
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Make certificates for development
+    #[command(subcommand)]
+    Tls(TlsCommand),
     /// Ask a server whether it is ready, for images without curl
     ///
     /// Success is an answer with a status of 200 to 299. --wait asks again until there is one, and is quiet meanwhile.

@@ -13,7 +13,7 @@ use super::json::{Object, array};
 use super::print::{PrintArgs, PrintFormat};
 use super::{Exit, Streams, report};
 use crate::config::{Fault, ReadSettings, Settings};
-use crate::server::{ModelSource, Preflight, ServeError, services};
+use crate::server::{ModelSource, Preflight, Security, ServeError, services};
 
 pub(crate) const EXAMPLES: &str = "Examples:
   quintile check
@@ -90,6 +90,7 @@ fn checks(read: &ReadSettings, asks_services: bool) -> Vec<Check> {
         ("model", outcome(found.model.as_ref(), model_line)),
         ("listen", outcome(found.listener.as_ref(), listens)),
         ("admin", outcome(found.admin.as_ref(), admin)),
+        ("tls", outcome(found.security.as_ref(), Security::told)),
         (
             "runtime",
             outcome(found.runtime.as_ref(), |(chosen, why)| {

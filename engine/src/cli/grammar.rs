@@ -12,7 +12,16 @@ use super::args::Cli;
 const GROUPS: [(&str, &[&str]); 4] = [
     (
         "Serve",
-        &["serve", "models", "check", "config", "healthcheck", "spool", "records"],
+        &[
+            "serve",
+            "models",
+            "check",
+            "config",
+            "healthcheck",
+            "tls",
+            "spool",
+            "records",
+        ],
     ),
     ("Score files", &["score"]),
     (

@@ -1,12 +1,17 @@
 //! `quintile healthcheck`: whether a server answers, for images without curl.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, Stream};
 
 use super::{Exit, Streams, report};
 use crate::config::units::Unit;
-use crate::config::{Flags, Settings};
+use crate::config::{ConfigError, Fault, Flags, Settings};
+use crate::tls::{self, ClientCertificates};
 
 pub(crate) const EXAMPLES: &str = "Examples:
   quintile healthcheck
@@ -55,24 +60,61 @@ fn path(text: &str) -> Result<String, String> {
         .ok_or_else(|| "a path begins with / and has no spaces".into())
 }
 
+/// Who is asked.
+struct Asked {
+    address: String,
+    /// The certificate that it shows, if it speaks TLS.
+    tls: Option<Arc<ClientConfig>>,
+}
+
+/// Who is asked: what the arguments say, and otherwise what the configuration says. A server whose clients need
+/// certificates is asked where operators ask it.
+fn asked(args: &HealthArgs) -> Result<Asked, ConfigError> {
+    let settings = match (Settings::of_process(&Flags::default()), &args.address) {
+        (Ok(settings), _) => settings,
+        // The configuration is not needed.
+        (Err(_), Some(_)) => Settings::default(),
+        (Err(error), None) => return Err(error),
+    };
+    let tls = settings.tls.paths().filter(|paths| {
+        args.address.is_some() || settings.admin.is_none() || paths.client != ClientCertificates::Required
+    });
+    let needs_certificate = settings.tls.paths().is_some() && tls.is_none();
+    let address = match (&args.address, settings.admin) {
+        (Some(address), _) => address.clone(),
+        (None, Some(admin)) if needs_certificate => admin,
+        (None, _) => settings.listen,
+    };
+    let Some(paths) = tls else {
+        return Ok(Asked { address, tls: None });
+    };
+    match tls::client_config(&paths.certificate) {
+        Ok(config) => Ok(Asked {
+            address,
+            tls: Some(config),
+        }),
+        Err(error) => Err(ConfigError {
+            faults: vec![Fault::of_key("tls.certificate", error)],
+        }),
+    }
+}
+
 /// Asks, and says what came back. Success is a status of 200 to 299.
 pub(crate) fn run(args: &HealthArgs, streams: &mut Streams<'_>) -> Exit {
-    let address = match &args.address {
-        Some(address) => address.clone(),
-        None => match Settings::of_process(&Flags::default()) {
-            Ok(settings) => settings.listen,
-            Err(error) => return report::configuration(&error, streams),
-        },
+    let asked = match asked(args) {
+        Ok(asked) => asked,
+        Err(error) => return report::configuration(&error, streams),
     };
     let timeout = Duration::from_millis(args.timeout_ms);
     let until = args.wait.map(|wait| Instant::now() + wait);
-    let mut answer = ask(&address, &args.path, timeout);
+    let mut answer = ask(&asked, &args.path, timeout);
     while let Some(left) = until.and_then(|until| until.checked_duration_since(Instant::now()))
         && !matches!(answer, Ok(200..300))
     {
         std::thread::sleep(AGAIN.min(left));
-        answer = ask(&address, &args.path, timeout);
+        answer = ask(&asked, &args.path, timeout);
     }
+    let address = &asked.address;
     match answer {
         Ok(status) if (200..300).contains(&status) => report::print(&format!("{status}\n"), streams),
         Ok(status) => report::failure(format_args!("{address}{} answers {status}", args.path), streams),
@@ -80,21 +122,34 @@ pub(crate) fn run(args: &HealthArgs, streams: &mut Streams<'_>) -> Exit {
     }
 }
 
-fn ask(address: &str, path: &str, timeout: Duration) -> io::Result<u16> {
-    let addresses: Vec<SocketAddr> = address.to_socket_addrs()?.map(reachable).collect();
+fn ask(asked: &Asked, path: &str, timeout: Duration) -> io::Result<u16> {
+    let addresses: Vec<SocketAddr> = asked.address.to_socket_addrs()?.map(reachable).collect();
     let first = addresses
         .first()
         .ok_or_else(|| io::Error::other("the name has no address"))?;
     let mut socket = TcpStream::connect_timeout(first, timeout)?;
     socket.set_read_timeout(Some(timeout))?;
     socket.set_write_timeout(Some(timeout))?;
+    let head = match &asked.tls {
+        None => exchange(&mut socket, &asked.address, path)?,
+        Some(config) => {
+            let name = ServerName::from(first.ip());
+            let mut session = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
+            exchange(&mut Stream::new(&mut session, &mut socket), &asked.address, path)?
+        }
+    };
+    status(&head).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer is not HTTP"))
+}
+
+/// Sends the request, and reads the beginning of the answer.
+fn exchange(stream: &mut (impl io::Read + io::Write), address: &str, path: &str) -> io::Result<Vec<u8>> {
     write!(
-        socket,
+        stream,
         "GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: quintile-healthcheck\r\nConnection: close\r\n\r\n"
     )?;
     let mut head = Vec::new();
-    socket.take(HEAD_BYTES as u64).read_to_end(&mut head)?;
-    status(&head).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer is not HTTP"))
+    stream.take(HEAD_BYTES as u64).read_to_end(&mut head)?;
+    Ok(head)
 }
 
 /// A server that listens on every interface is asked on this machine's own.

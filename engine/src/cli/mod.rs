@@ -25,6 +25,7 @@ mod spool;
 #[cfg(test)]
 mod tests;
 mod time;
+mod tls;
 mod verify;
 mod version;
 
@@ -128,6 +129,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>, streams: &mut S
         Command::FitBands(args) => manifest::fit(&args, streams),
         Command::Check(args) => check::run(&args, streams),
         Command::Config(command) => config::run(&command, streams),
+        Command::Tls(command) => tls::run(&command, streams),
         Command::Healthcheck(args) => health::run(&args, streams),
         Command::Version(args) => version::run(&args, streams),
         Command::Completions(args) => shell::completions(&args, streams),

@@ -63,6 +63,7 @@ impl Settings {
             connections_max: self.limits.connections_max,
             ..new.limits
         };
+        self.tls.adopt(&new.tls);
         self.log_level.clone_from(&new.log_level);
     }
 }

@@ -3,6 +3,7 @@
 use super::fault::{Fault, SettingSource};
 use super::origins::SettingOrigins;
 use super::{ADMIN, Settings, SinkKind, units};
+use crate::tls::ClientCertificates;
 
 /// A demand: whether it is not met, the key that should be another, the one that asks for it, what is wrong, what to do.
 struct Demand {
@@ -18,6 +19,7 @@ pub(super) fn faults(settings: &Settings, told: &SettingOrigins, is_open: impl F
     let all = demands(settings)
         .into_iter()
         .chain(of_addresses(settings))
+        .chain(of_certificates(settings))
         .chain(of_sizes(settings));
     let missed = all.filter(|demand| demand.is_missed && !is_open(demand.key) && !is_open(demand.asked_by));
     let fault = |demand: Demand| {
@@ -108,6 +110,49 @@ fn of_addresses(settings: &Settings) -> Option<Demand> {
         message: format!("is {admin}, the port of server.listen ({})", settings.listen),
         hint: "give it another port, as 127.0.0.1:9901, or write none",
     })
+}
+
+/// Files of TLS that need each other.
+fn of_certificates(settings: &Settings) -> Vec<Demand> {
+    let tls = &settings.tls;
+    let asks = !matches!(tls.client, None | Some(ClientCertificates::None));
+    vec![
+        Demand {
+            is_missed: tls.certificate.is_some() && tls.key.is_none(),
+            key: "tls.key",
+            asked_by: "tls.certificate",
+            message: "is needed by tls.certificate: the file of its private key".into(),
+            hint: "set key under [tls], or QUINTILE_TLS__KEY",
+        },
+        Demand {
+            is_missed: tls.certificate.is_none() && tls.key.is_some(),
+            key: "tls.certificate",
+            asked_by: "tls.key",
+            message: "is needed by tls.key: the file of the certificate".into(),
+            hint: "set certificate under [tls], or QUINTILE_TLS__CERTIFICATE",
+        },
+        Demand {
+            is_missed: tls.certificate.is_none() && tls.key.is_none() && tls.client_ca.is_some(),
+            key: "tls.certificate",
+            asked_by: "tls.client_ca",
+            message: "is needed by tls.client_ca: clients show a certificate only where the server has one".into(),
+            hint: "set certificate and key under [tls]",
+        },
+        Demand {
+            is_missed: asks && tls.client_ca.is_none(),
+            key: "tls.client_ca",
+            asked_by: "tls.client",
+            message: "is needed by tls.client: the file of the roots of client certificates".into(),
+            hint: "set client_ca under [tls], or leave client out",
+        },
+        Demand {
+            is_missed: tls.client_crl.is_some() && tls.client_ca.is_none(),
+            key: "tls.client_ca",
+            asked_by: "tls.client_crl",
+            message: "is needed by tls.client_crl: the file of the roots of client certificates".into(),
+            hint: "set client_ca under [tls], or take client_crl out",
+        },
+    ]
 }
 
 /// Sizes of which one must not be above another.

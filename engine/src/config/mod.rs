@@ -21,6 +21,7 @@ pub mod models;
 pub(crate) mod origins;
 #[cfg(test)]
 mod tests;
+mod tls;
 pub(crate) mod units;
 mod validators;
 pub(crate) mod value;
@@ -33,6 +34,7 @@ use quintile_model::{KernelChoice, Options};
 pub use fault::{ConfigError, Fault, SettingSource};
 pub use load::Flags;
 pub(crate) use load::{ReadSettings, wants_colours};
+pub use tls::Tls;
 
 use crate::limits::Limits;
 use crate::runtime;
@@ -76,6 +78,8 @@ pub struct Settings {
     pub scoring: Scoring,
     /// The settings for AWS's services.
     pub aws: Aws,
+    /// Certificates.
+    pub tls: Tls,
     /// Limits.
     pub limits: Limits,
     /// Bytes that clients can make the process hold; without it a part of the memory limit.
@@ -256,6 +260,7 @@ impl Default for Settings {
             records: Records::default(),
             scoring: Scoring::default(),
             aws: Aws::default(),
+            tls: Tls::default(),
             limits: Limits::default(),
             memory_bytes: None,
             log: LogFormat::Text,

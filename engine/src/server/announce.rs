@@ -33,10 +33,10 @@ pub(super) fn process(told: &SettingOrigins) {
 /// Everything runs and the port is open.
 pub(super) fn ready(
     (listen, admin): (SocketAddr, Option<SocketAddr>),
+    settings: &Settings,
     chosen: Chosen,
     topology: &Topology,
     loaded: &LoadedModel,
-    pages: bool,
 ) {
     let mut reached = listen;
     if reached.ip().is_unspecified() {
@@ -45,8 +45,10 @@ pub(super) fn ready(
             SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
         });
     }
+    let is_secure = settings.tls.paths().is_some();
+    let scheme = if is_secure { "https" } else { "http" };
     tracing::info!(
-        url = pages.then(|| format!("http://{reached}/")),
+        url = settings.pages.then(|| format!("{scheme}://{reached}/")),
         %listen,
         runtime = chosen.name(),
         shards = topology.shards,

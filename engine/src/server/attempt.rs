@@ -13,14 +13,25 @@ use crossbeam_channel::Sender;
 use quintile_scoring::loaded::LoadedModel;
 
 use super::parts::{self, ModelNumbers};
+use super::security::Security;
 use crate::config::origins::SettingOrigins;
 use crate::config::{Fault, Flags, Settings};
 use crate::models::ModelVersion;
 use crate::topology;
 
+/// What is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Scope {
+    /// The files that the settings in force name, of certificates.
+    Files,
+    /// The configuration, and all that it names.
+    Everything,
+}
+
 /// What an attempt starts from.
 #[derive(Debug, Clone)]
 pub(super) struct AttemptInput {
+    pub(super) scope: Scope,
     pub(super) settings: Settings,
     pub(super) flags: Flags,
     /// The model in force; none where models come from a store.
@@ -31,8 +42,18 @@ pub(super) struct AttemptInput {
 /// What was found, and may take the place of what is in force.
 pub(super) struct AttemptOutcome {
     pub(super) settings: Settings,
-    pub(super) told: SettingOrigins,
+    /// None when the configuration was not read.
+    pub(super) told: Option<SettingOrigins>,
     /// None when the model is as it was.
+    pub(super) loaded: Option<LoadedModel>,
+    /// None in tests of other things.
+    pub(super) security: Option<Security>,
+}
+
+/// The part of it that is the configuration's.
+pub(super) struct AttemptSettings {
+    pub(super) settings: Settings,
+    pub(super) told: SettingOrigins,
     pub(super) loaded: Option<LoadedModel>,
 }
 
@@ -98,28 +119,42 @@ impl Attempt {
 
 /// Everything of a reload that can fail.
 pub(super) fn look(input: &AttemptInput) -> Result<AttemptOutcome, Vec<Fault>> {
+    if input.scope == Scope::Files {
+        return Ok(AttemptOutcome {
+            settings: input.settings.clone(),
+            told: None,
+            loaded: None,
+            security: Some(Security::read(&input.settings)?),
+        });
+    }
     let (new, told) = Settings::load_with_origins(&input.flags).map_err(|error| error.faults)?;
     let mut settings = input.settings.clone();
     settings.adopt(&new);
+    let security = Security::read(&settings).map_err(|faults| {
+        let located = faults.into_iter().map(|fault| fault.at_its_origin(&told));
+        located.collect::<Vec<_>>()
+    })?;
+    Ok(AttemptOutcome {
+        loaded: look_at_model(input, &settings)?,
+        settings,
+        told: Some(told),
+        security: Some(security),
+    })
+}
+
+/// The model, when it is another one.
+fn look_at_model(input: &AttemptInput, settings: &Settings) -> Result<Option<LoadedModel>, Vec<Fault>> {
     let Some(version) = &input.version else {
-        return Ok(AttemptOutcome {
-            settings,
-            told,
-            loaded: None,
-        });
+        return Ok(None);
     };
-    let mut loaded = parts::load(&settings).map_err(|error| error.faults())?;
-    let is_another = !loaded.is_same_as(&version.loaded);
-    if is_another {
-        // Made here, so that no shard has to.
-        loaded.descriptions();
+    let mut loaded = parts::load(settings).map_err(|error| error.faults())?;
+    if loaded.is_same_as(&version.loaded) {
+        return Ok(None);
     }
-    if let Some(numbers) = input.numbers.as_ref().filter(|_| is_another) {
+    // Made here, so that no shard has to.
+    loaded.descriptions();
+    if let Some(numbers) = &input.numbers {
         numbers.enter(&mut loaded).map_err(|error| error.faults())?;
     }
-    Ok(AttemptOutcome {
-        settings,
-        told,
-        loaded: is_another.then_some(loaded),
-    })
+    Ok(Some(loaded))
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use quintile_scoring::loaded::LoadedModel;
+use rustls::ServerConfig;
 use uuid::Uuid;
 
 use super::{ServeError, ShardThread};
@@ -254,6 +255,7 @@ pub(super) struct ShardTemplate<'a> {
     pub(super) asking: Option<RemoteSetup>,
     pub(super) budget: Arc<Budget>,
     pub(super) nonce: u64,
+    pub(super) tls: Option<Arc<ServerConfig>>,
 }
 
 impl ShardTemplate<'_> {
@@ -289,6 +291,7 @@ impl ShardTemplate<'_> {
             asking: self.asking.clone(),
             limits: self.settings.limits,
             budget: Arc::clone(&self.budget),
+            tls: self.tls.clone(),
             spin: self.settings.spin,
             nonce: self.nonce,
         };

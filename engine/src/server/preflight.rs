@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::error::ServeError;
 use super::models::ModelSource;
 use super::parts::{admin, choose, detect, listen, spool_options};
+use super::security::{self, Security};
 use crate::config::{Fault, Settings, SinkKind};
 use crate::runtime::Chosen;
 use crate::side;
@@ -21,6 +22,7 @@ pub(crate) struct Preflight {
     pub(crate) runtime: Option<Result<(Chosen, String), ServeError>>,
     pub(crate) listener: Option<Result<(TcpListener, SocketAddr), ServeError>>,
     pub(crate) admin: Option<Result<Option<(TcpListener, SocketAddr)>, ServeError>>,
+    pub(crate) security: Option<Result<Security, ServeError>>,
 }
 
 /// What a server goes on with.
@@ -30,6 +32,7 @@ pub(super) struct Prepared {
     pub(super) chosen: Chosen,
     pub(super) listener: (TcpListener, SocketAddr),
     pub(super) admin: Option<(TcpListener, SocketAddr)>,
+    pub(super) security: Security,
 }
 
 impl Preflight {
@@ -45,6 +48,7 @@ impl Preflight {
             runtime: runtime.map(|()| choose(settings, &topology)),
             listener: known(&["server.listen"]).map(|()| listen(settings)),
             admin: known(&["server.admin"]).map(|()| admin(settings)),
+            security: known(&security::KEYS).map(|()| Security::read(settings).map_err(ServeError::Several)),
             topology,
         }
     }
@@ -90,6 +94,9 @@ impl Preflight {
             self.listener.as_ref().and_then(|listener| listener.as_ref().err()),
         ));
         all.extend(faults(self.admin.as_ref().and_then(|admin| admin.as_ref().err())));
+        all.extend(faults(
+            self.security.as_ref().and_then(|security| security.as_ref().err()),
+        ));
         all.extend(faults(self.runtime.as_ref().and_then(|runtime| runtime.as_ref().err())));
         all
     }
@@ -104,14 +111,17 @@ impl Preflight {
             let of_records = self.records(settings, &|_| false);
             return Err(self.error([faults, of_records].concat()));
         }
-        match (self.model, self.runtime, self.listener, self.admin) {
-            (Some(Ok(source)), Some(Ok((chosen, _))), Some(Ok(listener)), Some(Ok(admin))) => Ok(Prepared {
-                source,
-                topology: self.topology,
-                chosen,
-                listener,
-                admin,
-            }),
+        match (self.model, self.runtime, self.listener, self.admin, self.security) {
+            (Some(Ok(source)), Some(Ok((chosen, _))), Some(Ok(listener)), Some(Ok(admin)), Some(Ok(security))) => {
+                Ok(Prepared {
+                    source,
+                    topology: self.topology,
+                    chosen,
+                    listener,
+                    admin,
+                    security,
+                })
+            }
             _ => Err(ServeError::Several(faults)),
         }
     }
@@ -122,7 +132,9 @@ impl Preflight {
         let runtime = self.runtime.and_then(Result::err);
         let listener = self.listener.and_then(Result::err);
         let admin = self.admin.and_then(Result::err);
-        let mut errors: Vec<_> = [model, runtime, listener, admin].into_iter().flatten().collect();
+        let security = self.security.and_then(Result::err);
+        let errors = [model, runtime, listener, admin, security];
+        let mut errors: Vec<_> = errors.into_iter().flatten().collect();
         let of_them: usize = errors.iter().map(|error| error.faults().len()).sum();
         match errors.pop() {
             Some(error) if errors.is_empty() && of_them == faults.len() => error,

@@ -18,11 +18,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, never, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded, never, unbounded};
 
 use super::attempt::{self, Attempt, AttemptEnd, AttemptError, AttemptFn, AttemptInput, AttemptOutcome, AttemptResult};
+use super::attempt::{AttemptSettings, Scope};
 use super::parts::ModelNumbers;
 use super::publish::Publisher;
+use super::security::SecurityInForce;
 use super::{ServeError, announce, spawn};
 use crate::config::change::{Change, InForce};
 use crate::config::origins::SettingOrigins;
@@ -63,6 +65,7 @@ pub(super) struct ReloadParts {
     pub(super) slots: SlotNumbers,
     pub(super) numbers: Option<ModelNumbers>,
     pub(super) publisher: Publisher,
+    pub(super) security: Option<SecurityInForce>,
 }
 
 /// Starts the thread that reloads when it is asked to.
@@ -70,8 +73,12 @@ pub(super) struct ReloadParts {
 /// # Errors
 /// When the thread cannot be started.
 pub(super) fn start(parts: ReloadParts, asked: Receiver<()>) -> Result<(), ServeError> {
-    let reloader = Reloader::new(parts, Arc::new(attempt::look));
-    spawn("reload", move || reloader.run(asked))?;
+    let mut reloader = Reloader::new(parts, Arc::new(attempt::look));
+    let (changed, files) = bounded(1);
+    if let Some(security) = &mut reloader.parts.security {
+        security.watch(changed);
+    }
+    spawn("reload", move || reloader.run(asked, files))?;
     Ok(())
 }
 
@@ -86,8 +93,8 @@ struct Reloader {
     /// Of the last attempt that began, and of the last whose result was taken.
     begun: u64,
     taken: u64,
-    /// A signal waits for an attempt of its own.
-    is_asked: bool,
+    /// What waits for an attempt of its own: a signal, or files that have changed.
+    asked: Option<Scope>,
     done: (Sender<AttemptEnd>, Receiver<AttemptEnd>),
 }
 
@@ -101,24 +108,29 @@ impl Reloader {
             attempts: Vec::new(),
             begun: 0,
             taken: 0,
-            is_asked: false,
+            asked: None,
             done: unbounded(),
         }
     }
 
-    fn run(mut self, mut asked: Receiver<()>) {
+    fn run(mut self, mut asked: Receiver<()>, mut files: Receiver<()>) {
         topology::yield_to_shards();
         let done = self.done.1.clone();
         loop {
             let pause = match self.retired.is_empty() && self.attempts.is_empty() {
-                true => Duration::from_secs(3600),
+                true => Duration::from_secs(600),
                 false => LOOK,
             };
             crossbeam_channel::select! {
                 recv(asked) -> signal => match signal {
-                    Ok(()) => self.ask(),
+                    Ok(()) => self.ask(Scope::Everything),
                     // No thread receives signals any more.
                     Err(_) => asked = never(),
+                },
+                recv(files) -> changed => match changed {
+                    Ok(()) => self.ask(Scope::Files),
+                    // There are none to look at.
+                    Err(_) => files = never(),
                 },
                 recv(done) -> ended => {
                     // This struct has a sender.
@@ -131,6 +143,9 @@ impl Reloader {
             self.free();
             self.give_up();
             self.begin();
+            if let Some(security) = &mut self.parts.security {
+                security.tick(&self.parts.publisher);
+            }
         }
     }
 
@@ -150,8 +165,8 @@ impl Reloader {
         }
     }
 
-    fn ask(&mut self) {
-        self.is_asked = true;
+    fn ask(&mut self, scope: Scope) {
+        self.asked = self.asked.max(Some(scope));
         if let Some(youngest) = self.attempts.last().filter(|youngest| is_young(youngest)) {
             let since_ms = millis(youngest.began);
             tracing::info!(
@@ -179,22 +194,26 @@ impl Reloader {
 
     /// Begins an attempt for a signal that waits for one, unless one is under way that may be trusted to end.
     fn begin(&mut self) {
-        if !self.is_asked || self.attempts.iter().any(is_young) {
+        let Some(scope) = self.asked.filter(|_| !self.attempts.iter().any(is_young)) else {
             return;
-        }
+        };
         if self.attempts.len() >= ATTEMPTS_MAX {
             if self.attempts.iter().all(|attempt| attempt.is_given_up) {
-                self.is_asked = false;
+                self.asked = None;
                 self.refuse(format!(
                     "{ATTEMPTS_MAX} reloads hang, and no more are begun: the configuration or the model cannot be read"
                 ));
             }
             return;
         }
-        self.is_asked = false;
+        self.asked = None;
         self.begun += 1;
-        tracing::info!("reloading the configuration and the model");
+        match scope {
+            Scope::Everything => tracing::info!("reloading the configuration and the model"),
+            Scope::Files => tracing::info!("a file of [tls] has changed: reading these files"),
+        }
         let input = AttemptInput {
+            scope,
             settings: self.parts.settings.clone(),
             flags: self.parts.again.flags.clone(),
             version: self.parts.version.clone(),
@@ -228,8 +247,12 @@ impl Reloader {
         self.taken = number;
         let outcome = match result {
             // The result is stale: another attempt has applied another model in the meantime.
-            Ok(found) if found.loaded.is_none() && !is_same(attempt.base.as_ref(), self.parts.version.as_ref()) => {
-                self.is_asked = true;
+            Ok(found)
+                if found.loaded.is_none()
+                    && found.told.is_some()
+                    && !is_same(attempt.base.as_ref(), self.parts.version.as_ref()) =>
+            {
+                self.asked = Some(Scope::Everything);
                 return;
             }
             Ok(found) => {
@@ -252,6 +275,24 @@ impl Reloader {
 
     /// Nothing here fails. A drain that begins now is no reason to stop: shards take messages until their end.
     fn put_into_force(&mut self, next: AttemptOutcome, began: Instant) -> Reload {
+        let parts = &mut self.parts;
+        if let (Some(security), Some(read)) = (&mut parts.security, next.security) {
+            security.replace(read, &parts.publisher);
+        }
+        let Some(told) = next.told else {
+            let took_ms = millis(began);
+            tracing::info!(took_ms, "the files that have changed are in force");
+            return Reload::Unchanged;
+        };
+        let next = AttemptSettings {
+            settings: next.settings,
+            told,
+            loaded: next.loaded,
+        };
+        self.put_settings_into_force(next, began)
+    }
+
+    fn put_settings_into_force(&mut self, next: AttemptSettings, began: Instant) -> Reload {
         let changes = self.in_force.changes(&next.told);
         for change in &changes {
             log(change);
@@ -336,7 +377,7 @@ fn refused(faults: &[Fault]) {
     }
     tracing::error!(
         faults = faults.len(),
-        "not reloaded: the configuration and the model are as they were"
+        "not reloaded: configuration, model and certificates are as they were"
     );
 }
 

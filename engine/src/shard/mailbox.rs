@@ -12,6 +12,7 @@ use atomic_waker::AtomicWaker;
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError, bounded};
 use quintile_scoring::read::RowMemory;
+use rustls::ServerConfig;
 
 use crate::limits::{Limits, MAILBOX_LETTERS};
 use crate::models::{ModelVersion, Registry};
@@ -27,6 +28,8 @@ pub enum Mail {
     Registry(Box<RegistryChange>),
     /// The limits from now on.
     Limits(Box<Limits>),
+    /// What handshakes are made with from now on; none where connections speak plainly.
+    Tls(Option<Arc<ServerConfig>>),
     /// An empty block of counts, to be swapped for the full one.
     Stats(Box<ShardStats>),
     /// The text of `/metrics` from now on.

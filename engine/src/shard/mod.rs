@@ -27,6 +27,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
+use rustls::ServerConfig;
 
 use crate::budget::Budget;
 use crate::limits::{Limits, TICK};
@@ -75,6 +76,8 @@ pub struct ShardParts {
     pub limits: Limits,
     /// What requests may hold, for all shards.
     pub budget: Arc<Budget>,
+    /// What handshakes are made with; none where connections speak plainly.
+    pub tls: Option<Arc<ServerConfig>>,
     /// How long it keeps looking at its sockets before it sleeps.
     pub spin: Duration,
     /// What makes this process's record ids its own.
@@ -101,6 +104,8 @@ pub struct ShardCore {
     pub(crate) bodies: RefCell<Vec<Vec<u8>>>,
     metrics_text: RefCell<Bytes>,
     pub(crate) status_text: RefCell<Bytes>,
+    /// What new connections make their handshakes with; none where they speak plainly.
+    pub(crate) tls: RefCell<Option<Arc<ServerConfig>>>,
     pub(crate) draining: Cell<bool>,
     pub(crate) in_flight: Cell<usize>,
     /// Batches that are being read or answered.
@@ -134,6 +139,7 @@ impl ShardCore {
             bodies: RefCell::default(),
             metrics_text: RefCell::default(),
             status_text: RefCell::default(),
+            tls: RefCell::new(parts.tls),
             draining: Cell::new(false),
             in_flight: Cell::new(0),
             batches: Cell::new(0),
@@ -263,6 +269,7 @@ fn deliver<B: Backend, S: ServeSockets>(core: &ShardCore, sockets: &S, mail: Mai
             let _ = taken.try_send(change);
         }
         Mail::Limits(limits) => core.limits.set(*limits),
+        Mail::Tls(config) => *core.tls.borrow_mut() = config,
         Mail::Stats(empty) => core.report(empty),
         Mail::Metrics(text) => *core.metrics_text.borrow_mut() = text,
         Mail::Status(text) => *core.status_text.borrow_mut() = text,

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  GET /debug/flamegraph?seconds=10&hertz=99&format=svg&inlined=no   what the threads did in that time (`profile`)
+//!  GET /healthz, /readyz                                             as on the server's port, for where that asks for certificates
 //!  /v1/models, /v2/repository                                        models of a store: what is served, and changes of it
 //! ```
 //! It runs on side's thread and answers over HTTP/1.1. A recording has a thread of its own, so side continues. No shard
@@ -45,6 +46,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 const INDEX: &str = "GET /debug/flamegraph?seconds=10&hertz=99&format=svg&inlined=no    what this process does, drawn; format=folded for \
      programs; inlined=yes for functions that were inlined, which takes 300 MB\n\
+     GET  /healthz, /readyz                   as on the server's port\n\
      GET  /v1/models                          the models of the store: versions, aliases, splits, shadows, memory\n\
      POST /v1/models/NAME/load, /unload       {\"version\":\"2\"}\n\
      PUT  /v1/models/NAME/aliases             {\"champion\":\"2\",\"challenger\":\"3\"}\n\
@@ -55,8 +57,17 @@ const INDEX: &str = "GET /debug/flamegraph?seconds=10&hertz=99&format=svg&inline
 
 const SVG: HeaderValue = HeaderValue::from_static("image/svg+xml");
 
+/// What operators ask about.
+#[derive(Clone)]
+pub(super) struct Admin {
+    /// The models of a store, if they come from one.
+    pub(super) models: Option<AdminModels>,
+    /// Whether the process wants traffic.
+    pub(super) ready: Arc<AtomicBool>,
+}
+
 /// Answers until the end. To be called within side's runtime.
-pub(super) async fn serve(listener: std::net::TcpListener, models: Option<AdminModels>, stop: &Stop) {
+pub(super) async fn serve(listener: std::net::TcpListener, admin: Admin, stop: &Stop) {
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => {
@@ -72,9 +83,9 @@ pub(super) async fn serve(listener: std::net::TcpListener, models: Option<AdminM
             };
             match listener.accept().await {
                 Ok((socket, _)) => {
-                    let models = models.clone();
+                    let admin = admin.clone();
                     drop(tokio::task::spawn_local(async move {
-                        converse(socket, models.as_ref()).await;
+                        converse(socket, &admin).await;
                         drop(place);
                     }));
                 }
@@ -95,8 +106,8 @@ async fn ended(stop: &Stop) {
     }
 }
 
-async fn converse(socket: TcpStream, models: Option<&AdminModels>) {
-    let service = hyper::service::service_fn(|request| async { Ok::<_, Infallible>(respond(models, request).await) });
+async fn converse(socket: TcpStream, admin: &Admin) {
+    let service = hyper::service::service_fn(|request| async { Ok::<_, Infallible>(respond(admin, request).await) });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
@@ -108,13 +119,13 @@ async fn converse(socket: TcpStream, models: Option<&AdminModels>) {
 
 type Answer = Response<Full<Bytes>>;
 
-async fn respond(models: Option<&AdminModels>, request: Request<Incoming>) -> Answer {
+async fn respond(admin: &Admin, request: Request<Incoming>) -> Answer {
     if models::is_it(request.uri().path()) {
         let (head, body) = request.into_parts();
-        return models::respond(models, &head.method, head.uri.path(), body).await;
+        return models::respond(admin.models.as_ref(), &head.method, head.uri.path(), body).await;
     }
     let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
-    if !matches!(path, "/" | "/debug/flamegraph") {
+    if !matches!(path, "/" | "/debug/flamegraph" | "/healthz" | "/readyz") {
         let message = "no such path; GET / lists those there are";
         return refused(StatusCode::NOT_FOUND, "not_found", message);
     }
@@ -127,8 +138,12 @@ async fn respond(models: Option<&AdminModels>, request: Request<Incoming>) -> An
         answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
         return answer;
     }
-    if path == "/" {
-        return answer(StatusCode::OK, TEXT, INDEX);
+    match path {
+        "/" => return answer(StatusCode::OK, TEXT, INDEX),
+        "/healthz" => return answer(StatusCode::OK, TEXT, "ok\n"),
+        "/readyz" if admin.ready.load(Ordering::Relaxed) => return answer(StatusCode::OK, TEXT, "ready\n"),
+        "/readyz" => return answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, "not ready\n"),
+        _ => {}
     }
     match Wanted::parse(query) {
         Ok(wanted) => flamegraph(wanted).await,

@@ -8,6 +8,7 @@ use super::recent::RecentScores;
 use super::remote_counts::RemoteCounts;
 use crate::budget::Budget;
 use crate::spool::{Gauges, Spool};
+use crate::telemetry::SecurityGauges;
 
 /// What happened to the records. Read for metrics and at the end.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub(super) struct Counts {
     pub(super) reloads: [Count; 3],
     /// One for each sink.
     pub(super) sinks: Vec<Arc<SinkCounts>>,
+    /// What is known of certificates.
+    pub(super) security: Arc<SecurityGauges>,
     /// The last scores, where the status says them.
     pub(super) recent: Option<Arc<RecentScores>>,
 }
@@ -39,6 +42,7 @@ impl Counts {
             sinks: sinks.iter().map(counts).collect(),
             remote: None,
             budget: None,
+            security: Arc::default(),
             recent: None,
         }
     }

@@ -42,6 +42,7 @@ mod tests;
 
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -141,6 +142,7 @@ fn start_with(sinks: Vec<(&'static str, Opened)>, parts: SideParts) -> Result<Si
         events: parts.events,
         admin: parts.admin,
         admin_models,
+        ready: parts.ready,
         remote,
         until: stop.clone(),
     };
@@ -173,6 +175,7 @@ fn counts(sinks: &[(&'static str, Opened)], parts: &SideParts, asks: bool) -> Ar
     let mut counts = Counts::new(&names, parts.spool.as_ref());
     counts.remote = asks.then(RemoteCounts::default);
     counts.budget = Some(Arc::clone(&parts.budget));
+    counts.security = Arc::clone(&parts.security);
     counts.recent = parts.shows_recent.then(Arc::default);
     Arc::new(counts)
 }
@@ -239,6 +242,7 @@ struct SideWork {
     events: Receiver<Event>,
     admin: Option<TcpListener>,
     admin_models: Option<admin::AdminModels>,
+    ready: Arc<AtomicBool>,
     remote: Option<Remote>,
     until: Stop,
 }
@@ -255,7 +259,11 @@ impl SideWork {
         };
         let operators = async {
             if let Some(listener) = self.admin {
-                admin::serve(listener, self.admin_models, until).await;
+                let admin = admin::Admin {
+                    models: self.admin_models,
+                    ready: self.ready,
+                };
+                admin::serve(listener, admin, until).await;
             }
         };
         let others = async {

@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crossbeam_channel::Receiver;
 
@@ -12,7 +13,7 @@ use crate::models::{ModelsHandle, Registry};
 use crate::remote::RemoteQueue;
 use crate::shard::mailbox::Address;
 use crate::spool::Spool;
-use crate::telemetry::{Event, Gauges, ShardStats};
+use crate::telemetry::{Event, Gauges, SecurityGauges, ShardStats};
 
 /// Everything side is made of.
 #[derive(Debug)]
@@ -39,10 +40,14 @@ pub struct SideParts {
     pub pace: CpuBudget,
     /// Where operators ask.
     pub admin: Option<TcpListener>,
+    /// Whether the process wants traffic, for `/readyz`.
+    pub ready: Arc<AtomicBool>,
     /// What requests hold and may hold.
     pub budget: Arc<Budget>,
     /// The remote scorer.
     pub remote: Option<RemoteParts>,
+    /// What is known of certificates.
+    pub security: Arc<SecurityGauges>,
     /// Whether the status has the ids of the last scores.
     pub shows_recent: bool,
 }

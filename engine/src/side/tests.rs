@@ -100,6 +100,8 @@ fn parts(
         aws: config::Aws::default(),
         pace: CpuBudget::FULL,
         admin: None,
+        ready: Arc::default(),
+        security: Arc::default(),
         budget: Budget::new(1 << 20),
         remote: None,
         shows_recent: false,

@@ -1,7 +1,7 @@
 //! The counters of a shard. The shard fills one of two blocks: side sends it an empty one, and the shard sends the full
 //! one back (`shard::mailbox::Mail::Stats`). So counting needs no atomic and no lock.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use hdrhistogram::Histogram;
 use quintile_scoring::loaded::unusual::{SLOTS, UnusualCounts};
@@ -64,6 +64,8 @@ pub const STATUSES: [u16; 14] = [200, 204, 304, 400, 404, 405, 408, 413, 415, 42
 pub enum Phase {
     /// Nothing was said.
     FirstByte,
+    /// The TLS handshake did not end.
+    Handshake,
     /// A head did not end.
     Head,
     /// A body did not end.
@@ -76,13 +78,21 @@ pub enum Phase {
 
 impl Phase {
     /// All phases, by number.
-    pub const ALL: [Self; 5] = [Self::FirstByte, Self::Head, Self::Body, Self::Idle, Self::Write];
+    pub const ALL: [Self; 6] = [
+        Self::FirstByte,
+        Self::Handshake,
+        Self::Head,
+        Self::Body,
+        Self::Idle,
+        Self::Write,
+    ];
 
     /// The label's value.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::FirstByte => "first_byte",
+            Self::Handshake => "handshake",
             Self::Head => "head",
             Self::Body => "body",
             Self::Idle => "idle",
@@ -114,11 +124,17 @@ pub enum Counter {
     RemoteMissed,
     /// Log events dropped because side was behind.
     EventsDropped,
+    /// TLS handshakes that made a new session.
+    HandshakesFull,
+    /// TLS handshakes that resumed one.
+    HandshakesResumed,
+    /// TLS handshakes that failed.
+    HandshakesFailed,
 }
 
 impl Counter {
     /// All of them, by number.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Connections,
         Self::Panics,
         Self::Shed,
@@ -127,6 +143,9 @@ impl Counter {
         Self::RemoteFallbacks,
         Self::RemoteMissed,
         Self::EventsDropped,
+        Self::HandshakesFull,
+        Self::HandshakesResumed,
+        Self::HandshakesFailed,
     ];
 }
 
@@ -294,6 +313,13 @@ pub enum Admission {
     Full,
     /// One answer of `/healthz`, `/readyz` or `/metrics`: there are as many connections as there may be.
     HealthOnly,
+}
+
+/// What is known of certificates, for the metrics.
+#[derive(Debug, Default)]
+pub struct SecurityGauges {
+    /// The last second of the server's certificate since 1970; 0 where there is none.
+    pub certificate_not_after: AtomicI64,
 }
 
 /// What others may look at while a shard runs.

@@ -5,6 +5,6 @@ mod counters;
 mod event;
 mod model_counts;
 
-pub use counters::{Admission, BatchCounts, Counter, Gauges, Phase, Route, STATUSES, ShardStats};
+pub use counters::{Admission, BatchCounts, Counter, Gauges, Phase, Route, STATUSES, SecurityGauges, ShardStats};
 pub use event::{Event, EventKind, Trace};
 pub use model_counts::{BUCKETS_NS, ModelCounts, RoleCounts, ScoredBy};

@@ -27,6 +27,7 @@ mod removed_sink;
 mod rolling;
 mod runtime;
 mod score;
+mod security;
 mod signals;
 
 /// Makes one test for each backend of each function.

@@ -109,6 +109,15 @@ pub(super) static KEYS: &[Key] = &[
         "From a connection's start to its first byte",
     ),
     limit(
+        "handshake_ms",
+        ValueKind::Millis {
+            range: 100..=60_000,
+            set: |settings, time| settings.limits.handshake = time,
+        },
+        "10000",
+        "From a connection's start to the end of its TLS handshake",
+    ),
+    limit(
         "head_ms",
         ValueKind::Millis {
             range: TICK_MS..=HOUR_MS,

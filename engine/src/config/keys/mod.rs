@@ -9,6 +9,7 @@ mod models;
 mod records;
 mod scoring;
 mod server;
+mod tls;
 
 use std::ffi::OsStr;
 
@@ -53,6 +54,7 @@ impl Key {
         match self.section {
             "model" => true,
             "limits" => !matches!(self.name, "body_bytes_max" | "connections_max" | "memory_bytes"),
+            "tls" => self.name != "client",
             "log" => self.name == "level",
             _ => false,
         }
@@ -87,6 +89,7 @@ impl Key {
             (self.section, self.name),
             ("server", "shards" | "cpus" | "recent")
                 | ("records", "spool_dir")
+                | ("tls", "client")
                 | ("limits", "memory_bytes" | "drain_delay_ms")
                 | ("log", "format")
         );
@@ -132,12 +135,13 @@ pub(crate) static KEYS: KeyTable = KeyTable([
     records::KEYS,
     scoring::KEYS,
     aws::KEYS,
+    tls::KEYS,
     limits::KEYS,
     log::KEYS,
 ]);
 
 /// The keys of all sections.
-pub(crate) struct KeyTable([&'static [Key]; 8]);
+pub(crate) struct KeyTable([&'static [Key]; 9]);
 
 impl KeyTable {
     /// Each key, in order.
@@ -226,6 +230,7 @@ pub(super) mod tests {
                 "records",
                 "scoring",
                 "aws",
+                "tls",
                 "limits",
                 "log"
             ]

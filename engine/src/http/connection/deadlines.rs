@@ -1,7 +1,7 @@
 //! The clock of one connection: which phase it is in and when that phase must end.
 //!
 //! ```text
-//!  accept → FirstByte → Head → (request: no limit of the connection's) → Idle → Head → …
+//!  accept → (Handshake →) FirstByte → Head → (request: no limit of the connection's) → Idle → Head → …
 //!          any of them, when the peer does not read: Write, or Unsent where only windows say so; when closing: Linger
 //! ```
 //! `io` reports reads, writes and flushes, `connection` reports requests. The body's limit is not here: it belongs to
@@ -22,6 +22,7 @@ use crate::telemetry::{Admission, Phase};
 /// Where a connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
+    Handshake,
     FirstByte,
     Head,
     Request,
@@ -48,6 +49,7 @@ pub struct ConnectionDeadlines {
     timer: Timer,
     stage: Cell<Stage>,
     http2: Cell<bool>,
+    secure: Cell<bool>,
     admission: Admission,
     in_flight: Cell<u32>,
     /// A request has come.
@@ -78,6 +80,7 @@ impl ConnectionDeadlines {
             timer,
             stage: Cell::new(Stage::FirstByte),
             http2: Cell::new(false),
+            secure: Cell::new(false),
             admission,
             in_flight: Cell::new(0),
             asked: Cell::new(false),
@@ -112,6 +115,28 @@ impl ConnectionDeadlines {
             limits.idle
         };
         self.enter(Stage::Idle, limit);
+    }
+
+    /// A TLS handshake begins.
+    pub(super) fn handshakes(&self) {
+        self.enter(Stage::Handshake, self.core.limits().handshake);
+    }
+
+    /// The handshake is over: the client may speak.
+    pub(super) fn is_secure(&self) {
+        self.secure.set(true);
+        let limits = self.core.limits();
+        let limit = if self.core.draining.get() {
+            limits.drain_idle.min(limits.first_byte)
+        } else {
+            limits.first_byte
+        };
+        self.enter(Stage::FirstByte, limit);
+    }
+
+    /// Whether what is said on it is encrypted.
+    pub(crate) fn has_tls(&self) -> bool {
+        self.secure.get()
     }
 
     /// The preface is complete: an h2 connection waits for requests from now on, even if it sends other frames.
@@ -252,6 +277,7 @@ impl ConnectionDeadlines {
             return None;
         }
         match self.stage.get() {
+            Stage::Handshake => Some(Phase::Handshake),
             Stage::FirstByte => Some(Phase::FirstByte),
             Stage::Head => Some(Phase::Head),
             Stage::Idle => Some(Phase::Idle),

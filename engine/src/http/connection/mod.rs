@@ -5,6 +5,7 @@
 
 mod coalesce;
 pub mod deadlines;
+mod handshake;
 mod io;
 
 use std::future::{Future, poll_fn};
@@ -18,6 +19,7 @@ use std::task::Poll;
 use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::HttpShard;
 use crate::budget::{Charge, Purpose, Size};
@@ -96,13 +98,28 @@ async fn serve<B: Backend>(http: Rc<HttpShard>, stream: B::Stream, admission: Ad
     if core.draining.get() {
         watch.drain();
     }
+    let config = core.tls.borrow().clone();
+    if let Some(config) = config {
+        // In a box, so that connections without TLS do not carry its state.
+        return Box::pin(handshake::serve::<B>(http, watch, stream, config)).await;
+    }
     let mut io = Io::new(stream, Rc::clone(&watch));
-    let protocol = match within(&watch, io.sniff()).await {
-        Ok(Ok(Some(protocol))) => protocol,
+    match within(&watch, io.sniff()).await {
+        Ok(Ok(Some(protocol))) => converse::<B, _>(http, watch, io, protocol).await,
         // Closed or broken before it said anything.
-        Ok(_) => return,
-        Err(phase) => return timed_out(&core, phase),
-    };
+        Ok(_) => {}
+        Err(phase) => timed_out(&core, phase),
+    }
+}
+
+/// Answers requests until the end of the connection.
+async fn converse<B: Backend, S: AsyncRead + AsyncWrite + Unpin + 'static>(
+    http: Rc<HttpShard>,
+    watch: Rc<ConnectionDeadlines>,
+    io: Io<S>,
+    protocol: Protocol,
+) {
+    let core = Rc::clone(&http.core);
     let (io, service) = (TokioIo::new(io), super::service(http, Rc::clone(&watch)));
     let ended = match protocol {
         Protocol::Http1 => {

@@ -10,7 +10,7 @@ mod files;
 use bytes::Bytes;
 use http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, ETAG, IF_NONE_MATCH, REFERRER_POLICY,
-    VARY, X_CONTENT_TYPE_OPTIONS,
+    STRICT_TRANSPORT_SECURITY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
@@ -24,6 +24,9 @@ pub use files::Files;
 /// Scripts, styles and requests of this server only. Swagger UI's style has pictures in it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// A browser that was here over TLS comes back over TLS alone, for a year. Other names of the domain are not ours to bind.
+const TLS_ONLY: &str = "max-age=31536000";
 
 /// Looked at again each time, which costs a 304.
 const FRESH: &str = "no-cache";
@@ -112,6 +115,9 @@ pub(super) fn answer(
     let headers = &mut responder.headers;
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(FRESH));
+    if responder.watch.has_tls() {
+        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(TLS_ONLY));
+    }
     if let Some(tag) = page.tag(http) {
         headers.insert(ETAG, tag);
     }

@@ -38,6 +38,7 @@ fn reloader(version: Arc<ModelVersion>, look: Arc<AttemptFn>) -> (Reloader, Mail
             // There is no shard to take a model, so there is none to wait for.
             life: Arc::new(Lifecycle::new(&Limits::default())),
         },
+        security: None,
     };
     (Reloader::new(parts, look), mailbox)
 }
@@ -54,8 +55,9 @@ fn version(number: u32) -> LoadedModel {
 fn found(loaded: Option<LoadedModel>) -> AttemptOutcome {
     AttemptOutcome {
         settings: Settings::default(),
-        told: SettingOrigins::default(),
+        told: Some(SettingOrigins::default()),
         loaded,
+        security: None,
     }
 }
 
@@ -108,7 +110,7 @@ impl Reloader {
     }
 
     fn signal(&mut self) {
-        self.ask();
+        self.ask(Scope::Everything);
         self.give_up();
         self.begin();
     }
@@ -145,7 +147,7 @@ fn signals_during_a_reload_become_one_that_follows() {
     let (mut reloader, _mailbox) = reloader(first(), Arc::clone(&script.look));
     (0..100).for_each(|_| reloader.signal());
     let first = script.begun();
-    assert_eq!((reloader.attempts.len(), reloader.is_asked), (1, true));
+    assert_eq!((reloader.attempts.len(), reloader.asked), (1, Some(Scope::Everything)));
     first.send(Some(version(2))).expect("it waits");
     reloader.take_next();
     reloader.begin();

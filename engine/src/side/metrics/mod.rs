@@ -7,6 +7,7 @@ mod by_model;
 mod families;
 mod memory;
 mod records;
+mod security;
 
 use std::time::SystemTime;
 
@@ -111,6 +112,7 @@ impl Facts {
                 .flat_map(|counts| remote(counts, reading.totals)),
         );
         families.extend(reading.counts.budget.iter().flat_map(|budget| memory::memory(budget)));
+        families.extend(security::families(reading.totals, &reading.counts.security));
         families.extend(self.infos.iter().chain(&self.model).cloned());
         families.extend(reading.by_model.iter().cloned());
         families.push(reloads(reading.counts));
