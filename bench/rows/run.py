@@ -88,7 +88,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("quintile", type=Path)
     parser.add_argument("rows", type=int)
-    parser.add_argument("--folder", type=Path, default=Path("/tmp/quintile-rows"))
+    parser.add_argument("--folder", type=Path, default=Path("/tmp/quintile-rows"))  # nosec B108: on one's own machine
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--step", choices=["make", "quintile", "xgboost", "compare", "predict"])

@@ -28,12 +28,14 @@ pub(crate) struct Group {
 }
 
 const REQUIREMENTS: &str = "tests/requirements.txt";
+/// checkov wants older packages than the libraries that score.
+const DEPLOY_REQUIREMENTS: &str = "tests/requirements-deploy.txt";
 const PROMTOOL: (&str, Run) = ("promtool", promtool::set_up);
 const CHROMIUM: (&str, Run) = ("Chromium", chromium::set_up);
 const IMAGE: (&str, Run) = ("image", image::build);
 
 /// Every group, in the order in which a run of all has them.
-pub(crate) const GROUPS: [Group; 7] = [
+pub(crate) const GROUPS: [Group; 8] = [
     Group {
         name: "cases",
         about: "situations from real use, from ../shared/cases",
@@ -100,6 +102,19 @@ pub(crate) const GROUPS: [Group; 7] = [
         files: &["test_pages.py"],
         needs: &[CHROMIUM],
         minutes: 3,
+    },
+    Group {
+        name: "deploy",
+        about: "Terraform over mocks and a stand-in, workflows, scripts, load tests (needs terraform and its provider)",
+        requirements: DEPLOY_REQUIREMENTS,
+        files: &[
+            "test_deploy_queries.py",
+            "test_deploy_static.py",
+            "test_deploy_terraform.py",
+            "test_load.py",
+        ],
+        needs: &[],
+        minutes: 5,
     },
     Group {
         name: "image",

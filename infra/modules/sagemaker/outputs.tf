@@ -1,0 +1,4 @@
+output "endpoint" {
+  description = "The endpoint's name."
+  value       = aws_sagemaker_endpoint.this.name
+}

@@ -1,0 +1,17 @@
+# terraform test -test-directory=tests/environments -filter=tests/environments/staging.tftest.hcl -var-file=envs/staging.tfvars
+
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+run "staging" {
+  assert {
+    condition     = output.tokens == null && output.github != null && output.sagemaker_endpoint == null && output.api_keys_secret == null
+    error_message = "A pipeline, no tokens, no SageMaker."
+  }
+
+  assert {
+    condition     = output.cluster == "quintile-staging" && output.bucket == "quintile-staging-111122223333"
+    error_message = "Its own names."
+  }
+}
