@@ -129,8 +129,11 @@ const SCORING: Table = &[
         &["comparison", "loaded", "record_columns", "render", "rows", "text"],
     ),
     ("comparison", &[]),
-    ("rows", &["limits", "loaded", "missing_texts", "read", "render", "text"]),
-    ("read", &["limits", "loaded", "missing_texts", "render"]),
+    (
+        "rows",
+        &["limits", "loaded", "missing_texts", "read", "reasons", "render", "text"],
+    ),
+    ("read", &["limits", "loaded", "missing_texts", "reasons", "render"]),
     (
         "loaded",
         &[
@@ -144,7 +147,8 @@ const SCORING: Table = &[
         ],
     ),
     ("record_columns", &[]),
-    ("render", &["limits", "loaded", "read", "reasons", "text"]),
+    ("changes", &["loaded", "reasons", "render"]),
+    ("render", &["changes", "limits", "loaded", "read", "reasons", "text"]),
     ("reasons", &["limits", "loaded", "render"]),
     ("missing_texts", &["text"]),
     ("text", &["limits"]),

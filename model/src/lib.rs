@@ -30,9 +30,12 @@ pub use explain::{ExplainScratch, Explainer, ExplainerError};
 pub use format::{FormatError, load};
 pub use kernel::KernelChoice;
 pub use manifest::is_derived_version;
-pub use manifest::{FeatureNote, GoldenRow, GoldenSource, InitNote, Manifest, ManifestError};
-pub use model::{BuildError, FeatureUse, GoldenFault, GoldenQuantity, Identity, Model, Options, Scratch, Statistics};
+pub use manifest::{FeatureNote, GoldenRow, GoldenSource, GroupNote, InitNote, Manifest, ManifestError};
+pub use model::{
+    BuildError, ColumnSplits, FeatureUse, GoldenFault, GoldenQuantity, Identity, Model, Options, Scratch, SplitPoints,
+    Statistics,
+};
 pub use schema::{
-    Categories, CategoryName, Cell, CellError, FeatureKind, Form, MissingMarkers, Rule, Schema, SeenRanges, Unseen,
-    Violation,
+    Actionable, Categories, CategoryName, Cell, CellError, FeatureGroup, FeatureKind, Form, MissingMarkers,
+    ReasonTexts, Rule, Schema, SeenRanges, Unseen, Violation,
 };

@@ -10,6 +10,7 @@
 //! ```
 //! Knows no socket, no HTTP, no runtime and no cloud. `docs/architecture.md` has the code map.
 
+pub mod changes;
 pub mod comparison;
 pub mod limits;
 pub mod loaded;

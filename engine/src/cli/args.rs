@@ -219,6 +219,9 @@ pub(crate) struct ScoreArgs {
     /// What to print for each row
     #[arg(long, value_parser = output_parser(), default_value = "rows", help_heading = OF_RESULTS)]
     pub(crate) output: Output,
+    /// Add so many columns of words to each row, reason_1 and so on: why it has its score, 1 to 100
+    #[arg(long, value_name = "N", default_value = "0", hide_default_value = true, value_parser = clap::value_parser!(u16).range(0..=100), help_heading = OF_RESULTS)]
+    pub(crate) reasons: u16,
     /// What the rows are; without it their first bytes say so, or the file's name
     #[arg(long, value_parser = rows_parser(), value_name = "FORMAT", help_heading = OF_ROWS)]
     pub(crate) input: Option<Format>,

@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use quintile_model::{KernelChoice, Options, Trees};
+use quintile_model::{KernelChoice, Options, Scratch, Trees};
+use quintile_scoring::changes::{Found, Search};
 use quintile_scoring::limits::REASONS_MAX;
 use quintile_scoring::loaded::LoadedModel;
-use quintile_scoring::reasons::{ReasonsRequest, ReasonsWorkspace};
+use quintile_scoring::reasons::{ReasonsRequest, ReasonsWorkspace, Unit};
 use quintile_scoring::rows::Rows;
 use quintile_scoring::text::harmless;
 
@@ -17,10 +18,14 @@ use super::{Exit, Streams, report};
 pub(crate) const EXAMPLES: &str = "Examples:
   quintile explain model.ubj rows.csv
   quintile explain model.ubj rows.csv --row 17 --reasons 20
+  quintile explain model.ubj rows.csv --row 17 --target 4
   quintile explain model.ubj leads.ndjson --json";
 
 /// Columns that the way from bias to margin is drawn in.
 const BAR_WIDTH: usize = 40;
+
+/// Rows that are scored together while it is searched what would change a score.
+const ROWS_TRIED: usize = 64;
 
 /// `explain`.
 #[derive(Debug, clap::Args)]
@@ -37,6 +42,9 @@ pub(crate) struct ExplainArgs {
     /// How many reasons to draw, 1 to 1000; what all others add is one line
     #[arg(long, value_name = "N", default_value = "12", value_parser = clap::value_parser!(u16).range(1..=i64::from(REASONS_MAX)))]
     pub(crate) reasons: u16,
+    /// Say what would bring the row to this score, from 1 to 5: features that the manifest calls actionable
+    #[arg(long, value_name = "SCORE", value_parser = clap::value_parser!(u8).range(1..=5))]
+    pub(crate) target: Option<u8>,
     /// Which trees make the prediction: all, or those up to the file's best_iteration
     #[arg(long, value_parser = super::args::trees_parser(), default_value = "all", help_heading = OF_MODEL)]
     pub(crate) trees: Trees,
@@ -54,6 +62,7 @@ struct Explained<'l> {
     score: Option<u8>,
     predictions: Vec<f64>,
     workspace: ReasonsWorkspace,
+    found: Option<Found>,
 }
 
 /// Loads the model, finds the row and draws it.
@@ -80,20 +89,47 @@ pub(crate) fn run(args: &ExplainArgs, streams: &mut Streams<'_>) -> Exit {
     let request = ReasonsRequest {
         count: args.reasons,
         direction: None,
+        is_demanded: true,
     };
-    workspace.explain(&explainer, &row, request);
+    workspace.explain(&loaded, &explainer, &row, request);
+    if args.target.is_some() && score.is_none() {
+        let message = "this model gives no scores from 1 to 5, so nothing can bring a row to one";
+        return report::failure(message, streams);
+    }
+    let predictions = scratch.predictions().to_vec();
+    let found = args
+        .target
+        .map(|target| search(&loaded, &row, (score, target), &mut scratch));
     let explained = Explained {
         loaded: &loaded,
         score,
-        predictions: scratch.predictions().to_vec(),
+        predictions,
         row,
         workspace,
+        found,
     };
     let text = match args.print.format() {
         PrintFormat::Json => explained.json(),
         PrintFormat::Table | PrintFormat::Csv => explained.text(),
     };
     report::print(&text, streams)
+}
+
+/// What would bring a row from one score to another.
+fn search(loaded: &LoadedModel, row: &[f64], (score, target): (Option<u8>, u8), scratch: &mut Scratch) -> Found {
+    let mut search = Search::new(loaded, row, score, target);
+    let mut results = Vec::new();
+    loop {
+        let rows = search.rows(ROWS_TRIED);
+        if rows.is_empty() {
+            return search.finish();
+        }
+        results.clear();
+        loaded.model.score_rows(rows, scratch, |_, score, scratch| {
+            results.push((score, loaded.model.banded(scratch.predictions())));
+        });
+        search.take(&results);
+    }
 }
 
 /// The row that is asked for, in column order.
@@ -122,21 +158,14 @@ impl Explained<'_> {
     /// What is told of each reason: what the feature is and has, and what it adds.
     fn lines(&self) -> Vec<(String, f64)> {
         let schema = self.loaded.model.schema();
-        let reason = |(column, contribution): (usize, f64)| {
-            let value = self.row.get(column).copied().unwrap_or(f64::NAN);
-            let name = harmless(schema.label(column).unwrap_or(schema.name(column)));
-            let unit = schema
-                .unit(column)
-                .map_or_else(String::new, |unit| format!(" {}", harmless(unit)));
-            let category = quintile_scoring::reasons::category(self.loaded, column, value);
-            let told = match category {
-                Some(category) => format!("{name} = {}", harmless(category)),
-                None if value.is_nan() => format!("{name} is not known"),
-                None => format!("{name} = {value}{unit}"),
-            };
-            (told, contribution)
+        let reason = |(unit, contribution): (Unit, f64)| {
+            let value = unit.named_value(self.loaded, &self.row);
+            let text = unit.text(schema, &self.row, contribution);
+            let is_sentence = text != unit.label(schema).unwrap_or(unit.name(schema));
+            let told = if is_sentence { text.into_owned() } else { value };
+            (harmless(&told), contribution)
         };
-        self.workspace.reasons().map(reason).collect()
+        self.workspace.reasons(self.loaded).map(reason).collect()
     }
 
     fn text(&self) -> String {
@@ -182,6 +211,19 @@ impl Explained<'_> {
             let _ = write!(text, ", score {score}{name}");
         }
         text.push('\n');
+        if let Some(found) = &self.found {
+            let _ = writeln!(text, "\nTo reach {}:", found.target);
+            match found.changes.as_slice() {
+                [] => {
+                    let _ = writeln!(text, "  {}", harmless(&found.text(self.loaded)));
+                }
+                changes => {
+                    for change in changes {
+                        let _ = writeln!(text, "  {}", harmless(&change.text(self.loaded, &found.row)));
+                    }
+                }
+            }
+        }
         if self.loaded.model.margin_len() > 1 {
             let _ = writeln!(text, "Explained is output {}.", self.workspace.output());
         }
@@ -190,7 +232,10 @@ impl Explained<'_> {
 
     fn json(&self) -> String {
         let mut bytes = Vec::new();
-        self.workspace.write(&mut bytes, self.loaded, &self.row);
+        self.workspace.write(&mut bytes);
+        if let Some(found) = &self.found {
+            found.write(&mut bytes, self.loaded);
+        }
         let score = self.score.map_or_else(|| "null".to_owned(), |score| score.to_string());
         let predictions = format!("[{}]", numbers(&self.predictions));
         let told = String::from_utf8_lossy(&bytes).into_owned();

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use quintile_model::{FeatureKind, Model, Options, Precision, Unseen};
+use quintile_model::{FeatureKind, KernelChoice, Model, Options, Precision, Unseen};
 use quintile_scoring::loaded::LoadedModel;
 use quintile_scoring::text::harmless;
 
@@ -164,6 +164,9 @@ pub(super) fn text(file: &str, loaded: &LoadedModel, all: bool) -> String {
     for (index, text) in model.explain().lines().enumerate() {
         line(if index == 0 { "plan" } else { "" }, text.to_owned());
     }
+    for (index, text) in explanations(model).iter().enumerate() {
+        line(if index == 0 { "reasons" } else { "" }, harmless(text));
+    }
     let gain = match statistics.gain {
         Some(_) => "gain is the share of what all splits gained in training",
         None => "the file does not say what the splits gained in training",
@@ -171,6 +174,22 @@ pub(super) fn text(file: &str, loaded: &LoadedModel, all: bool) -> String {
     line("features", format!("{}; {gain}", model.schema().len()));
     table(&mut out, model, all);
     out
+}
+
+/// How scores are explained, a line each: what is kept for it, and what is made when it is first asked for.
+fn explanations(model: &Model) -> Vec<String> {
+    match model.explainer(KernelChoice::Auto) {
+        Ok(explainer) => {
+            let kept = format!(
+                "{} bytes are kept for reasons, and {} more when they are first asked for",
+                model.explained_bytes(),
+                explainer.bytes()
+            );
+            let plan = explainer.explain();
+            std::iter::once(kept).chain(plan.lines().map(str::to_owned)).collect()
+        }
+        Err(error) => vec![format!("none: {error}")],
+    }
 }
 
 /// The features: what each is, and what the trees make of it.
@@ -248,6 +267,7 @@ pub(super) fn json(file: &str, loaded: &LoadedModel) -> String {
     object.raw("notes", &array(model.notes().iter().map(|note| quoted(note))));
     object.text("kernel", Some(&model.kernel().to_string()));
     object.raw("plan", &array(model.explain().lines().map(quoted)));
+    object.raw("reasons", &array(explanations(model).iter().map(|text| quoted(text))));
     let schema = model.schema();
     let features = (0..schema.len()).map(|column| {
         let mut feature = Object::default();

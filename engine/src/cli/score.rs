@@ -32,6 +32,10 @@ pub(super) fn run(args: &ScoreArgs, streams: &mut Streams<'_>) -> Exit {
     });
     job.strict = args.strict;
     job.kernel = args.kernel;
+    job.reasons = args.reasons;
+    if args.reasons > 0 && args.output != Output::Rows {
+        return report::failure("--reasons adds columns to whole rows: leave --output out", streams);
+    }
     job.missing = &args.missing;
     job.id = args.id.as_deref();
     job.threads = args.threads.map_or(job.threads, usize::from);

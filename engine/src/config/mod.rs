@@ -138,6 +138,8 @@ pub struct Scoring {
     pub deadline: Duration,
     /// Calls under way at once.
     pub calls_max: usize,
+    /// How many reasons an answer gives where its request says nothing.
+    pub explain: u16,
 }
 
 /// A scorer.
@@ -299,6 +301,7 @@ impl Default for Scoring {
             template: Template::parse(Template::INSTANCES).expect("it is a template"),
             deadline: Duration::from_secs(1),
             calls_max: 64,
+            explain: 0,
         }
     }
 }

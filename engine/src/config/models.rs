@@ -31,6 +31,8 @@ pub struct ModelsSettings {
     pub rollback: Option<RollbackSettings>,
     /// Whether records are kept, which shadows and the way back need.
     pub keeps_records: bool,
+    /// Whether what explains a model is made when it is loaded.
+    pub is_explained: bool,
 }
 
 /// Which versions of a model are loaded.
@@ -64,6 +66,7 @@ impl Default for ModelsSettings {
             memory_bytes_max: 256 << 20,
             rollback: None,
             keeps_records: true,
+            is_explained: false,
         }
     }
 }
@@ -99,6 +102,12 @@ impl ModelsSettings {
         self.poll = Some(self.poll_asked.unwrap_or(usual)).filter(|poll| !poll.is_zero());
         self.keeps_records = keeps_records;
         self
+    }
+
+    /// The same, where every answer has reasons or not.
+    #[must_use]
+    pub fn explained(self, is_explained: bool) -> Self {
+        Self { is_explained, ..self }
     }
 }
 

@@ -12,7 +12,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, Method};
 use hyper::body::Incoming;
-use quintile_scoring::reasons::ReasonsRequest;
+use quintile_scoring::reasons::{ReasonsRequestError, ReasonsWish};
 
 use super::batch::Form;
 use super::body::Coding;
@@ -28,8 +28,8 @@ use crate::telemetry::Route;
 
 /// What a request asks for.
 pub(super) enum Target {
-    Score(ModelChoice, Coding, ReasonsRequest),
-    Batch(ModelChoice, Form, Coding, ReasonsRequest),
+    Score(ModelChoice, Coding, ReasonsWish),
+    Batch(ModelChoice, Form, Coding, ReasonsWish),
     /// Which methods a path takes.
     Options(&'static str),
     Health,
@@ -127,7 +127,7 @@ fn find(http: &HttpShard, path: &str, method: &Method) -> (&'static Policy, Resu
     let (policy, target) = match path {
         "/score" => (
             &SCORE_POLICY,
-            Target::Score(ModelChoice::Default, Coding::Identity, ReasonsRequest::default()),
+            Target::Score(ModelChoice::Default, Coding::Identity, ReasonsWish::default()),
         ),
         "/score/batch" => (
             &BATCH_POLICY,
@@ -135,7 +135,7 @@ fn find(http: &HttpShard, path: &str, method: &Method) -> (&'static Policy, Resu
                 ModelChoice::Default,
                 Form::List,
                 Coding::Identity,
-                ReasonsRequest::default(),
+                ReasonsWish::default(),
             ),
         ),
         "/healthz" => (&HEALTH_POLICY, Target::Health),
@@ -179,11 +179,11 @@ fn of_model(
     match operation {
         Operation::Score => (
             &SCORE_POLICY,
-            choice.map(|choice| Target::Score(choice, Coding::Identity, ReasonsRequest::default())),
+            choice.map(|choice| Target::Score(choice, Coding::Identity, ReasonsWish::default())),
         ),
         Operation::Batch => (
             &BATCH_POLICY,
-            choice.map(|choice| Target::Batch(choice, Form::List, Coding::Identity, ReasonsRequest::default())),
+            choice.map(|choice| Target::Batch(choice, Form::List, Coding::Identity, ReasonsWish::default())),
         ),
         Operation::Schema => (
             &PAGES_POLICY,
@@ -228,7 +228,11 @@ fn check_media(http: &HttpShard, target: Target, head: &Parts) -> Result<Target,
         Target::Score(choice, ..) => Ok(Target::Score(choice, coding(headers)?, reasons(head)?)),
         Target::Batch(choice, ..) => {
             let form = Form::of(kind).ok_or(RequestError::BatchMediaType)?;
-            Ok(Target::Batch(choice, form, coding(headers)?, reasons(head)?))
+            let reasons = reasons(head)?;
+            if reasons.target.is_some() {
+                return Err(RequestError::Query(ReasonsRequestError::TargetOfBatch));
+            }
+            Ok(Target::Batch(choice, form, coding(headers)?, reasons))
         }
         Target::Page(page, _) => Ok(Target::Page(page, Wants::new(http, page, headers))),
         other => Ok(other),
@@ -245,10 +249,10 @@ pub(super) fn lists_unusual(query: Option<&str>) -> bool {
 }
 
 /// The reasons that the query asks for.
-fn reasons(head: &Parts) -> Result<ReasonsRequest, RequestError> {
+fn reasons(head: &Parts) -> Result<ReasonsWish, RequestError> {
     match head.uri.query() {
-        None => Ok(ReasonsRequest::default()),
-        Some(query) => ReasonsRequest::of_query(query).map_err(RequestError::Query),
+        None => Ok(ReasonsWish::default()),
+        Some(query) => ReasonsWish::of_query(query).map_err(RequestError::Query),
     }
 }
 

@@ -22,12 +22,13 @@ use hyper::body::Incoming;
 use quintile_scoring::limits::REQUEST_ID_BYTES_MAX;
 use quintile_scoring::read::ReadError;
 use quintile_scoring::read::batch::{Cut, Envelope, EnvelopeError, Lines, Piece, Pieces};
-use quintile_scoring::reasons::ReasonsRequest;
+use quintile_scoring::reasons::ReasonsWish;
 use quintile_scoring::render;
 
 use super::body::{BodyReader, Coding};
 use super::connection::deadlines::{ConnectionDeadlines, UnsentBytes};
 use super::error::RequestError;
+use super::explain::{self, Ticking};
 use super::response_body::Piece as BodyPiece;
 use super::routes::contained;
 use crate::budget::{Charge, Purpose, Size};
@@ -35,7 +36,7 @@ use crate::media_type::{JSON, is_json, is_lines, lines};
 use crate::models::ModelChoice;
 use crate::shard::ShardCore;
 use crate::shard::scorer::RequestInfo;
-use crate::shard::scorer::slice::{Batch, BatchModel, Layout, LongPiece};
+use crate::shard::scorer::slice::{Batch, BatchModel, HeldLead, Layout};
 use crate::shard::slice_queue::SliceTurn;
 use crate::telemetry::BatchCounts;
 
@@ -82,8 +83,13 @@ pub(super) async fn open(
     (choice, request): (&ModelChoice, RequestInfo<'_>),
 ) -> Result<BatchResponse, RequestError> {
     let seat = BatchPermit::take(core, watch)?;
+    let mut reasons = request.reasons;
     let source = match form {
-        Form::List => LeadSource::List(Box::new(read_list(core, body, coding).await?)),
+        Form::List => {
+            let (cut, charge, wish) = read_list(core, body, coding).await?;
+            reasons = wish.over(reasons);
+            LeadSource::List(Box::new((cut, charge)))
+        }
         Form::Lines => {
             let limits = core.limits();
             let mut intake = BodyReader::new(core, body, coding, limits.batch_bytes_max, limits.batch)?;
@@ -98,11 +104,14 @@ pub(super) async fn open(
             LeadSource::Lines(Box::new((intake, lines, charge)))
         }
     };
+    if core.scorer.borrow().must_explain(reasons) {
+        explain::prepare(core, choice).await?;
+    }
     Ok(BatchResponse {
         model: core.scorer.borrow_mut().batch_model(choice),
         request_id: ArrayString::from(request.id).unwrap_or_default(),
         lists_unusual: request.lists_unusual,
-        reasons: request.reasons,
+        reasons,
         source,
         turn: SliceTurn::to_score(Rc::clone(core)),
         tally: BatchCounts::default(),
@@ -111,7 +120,8 @@ pub(super) async fn open(
         part_bytes: 0,
         has_begun: false,
         has_ended: false,
-        long: None,
+        held: None,
+        ticking: None,
         owed: UnsentBytes::new(Rc::clone(watch)),
         seat,
     })
@@ -119,7 +129,11 @@ pub(super) async fn open(
 
 /// Reads a list to its end. A body that is wrong in its shape is read to its end too, unless it is too large: then its
 /// connection can go on.
-async fn read_list(core: &Rc<ShardCore>, body: Incoming, coding: Coding) -> Result<(Cut, Charge), RequestError> {
+async fn read_list(
+    core: &Rc<ShardCore>,
+    body: Incoming,
+    coding: Coding,
+) -> Result<(Cut, Charge, ReasonsWish), RequestError> {
     let limits = core.limits();
     let mut intake = BodyReader::new(core, body, coding, limits.batch_bytes_max, limits.batch)?;
     let mut envelope = Envelope::new(limits.body_bytes_max, limits.batch_leads_max);
@@ -140,7 +154,7 @@ async fn read_list(core: &Rc<ShardCore>, body: Incoming, coding: Coding) -> Resu
             _ => {}
         }
     }
-    contained(core, || {
+    let wish = contained(core, || {
         let mut scorer = core.scorer.borrow_mut();
         let workspace = scorer.workspace_mut();
         let skeleton = match fault {
@@ -156,9 +170,10 @@ async fn read_list(core: &Rc<ShardCore>, body: Incoming, coding: Coding) -> Resu
             Err(EnvelopeError::NotJson(fault)) => Err(ReadError::NotJson(fault)),
             Err(EnvelopeError::TooManyLeads | EnvelopeError::Skeleton) => unreachable!("these have ended the reading"),
         }
-        .map_err(RequestError::Rejected)
+        .map_err(RequestError::Rejected)?;
+        Ok(workspace.wish())
     })?;
-    Ok((envelope.cut(), charge))
+    Ok((envelope.cut(), charge, wish))
 }
 
 /// A place among the batches of a shard, and a request under way until the answer's last byte.
@@ -245,7 +260,7 @@ pub struct BatchResponse {
     model: BatchModel,
     request_id: ArrayString<REQUEST_ID_BYTES_MAX>,
     lists_unusual: bool,
-    reasons: ReasonsRequest,
+    reasons: ReasonsWish,
     source: LeadSource,
     turn: SliceTurn,
     tally: BatchCounts,
@@ -257,8 +272,10 @@ pub struct BatchResponse {
     part_bytes: usize,
     has_begun: bool,
     has_ended: bool,
-    /// A lead that takes longer than a slice to read.
-    long: Option<Box<LongPiece>>,
+    /// A lead that a slice could not finish.
+    held: Option<HeldLead>,
+    /// Until when another slice makes no sense, because that lead waits for what explains its model.
+    ticking: Option<Ticking>,
     owed: UnsentBytes,
     /// Given back last.
     seat: BatchPermit,
@@ -268,7 +285,15 @@ impl BatchResponse {
     fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Aborted>>> {
         self.owed.end();
         while !self.has_ended && self.part.len() < PART_BYTES_MIN {
-            let ready = match self.long {
+            if let Some(ticking) = &mut self.ticking {
+                match ticking.poll(cx) {
+                    Poll::Ready(()) => self.ticking = None,
+                    Poll::Pending if self.part.is_empty() => return Poll::Pending,
+                    // Results do not wait for reasons of others.
+                    Poll::Pending => break,
+                }
+            }
+            let ready = match self.held {
                 // What is begun does not wait for what follows.
                 Some(_) => Ok(()),
                 None => match self.source.poll_ready(cx) {
@@ -322,6 +347,7 @@ impl BatchResponse {
                 id: &self.request_id,
                 lists_unusual: self.lists_unusual,
                 reasons: self.reasons,
+                target: None,
             },
             layout,
             has_begun: self.tally != BatchCounts::default(),
@@ -330,11 +356,12 @@ impl BatchResponse {
         };
         let mut scorer = core.scorer.borrow_mut();
         let mut stats = core.stats.borrow_mut();
-        let tally = scorer.slice(&batch, &mut self.source, &mut self.long, out, &mut stats);
+        let tally = scorer.slice(&batch, &mut self.source, &mut self.held, out, &mut stats);
         stats.batch(&tally);
         drop((scorer, stats));
         self.tally.add(&tally);
-        if self.long.is_some() {
+        if let Some(held) = &self.held {
+            self.ticking = held.waits_for_reasons().then(|| Ticking::new(core));
             return;
         }
         if let LeadSource::List(list) = &mut self.source {

@@ -68,6 +68,8 @@ pub enum RequestError {
     Query(ReasonsRequestError),
     /// Reasons of a model whose scores cannot be explained: why is the model's to say.
     NotExplainable,
+    /// A target of a model whose predictions have no bands.
+    NoBands,
     /// Reasons of a model for which what explains it is still being made.
     Preparing,
     /// The shard answers as many requests as it may.
@@ -116,6 +118,7 @@ impl RequestError {
             Self::Rejected(ReadError::Invalid) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_request"),
             Self::Query(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_query"),
             Self::NotExplainable => (StatusCode::UNPROCESSABLE_ENTITY, "not_explainable"),
+            Self::NoBands => (StatusCode::UNPROCESSABLE_ENTITY, "no_bands"),
             Self::Preparing => (StatusCode::SERVICE_UNAVAILABLE, "preparing_reasons"),
             Self::BatchNotLocal => (StatusCode::NOT_IMPLEMENTED, "batch_not_local"),
             Self::Overloaded | Self::TooManyConnections | Self::OutOfMemory | Self::TooManyBatches { .. } => {
@@ -207,6 +210,7 @@ impl fmt::Display for RequestError {
             Self::Rejected(rejection) => write!(f, "{rejection}"),
             Self::Query(error) => write!(f, "{error}"),
             Self::NotExplainable => f.write_str("this model's scores cannot be explained"),
+            Self::NoBands => f.write_str("this model gives no scores from 1 to 5 here, so nothing can bring a lead to one"),
             Self::Preparing => f.write_str("what explains this model's scores is being made; try again"),
             Self::Overloaded => f.write_str("too many requests are under way; try again"),
             Self::TooManyConnections => {
@@ -254,6 +258,7 @@ mod tests {
             RequestError::Rejected(ReadError::Invalid),
             RequestError::Query(ReasonsRequestError::Count),
             RequestError::NotExplainable,
+            RequestError::NoBands,
             RequestError::Preparing,
             RequestError::Overloaded,
             RequestError::TooManyConnections,

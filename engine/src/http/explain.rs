@@ -3,22 +3,15 @@
 
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::task::Poll;
-use std::thread;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::error::RequestError;
 use crate::limits::{PREPARE_WAIT, TICK};
-use crate::models::{ModelChoice, ModelVersion};
+use crate::models::ModelChoice;
 use crate::shard::ShardCore;
-use crate::shard::scorer::UnexplainedError;
+use crate::shard::scorer::{UnexplainedError, begin_preparing};
 use crate::shard::timers::Timer;
-
-/// Whether what explains a model that may score the lead is still to be made.
-pub(super) fn must_wait(core: &ShardCore, choice: &ModelChoice) -> bool {
-    core.scorer.borrow().unprepared(choice).is_some()
-}
 
 /// Waits until every model that may score the lead can be explained.
 pub(super) async fn prepare(core: &Rc<ShardCore>, choice: &ModelChoice) -> Result<(), RequestError> {
@@ -28,7 +21,7 @@ pub(super) async fn prepare(core: &Rc<ShardCore>, choice: &ModelChoice) -> Resul
         match unprepared {
             None => return core.scorer.borrow_mut().explains(choice).map_err(failure),
             Some(_) if waited >= PREPARE_WAIT => return Err(RequestError::Preparing),
-            Some(version) => begin(&version),
+            Some(version) => begin_preparing(&version),
         }
         sleep(core).await;
         waited += TICK;
@@ -43,48 +36,40 @@ pub(super) fn failure(error: UnexplainedError) -> RequestError {
     }
 }
 
-/// Starts the thread that makes it, unless it was started before.
-fn begin(version: &Arc<ModelVersion>) {
-    if !version.loaded.explaining.claim() {
-        return;
-    }
-    let for_thread = Arc::clone(version);
-    let begun = thread::Builder::new().name("explain".into()).spawn(move || {
-        for_thread.loaded.explaining.prepare(&for_thread.loaded.model);
-    });
-    if begun.is_err() {
-        // No thread could be started: the next request that asks tries again.
-        version.loaded.explaining.disclaim();
-    }
-}
-
 /// One tick of the shard's timers.
 async fn sleep(core: &Rc<ShardCore>) {
-    let timer = Ticking::new(core);
-    poll_fn(|cx| match core.wheel.borrow_mut().poll_fired(timer.timer, cx) {
-        true => Poll::Ready(()),
-        false => Poll::Pending,
-    })
-    .await;
+    let mut ticking = Ticking::new(core);
+    poll_fn(|cx| ticking.poll(cx)).await;
 }
 
-/// A timer that is removed when the request ends.
-struct Ticking<'c> {
-    core: &'c ShardCore,
+/// A timer of one tick, which is removed when the request ends.
+pub(super) struct Ticking {
+    core: Rc<ShardCore>,
     timer: Timer,
 }
 
-impl<'c> Ticking<'c> {
-    fn new(core: &'c ShardCore) -> Self {
+impl Ticking {
+    pub(super) fn new(core: &Rc<ShardCore>) -> Self {
         let mut wheel = core.wheel.borrow_mut();
         let timer = wheel.insert();
         wheel.set(timer, TICK);
         drop(wheel);
-        Self { core, timer }
+        Self {
+            core: Rc::clone(core),
+            timer,
+        }
+    }
+
+    /// Whether the tick is over.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.core.wheel.borrow_mut().poll_fired(self.timer, cx) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
     }
 }
 
-impl Drop for Ticking<'_> {
+impl Drop for Ticking {
     fn drop(&mut self) {
         self.core.wheel.borrow_mut().remove(self.timer);
     }

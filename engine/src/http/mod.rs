@@ -27,6 +27,7 @@ pub mod response_body;
 mod routes;
 #[cfg(feature = "static-answer")]
 mod static_answer;
+mod target;
 mod trace;
 
 use std::cell::RefCell;

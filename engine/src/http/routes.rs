@@ -23,6 +23,7 @@ use super::pages;
 use super::request_id::RequestId;
 use super::response::Responder;
 use super::response_body::ResponseBody;
+use super::target;
 use super::trace;
 use crate::models::ModelChoice;
 use crate::protocol::Native;
@@ -145,23 +146,59 @@ async fn score_body(
     took: &mut Duration,
 ) -> Result<(Bytes, Timings), RequestError> {
     let body = body::collect(core, body, coding).await?;
-    if request.reasons.asks() && explain::must_wait(core, choice) {
-        // In a box, so that requests that do not wait do not carry its state.
-        Box::pin(explain::prepare(core, choice)).await?;
+    if let Some(target) = request.reasons.target {
+        // In a box, so that other requests do not carry its state.
+        return Box::pin(async {
+            let found = target::search(core, choice, &body, target).await?;
+            let request = RequestInfo {
+                target: Some(&found),
+                ..request
+            };
+            score_prepared(core, &body, (choice, stays, request), took).await
+        })
+        .await;
     }
+    let scored = score_collected(core, &body, (choice, stays, request), took).await;
+    if !matches!(scored, Err(RequestError::Preparing)) {
+        return scored;
+    }
+    // In a box, so that requests that do not wait do not carry its state.
+    Box::pin(score_prepared(core, &body, (choice, stays, request), took)).await
+}
+
+/// As [`score_collected`], when what explains the models is made, if it must be.
+async fn score_prepared(
+    core: &Rc<ShardCore>,
+    body: &[u8],
+    (choice, stays, request): (&ModelChoice, bool, RequestInfo<'_>),
+    took: &mut Duration,
+) -> Result<(Bytes, Timings), RequestError> {
+    let scored = score_collected(core, body, (choice, stays, request), took).await;
+    if !matches!(scored, Err(RequestError::Preparing)) {
+        return scored;
+    }
+    explain::prepare(core, choice).await?;
+    score_collected(core, body, (choice, stays, request), took).await
+}
+
+/// As [`score_body`], of a body that is complete. What asks for reasons that cannot be found yet is not scored.
+async fn score_collected(
+    core: &Rc<ShardCore>,
+    body: &[u8],
+    (choice, stays, request): (&ModelChoice, bool, RequestInfo<'_>),
+    took: &mut Duration,
+) -> Result<(Bytes, Timings), RequestError> {
     let began = Instant::now();
-    let lead = if long_lead::is_long(&body) {
+    let lead = if long_lead::is_long(body) {
         // In a box, so that other leads do not carry its state.
-        Box::pin(long_lead::read(core, choice, &body))
-            .await
-            .map(|()| Lead::Read)
+        Box::pin(long_lead::read(core, choice, body)).await.map(|()| Lead::Read)
     } else {
-        Ok(Lead::Unread(&body))
+        Ok(Lead::Unread(body))
     };
     let scored = match (lead, &core.remote) {
         (Err(failure), _) => Err(failure),
         // In a box, so that requests that are scored here do not carry its state.
-        (Ok(lead), Some(remote)) if !request.reasons.asks() && remote.takes(core.scorer.borrow().champion(), stays) => {
+        (Ok(lead), Some(remote)) if remote.takes(core.scorer.borrow().champion(), stays) => {
             Box::pin(score_away(core, remote, (choice, lead), request)).await
         }
         (Ok(lead), _) => contained(core, || score(core, (choice, lead), request, began)),
@@ -239,9 +276,6 @@ async fn open_batch(
     if core.remote.as_ref().is_some_and(goes_away) {
         return Err(RequestError::BatchNotLocal);
     }
-    if request.reasons.asks() {
-        explain::prepare(core, choice).await?;
-    }
     batch::open(core, watch, body, format, (choice, request)).await
 }
 
@@ -259,6 +293,10 @@ async fn score_away(
         }
         Lead::Read => Ok(core.scorer.borrow().away(Instant::now())),
     })?;
+    if core.scorer.borrow().is_asked_why(request.reasons) {
+        // Nobody else knows why.
+        return contained(core, || score(core, (choice, Lead::Read), request, away.began));
+    }
     let loaded = &away.version.loaded;
     let told = remote.ask(core, loaded, &away.row, away.began).await;
     if let Err(miss) = &told

@@ -31,6 +31,8 @@ pub(super) struct LoadOrder {
     pub(super) options: Options,
     /// Bytes that its plan may take.
     pub(super) bytes_max: usize,
+    /// Whether what explains it is made too.
+    pub(super) is_explained: bool,
 }
 
 /// Why a version is not loaded.
@@ -89,7 +91,10 @@ pub(super) fn load(order: &LoadOrder) -> Result<LoadedModel, LoadRefusal> {
     }
     let loaded = LoadedModel::load(Some(&order.path), order.options, 0).map_err(|error| refused(error.to_string()))?;
     let loaded = loaded.called(&order.name, &order.version.to_string());
-    let bytes = loaded.model.bytes();
+    if order.is_explained {
+        loaded.explaining.prepare(&loaded.model);
+    }
+    let bytes = loaded.bytes();
     if bytes > order.bytes_max {
         return Err(no_room(&bytes.to_string(), order.bytes_max));
     }

@@ -99,6 +99,12 @@ pub(super) fn model(loaded: &LoadedModel, is_named: bool) {
     for note in model.notes() {
         tracing::warn!(model = model.name(), "{note}");
     }
+    if let Some(Err(error)) = loaded.explaining.get() {
+        tracing::warn!(
+            model = model.name(),
+            "answers have no reasons, though scoring.explain asks for them: {error}"
+        );
+    }
     renamed_features(loaded);
 }
 

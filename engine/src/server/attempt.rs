@@ -151,8 +151,7 @@ fn look_at_model(input: &AttemptInput, settings: &Settings) -> Result<Option<Loa
     if loaded.is_same_as(&version.loaded) {
         return Ok(None);
     }
-    // Made here, so that no shard has to.
-    loaded.descriptions();
+    parts::make_ready(&loaded, settings);
     if let Some(numbers) = &input.numbers {
         numbers.enter(&mut loaded).map_err(|error| error.faults())?;
     }

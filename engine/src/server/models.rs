@@ -79,14 +79,14 @@ impl ModelSource {
     pub(super) fn open(settings: &Settings) -> Result<Self, ServeError> {
         let Some(store) = &settings.models.store else {
             let loaded = parts::load(settings)?;
-            // Made here, so that no shard has to.
-            loaded.descriptions();
+            parts::make_ready(&loaded, settings);
             return Ok(Self::Single {
                 loaded: Box::new(loaded),
                 is_named: settings.model.is_some(),
             });
         };
         let models = settings.models.clone().with_poll(!settings.records.sinks.is_empty());
+        let models = models.explained(settings.scoring.explain > 0);
         let own = settings.records.data_dir.join("models");
         let store: Box<dyn ModelStore> = if models.is_s3() {
             let opened = S3ModelStore::open(store, &settings.aws, own.join("s3"));

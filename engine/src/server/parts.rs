@@ -50,6 +50,14 @@ pub(super) fn load(settings: &Settings) -> Result<LoadedModel, ServeError> {
     Ok(loaded?)
 }
 
+/// Makes what no shard is to make: the descriptions of a model, and what explains it where every answer has reasons.
+pub(super) fn make_ready(loaded: &LoadedModel, settings: &Settings) {
+    loaded.descriptions();
+    if settings.scoring.explain > 0 {
+        loaded.explaining.prepare(&loaded.model);
+    }
+}
+
 /// How many shards there are and where, with one line about it in the log.
 pub(super) fn detect(settings: &Settings) -> Topology {
     let topology = Topology::detect(&settings.cpu_settings());
@@ -293,6 +301,7 @@ impl ShardTemplate<'_> {
             budget: Arc::clone(&self.budget),
             tls: self.tls.clone(),
             spin: self.settings.spin,
+            reasons: self.settings.scoring.explain,
             nonce: self.nonce,
         };
         (parts, link)

@@ -80,6 +80,8 @@ pub struct ShardParts {
     pub tls: Option<Arc<ServerConfig>>,
     /// How long it keeps looking at its sockets before it sleeps.
     pub spin: Duration,
+    /// How many reasons an answer gives where its request says nothing.
+    pub reasons: u16,
     /// What makes this process's record ids its own.
     pub nonce: u64,
 }
@@ -125,7 +127,7 @@ impl ShardCore {
             parts.records,
             parts.number,
             parts.nonce,
-            parts.limits.body_bytes_max,
+            (parts.limits.body_bytes_max, parts.reasons),
         );
         let core = Self {
             number: parts.number,

@@ -13,13 +13,14 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use bytes::{Bytes, BytesMut};
 use quintile_scoring::loaded::LoadedModel;
 use quintile_scoring::read::{ReadError, SlicedRead, Timings, Workspace};
-use quintile_scoring::reasons::{ReasonsWorkspace, bytes_max as reasons_bytes_max};
+use quintile_scoring::reasons::ReasonsWorkspace;
 use quintile_scoring::render;
 use quintile_scoring::render::unusual::bytes_max as unusual_bytes_max;
 use uuid::Uuid;
 
 use self::part::Part;
-pub(crate) use self::reasons::UnexplainedError;
+use self::reasons::with_reasons;
+pub(crate) use self::reasons::{UnexplainedError, begin_preparing};
 use self::slice::SliceBuffers;
 use self::slots::ModelSlots;
 pub(crate) use self::unusual::RequestInfo;
@@ -81,6 +82,10 @@ pub struct Scorer {
     bench: SliceBuffers,
     unusual: Unusual,
     reasons: Option<Box<ReasonsWorkspace>>,
+    /// How many reasons an answer gives where its request says nothing.
+    reasons_usual: u16,
+    /// What rows came to that were tried for a target.
+    tried: Vec<(Option<u8>, f64)>,
 }
 
 impl Scorer {
@@ -89,7 +94,7 @@ impl Scorer {
         records: RecordOutput,
         shard: u16,
         nonce: u64,
-        body_bytes_max: usize,
+        (body_bytes_max, reasons_usual): (usize, u16),
     ) -> Self {
         let models = ModelSlots::new(&registry, body_bytes_max);
         let longest = registry.versions().map(|version| frame_capacity(&version.loaded)).max();
@@ -112,6 +117,8 @@ impl Scorer {
             bench: SliceBuffers::new(),
             unusual,
             reasons: None,
+            reasons_usual,
+            tried: Vec::new(),
         }
     }
 
@@ -239,14 +246,17 @@ impl Scorer {
         arena: &mut Arena,
     ) -> Outcome {
         let parsed = Instant::now();
+        let score = self.models.score();
+        let wanted = self.wanted(self.models.workspace.wish(), request.reasons);
+        let is_explained = match wanted.asks() {
+            false => false,
+            true => match self.explain(wanted) {
+                Ok(is_explained) => is_explained,
+                Err(error) => return Outcome::Unexplained(error),
+            },
+        };
         self.unusual
             .look(&self.models.current().loaded, self.models.workspace.row());
-        let score = self.models.score();
-        if request.reasons.asks()
-            && let Err(error) = self.explain(request.reasons)
-        {
-            return Outcome::Unexplained(error);
-        }
         let scored = Instant::now();
         let mut timings = Timings {
             parse_ns: nanoseconds(start, parsed),
@@ -255,7 +265,7 @@ impl Scorer {
             wake_ns: 0,
         };
         if self.records.keeps() {
-            if !self.record(request.id, score, timings.total_ns) {
+            if !self.record(request.id, score, timings.total_ns, is_explained) {
                 match self.when_full {
                     WhenFull::Shed => return Outcome::QueueFull,
                     WhenFull::Drop => self.dropped += 1,
@@ -274,17 +284,14 @@ impl Scorer {
             request_id: request.id,
             more: render::MoreFields {
                 unusual,
-                reasons: match &self.reasons {
-                    Some(reasons) if request.reasons.asks() => Some((reasons, workspace.row())),
-                    _ => None,
-                },
+                reasons: self.reasons.as_deref().filter(|_| is_explained),
+                target: request.target,
             },
             timings: &timings,
         };
         let mut more = unusual.map_or(0, |fields| unusual_bytes_max(loaded, &fields));
-        if request.reasons.asks() {
-            more += reasons_bytes_max(loaded, request.reasons);
-        }
+        more += told.more.reasons.map_or(0, ReasonsWorkspace::bytes_max);
+        more += request.target.map_or(0, |found| found.bytes(loaded));
         let answer = arena.cut(P::answer_bytes_max(loaded) + more, |out: &mut BytesMut| {
             P::write(out, loaded, &told);
         });
@@ -328,8 +335,10 @@ impl Scorer {
         matches!(kept, ModelChoice::Named(model) if !Arc::ptr_eq(model, self.registry.default_model()))
     }
 
-    fn record(&mut self, request_id: &str, score: Option<u8>, latency_ns: u64) -> bool {
+    fn record(&mut self, request_id: &str, score: Option<u8>, latency_ns: u64, is_explained: bool) -> bool {
         let time_us = now_us();
+        let reasons = self.reasons.as_deref_mut().filter(|_| is_explained);
+        let extras = with_reasons(self.part.extras(), reasons);
         let workspace = &self.models.workspace;
         let entry = Entry {
             // Made of this moment, so that records sorted by id are sorted by time.
@@ -345,7 +354,7 @@ impl Scorer {
             predictions: workspace.predictions(),
             row: workspace.row(),
             source: RecordSource::Local,
-            extras: self.part.extras(),
+            extras,
         };
         entry.encode(&mut self.frame);
         self.records.append(&self.frame).is_ok()

@@ -21,6 +21,7 @@ mod metrics;
 mod models;
 mod pages;
 mod panics;
+mod reasons;
 mod records;
 mod reload;
 mod removed_sink;

@@ -6,11 +6,14 @@ use crate::on_both;
 use crate::score::lead;
 
 /// Every path that is read, and what it is.
-const PATHS: [(&str, &str); 14] = [
+const PATHS: [(&str, &str); 17] = [
     ("/", "text/html; charset=utf-8"),
     ("/home.css", "text/css; charset=utf-8"),
     ("/home.js", "text/javascript; charset=utf-8"),
     ("/icon.svg", "image/svg+xml"),
+    ("/explore", "text/html; charset=utf-8"),
+    ("/explore.css", "text/css; charset=utf-8"),
+    ("/explore.js", "text/javascript; charset=utf-8"),
     ("/models", "text/html; charset=utf-8"),
     ("/models.css", "text/css; charset=utf-8"),
     ("/models.js", "text/javascript; charset=utf-8"),

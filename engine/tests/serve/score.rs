@@ -46,58 +46,6 @@ fn answers_a_lead(runtime: &str) {
     );
 }
 
-fn reasons_are_given_where_they_are_asked_for(runtime: &str) {
-    let server = Launch::new(runtime).no_sink().start();
-    let mut connection = server.connect();
-    let plain = connection.post("/score", &lead(7)).json();
-    assert!(plain.get("reasons").is_none() && plain.get("explained").is_none());
-    let json = connection.post("/score?explain=3", &lead(7)).json();
-    for member in ["lead_id", "score", "probability", "model"] {
-        assert_eq!(json[member], plain[member], "{member}");
-    }
-    let reasons = json["reasons"].as_array().expect("reasons");
-    let sizes = reasons
-        .iter()
-        .map(|reason| reason["contribution"].as_f64().expect("a number"));
-    let sizes: Vec<f64> = sizes.collect();
-    assert!(
-        sizes.len() == 3 && sizes[0].abs() >= sizes[1].abs() && sizes[1].abs() >= sizes[2].abs(),
-        "{sizes:?}"
-    );
-    let number = |key: &str| json["explained"][key].as_f64().expect("a number");
-    let margin = sizes.iter().sum::<f64>() + number("bias") + number("others");
-    let probability = 1.0 / (1.0 + (-margin).exp());
-    assert!((probability - json["probability"].as_f64().expect("a number")).abs() < 1e-5);
-    let lowers = connection.post("/score?explain=50&direction=lowers", &lead(7)).json();
-    let lowers = lowers["reasons"].as_array().expect("reasons");
-    assert!(!lowers.is_empty() && lowers.iter().all(|reason| reason["direction"] == "lowers"));
-    let batch = format!("{{\"leads\":[{},{{}}]}}", lead(7));
-    let batch = connection.post("/score/batch?explain=3", &batch).json();
-    assert_eq!(batch["results"][0]["reasons"], json["reasons"]);
-    assert_eq!(batch["results"][0]["explained"], json["explained"]);
-    assert!(batch["results"][1].get("reasons").is_none());
-}
-
-fn a_query_that_is_not_understood_is_refused(runtime: &str) {
-    let server = Launch::new(runtime).no_sink().start();
-    let mut connection = server.connect();
-    let queries = [
-        "explain=all",
-        "explain=-1",
-        "explain=1001",
-        "explain=2&direction=up",
-        "explain=0&x=y",
-    ];
-    for query in queries {
-        for path in ["/score", "/score/batch"] {
-            let answer = connection.post(&format!("{path}?{query}"), &lead(7));
-            assert_eq!((answer.status, query), (422, query));
-            assert_eq!(answer.json()["error"]["code"], "invalid_query");
-        }
-    }
-    assert_eq!(connection.post("/score?explain=0", &lead(7)).status, 200);
-}
-
 fn keys_may_stand_in_any_order_and_be_escaped(runtime: &str) {
     let server = Launch::new(runtime).no_sink().start();
     let mut connection = server.connect();
@@ -144,7 +92,7 @@ fn all_faults_come_in_one_answer(runtime: &str) {
         "the missing id is a fault too: {}",
         answer.text()
     );
-    for value in ["hot", "1e39", "crimson", "true"] {
+    for value in ["hot", "1e39", "crimson"] {
         assert!(!answer.text().contains(value), "echoes {value}: {}", answer.text());
     }
     assert_eq!(
@@ -287,8 +235,6 @@ fn a_forced_kernel_answers_the_same(runtime: &str) {
 }
 
 on_both!(
-    reasons_are_given_where_they_are_asked_for,
-    a_query_that_is_not_understood_is_refused,
     answers_a_lead,
     keys_may_stand_in_any_order_and_be_escaped,
     all_faults_come_in_one_answer,

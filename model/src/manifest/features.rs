@@ -11,7 +11,7 @@ use super::reader::Reader;
 use crate::nearest::nearest;
 use crate::schema::FeatureKind;
 
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 11] = [
     "description",
     "label",
     "unit",
@@ -21,6 +21,8 @@ const KEYS: [&str; 9] = [
     "required",
     "missing",
     "categories",
+    "actionable",
+    "reasons",
 ];
 
 impl Reader<'_> {
@@ -69,6 +71,8 @@ impl Reader<'_> {
                     note.categories = self.categories(value);
                     note.categories_place = self.place(value.span().start);
                 }
+                "actionable" => note.actionable = self.actionable(value),
+                "reasons" => note.texts = self.reason_texts(value),
                 _ => self.unknown(key, &KEYS),
             }
         }

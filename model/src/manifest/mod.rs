@@ -21,10 +21,17 @@
 //! seen = [0, 7200]                    # between which values training lay; what is far outside is counted, not refused
 //! required = true                     # may not be missing
 //! missing = -1                        # in the place of the model's list
+//! actionable = "decrease"             # how people may change it: true, false, "increase" or "decrease"
+//! reasons = { raises = "Long on the site", lowers = "Short on the site", missing = "Time on site is not known" }
 //!
 //! [features.Source]
 //! type = "category"
 //! categories = ["ad", "organic"]      # their codes are 0, 1, …; only where the model file has no names
+//!
+//! [groups.engagement]                 # features that are one reason together
+//! features = ["visits", "minutes"]
+//! label = "Engagement"
+//! reasons = { raises = "Much engagement" }
 //!
 //! [[golden]]                          # checked at load and before a swap, to the last bit
 //! features = [0.5, nan, 3]            # in column order, nan is missing
@@ -39,6 +46,7 @@
 
 mod features;
 mod golden;
+mod groups;
 mod init;
 mod reader;
 #[cfg(test)]
@@ -52,8 +60,9 @@ use toml::de::DeTable;
 use crate::bands::Bands;
 use crate::ensemble::{Ensemble, Precision};
 use crate::limits::{MANIFEST_BYTES_MAX, MANIFEST_FAULTS_MAX};
-use crate::schema::FeatureKind;
+use crate::schema::{Actionable, FeatureKind, ReasonTexts};
 pub use golden::{GoldenRow, GoldenSource};
+pub use groups::GroupNote;
 pub use init::InitNote;
 use reader::Reader;
 
@@ -124,6 +133,10 @@ pub struct FeatureNote {
     pub missing: Option<Vec<f64>>,
     /// The least and the greatest value that training saw.
     pub seen: Option<(f64, f64)>,
+    /// How people may change its value.
+    pub actionable: Option<Actionable>,
+    /// Its sentences in reasons.
+    pub texts: ReasonTexts,
     /// Where its name stands.
     pub place: ManifestPlace,
     /// Where its names of categories stand.
@@ -150,6 +163,8 @@ pub struct Manifest {
     pub owner: Option<String>,
     /// What is said of features, not of all of them.
     pub features: Vec<FeatureNote>,
+    /// Features that are one reason together.
+    pub groups: Vec<GroupNote>,
     pub(crate) edges: Option<(Bands, ManifestPlace)>,
     pub(crate) band_names: Option<([String; 5], ManifestPlace)>,
     pub(crate) probability_output: Option<(usize, ManifestPlace)>,
@@ -209,6 +224,10 @@ impl Manifest {
             None => schema.names().collect(),
         };
         self.features.retain(|note| names.contains(note.name.as_str()));
+        for group in &mut self.groups {
+            group.features.retain(|(name, _)| names.contains(name.as_str()));
+        }
+        self.groups.retain(|group| !group.features.is_empty());
         for note in &mut self.features {
             note.kind = note.kind.filter(|&kind| kind == FeatureKind::Category);
             (note.range, note.required) = (None, None);

@@ -16,10 +16,13 @@ const SENTENCE_BYTES_MAX: usize = 4_096;
 /// Bytes of a name.
 const LABEL_BYTES_MAX: usize = 128;
 
+/// Bytes of a reason's sentence. Answers have a few, and records keep them in four kilobytes.
+const REASON_BYTES_MAX: usize = 256;
+
 /// Numbers that count as missing: each is compared with every value of a row.
 const MARKERS_MAX: usize = 16;
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "name",
     "version",
     "description",
@@ -31,6 +34,7 @@ const KEYS: [&str; 13] = [
     "probability_output",
     "names",
     "features",
+    "groups",
     "golden",
     "init",
 ];
@@ -94,6 +98,7 @@ impl<'t> Reader<'t> {
                 "input" => manifest.input = self.input(value),
                 "probability_output" => manifest.probability_output = self.output(value),
                 "features" => manifest.features = self.features(value),
+                "groups" => manifest.groups = self.groups(value),
                 "names" => manifest.names = self.feature_names(value),
                 "golden" => manifest.golden = self.golden(value),
                 "init" => manifest.init = self.init(value),
@@ -134,6 +139,19 @@ impl<'t> Reader<'t> {
             self.fault(
                 value.span(),
                 format!("{what} has 1 to {LABEL_BYTES_MAX} bytes and no control characters"),
+            );
+        }
+        right.then_some(text)
+    }
+
+    /// A sentence on one line, which answers and records carry.
+    pub(super) fn reason_text(&mut self, what: &str, value: &Spanned<DeValue<'_>>) -> Option<String> {
+        let text = self.text(what, value)?;
+        let right = !text.is_empty() && text.len() <= REASON_BYTES_MAX && !text.chars().any(char::is_control);
+        if !right {
+            self.fault(
+                value.span(),
+                format!("{what} has 1 to {REASON_BYTES_MAX} bytes and no control characters"),
             );
         }
         right.then_some(text)

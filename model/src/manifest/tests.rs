@@ -11,12 +11,12 @@ fn faults(text: &str) -> String {
 fn every_fault_has_its_place_and_its_words() {
     let long = format!("unit = \"{}\"", "x".repeat(129));
     let feature = |text: &str| format!("[features.f]\n{text}");
-    let keys = "description, label, unit, type, range, seen, required, missing, categories";
+    let keys = "description, label, unit, type, range, seen, required, missing, categories, actionable, reasons";
     for (text, expected) in [
         (
             "nmae = \"a\"".to_owned(),
             "1:1: unknown key \"nmae\": accepted are name, version, description, owner, edges, band_names, \
-             missing, input, probability_output, names, features, golden, init; did you mean name?"
+             missing, input, probability_output, names, features, groups, golden, init; did you mean name?"
                 .to_owned(),
         ),
         (

@@ -62,6 +62,7 @@ pub(super) fn misfits(manifest: &Manifest, ensemble: &Ensemble) -> Vec<ManifestF
             }),
         }
     }
+    faults.extend(groups(manifest, schema, &names));
     let predictions = ensemble.objective().prediction_len(margins);
     for golden in &manifest.golden {
         let is_stated = |count: usize| count > 0;
@@ -182,6 +183,23 @@ fn no_feature(name: &str, schema: &Schema) -> String {
     let near = is_short.then(|| nearest(name, schema.names())).flatten();
     let hint = near.map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
     format!("the model has no feature {name:?}{hint}")
+}
+
+/// Features of groups that the model does not have, or that are in two.
+fn groups(manifest: &Manifest, schema: &Schema, names: &HashMap<&str, usize>) -> Vec<ManifestFault> {
+    let mut taken: HashMap<&str, &str> = HashMap::new();
+    let mut faults = Vec::new();
+    for group in &manifest.groups {
+        for (name, place) in &group.features {
+            let message = match taken.insert(name, &group.name) {
+                Some(other) => format!("{name:?} is in the group {other:?} already, and a feature is in one"),
+                None if names.contains_key(name.as_str()) => continue,
+                None => no_feature(name, schema),
+            };
+            faults.push(ManifestFault { place: *place, message });
+        }
+    }
+    faults
 }
 
 /// Whether values are rounded to `f32` before anything looks at them.

@@ -7,11 +7,13 @@ mod explained;
 mod fit;
 mod golden;
 mod outline;
+mod splits;
 mod statistics;
 
 pub use evaluator::Scratch;
 pub(crate) use evaluator::{Reading, read};
 pub use golden::{GoldenFault, GoldenQuantity};
+pub use splits::{ColumnSplits, SplitPoints};
 pub use statistics::{FeatureUse, Statistics};
 
 use crate::bands::Bands;
@@ -84,6 +86,8 @@ pub struct Model {
     is_input_stated: bool,
     finish: Finish,
     engine: Engine,
+    /// Where trees cut what people may change.
+    splits: SplitPoints,
     /// What explanations are made from, of a model that can be explained.
     explained: Result<PackedEnsemble, ExplainError>,
 }
@@ -127,12 +131,10 @@ impl Model {
         let ensemble = Arc::new(ensemble);
         let engine = Engine::new(&ensemble, tree_limit, options.kernel)?;
         let explained = PackedEnsemble::new(&ensemble, tree_limit);
-        for note in manifest.features {
-            if let Some(column) = schema.column(&note.name) {
-                schema.annotate(column, note);
-            }
-        }
+        schema.annotate_all(manifest.features);
         schema.set_markers(markers);
+        schema.set_groups(manifest.groups);
+        let splits = SplitPoints::of(&ensemble, tree_limit, &schema, input);
         let name = manifest.name.unwrap_or(identity.name);
         let version = manifest.version.unwrap_or(identity.version);
         Ok(Self {
@@ -160,6 +162,7 @@ impl Model {
             is_input_stated,
             finish,
             engine,
+            splits,
             explained,
         })
     }
@@ -297,6 +300,18 @@ impl Model {
     pub fn band(&self, predictions: &[f64]) -> Option<u8> {
         let bands = self.bands.as_ref()?;
         predictions.get(self.banded).map(|&prediction| bands.score(prediction))
+    }
+
+    /// The prediction that is banded, of a row's.
+    #[must_use]
+    pub fn banded(&self, predictions: &[f64]) -> f64 {
+        predictions.get(self.banded).copied().unwrap_or(f64::NAN)
+    }
+
+    /// Where trees cut the values of the features that people may change.
+    #[must_use]
+    pub fn splits(&self) -> &SplitPoints {
+        &self.splits
     }
 
     /// What to say when the model is loaded, a sentence each.

@@ -6,6 +6,7 @@ mod categories;
 mod cell;
 mod markers;
 mod names;
+mod reasons;
 mod rule;
 mod seen;
 
@@ -16,6 +17,7 @@ use crate::manifest::FeatureNote;
 pub use categories::{Categories, CategoryName, Unseen};
 pub use cell::{Cell, CellError};
 pub use markers::MissingMarkers;
+pub use reasons::{Actionable, FeatureGroup, ReasonTexts};
 pub use rule::{Form, Rule, Violation};
 pub use seen::SeenRanges;
 
@@ -71,6 +73,10 @@ pub struct Feature {
     pub rule: Rule,
     /// The names of its categories, when the file has them.
     pub categories: Option<Categories>,
+    /// Its sentences in reasons, from the manifest.
+    texts: Option<Box<ReasonTexts>>,
+    /// How people may change its value, from the manifest.
+    actionable: Option<Actionable>,
 }
 
 /// The features of a model in column order. Names are unique and not empty.
@@ -89,6 +95,7 @@ pub struct Schema {
     seen: Option<Box<SeenRanges>>,
     /// Whether the names are made of column numbers, because the file has none.
     is_numbered: bool,
+    groups: Vec<FeatureGroup>,
     /// Whether an underscore of a name may have been a space in training.
     has_lost_spaces: bool,
 }
@@ -161,6 +168,8 @@ impl Schema {
             unit: None,
             rule: Rule::NONE,
             categories: None,
+            texts: None,
+            actionable: None,
         };
         Ok(Self {
             features: features.into_iter().map(feature).collect(),
@@ -170,6 +179,7 @@ impl Schema {
             markers: None,
             seen: None,
             is_numbered: false,
+            groups: Vec::new(),
             has_lost_spaces: false,
         })
     }
@@ -319,8 +329,17 @@ impl Schema {
         &self.required
     }
 
+    /// Takes over what a manifest says of features.
+    pub(crate) fn annotate_all(&mut self, notes: Vec<FeatureNote>) {
+        for note in notes {
+            if let Some(column) = self.column(&note.name) {
+                self.annotate(column, note);
+            }
+        }
+    }
+
     /// Takes over what a manifest says of a column. Its categories have been compared with the file's.
-    pub(crate) fn annotate(&mut self, column: usize, note: FeatureNote) {
+    fn annotate(&mut self, column: usize, note: FeatureNote) {
         let Some(feature) = self.features.get_mut(column) else {
             return;
         };
@@ -355,6 +374,8 @@ impl Schema {
         feature.description = note.description;
         feature.label = note.label;
         feature.unit = note.unit;
+        feature.actionable = note.actionable;
+        feature.texts = (note.texts != ReasonTexts::default()).then(|| Box::new(note.texts));
         self.index_rule(column);
     }
 

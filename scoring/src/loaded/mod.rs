@@ -24,7 +24,7 @@ pub use self::files::manifest_path;
 
 use self::draft::ManifestChange;
 use self::files::{digest, identity, manifest, read, sha256, text_of};
-use crate::reasons::{self, Explaining};
+use crate::reasons::{Explaining, ReasonUnits};
 use columns::Columns;
 use describe::Descriptions;
 use unusual::UnusualFeatures;
@@ -49,8 +49,8 @@ pub struct LoadedModel {
     pub golden_rows: usize,
     /// What explains its scores, once somebody has asked.
     pub explaining: Explaining,
-    /// Bytes of the longest reason of a score.
-    pub reason_bytes_max: usize,
+    /// What can be a reason of a score.
+    pub reason_units: ReasonUnits,
     /// A row to show and to warm up with, in column order: the folder's example, or else the golden row that says most.
     pub example: Option<Vec<f64>>,
     /// Features whose ranges in training the manifest states; none where it states none.
@@ -169,6 +169,14 @@ impl LoadedModel {
             .get_or_init(|| Descriptions::of(&self.model, self.example.as_deref()))
     }
 
+    /// Bytes of what evaluates the model, and of what explains it, as far as that is made.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let explainer = self.explaining.get().and_then(|explainer| explainer.as_ref().ok());
+        let explaining = explainer.map_or(0, quintile_model::Explainer::bytes);
+        self.model.bytes() + self.model.explained_bytes() + explaining
+    }
+
     /// How many of its golden rows have numbers of this program, and none of the training library.
     #[must_use]
     pub fn own_golden_rows(&self) -> usize {
@@ -284,7 +292,7 @@ impl LoadedModel {
         Self {
             model_number,
             explaining: Explaining::default(),
-            reason_bytes_max: reasons::reason_bytes_max(&model),
+            reason_units: ReasonUnits::of(&model),
             model,
             columns,
             identity_json,

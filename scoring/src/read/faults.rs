@@ -32,6 +32,10 @@ pub enum FaultPlace {
     Features,
     /// `leads` of a batch.
     Leads,
+    /// `explain`.
+    Explain,
+    /// `direction`.
+    Direction,
     /// A feature of the model, by its column.
     Feature(usize),
     /// A key beside `lead_id` and `features`.

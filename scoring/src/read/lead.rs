@@ -6,6 +6,7 @@
 
 mod batch;
 mod flat;
+mod wish;
 
 use arrayvec::ArrayString;
 use quintile_model::{Categories, Cell, FeatureKind, Form, Precision};
@@ -16,6 +17,8 @@ use super::parser::Document;
 use crate::limits::LEAD_ID_BYTES_MAX;
 use crate::loaded::LoadedModel;
 use crate::missing_texts::MissingTexts;
+use crate::reasons::ReasonsWish;
+pub(super) use wish::Members;
 
 /// From here on a double rounds to an infinite `f32`: halfway between `f32::MAX` and 2^128.
 const F32_END: f64 = 3.402_823_567_797_336_6e38;
@@ -31,6 +34,8 @@ pub(super) struct Lead {
     /// Columns that the body has named, a bit each.
     seen: Vec<u64>,
     faults: Faults,
+    /// What it says of reasons.
+    wish: ReasonsWish,
     /// The least magnitude that the model's input type cannot hold.
     range_end: f64,
     /// The column whose key followed each column's in the last body that was not as expected; in front, the first one.
@@ -51,6 +56,7 @@ impl Lead {
             row: vec![f64::NAN; features],
             seen: vec![0; features.div_ceil(64)],
             faults: Faults::default(),
+            wish: ReasonsWish::default(),
             range_end: range_end(loaded.model.input_precision()),
             order: (0..).take(features + 1).collect(),
             is_row: false,
@@ -80,7 +86,7 @@ impl Lead {
     /// Reads a document from its top. What was read before is gone.
     pub(super) fn take(&mut self, loaded: &LoadedModel, document: &Document<'_>) {
         self.reset();
-        let mut seen = (false, false);
+        let mut seen = Members::default();
         if !self.take_members(loaded, document, &mut seen) {
             return self.wrong_type(FaultPlace::Body, document, 0);
         }
@@ -88,25 +94,21 @@ impl Lead {
     }
 
     /// Reads members of a lead, and remembers in `seen` whether id and features were among them. False for no object.
-    pub(super) fn take_members(
-        &mut self,
-        loaded: &LoadedModel,
-        document: &Document<'_>,
-        seen: &mut (bool, bool),
-    ) -> bool {
+    pub(super) fn take_members(&mut self, loaded: &LoadedModel, document: &Document<'_>, seen: &mut Members) -> bool {
         let Some(Node::Object { count, .. }) = document.nodes.first() else {
             return false;
         };
         for (key, value) in entries(document.nodes, 1, *count) {
             match key {
                 "lead_id" => {
-                    self.once(&mut seen.0, FaultPlace::LeadId);
+                    self.once(&mut seen.id, FaultPlace::LeadId);
                     self.take_id(document, value);
                 }
                 "features" => {
                     self.begin_features(seen);
                     self.take_features(loaded, document, value);
                 }
+                _ if self.take_wish(document, (key, value), seen) => {}
                 _ => self.faults.push(|| Fault {
                     place: FaultPlace::UnknownField(Echo::new(key)),
                     kind: FaultKind::Unknown,
@@ -117,13 +119,16 @@ impl Lead {
     }
 
     /// The features begin.
-    pub(super) fn begin_features(&mut self, seen: &mut (bool, bool)) {
-        self.once(&mut seen.1, FaultPlace::Features);
+    pub(super) fn begin_features(&mut self, seen: &mut Members) {
+        self.once(&mut seen.features, FaultPlace::Features);
     }
 
     /// Faults for id and features that the body does not name.
-    pub(super) fn require_members(&mut self, (id_seen, features_seen): (bool, bool)) {
-        for (seen, place) in [(id_seen, FaultPlace::LeadId), (features_seen, FaultPlace::Features)] {
+    pub(super) fn require_members(&mut self, members: Members) {
+        for (seen, place) in [
+            (members.id, FaultPlace::LeadId),
+            (members.features, FaultPlace::Features),
+        ] {
             if !seen {
                 self.fault(place, FaultKind::Missing);
             }
@@ -136,6 +141,7 @@ impl Lead {
         self.row.fill(f64::NAN);
         self.seen.fill(0);
         self.faults.clear();
+        self.wish = ReasonsWish::default();
     }
 
     fn once(&mut self, seen: &mut bool, place: FaultPlace) {

@@ -27,6 +27,7 @@ use quintile_model::Scratch;
 
 use crate::loaded::LoadedModel;
 use crate::missing_texts::MissingTexts;
+use crate::reasons::ReasonsWish;
 pub use faults::Faults;
 use faults::JsonType;
 use lead::Lead;
@@ -202,7 +203,8 @@ impl Workspace {
         self.memory.lead.refused_text()
     }
 
-    /// Reads what is left of a batch when its leads are cut out: `{"leads": []}`.
+    /// Reads what is left of a batch when its leads are cut out: `{"leads": []}`, and what it says of reasons
+    /// ([`Self::wish`]).
     ///
     /// # Errors
     /// As [`Self::read`].
@@ -244,6 +246,12 @@ impl Workspace {
     #[must_use]
     pub fn lead_id(&self) -> &str {
         self.memory.lead.id()
+    }
+
+    /// What the last body says of the reasons that it wants.
+    #[must_use]
+    pub fn wish(&self) -> ReasonsWish {
+        self.memory.lead.wish()
     }
 
     /// The features in column order; NaN is missing.

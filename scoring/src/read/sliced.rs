@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use super::ReadError;
 use super::faults::JsonType;
-use super::lead::Lead;
+use super::lead::{Lead, Members};
 use super::parser::Parser;
 use super::scan::{JsonFault, JsonReason, Nesting, Scanner};
 use crate::loaded::LoadedModel;
@@ -42,7 +42,7 @@ pub struct SlicedRead {
     /// The key before the value that comes next.
     key: Range<usize>,
     level: Option<Level>,
-    seen: (bool, bool),
+    seen: Members,
     /// The column after the one that was named last.
     guess: usize,
     group: Vec<u8>,
@@ -66,7 +66,7 @@ impl SlicedRead {
             nesting: Nesting::default(),
             key: 0..0,
             level: None,
-            seen: (false, false),
+            seen: Members::default(),
             guess: 0,
             group: Vec::new(),
         }

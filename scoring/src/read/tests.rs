@@ -16,6 +16,7 @@ mod not_json;
 mod numbers;
 mod plain;
 mod rules;
+mod wish;
 
 pub(super) fn demo() -> LoadedModel {
     LoadedModel::load(None, Options::default(), 0).unwrap()

@@ -26,6 +26,13 @@ pub fn string<B: BufMut>(out: &mut B, text: &str) {
     out.put_u8(b'"');
 }
 
+/// As [`string`], of formatted text.
+pub(crate) fn string_of<B: BufMut>(out: &mut B, text: fmt::Arguments<'_>) {
+    out.put_u8(b'"');
+    Escaped(out).put(text);
+    out.put_u8(b'"');
+}
+
 /// Formatted text goes through it into a JSON string.
 pub(super) struct Escaped<'a, B>(pub(super) &'a mut B);
 

@@ -5,6 +5,7 @@
 use bytes::BufMut;
 use quintile_model::{Model, Schema, Violation};
 
+use crate::changes::Found;
 use crate::limits::{LEAD_ID_BYTES_MAX, REQUEST_ID_BYTES_MAX};
 use crate::loaded::LoadedModel;
 use crate::read::batch::{self, LeadError};
@@ -23,6 +24,7 @@ mod words;
 
 use escape::Escaped;
 pub use escape::string;
+pub(crate) use escape::string_of;
 use hint::Hints;
 use unusual::UnusualFields;
 use wanted::{Limits, Wanted};
@@ -139,14 +141,19 @@ fn begin<B: BufMut>(out: &mut B, loaded: &LoadedModel, lead_id: &str, score: Opt
 pub struct MoreFields<'a> {
     /// Values far outside what training saw.
     pub unusual: Option<UnusualFields<'a>>,
-    /// Why the lead has its score, with its row.
-    pub reasons: Option<(&'a ReasonsWorkspace, &'a [f64])>,
+    /// Why the lead has its score.
+    pub reasons: Option<&'a ReasonsWorkspace>,
+    /// What would bring the lead to another score.
+    pub target: Option<&'a Found>,
 }
 
 impl MoreFields<'_> {
     fn write<B: BufMut>(&self, out: &mut B, loaded: &LoadedModel) {
-        if let Some((reasons, row)) = self.reasons {
-            reasons.write(out, loaded, row);
+        if let Some(reasons) = self.reasons {
+            reasons.write(out);
+        }
+        if let Some(found) = self.target {
+            found.write(out, loaded);
         }
         if let Some(fields) = &self.unusual {
             unusual::write(out, loaded, fields);
@@ -203,6 +210,9 @@ pub fn unscored<B: BufMut>(
         LeadError::Rejected(rejection @ ReadError::Invalid) => {
             let message = rejection.to_string();
             error_object(out, why.code(), Some(&message), Some((loaded, faults)), Some(place));
+        }
+        LeadError::NotExplainable => {
+            error_object(out, why.code(), Some(&loaded.explaining.why_not()), None, None);
         }
         _ => error_object(out, why.code(), Some(&why.to_string()), None, None),
     }

@@ -6,7 +6,7 @@ use quintile_model::{FeatureKind, Precision};
 use super::escape::Escaped;
 use super::hint::Hints;
 use super::wanted::{Limits, Wanted};
-use crate::limits::LEAD_ID_BYTES_MAX;
+use crate::limits::{LEAD_ID_BYTES_MAX, REASONS_MAX};
 use crate::loaded::LoadedModel;
 use crate::read::categories::Accepted;
 use crate::read::faults::{Echo, Fault, FaultKind, FaultPlace, JsonType};
@@ -17,6 +17,8 @@ pub(super) fn pointer<B: BufMut>(out: &mut Escaped<'_, B>, loaded: &LoadedModel,
         FaultPlace::LeadId => out.put(format_args!("/lead_id")),
         FaultPlace::Features => out.put(format_args!("/features")),
         FaultPlace::Leads => out.put(format_args!("/leads")),
+        FaultPlace::Explain => out.put(format_args!("/explain")),
+        FaultPlace::Direction => out.put(format_args!("/direction")),
         FaultPlace::Feature(column) => token(out, "/features/", loaded.model.schema().name(*column), false),
         FaultPlace::UnknownFeature(echo) => token(out, "/features/", echo.text(), echo.cut_from().is_some()),
         FaultPlace::UnknownField(echo) | FaultPlace::UnknownBatchField(echo) => {
@@ -56,12 +58,7 @@ pub(super) fn message<B: BufMut>(out: &mut Escaped<'_, B>, loaded: &LoadedModel,
             }
         }
         (FaultKind::WrongType { found }, place) => {
-            let accepted = match place {
-                FaultPlace::LeadId => "a string",
-                FaultPlace::Leads => "an array",
-                _ => "an object",
-            };
-            out.put(format_args!("must be {accepted}, but is {}", found.phrase()));
+            out.put(format_args!("must be {}, but is {}", accepted(place), found.phrase()));
         }
         (FaultKind::WrongForm, FaultPlace::Feature(column)) => {
             out.put(format_args!("must be {}", Wanted { schema, column }))
@@ -72,6 +69,7 @@ pub(super) fn message<B: BufMut>(out: &mut Escaped<'_, B>, loaded: &LoadedModel,
         (FaultKind::Missing, FaultPlace::Feature(column)) => {
             out.put(format_args!("is required: it must be {}", Wanted { schema, column }));
         }
+        (FaultKind::WrongForm, FaultPlace::Explain | FaultPlace::Direction) => wrong_wish(out, fault.place),
         (FaultKind::BeyondLimits | FaultKind::WrongForm, _) => out.put(format_args!("is not accepted")),
         (FaultKind::UnknownCategory, place) => {
             out.put(format_args!("is no category of this feature"));
@@ -93,12 +91,14 @@ pub(super) fn message<B: BufMut>(out: &mut Escaped<'_, B>, loaded: &LoadedModel,
         (FaultKind::Unknown, FaultPlace::UnknownFeature(echo)) => unknown_feature(out, loaded, &echo, hints),
         (FaultKind::Unknown, FaultPlace::UnknownField(echo)) => {
             out.put(format_args!(
-                "is not a field of a request: only lead_id and features are"
+                "is not a field of a request, which has lead_id and features, and may have explain and direction"
             ));
             cut(out, &echo);
         }
         (FaultKind::Unknown, FaultPlace::UnknownBatchField(echo)) => {
-            out.put(format_args!("is not a field of a batch: only leads is"));
+            out.put(format_args!(
+                "is not a field of a batch, which has leads, and may have explain and direction"
+            ));
             cut(out, &echo);
         }
         (FaultKind::Unknown, _) => out.put(format_args!("is unknown")),
@@ -108,6 +108,26 @@ pub(super) fn message<B: BufMut>(out: &mut Escaped<'_, B>, loaded: &LoadedModel,
                 "has {bytes} bytes; at most {LEAD_ID_BYTES_MAX} are accepted"
             ));
         }
+    }
+}
+
+/// What a body says of reasons and is not understood.
+fn wrong_wish<B: BufMut>(out: &mut Escaped<'_, B>, place: FaultPlace) {
+    match place {
+        FaultPlace::Direction => out.put(format_args!("keeps the reasons of one kind: \"raises\" or \"lowers\"")),
+        _ => out.put(format_args!(
+            "is how many reasons to give: a whole number from 0 to {REASONS_MAX}"
+        )),
+    }
+}
+
+/// What is accepted beside the features.
+fn accepted(place: FaultPlace) -> &'static str {
+    match place {
+        FaultPlace::LeadId | FaultPlace::Direction => "a string",
+        FaultPlace::Leads => "an array",
+        FaultPlace::Explain => "a whole number",
+        _ => "an object",
     }
 }
 

@@ -199,8 +199,10 @@ pub struct Job<'s> {
     pub skips_blank_rows: bool,
     /// Texts, in rows of any format, that are missing in addition to the usual ones.
     pub missing: &'s [String],
-    /// The code that explains, where contributions are asked for.
+    /// The code that explains, where contributions or reasons are asked for.
     pub kernel: KernelChoice,
+    /// Columns of words behind whole rows: so many reasons of each score.
+    pub reasons: u16,
 }
 
 /// Rows in memory to predictions as CSV, and the fault in words that ended it: `quintile score` for the fuzz targets.
@@ -254,6 +256,7 @@ impl<'s> Job<'s> {
             skips_blank_rows: false,
             missing: &[],
             kernel: KernelChoice::Auto,
+            reasons: 0,
         }
     }
 
@@ -278,7 +281,7 @@ impl<'s> Job<'s> {
                 predictions: model.prediction_len(),
             });
         }
-        if self.output == Output::Contributions {
+        if self.output == Output::Contributions || self.reasons > 0 {
             model.explainable().map_err(ExplainerError::from)?;
         }
         Ok(())
@@ -293,9 +296,10 @@ impl<'s> Job<'s> {
         }
     }
 
-    /// What explains the rows, where contributions are asked for.
+    /// What explains the rows, where contributions or reasons are asked for.
     fn explainer(&self) -> Result<Option<Explainer>, ScoreError> {
         match self.output {
+            _ if self.reasons > 0 => Ok(Some(self.loaded.model.explainer(self.kernel)?)),
             Output::Contributions => Ok(Some(self.loaded.model.explainer(self.kernel)?)),
             _ => Ok(None),
         }

@@ -20,6 +20,8 @@ pub(super) struct Results {
     pub(super) ids: Vec<Option<String>>,
     pub(super) numbers: Vec<f64>,
     pub(super) bands: Vec<Option<i8>>,
+    /// So many of a row as the style has columns for.
+    pub(super) reasons: Vec<Option<String>>,
     pub(super) errors: Vec<Option<String>>,
     /// The input's columns that come back.
     pub(super) kept: Vec<ArrayRef>,
@@ -32,6 +34,8 @@ pub(super) struct Answer<'a> {
     pub(super) predictions: &'a [f64],
     /// Empty where they are not asked for.
     pub(super) contributions: &'a [f64],
+    /// Words of reasons, the most important first; as many as there are.
+    pub(super) reasons: &'a [String],
 }
 
 impl Results {
@@ -85,12 +89,17 @@ impl Results {
                 self.text.push(style.separator);
                 style.numbers_text(&mut self.text, numbers);
                 self.text.push(style.separator);
+                for number in 0..style.reasons {
+                    let reason = answer.reasons.get(number).map_or("", String::as_str);
+                    style.cell(&mut self.text, reason.as_bytes());
+                    self.text.push(style.separator);
+                }
                 self.text.extend_from_slice(style.line_end);
             }
             (Format::Ndjson, Output::Rows) => {
                 self.lead_object(style, id);
                 Echo::object(&mut self.text, style, at)?;
-                self.end_object(style, answer.band, numbers);
+                self.end_object(style, answer, numbers);
             }
             (Format::Csv, _) => self.push_csv(style, id, answer.band, numbers),
             (Format::Ndjson, _) => self.push_object(style, id, answer.band, numbers),
@@ -103,6 +112,9 @@ impl Results {
                     self.bands.push(answer.band.and_then(|band| i8::try_from(band).ok()));
                 }
                 if output == Output::Rows {
+                    let reasons = answer.reasons.iter().cloned().map(Some);
+                    self.reasons
+                        .extend(reasons.chain(std::iter::repeat(None)).take(style.reasons));
                     self.errors.push(None);
                 }
             }
@@ -111,22 +123,32 @@ impl Results {
     }
 
     /// The members behind those of the input, for a row that has a score.
-    fn end_object(&mut self, style: &Style, band: Option<u8>, numbers: &[f64]) {
+    fn end_object(&mut self, style: &Style, answer: &Answer<'_>, numbers: &[f64]) {
         let line = &mut self.text;
         let mut names = style.names.iter();
         if let Some(name) = names.next() {
             render::string(line, name);
             line.push(b':');
         }
-        match band {
+        match answer.band {
             Some(band) => line.push(b'0' + band),
             None => line.extend_from_slice(b"null"),
         }
-        for (name, &number) in names.zip(numbers) {
+        for (name, &number) in names.by_ref().zip(numbers) {
             line.push(b',');
             render::string(line, name);
             line.push(b':');
             render::number(line, number);
+        }
+        let reasons = style.names.iter().rev().skip(1).take(style.reasons).rev();
+        for (number, name) in reasons.enumerate() {
+            line.push(b',');
+            render::string(line, name);
+            line.push(b':');
+            match answer.reasons.get(number) {
+                Some(reason) => render::string(line, reason),
+                None => line.extend_from_slice(b"null"),
+            }
         }
         line.push(b',');
         render::string(line, style.error_name());
@@ -179,7 +201,9 @@ impl Results {
                 if style.id.is_some() {
                     self.ids.push(None);
                 }
-                self.numbers.extend(std::iter::repeat_n(f64::NAN, numbers));
+                self.numbers
+                    .extend(std::iter::repeat_n(f64::NAN, numbers.saturating_sub(style.reasons)));
+                self.reasons.extend(std::iter::repeat_n(None, style.reasons));
                 self.bands.push(None);
                 self.errors.push(Some(says.to_owned()));
             }

@@ -30,6 +30,8 @@ pub(super) struct Sink<W: Write> {
 struct Columns {
     writer: ArrowWriter<Vec<u8>>,
     schema: SchemaRef,
+    /// Columns of reasons.
+    reasons: usize,
 }
 
 impl<W: Write> Sink<W> {
@@ -74,7 +76,8 @@ impl Columns {
             let data_type = match style.output {
                 Output::Score => DataType::Int8,
                 Output::Rows if index == 0 => DataType::Int8,
-                Output::Rows if index + 1 == style.names.len() => DataType::Utf8,
+                // The error is the last, and reasons stand before it.
+                Output::Rows if index + 1 + style.reasons >= style.names.len() => DataType::Utf8,
                 Output::Margin | Output::Prediction | Output::Contributions | Output::Rows => DataType::Float64,
             };
             Field::new(name, data_type, is_rows)
@@ -87,7 +90,12 @@ impl Columns {
             .set_dictionary_enabled(false)
             .build();
         let writer = ArrowWriter::try_new(Vec::new(), Arc::clone(&schema), Some(properties))?;
-        Ok(Self { writer, schema })
+        let reasons = style.reasons;
+        Ok(Self {
+            writer,
+            schema,
+            reasons,
+        })
     }
 
     /// The bytes that are ready: whole row groups.
@@ -112,6 +120,7 @@ impl Columns {
         let is_rows = !results.errors.is_empty();
         let count =
             self.schema.fields().len() - columns.len() - usize::from(!results.bands.is_empty()) - usize::from(is_rows);
+        let count = count - self.reasons;
         if !results.bands.is_empty() {
             columns.push(Arc::new(Int8Array::from(results.bands)));
         }
@@ -124,6 +133,10 @@ impl Columns {
                 )),
                 false => Arc::new(Float64Array::from_iter_values(values)),
             });
+        }
+        for column in 0..self.reasons {
+            let words = results.reasons.iter().skip(column).step_by(self.reasons);
+            columns.push(Arc::new(words.cloned().collect::<StringArray>()));
         }
         if is_rows {
             columns.push(Arc::new(StringArray::from(results.errors)));

@@ -36,15 +36,23 @@ pub(super) struct Style {
     pub(super) keeps_faults: bool,
     /// Which predictions are given back.
     predictions: std::ops::Range<usize>,
-    /// What explains the rows, where contributions are asked for.
+    /// What explains the rows, where contributions or reasons are asked for.
     pub(super) explainer: Option<Explainer>,
+    /// Columns of words before the error.
+    pub(super) reasons: usize,
 }
 
 impl Style {
     /// Names the columns, and refuses those that the results cannot hold.
     pub(super) fn new(job: &Job<'_>, source: &RowSource<'_>) -> Result<Self, ScoreError> {
         let model = &job.loaded.model;
-        let own = cells::names(job.output, model);
+        let mut own = cells::names(job.output, model);
+        let reasons = usize::from(job.reasons);
+        let before_error = own.len().saturating_sub(1);
+        own.splice(
+            before_error..before_error,
+            (1..=reasons).map(|number| format!("reason_{number}")),
+        );
         let (mut kept, mut fields) = (Vec::new(), Vec::new());
         if job.output == Output::Rows {
             kept = source.cells().map_or_else(Vec::new, |cells| cells.names.clone());
@@ -90,6 +98,7 @@ impl Style {
             above_header: dialect.above_header(),
             keeps_faults: job.output == Output::Rows && !job.strict,
             explainer: job.explainer()?,
+            reasons,
             predictions: match model.probability_output() {
                 Some(output) => output..output + 1,
                 None => 0..model.prediction_len(),

@@ -17,6 +17,7 @@ use super::sink::Sink;
 use super::source::{Chunk, Memory, RowSource};
 use super::style::Style;
 use super::{Job, ScoreError};
+use crate::reasons::{ReasonsRequest, ReasonsWorkspace};
 
 /// Chunks under way for each thread: one that it works on and one that waits for it.
 const CHUNKS_A_THREAD: usize = 2;
@@ -161,12 +162,48 @@ impl ChunksInFlight {
     }
 }
 
+/// The reasons of rows in words.
+struct RowReasons<'j> {
+    job: &'j Job<'j>,
+    explainer: &'j Explainer,
+    workspace: ReasonsWorkspace,
+    words: Vec<String>,
+}
+
+impl<'j> RowReasons<'j> {
+    fn new(job: &'j Job<'j>, explainer: &'j Explainer) -> Self {
+        Self {
+            job,
+            explainer,
+            workspace: ReasonsWorkspace::new(job.loaded, explainer),
+            words: Vec::new(),
+        }
+    }
+
+    /// Those of a row, the most important first.
+    fn of(&mut self, row: &[f64]) -> &[String] {
+        let request = ReasonsRequest {
+            count: self.job.reasons,
+            direction: None,
+            is_demanded: true,
+        };
+        let loaded = self.job.loaded;
+        self.workspace.explain(loaded, self.explainer, row, request);
+        let reasons = self.workspace.reasons(loaded);
+        let words = reasons.map(|(unit, amount)| unit.told(loaded, row, amount));
+        self.words.clear();
+        self.words.extend(words);
+        &self.words
+    }
+}
+
 /// A thread's own memory.
 struct Worker<'j> {
     job: &'j Job<'j>,
     style: &'j Style,
     scratch: Scratch,
     explaining: Option<(&'j Explainer, ExplainScratch)>,
+    reasons: Option<RowReasons<'j>>,
     memory: Memory,
 }
 
@@ -179,14 +216,20 @@ impl<'j> Worker<'j> {
             explaining: style
                 .explainer
                 .as_ref()
+                .filter(|_| style.reasons == 0)
                 .map(|explainer| (explainer, explainer.scratch())),
+            reasons: style
+                .explainer
+                .as_ref()
+                .filter(|_| style.reasons > 0)
+                .map(|explainer| RowReasons::new(job, explainer)),
             memory: Memory::default(),
         }
     }
 
     fn work(&mut self, chunk: &Chunk) -> Done {
         let (loaded, style, scratch) = (self.job.loaded, self.style, &mut self.scratch);
-        let explaining = &mut self.explaining;
+        let (explaining, reasons) = (&mut self.explaining, &mut self.reasons);
         let mut results = match Results::new(style, chunk) {
             Ok(results) => results,
             Err(fault) => {
@@ -210,6 +253,10 @@ impl<'j> Worker<'j> {
                                 explainer.explain_row(row, scratch);
                                 scratch.all()
                             }
+                            None => &[],
+                        },
+                        reasons: match reasons {
+                            Some(reasons) => reasons.of(row),
                             None => &[],
                         },
                     };

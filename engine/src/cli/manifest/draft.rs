@@ -7,6 +7,7 @@ use quintile_model::{FeatureKind, GoldenRow, GoldenSource, Manifest, MissingMark
 use quintile_scoring::loaded::LoadedModel;
 
 use super::edges;
+use super::reasons;
 use super::survey::{Column, Survey, banded, missing_flags, told};
 use super::toml_text::{basic, key, line, numbers, texts};
 
@@ -37,9 +38,8 @@ impl Draft<'_> {
         let mut out = String::new();
         self.head(&mut out);
         self.bands(&mut out);
-        for column in 0..self.loaded.model.schema().len() {
-            self.feature(&mut out, column);
-        }
+        (0..self.loaded.model.schema().len()).for_each(|column| self.feature(&mut out, column));
+        reasons::groups(&mut out, self.loaded.model.schema());
         self.golden(&mut out);
         out
     }
@@ -228,6 +228,7 @@ impl Draft<'_> {
             line(out, format_args!("{text}"));
         }
         missing(out, model, column, seen);
+        reasons::of_feature(out, schema, column);
     }
 
     /// Edges that are the quintiles of the rows' predictions, and a comment that says so.

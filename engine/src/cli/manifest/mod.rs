@@ -5,6 +5,7 @@ mod edges;
 mod fit;
 mod init;
 mod library;
+mod reasons;
 mod renew;
 mod sentinels;
 mod survey;

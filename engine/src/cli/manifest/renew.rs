@@ -10,6 +10,7 @@ use quintile_model::{FeatureKind, FeatureNote, GoldenSource, Manifest, Precision
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, Value};
 
 use super::draft::{Draft, QUINTILES_OF, SEEN_IN, comment_on, head_line};
+use super::reasons::renew_groups;
 use super::survey::banded;
 
 /// The manifest, and what is worth saying.
@@ -26,6 +27,7 @@ pub(super) fn text(before: &(String, Manifest), draft: &Draft<'_>) -> Result<Ren
     head(&mut document, manifest, draft);
     edges(&mut document, manifest, draft, &mut notes);
     features(&mut document, manifest, draft, &mut notes);
+    renew_groups(&mut document, draft.loaded.model.schema(), &mut notes);
     golden(&mut document, draft);
     init(&mut document, draft);
     let text = comments(&document.to_string(), draft);

@@ -1,5 +1,6 @@
 //! `[scoring]`: which scorer is used.
 
+use quintile_scoring::limits::REASONS_MAX;
 use quintile_scoring::render::row_body::Template;
 
 use super::{Key, plain};
@@ -95,6 +96,17 @@ pub(super) static KEYS: &[Key] = &[
         },
         Some("64"),
         "Calls to SageMaker under way at once; twice as many may wait",
+    ),
+    plain(
+        "scoring",
+        "explain",
+        ValueKind::Count {
+            range: 0..=REASONS_MAX as usize,
+            unit: "reasons",
+            set: |settings, reasons| settings.scoring.explain = u16::try_from(reasons).unwrap_or(REASONS_MAX),
+        },
+        Some("0"),
+        "Reasons that an answer gives, and its record keeps, where the request does not say how many",
     ),
 ];
 

@@ -45,7 +45,7 @@ const fn packed(path: &'static str, kind: &'static str, asset: &'static Asset) -
 }
 
 /// All of them. References within them are relative, so that a proxy may put them under a path of its own.
-static ENTRIES: [Entry; 12] = [
+static ENTRIES: [Entry; 15] = [
     ours("/", HTML, include_str!("home.html")),
     ours("/home.css", CSS, include_str!("home.css")),
     ours("/home.js", SCRIPT, include_str!("home.js")),
@@ -53,6 +53,9 @@ static ENTRIES: [Entry; 12] = [
     ours("/models", HTML, include_str!("models.html")),
     ours("/models.css", CSS, include_str!("models.css")),
     ours("/models.js", SCRIPT, include_str!("models.js")),
+    ours("/explore", HTML, include_str!("explore.html")),
+    ours("/explore.css", CSS, include_str!("explore.css")),
+    ours("/explore.js", SCRIPT, include_str!("explore.js")),
     ours("/docs", HTML, include_str!("docs.html")),
     ours("/docs/docs.css", CSS, include_str!("docs.css")),
     ours("/docs/start.js", SCRIPT, include_str!("docs.js")),

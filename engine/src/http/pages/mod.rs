@@ -1,4 +1,4 @@
-//! What a browser opens (`/`, `/docs`) and what describes the model (`/v1/schema`, `/openapi.json`, `/v1/status`):
+//! What a browser opens (`/`, `/explore`, `/docs`) and what describes the model (`/v1/schema`, `/openapi.json`, `/v1/status`):
 //! where each is, and the headers it has.
 //!
 //! Nothing here is made for a request: files are part of the program, descriptions belong to the model, and side

@@ -156,6 +156,7 @@ impl Manager {
             path,
             options: self.options,
             bytes_max: self.settings.memory_bytes_max.saturating_sub(self.bytes()),
+            is_explained: self.settings.is_explained,
         })
     }
 
@@ -225,7 +226,7 @@ impl Manager {
                 tracing::info!(
                     model = name,
                     version,
-                    bytes = ready.loaded.model.bytes(),
+                    bytes = ready.loaded.bytes(),
                     sha256 = ready.loaded.model_sha256,
                     "a version of a model is loaded"
                 );
@@ -265,7 +266,7 @@ impl Manager {
     pub(super) fn bytes(&self) -> usize {
         let versions = self.models.values().flat_map(|model| model.versions.values());
         let ready = versions.filter_map(|version| version.ready.as_ref());
-        let bytes = |version: &Arc<ModelVersion>| version.loaded.model.bytes();
+        let bytes = |version: &Arc<ModelVersion>| version.loaded.bytes();
         ready.map(bytes).sum::<usize>() + self.retired.iter().map(bytes).sum::<usize>()
     }
 }

@@ -63,7 +63,7 @@ fn told(name: &str, model: &Model) -> Value {
             "version": number.to_string(),
             "state": version.state(),
             "reason": version.failed,
-            "bytes": ready.map_or(0, |ready| ready.loaded.model.bytes()),
+            "bytes": ready.map_or(0, |ready| ready.loaded.bytes()),
             "sha256": ready.and_then(|ready| ready.loaded.model_sha256.clone()),
             "manifest_version": ready.and_then(|ready| ready.loaded.manifest_version.clone()),
         })

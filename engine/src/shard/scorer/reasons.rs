@@ -1,22 +1,59 @@
 //! Why a lead has its score: a shard's memory for reasons, and what it says where there are none.
 
 use std::sync::Arc;
+use std::thread;
 
 use quintile_model::Explainer;
 use quintile_scoring::loaded::LoadedModel;
-use quintile_scoring::reasons::{ReasonsRequest, ReasonsWorkspace};
+use quintile_scoring::reasons::{ReasonsRequest, ReasonsWish, ReasonsWorkspace};
 
 use super::Scorer;
+use crate::limits::REASONS_BYTES_MAX;
 use crate::models::{ModelChoice, ModelVersion, Split};
+use crate::record::Extras;
 
 impl Scorer {
-    /// Finds the reasons of the lead that was read last.
-    pub(super) fn explain(&mut self, request: ReasonsRequest) -> Result<(), UnexplainedError> {
+    /// The reasons that an answer gives: as its lead says, or else its query or batch, or else the configuration.
+    #[inline]
+    pub(super) fn wanted(&self, of_lead: ReasonsWish, of_request: ReasonsWish) -> ReasonsRequest {
+        of_lead.over(of_request).request(self.reasons_usual)
+    }
+
+    /// Whether a request demands reasons.
+    pub(crate) fn must_explain(&self, of_request: ReasonsWish) -> bool {
+        let wanted = self.wanted(of_request, ReasonsWish::default());
+        wanted.asks() && wanted.is_demanded
+    }
+
+    /// Whether the lead that was read last, or its request, asks for reasons.
+    pub(crate) fn is_asked_why(&self, of_request: ReasonsWish) -> bool {
+        let wanted = self.wanted(self.workspace().wish(), of_request);
+        (wanted.asks() && wanted.is_demanded) || of_request.target.is_some()
+    }
+
+    /// Scores rows that nobody sent, and records none of them: score and banded prediction of each.
+    pub(crate) fn try_rows(&mut self, version: &Arc<ModelVersion>, rows: &[f64]) -> &[(Option<u8>, f64)] {
+        self.models.enter(version);
+        let model = &version.loaded.model;
+        let tried = &mut self.tried;
+        tried.clear();
+        self.models
+            .workspace
+            .score_rows(&version.loaded, rows, |_, score, scratch| {
+                tried.push((score, model.banded(scratch.predictions())));
+            });
+        tried
+    }
+
+    /// Finds the reasons of the lead that was read last; false where there are none and nobody has asked for any.
+    pub(super) fn explain(&mut self, request: ReasonsRequest) -> Result<bool, UnexplainedError> {
         let loaded = &self.models.current().loaded;
-        let explainer = explainer(loaded)?;
+        let Some(explainer) = explainer(loaded, request)? else {
+            return Ok(false);
+        };
         let workspace = fitting(&mut self.reasons, loaded, explainer);
-        workspace.explain(explainer, self.models.workspace.row(), request);
-        Ok(())
+        workspace.explain(loaded, explainer, self.models.workspace.row(), request);
+        Ok(true)
     }
 
     /// All models that may score a lead.
@@ -42,7 +79,12 @@ impl Scorer {
     /// Whether reasons can be given now, whichever of the models scores. One that cannot be explained is the current
     /// model then, for [`Self::why_not_explained`].
     pub(crate) fn explains(&mut self, choice: &ModelChoice) -> Result<(), UnexplainedError> {
-        let unexplained = |version: &Arc<ModelVersion>| Some((Arc::clone(version), explainer(&version.loaded).err()?));
+        let request = ReasonsRequest {
+            is_demanded: true,
+            ..ReasonsRequest::default()
+        };
+        let unexplained =
+            |version: &Arc<ModelVersion>| Some((Arc::clone(version), explainer(&version.loaded, request).err()?));
         let Some((version, error)) = self.candidates(choice).find_map(unexplained) else {
             return Ok(());
         };
@@ -52,10 +94,7 @@ impl Scorer {
 
     /// Why the scores of the model cannot be explained, for people.
     pub(crate) fn why_not_explained(&self) -> String {
-        match self.current().loaded.explaining.get() {
-            Some(Err(error)) => error.to_string(),
-            _ => "this model's scores cannot be explained".to_owned(),
-        }
+        self.current().loaded.explaining.why_not()
     }
 }
 
@@ -68,13 +107,37 @@ pub(crate) enum UnexplainedError {
     NotExplainable,
 }
 
-/// What explains a model.
-pub(super) fn explainer(loaded: &LoadedModel) -> Result<&Explainer, UnexplainedError> {
+/// Starts the thread that makes what explains a model, unless it was started before.
+pub(crate) fn begin_preparing(version: &Arc<ModelVersion>) {
+    if !version.loaded.explaining.claim() {
+        return;
+    }
+    let for_thread = Arc::clone(version);
+    let begun = thread::Builder::new().name("explain".into()).spawn(move || {
+        for_thread.loaded.explaining.prepare(&for_thread.loaded.model);
+    });
+    if begun.is_err() {
+        // No thread could be started: the next request that asks tries again.
+        version.loaded.explaining.disclaim();
+    }
+}
+
+/// What explains a model; none where nothing does and nobody has asked.
+pub(super) fn explainer(loaded: &LoadedModel, request: ReasonsRequest) -> Result<Option<&Explainer>, UnexplainedError> {
     match loaded.explaining.get() {
         None => Err(UnexplainedError::NotPrepared),
-        Some(Err(_)) => Err(UnexplainedError::NotExplainable),
-        Some(Ok(explainer)) => Ok(explainer),
+        Some(Err(_)) if request.is_demanded => Err(UnexplainedError::NotExplainable),
+        Some(Err(_)) => Ok(None),
+        Some(Ok(explainer)) => Ok(Some(explainer)),
     }
+}
+
+/// What a record says besides, with the reasons that its answer gives: as many as it has room for.
+pub(super) fn with_reasons<'r>(extras: Extras<'r>, reasons: Option<&'r mut ReasonsWorkspace>) -> Extras<'r> {
+    let Some(reasons) = reasons else { return extras };
+    extras
+        .with_reasons(reasons.recorded(REASONS_BYTES_MAX))
+        .unwrap_or(extras)
 }
 
 /// A shard's memory for reasons: made when a model is first explained here.

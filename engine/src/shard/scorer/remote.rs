@@ -95,7 +95,10 @@ impl Scorer {
                     Some(why) => render::ScoreSource::Local(why),
                 }),
                 request_id: request.id,
-                more: render::MoreFields { unusual, reasons: None },
+                more: render::MoreFields {
+                    unusual,
+                    ..render::MoreFields::default()
+                },
                 timings: &timings,
             };
             P::write(out, loaded, &told);

@@ -7,16 +7,21 @@
 //! Under a split each lead is read by the model that it belongs to. The rows of each model are scored together, and all
 //! are answered in their order.
 
+mod held;
 mod results;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrayvec::ArrayString;
-use quintile_scoring::limits::LEAD_ID_BYTES_MAX;
+use quintile_scoring::loaded::LoadedModel;
 use quintile_scoring::read::batch::{LeadError, LeadPlace, Piece, Pieces};
-use quintile_scoring::read::{ReadError, SlicedRead};
+use quintile_scoring::read::{Faults, ReadError, SlicedRead};
+use quintile_scoring::reasons::ReasonsWish;
 use quintile_scoring::render;
+
+pub(crate) use held::HeldLead;
+use held::{BatchLead, LongPiece, Readiness};
 
 use super::{Part, RequestInfo, Scorer};
 use crate::budget::{Budget, Charge, Purpose};
@@ -81,19 +86,6 @@ pub(crate) struct Batch<'a> {
     pub(crate) budget: &'a Arc<Budget>,
 }
 
-/// A lead that takes longer than a slice to read.
-#[derive(Debug)]
-pub(crate) struct LongPiece {
-    read: SlicedRead,
-    text: Vec<u8>,
-    place: LeadPlace,
-    /// Whose it is: the number of a [`Lane`].
-    lane: usize,
-    /// Whether that is known.
-    is_settled: bool,
-    _charge: Charge,
-}
-
 /// Memory of a shard's slices. Empty until the first batch comes.
 #[derive(Debug)]
 pub(super) struct SliceBuffers {
@@ -114,8 +106,7 @@ pub(super) struct SliceBuffers {
 struct Lane {
     /// Rows, one after the other.
     rows: Vec<f64>,
-    /// Ids and places.
-    leads: Vec<(ArrayString<LEAD_ID_BYTES_MAX>, LeadPlace)>,
+    leads: Vec<BatchLead>,
     /// What the rows came to, where several models score a slice: margins and predictions, one after the other.
     outputs: Vec<f64>,
     scores: Vec<Option<u8>>,
@@ -166,6 +157,36 @@ impl SliceBuffers {
         *cost = (*cost * 3 + took / leads) / 4;
     }
 
+    /// Takes a lead that is scored in this slice.
+    fn push(&mut self, lane: usize, row: &[f64], lead: BatchLead) {
+        if self.lanes.len() <= lane {
+            self.lanes.resize_with(lane + 1, Lane::default);
+        }
+        let leads = &mut self.lanes[lane];
+        leads.rows.extend_from_slice(row);
+        // A leaf's step reads column 0, so there is one even for a model without features.
+        if row.is_empty() {
+            leads.rows.push(f64::NAN);
+        }
+        leads.leads.push(lead);
+        self.order.push(SliceStep::Scored { lane });
+    }
+
+    /// Writes why a lead is not scored.
+    fn refuse(
+        &mut self,
+        id: Option<&str>,
+        place: LeadPlace,
+        why: LeadError,
+        (loaded, faults): (&LoadedModel, Option<&Faults>),
+    ) {
+        let none = Faults::default();
+        render::unscored(&mut self.refused, id, place, why, (loaded, faults.unwrap_or(&none)));
+        self.order.push(SliceStep::Refused {
+            end: self.refused.len(),
+        });
+    }
+
     fn clear(&mut self) {
         for lane in &mut self.lanes {
             lane.rows.clear();
@@ -196,42 +217,37 @@ impl Scorer {
     }
 
     /// Scores the next leads and appends their results to `out`. No lead at all means that there is none now.
-    /// `long` is the lead that was begun and takes more than a slice to read; while there is one, no other is looked
-    /// at.
+    /// `held` is a lead that was begun and that a slice before could not finish; while there is one, no other is
+    /// looked at.
     pub(crate) fn slice(
         &mut self,
         batch: &Batch<'_>,
         pieces: &mut impl Pieces,
-        long: &mut Option<Box<LongPiece>>,
+        held: &mut Option<HeldLead>,
         out: &mut Vec<u8>,
         stats: &mut ShardStats,
     ) -> BatchCounts {
         let began = Instant::now();
         self.bench.clear();
-        let is_explained = batch.request.reasons.asks();
+        let mut is_explained = self.wanted(batch.request.reasons, ReasonsWish::default()).asks();
         let features = batch.model.version.loaded.model.schema().len();
-        let leads_max = self.bench.leads_max(features, is_explained);
-        while self.bench.order.len() < leads_max {
-            let (place, read) = match long {
-                Some(piece) => match self.read_on(batch, piece) {
-                    Some(read) => (piece.place, (read, piece.lane)),
-                    None => break,
-                },
-                None => {
-                    let Some(piece) = pieces.next() else { break };
-                    let place = piece.place;
-                    match self.begin_piece(batch, piece) {
-                        Ok(read) => (place, read),
-                        Err(begun) => {
-                            *long = Some(begun);
-                            continue;
+        while self.bench.order.len() < self.bench.leads_max(features, is_explained) {
+            let is_over = match held.take() {
+                Some(lead) => self.continue_held(batch, lead, held, &mut is_explained),
+                None => match pieces.next() {
+                    Some(piece) => {
+                        let place = piece.place;
+                        match self.begin_piece(batch, piece) {
+                            Ok(read) => self.take_read(batch, (place, read), held, &mut is_explained),
+                            Err(begun) => *held = Some(HeldLead::Reading(begun)),
                         }
+                        false
                     }
-                }
+                    None => true,
+                },
             };
-            *long = None;
-            self.take_read(place, read);
-            if began.elapsed() >= SLICE {
+            let waits = held.as_ref().is_some_and(|lead| lead.waits_for_reasons());
+            if is_over || waits || began.elapsed() >= SLICE {
                 break;
             }
         }
@@ -242,6 +258,34 @@ impl Scorer {
             self.bench.learn(leads, began.elapsed(), is_explained);
         }
         tally
+    }
+
+    /// Goes on with a lead that was held. True when there is more to do for it, in another slice.
+    fn continue_held(
+        &mut self,
+        batch: &Batch<'_>,
+        mut lead: HeldLead,
+        held: &mut Option<HeldLead>,
+        is_explained: &mut bool,
+    ) -> bool {
+        match &mut lead {
+            HeldLead::Reading(piece) => match self.read_on(batch, piece) {
+                Some(read) => {
+                    let (place, lane) = (piece.place, piece.lane);
+                    self.take_read(batch, (place, (read, lane)), held, is_explained);
+                    return false;
+                }
+                None => *held = Some(lead),
+            },
+            HeldLead::Waiting(waiting) => {
+                *is_explained = true;
+                if self.go_on(batch, waiting) {
+                    return false;
+                }
+                *held = Some(lead);
+            }
+        }
+        true
     }
 
     /// The lane of the lead that was read last, by its id.
@@ -311,34 +355,37 @@ impl Scorer {
         Some(outcome.map_err(LeadError::Rejected))
     }
 
-    /// Takes the result of reading a lead, and its lane.
-    fn take_read(&mut self, place: LeadPlace, (read, lane): (Result<(), LeadError>, usize)) {
-        let bench = &mut self.bench;
+    /// Takes the result of reading a lead, and its lane. One whose reasons cannot be found yet is held.
+    fn take_read(
+        &mut self,
+        batch: &Batch<'_>,
+        (place, (read, lane)): (LeadPlace, (Result<(), LeadError>, usize)),
+        held: &mut Option<HeldLead>,
+        is_explained: &mut bool,
+    ) {
+        let lead = BatchLead {
+            id: ArrayString::from(self.models.workspace.lead_id()).unwrap_or_default(),
+            place,
+            wanted: self.wanted(self.models.workspace.wish(), batch.request.reasons),
+        };
+        let why = match read {
+            Ok(()) => match Self::readiness(batch, lane, lead.wanted) {
+                Readiness::Ready => {
+                    *is_explained |= lead.wanted.asks();
+                    return self.bench.push(lane, self.models.workspace.row(), lead);
+                }
+                Readiness::Waits => {
+                    *held = Some(self.hold(batch, lane, lead));
+                    return;
+                }
+                Readiness::Refused(error) => error,
+            },
+            Err(why) => why,
+        };
+        let is_lead = matches!(why, LeadError::Rejected(ReadError::Invalid) | LeadError::NotExplainable);
+        let id = Some(lead.id.as_str()).filter(|id| is_lead && !id.is_empty());
         let (version, workspace) = self.models.parts();
-        match read {
-            Ok(()) => {
-                if bench.lanes.len() <= lane {
-                    bench.lanes.resize_with(lane + 1, Lane::default);
-                }
-                let leads = &mut bench.lanes[lane];
-                leads.rows.extend_from_slice(workspace.row());
-                // A leaf's step reads column 0, so there is one even for a model without features.
-                if workspace.row().is_empty() {
-                    leads.rows.push(f64::NAN);
-                }
-                let id = ArrayString::from(workspace.lead_id()).unwrap_or_default();
-                leads.leads.push((id, place));
-                bench.order.push(SliceStep::Scored { lane });
-            }
-            Err(why) => {
-                let is_lead = matches!(why, LeadError::Rejected(ReadError::Invalid));
-                let id = Some(workspace.lead_id()).filter(|id| is_lead && !id.is_empty());
-                let model = (&version.loaded, workspace.faults());
-                render::unscored(&mut bench.refused, id, place, why, model);
-                bench.order.push(SliceStep::Refused {
-                    end: bench.refused.len(),
-                });
-            }
-        }
+        self.bench
+            .refuse(id, place, why, (&version.loaded, Some(workspace.faults())));
     }
 }

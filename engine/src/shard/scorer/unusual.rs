@@ -1,8 +1,9 @@
 //! Values far outside what training saw: counted for every lead, listed where a client asks for them.
 
+use quintile_scoring::changes::Found;
 use quintile_scoring::loaded::LoadedModel;
 use quintile_scoring::loaded::unusual::{SLOTS, UnusualCounts, UnusualValues};
-use quintile_scoring::reasons::ReasonsRequest;
+use quintile_scoring::reasons::ReasonsWish;
 use quintile_scoring::render::unusual::UnusualFields;
 
 use super::Scorer;
@@ -14,8 +15,10 @@ pub(crate) struct RequestInfo<'a> {
     pub(crate) id: &'a str,
     /// Whether the answer lists values far outside what training saw.
     pub(crate) lists_unusual: bool,
-    /// Which reasons the answer gives.
-    pub(crate) reasons: ReasonsRequest,
+    /// What its query says of reasons, or its batch.
+    pub(crate) reasons: ReasonsWish,
+    /// What would bring the lead to the score that the query names, once that is found.
+    pub(crate) target: Option<&'a Found>,
 }
 
 impl<'a> RequestInfo<'a> {
@@ -23,12 +26,13 @@ impl<'a> RequestInfo<'a> {
         Self {
             id,
             lists_unusual,
-            reasons: ReasonsRequest::default(),
+            reasons: ReasonsWish::default(),
+            target: None,
         }
     }
 
     /// The same with reasons.
-    pub(crate) fn with_reasons(self, reasons: ReasonsRequest) -> Self {
+    pub(crate) fn with_reasons(self, reasons: ReasonsWish) -> Self {
         Self { reasons, ..self }
     }
 }

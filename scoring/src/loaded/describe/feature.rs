@@ -98,6 +98,12 @@ fn annotate(object: &mut Map<String, Value>, schema: &Schema, column: usize) {
         object.insert("title".into(), label.into());
     }
     let unit = schema.unit(column).map(|unit| format!("Unit: {unit}."));
+    let group = schema.groups().iter().find(|group| group.columns.contains(&column));
+    let group = group.map(|group| format!("Group: {}.", group.label.as_ref().unwrap_or(&group.name)));
+    let unit = match (unit, group) {
+        (Some(unit), Some(group)) => Some(format!("{unit} {group}")),
+        (unit, group) => unit.or(group),
+    };
     let description = match (schema.description(column), unit) {
         (Some(description), Some(unit)) => Some(format!("{description}. {unit}").replace("..", ".")),
         (Some(description), None) => Some(description.to_owned()),

@@ -154,6 +154,7 @@ fn answer_fields(model: &Model) -> Value {
             "reason",
             json!({"type": "string", "description": "Why SageMaker did not score, where it was to."}),
         ),
+        ("target", json!({"$ref": "#/components/schemas/TargetFound"})),
         ("model", json!({"$ref": "#/components/schemas/ModelName"})),
         ("request_id", json!({"$ref": "#/components/schemas/RequestId"})),
         ("latency_us", json!({"$ref": "#/components/schemas/Latency"})),

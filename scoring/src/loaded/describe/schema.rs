@@ -24,6 +24,7 @@ pub(super) fn document(model: &Model) -> Value {
         "trees": model.tree_count(),
         "kernel": model.kernel().to_string(),
         "features": features,
+        "groups": groups(model),
         "bands": bands(model),
         "record_schema_version": SCHEMA_VERSION,
         "outputs": {
@@ -64,10 +65,31 @@ fn feature(model: &Model, column: usize, record_column: &str) -> Value {
         // What training saw, which is demanded of nobody.
         "seen": schema.seen().and_then(|seen| seen.range(column)).map(|(least, greatest)| [number(least), number(greatest)]),
         "required": rule.required,
+        "group": group_of(schema, column),
+        "actionable": schema.actionable(column).map(quintile_model::Actionable::name),
         "categories": categories.map(quintile_model::Categories::names),
         "unseen_categories": unseen,
         "record_column": record_column,
     })
+}
+
+/// The name for people of the group that a feature is in.
+fn group_of(schema: &quintile_model::Schema, column: usize) -> Option<&str> {
+    let group = schema.groups().iter().find(|group| group.columns.contains(&column))?;
+    Some(group.label.as_ref().unwrap_or(&group.name))
+}
+
+/// Features that are one reason together.
+fn groups(model: &Model) -> Vec<Value> {
+    let schema = model.schema();
+    let group = |group: &quintile_model::FeatureGroup| {
+        json!({
+            "name": group.name,
+            "label": group.label,
+            "features": group.columns.iter().map(|&column| schema.name(column)).collect::<Vec<_>>(),
+        })
+    };
+    schema.groups().iter().map(group).collect()
 }
 
 fn bands(model: &Model) -> Option<Value> {

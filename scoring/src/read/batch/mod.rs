@@ -74,6 +74,12 @@ pub enum LeadError {
     /// There is no room for its record.
     #[error("records cannot be written as fast as leads come, so this one was not scored; try again")]
     NotRecorded,
+    /// It asks for reasons, and the model's scores cannot be explained.
+    #[error("this model's scores cannot be explained")]
+    NotExplainable,
+    /// It asks for reasons, and what explains the model is not made yet.
+    #[error("what explains this model is still being made; try again")]
+    Preparing,
 }
 
 impl LeadError {
@@ -84,6 +90,8 @@ impl LeadError {
             Self::Rejected(ReadError::Invalid) => "invalid_request",
             Self::TooLarge { .. } => "lead_too_large",
             Self::NotRecorded => "record_queue_full",
+            Self::NotExplainable => "not_explainable",
+            Self::Preparing => "preparing_reasons",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use simd_json::Node;
 
-use super::{Echo, Fault, FaultKind, FaultPlace, Lead, entries};
+use super::{Echo, Fault, FaultKind, FaultPlace, Lead, Members, entries};
 use crate::read::faults::JsonType;
 use crate::read::parser::Document;
 
@@ -13,8 +13,11 @@ impl Lead {
         let Some(&Node::Object { count, .. }) = document.nodes.first() else {
             return self.wrong_type(FaultPlace::Body, document, 0);
         };
-        let mut is_seen = false;
+        let (mut is_seen, mut seen) = (false, Members::default());
         for (key, value) in entries(document.nodes, 1, count) {
+            if self.take_wish(document, (key, value), &mut seen) {
+                continue;
+            }
             if key != "leads" {
                 self.faults.push(|| Fault {
                     place: FaultPlace::UnknownBatchField(Echo::new(key)),

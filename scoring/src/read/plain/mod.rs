@@ -29,6 +29,7 @@ pub(super) fn read(lead: &mut Lead, loaded: &LoadedModel, body: &[u8]) -> bool {
 fn document(lead: &mut Lead, loaded: &LoadedModel, body: &[u8]) -> Option<()> {
     let mut rest = whitespace(byte(whitespace(body), b'{')?);
     let (mut id_seen, mut features_seen) = (false, false);
+    let (mut explain_seen, mut direction_seen) = (false, false);
     loop {
         let (name, behind) = key(rest)?;
         rest = match name {
@@ -41,6 +42,18 @@ fn document(lead: &mut Lead, loaded: &LoadedModel, body: &[u8]) -> Option<()> {
             "features" if !features_seen => {
                 features_seen = true;
                 features(lead, loaded, behind)?
+            }
+            "explain" if !explain_seen => {
+                explain_seen = true;
+                let (count, behind) = number(behind)?;
+                lead.explain(count);
+                behind
+            }
+            "direction" if !direction_seen => {
+                direction_seen = true;
+                let (name, behind) = string(behind)?;
+                lead.keep_direction(name);
+                behind
             }
             _ => return None,
         };

@@ -81,7 +81,7 @@ fn each_fault_has_its_words() {
         ),
         (
             r#"{"lead_id":"a","features":{},"color":1}"#,
-            r#"{"code":"unknown_field","pointer":"/color","message":"is not a field of a request: only lead_id and features are"}"#.into(),
+            r#"{"code":"unknown_field","pointer":"/color","message":"is not a field of a request, which has lead_id and features, and may have explain and direction"}"#.into(),
         ),
         (
             r#"{"lead_id":"a","features":{"f51":1}}"#,
@@ -101,7 +101,7 @@ fn each_fault_has_its_words() {
         ),
         (
             &format!(r#"{{"lead_id":"a","features":{{}},"{long}":1}}"#),
-            format!(r#"{{"code":"unknown_field","pointer":"/{cut}…","message":"is not a field of a request: only lead_id and features are (a name of 300 bytes, cut here)"}}"#),
+            format!(r#"{{"code":"unknown_field","pointer":"/{cut}…","message":"is not a field of a request, which has lead_id and features, and may have explain and direction (a name of 300 bytes, cut here)"}}"#),
         ),
     ] {
         assert_eq!(faults(&loaded, body), expected, "{body}");

@@ -2,17 +2,15 @@
 
 use std::time::Instant;
 
-use arrayvec::ArrayString;
-use quintile_scoring::limits::LEAD_ID_BYTES_MAX;
 use quintile_scoring::read::Faults;
-use quintile_scoring::read::batch::{LeadError, LeadPlace};
+use quintile_scoring::read::batch::LeadError;
 use quintile_scoring::reasons::ReasonsWorkspace;
 use quintile_scoring::render;
 
-use super::{Batch, Lane, Layout, SliceStep};
+use super::{Batch, BatchLead, Lane, Layout, SliceStep};
 use crate::config::WhenFull;
 use crate::record::{Entry, IdSource, RecordSource, Role};
-use crate::shard::scorer::reasons::{explainer, fitting};
+use crate::shard::scorer::reasons::{explainer, fitting, with_reasons};
 use crate::shard::scorer::unusual::Unusual;
 use crate::shard::scorer::{Scorer, nanoseconds, now_us};
 use crate::spool::Writer;
@@ -161,7 +159,7 @@ impl Results<'_> {
     fn scored(
         &mut self,
         lane: usize,
-        (lead_id, place): &(ArrayString<LEAD_ID_BYTES_MAX>, LeadPlace),
+        lead: &BatchLead,
         row: &[f64],
         score: Option<u8>,
         (margins, predictions): (&[f64], &[f64]),
@@ -173,6 +171,9 @@ impl Results<'_> {
             part.split = Some(split.number);
             part.role = if lane > 0 { Role::Challenger } else { part.role };
         }
+        let is_explained = self.explain(lane, lead, row);
+        let reasons = self.reasons.as_deref_mut().filter(|_| is_explained);
+        let lead_id = lead.id.as_str();
         let entry = Entry {
             record_id: self.records.ids.next(self.records.time_us),
             time_us: self.records.time_us,
@@ -180,7 +181,7 @@ impl Results<'_> {
             shard: self.records.shard,
             score,
             source: RecordSource::Local,
-            extras: part.extras(),
+            extras: with_reasons(part.extras(), reasons),
             latency_ns: nanoseconds(self.records.began, Instant::now()),
             lead_id,
             request_id: self.batch.request.id,
@@ -189,24 +190,17 @@ impl Results<'_> {
             row,
         };
         if !self.records.keep(&entry) {
-            return self.shed(lane, lead_id, *place);
+            return self.shed(lane, lead);
         }
         self.separate();
         self.unusual.look(&version.loaded, row);
         let request = self.batch.request;
         let more = render::MoreFields {
             unusual: self.unusual.listed(row, request),
-            // What explains the models was there when the batch began, and stays.
-            reasons: match explainer(&version.loaded) {
-                Ok(explainer) if request.reasons.asks() => {
-                    let workspace = fitting(self.reasons, &version.loaded, explainer);
-                    workspace.explain(explainer, row, request.reasons);
-                    Some((&*workspace, row))
-                }
-                _ => None,
-            },
+            reasons: self.reasons.as_deref().filter(|_| is_explained),
+            target: None,
         };
-        let told = (lead_id.as_str(), score, predictions);
+        let told = (lead_id, score, predictions);
         if model.split().is_some() {
             render::scored_by(self.out, &version.loaded, told, &more);
         } else {
@@ -219,11 +213,24 @@ impl Results<'_> {
         }
     }
 
-    fn shed(&mut self, lane: usize, lead_id: &str, place: LeadPlace) {
+    /// Finds the reasons of a row; false where none are given. What explains the model is there, or the lead would be
+    /// held.
+    fn explain(&mut self, lane: usize, lead: &BatchLead, row: &[f64]) -> bool {
+        let loaded = &self.batch.model.of_lane(lane).loaded;
+        match explainer(loaded, lead.wanted) {
+            Ok(Some(explainer)) if lead.wanted.asks() => {
+                fitting(self.reasons, loaded, explainer).explain(loaded, explainer, row, lead.wanted);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn shed(&mut self, lane: usize, lead: &BatchLead) {
         self.separate();
         let no_faults = Faults::default();
         let model = (&self.batch.model.of_lane(lane).loaded, &no_faults);
-        render::unscored(self.out, Some(lead_id), place, LeadError::NotRecorded, model);
+        render::unscored(self.out, Some(&lead.id), lead.place, LeadError::NotRecorded, model);
         self.finish();
         self.tally.failed += 1;
         self.tally.shed += 1;
