@@ -129,6 +129,7 @@ const SCORING: Table = &[
         &["comparison", "loaded", "record_columns", "render", "rows", "text"],
     ),
     ("comparison", &[]),
+    ("drift", &["comparison", "loaded", "regular_file", "replay", "rows"]),
     (
         "rows",
         &["limits", "loaded", "missing_texts", "read", "reasons", "render", "text"],

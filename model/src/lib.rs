@@ -30,12 +30,15 @@ pub use explain::{ExplainScratch, Explainer, ExplainerError};
 pub use format::{FormatError, load};
 pub use kernel::KernelChoice;
 pub use manifest::is_derived_version;
-pub use manifest::{FeatureNote, GoldenRow, GoldenSource, GroupNote, InitNote, Manifest, ManifestError};
+pub use manifest::{
+    ColumnProfile, FeatureNote, GoldenRow, GoldenSource, GroupNote, InitNote, Manifest, ManifestError,
+    PROFILE_EDGES_MAX, ProfileBins, ReferenceProfile,
+};
 pub use model::{
     BuildError, ColumnSplits, FeatureUse, GoldenFault, GoldenQuantity, Identity, Model, Options, Scratch, SplitPoints,
     Statistics,
 };
 pub use schema::{
     Actionable, Categories, CategoryName, Cell, CellError, FeatureGroup, FeatureKind, Form, MissingMarkers,
-    ReasonTexts, Rule, Schema, SeenRanges, Unseen, Violation,
+    ReasonTexts, Rule, Schema, SeenRanges, UNKNOWN_CATEGORY, Unseen, Violation,
 };

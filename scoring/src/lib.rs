@@ -6,12 +6,14 @@
 //! reasons.rs  why a row has its score
 //! comparison/  two models' predictions of the same rows, and whether the second may be promoted
 //! replay/  recorded rows scored again
+//! drift/   whether rows are still what they were in training
 //! record_columns/  the columns that every model's records have, and which its features have
 //! ```
 //! Knows no socket, no HTTP, no runtime and no cloud. `docs/architecture.md` has the code map.
 
 pub mod changes;
 pub mod comparison;
+pub mod drift;
 pub mod limits;
 pub mod loaded;
 pub mod missing_texts;

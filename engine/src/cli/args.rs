@@ -10,6 +10,7 @@ use quintile_scoring::rows::{Format, Output};
 
 use super::check::CheckArgs;
 use super::config::ConfigCommand;
+use super::drift::DriftArgs;
 use super::explain::ExplainArgs;
 use super::health::HealthArgs;
 use super::manifest::{FitArgs, ManifestCommand};
@@ -134,6 +135,13 @@ pub(crate) enum Command {
     /// shadows are left out. The exit code is 1 if a recorded score does not come out again, whatever the comparison says.
     #[command(after_long_help = super::replay::EXAMPLES)]
     Replay(ReplayArgs),
+    /// Say whether rows are still what they were in training
+    ///
+    /// Compares each feature and the model's predictions with a reference: rows, records, or the profile that manifest init keeps
+    /// in the manifest. A difference counts if chance does not explain it and if it is large; docs/drift.md has the definitions.
+    /// --segment says which share of each group of leads has a score of 4 or 5. No value of a row is in the output.
+    #[command(after_long_help = super::drift::EXAMPLES)]
+    Drift(DriftArgs),
     /// Show what a model file holds and how it is evaluated
     ///
     /// Without a model it shows the embedded demo.

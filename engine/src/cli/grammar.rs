@@ -31,6 +31,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
             "verify",
             "explain",
             "replay",
+            "drift",
             "time",
             "manifest",
             "fit-bands",

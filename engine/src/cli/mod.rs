@@ -5,6 +5,7 @@
 mod args;
 mod check;
 mod config;
+mod drift;
 mod explain;
 mod grammar;
 mod health;
@@ -119,6 +120,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>, streams: &mut S
         Command::Explain(args) => explain::run(&args, streams),
         Command::Verify(args) => verify::run(&args, streams),
         Command::Replay(args) => replay::run(&args, streams),
+        Command::Drift(args) => drift::run(&args, streams),
         Command::Inspect(args) => inspect::run(&args, streams),
         Command::Time(args) => time::run(&args, streams),
         Command::OpenApi(args) => openapi::run(&args, streams),

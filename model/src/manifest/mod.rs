@@ -40,6 +40,9 @@
 //!
 //! [init]                              # what `manifest init` wrote, so that it can be renewed
 //! model_sha256 = "9f86d081…"
+//!
+//! [profile]                           # what the rows held, for `quintile drift`
+//! rows = 5000
 //! ```
 //!
 //! Keys that are none of these are faults, and all faults are reported at once with line and column.
@@ -48,6 +51,7 @@ mod features;
 mod golden;
 mod groups;
 mod init;
+mod profile;
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -64,6 +68,7 @@ use crate::schema::{Actionable, FeatureKind, ReasonTexts};
 pub use golden::{GoldenRow, GoldenSource};
 pub use groups::GroupNote;
 pub use init::InitNote;
+pub use profile::{ColumnProfile, PROFILE_EDGES_MAX, ProfileBins, ReferenceProfile};
 use reader::Reader;
 
 /// A place in a manifest: both count from 1, columns in characters.
@@ -177,6 +182,8 @@ pub struct Manifest {
     pub(crate) golden: Vec<GoldenRow>,
     /// What `manifest init` has written.
     pub init: InitNote,
+    /// What the rows held that it was made with.
+    pub profile: Option<ReferenceProfile>,
 }
 
 impl Manifest {

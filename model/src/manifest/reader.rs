@@ -22,7 +22,7 @@ const REASON_BYTES_MAX: usize = 256;
 /// Numbers that count as missing: each is compared with every value of a row.
 const MARKERS_MAX: usize = 16;
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "name",
     "version",
     "description",
@@ -37,6 +37,7 @@ const KEYS: [&str; 14] = [
     "groups",
     "golden",
     "init",
+    "profile",
 ];
 
 /// Walks the table and gathers faults.
@@ -102,6 +103,7 @@ impl<'t> Reader<'t> {
                 "names" => manifest.names = self.feature_names(value),
                 "golden" => manifest.golden = self.golden(value),
                 "init" => manifest.init = self.init(value),
+                "profile" => manifest.profile = self.profile(value),
                 _ => self.unknown(key, &KEYS),
             }
         }

@@ -16,7 +16,7 @@ fn every_fault_has_its_place_and_its_words() {
         (
             "nmae = \"a\"".to_owned(),
             "1:1: unknown key \"nmae\": accepted are name, version, description, owner, edges, band_names, \
-             missing, input, probability_output, names, features, groups, golden, init; did you mean name?"
+             missing, input, probability_output, names, features, groups, golden, init, profile; did you mean name?"
                 .to_owned(),
         ),
         (

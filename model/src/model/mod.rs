@@ -205,6 +205,12 @@ impl Model {
         &self.schema
     }
 
+    /// Reads rows as they are from now on, to count what they hold: nothing that the manifest demands is asked for, and a name
+    /// that is no category is [`crate::UNKNOWN_CATEGORY`], which must not be scored.
+    pub fn take_all_values(&mut self) {
+        self.schema.take_all_values();
+    }
+
     /// The arithmetic of margins and predictions.
     #[must_use]
     pub fn precision(&self) -> Precision {

@@ -71,7 +71,12 @@ pub struct Categories {
     /// Whether a number that is no name may be a code: no name is a number or a boolean.
     takes_codes: bool,
     unseen: Unseen,
+    /// Whether other names are [`UNKNOWN_CATEGORY`], whatever the library does with them.
+    are_unseen_counted: bool,
 }
+
+/// What a name that is none of a feature's categories becomes where values are counted, not scored. No code is infinite.
+pub const UNKNOWN_CATEGORY: f64 = f64::INFINITY;
 
 impl Categories {
     /// Names that were text in training, in the order of their codes. None when two are equal.
@@ -120,6 +125,7 @@ impl Categories {
             takes_codes: !typed.iter().any(reads_as_value),
             names,
             unseen,
+            are_unseen_counted: false,
         })
     }
 
@@ -222,8 +228,14 @@ impl Categories {
         }
     }
 
+    /// From now on other names are [`UNKNOWN_CATEGORY`].
+    pub(super) fn count_unseen(&mut self) {
+        self.are_unseen_counted = true;
+    }
+
     fn unknown(&self) -> Option<f64> {
         match self.unseen {
+            _ if self.are_unseen_counted => Some(UNKNOWN_CATEGORY),
             Unseen::Missing => Some(f64::NAN),
             Unseen::Refused => None,
         }

@@ -14,7 +14,7 @@ use std::collections::HashSet;
 
 use crate::limits::{CATEGORY_END, FEATURES_MAX, NAME_BYTES_MAX};
 use crate::manifest::FeatureNote;
-pub use categories::{Categories, CategoryName, Unseen};
+pub use categories::{Categories, CategoryName, UNKNOWN_CATEGORY, Unseen};
 pub use cell::{Cell, CellError};
 pub use markers::MissingMarkers;
 pub use reasons::{Actionable, FeatureGroup, ReasonTexts};
@@ -334,6 +334,19 @@ impl Schema {
         for note in notes {
             if let Some(column) = self.column(&note.name) {
                 self.annotate(column, note);
+            }
+        }
+    }
+
+    /// Takes rows as they are, to count what they hold: nothing is demanded of values any more, and a name that is no
+    /// category is [`UNKNOWN_CATEGORY`].
+    pub(crate) fn take_all_values(&mut self) {
+        self.rules.clear();
+        self.required.clear();
+        for feature in &mut self.features {
+            feature.rule = Rule::NONE;
+            if let Some(categories) = &mut feature.categories {
+                categories.count_unseen();
             }
         }
     }

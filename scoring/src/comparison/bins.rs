@@ -2,7 +2,7 @@
 
 /// The edges of `bins` bins that hold about as many of the sorted numbers each, lowest first. A number's bin is how many
 /// edges are at or below it, as with a model's bands. A number that fills more than one bin gets a bin of its own.
-pub(super) fn quantile_edges(sorted: &[f64], bins: usize) -> Vec<f64> {
+pub(crate) fn quantile_edges(sorted: &[f64], bins: usize) -> Vec<f64> {
     let mut edges: Vec<f64> = Vec::with_capacity(bins);
     if sorted.is_empty() {
         return edges;
@@ -21,7 +21,7 @@ pub(super) fn quantile_edges(sorted: &[f64], bins: usize) -> Vec<f64> {
 }
 
 /// The bin of a number.
-pub(super) fn bin_of(edges: &[f64], number: f64) -> usize {
+pub(crate) fn bin_of(edges: &[f64], number: f64) -> usize {
     edges.partition_point(|edge| *edge <= number)
 }
 

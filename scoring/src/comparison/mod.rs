@@ -9,9 +9,9 @@
 //! says so.
 
 mod auc;
-mod bins;
+pub(crate) mod bins;
 mod json;
-mod shift;
+pub(crate) mod shift;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -101,13 +101,14 @@ impl BinCounts {
     }
 }
 
-/// The index of two lists of counts.
+/// The index of two lists of counts of the same bins.
 #[expect(clippy::cast_precision_loss, reason = "counts of rows are exact up to 2^53")]
-fn psi(champion: &[u64], other: &[u64]) -> f64 {
-    let rows = champion.iter().sum::<u64>() as f64 + 0.5 * champion.len() as f64;
-    let bins = champion.iter().zip(other);
-    bins.map(|(&champion, &other)| {
-        let (before, after) = ((champion as f64 + 0.5) / rows, (other as f64 + 0.5) / rows);
+pub(crate) fn psi(before: &[u64], after: &[u64]) -> f64 {
+    let rows = |counts: &[u64]| counts.iter().sum::<u64>() as f64 + 0.5 * counts.len() as f64;
+    let (rows_before, rows_after) = (rows(before), rows(after));
+    let bins = before.iter().zip(after);
+    bins.map(|(&before, &after)| {
+        let (before, after) = ((before as f64 + 0.5) / rows_before, (after as f64 + 0.5) / rows_after);
         (after - before) * (after / before).ln()
     })
     .sum()

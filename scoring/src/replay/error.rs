@@ -18,6 +18,8 @@ pub enum ReplayError {
         column: &'static str,
         accepted: &'static str,
     },
+    #[error("{path} has no column {column}; records have the columns of docs/records.md and feature.NAME")]
+    Segment { path: PathBuf, column: String },
     #[error("{path}: record_id {id} is no UUID")]
     RecordId { path: PathBuf, id: String },
     #[error("the records are of several models: {names}; name one of them by --recorded NAME")]

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray as _;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
 use parquet::file::metadata::ParquetMetaData;
 use uuid::Uuid;
 
@@ -205,6 +207,25 @@ pub(super) fn open(path: &Path) -> Result<(File, ArrowReaderMetadata), ReplayErr
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let metadata = ArrowReaderMetadata::load(&file, options).map_err(|error| fault(path, &error))?;
     Ok((file, metadata))
+}
+
+/// Reads those of the wanted columns that a row group has.
+pub(super) fn read_group<'c>(
+    file: &RecordFile,
+    group: usize,
+    wanted: impl Iterator<Item = &'c str>,
+    batch_rows: usize,
+) -> Result<ParquetRecordBatchReader, ReplayError> {
+    let (opened, metadata) = open(&file.path)?;
+    let fields = metadata.schema().fields();
+    let places: Vec<usize> = wanted.filter_map(|column| Some(fields.find(column)?.0)).collect();
+    let mask = ProjectionMask::roots(metadata.parquet_schema(), places);
+    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(opened, metadata)
+        .with_projection(mask)
+        .with_row_groups(vec![group])
+        .with_batch_size(batch_rows)
+        .build();
+    reader.map_err(|error| fault(&file.path, &error))
 }
 
 impl RecordFile {

@@ -3,8 +3,6 @@
 use std::path::Path;
 
 use arrow_array::RecordBatch;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use quintile_model::Scratch;
 
 use super::files::{self, RecordFile, Selection, fault};
@@ -102,23 +100,15 @@ impl<'j> GroupScorer<'j> {
     /// Reads a row group and scores its rows.
     pub(super) fn score(&mut self, number: usize, file: &RecordFile, group: usize) -> Result<ScoredGroup, ReplayError> {
         let path = file.path.as_path();
-        let (opened, metadata) = files::open(path)?;
-        let fields = metadata.schema().fields();
         let wanted = COLUMNS.into_iter().chain(self.new.rows.columns());
         let wanted = wanted.chain(self.against.iter().flat_map(|engine| engine.rows.columns()));
-        let places: Vec<usize> = wanted.filter_map(|column| Some(fields.find(column)?.0)).collect();
-        let batch_rows = (BATCH_BYTES / 8 / places.len().max(1)).clamp(1, BATCH_ROWS);
-        let mask = ProjectionMask::roots(metadata.parquet_schema(), places);
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(opened, metadata)
-            .with_projection(mask)
-            .with_row_groups(vec![group])
-            .with_batch_size(batch_rows)
-            .build();
+        let wanted: Vec<&str> = wanted.collect();
+        let batch_rows = (BATCH_BYTES / 8 / wanted.len().max(1)).clamp(1, BATCH_ROWS);
         let mut scored = ScoredGroup {
             file: number,
             ..ScoredGroup::default()
         };
-        for batch in reader.map_err(|error| fault(path, &error))? {
+        for batch in files::read_group(file, group, wanted.into_iter(), batch_rows)? {
             let batch = batch.map_err(|error| fault(path, &error))?;
             scored.rows_read += batch.num_rows() as u64;
             self.score_batch(&batch, path, &mut scored)?;

@@ -10,6 +10,7 @@
 //! of a record that came twice. Changes nothing.
 
 mod duplicates;
+mod each;
 mod error;
 mod files;
 mod group;
@@ -21,6 +22,7 @@ mod rows;
 mod text;
 mod workers;
 
+pub(crate) use each::{are_records, each_record};
 pub use error::ReplayError;
 pub use outcomes::LeadOutcomes;
 pub use reproduction::{Reproduction, ScoreDifference};

@@ -24,8 +24,22 @@ impl Rows<'_> {
     /// # Errors
     /// As [`Job::run`].
     pub fn each(&self, loaded: &LoadedModel, mut take: impl FnMut(&[f64])) -> Result<(), ScoreError> {
+        self.each_with(loaded, None, |row, _| take(row))
+    }
+
+    /// The same with the text of a column of the file.
+    ///
+    /// # Errors
+    /// As [`Job::run`].
+    pub(crate) fn each_with(
+        &self,
+        loaded: &LoadedModel,
+        column: Option<&str>,
+        mut take: impl FnMut(&[f64], Option<&str>),
+    ) -> Result<(), ScoreError> {
         let mut job = Job::new(loaded, Output::Margin);
         job.missing = self.missing;
+        job.id = column;
         job.skips_blank_rows = true;
         let mut no_stdin = io::empty();
         let rows = open(self.path, self.input, &mut no_stdin)?;
@@ -34,9 +48,9 @@ impl Rows<'_> {
         let mut memory = Memory::default();
         let mut fault = None;
         while let Some(chunk) = source.next()? {
-            chunk.read(loaded, None, &mut memory, |_, outcome| {
+            chunk.read(loaded, column, &mut memory, |_, outcome| {
                 match outcome {
-                    Ok((row, _)) => take(row),
+                    Ok((row, text)) => take(row, text),
                     Err(ScoreError::BlankRow { .. }) => {}
                     Err(error) => fault = Some(error),
                 }

@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use quintile_model::is_derived_version;
-use quintile_model::{FeatureKind, GoldenRow, GoldenSource, Manifest, MissingMarkers, Model, Precision};
+use quintile_model::{FeatureKind, Manifest, MissingMarkers, Model, Precision, ReferenceProfile};
 use quintile_scoring::loaded::LoadedModel;
 
 use super::edges;
+use super::profile;
 use super::reasons;
 use super::survey::{Column, Survey, banded, missing_flags, told};
 use super::toml_text::{basic, key, line, numbers, texts};
@@ -26,6 +27,8 @@ pub(super) struct Draft<'s> {
     pub(super) model: &'s Path,
     /// The rows and what they hold.
     pub(super) survey: Option<(&'s Path, &'s Survey)>,
+    /// What the rows hold, for comparisons with later ones.
+    pub(super) profile: Option<&'s ReferenceProfile>,
     /// Whether ranges and types that were seen are demanded, and no comments.
     pub(super) is_strict: bool,
     /// What the manifest says that is there.
@@ -41,6 +44,8 @@ impl Draft<'_> {
         (0..self.loaded.model.schema().len()).for_each(|column| self.feature(&mut out, column));
         reasons::groups(&mut out, self.loaded.model.schema());
         self.golden(&mut out);
+        self.init(&mut out);
+        out.push_str(&self.profile.map(profile::text).unwrap_or_default());
         out
     }
 
@@ -255,59 +260,7 @@ impl Draft<'_> {
         lines
     }
 
-    /// The rows that the model is held to, and a comment on whose numbers they have.
-    pub(super) fn golden_rows(&self) -> (&'static str, Vec<GoldenRow>) {
-        let model = self.golden;
-        if let Some((_, survey)) = self.survey {
-            let rows = survey.golden.iter().map(|row| GoldenRow {
-                source: survey.source,
-                ..row.clone()
-            });
-            return (comment_on(survey.source), rows.collect());
-        }
-        let mut scratch = model.scratch();
-        let mut rows: Vec<GoldenRow> = self.before.map_or(&[][..], Manifest::golden).to_vec();
-        rows.retain(|row| row.features.len() == model.schema().len());
-        if rows.is_empty() {
-            let features = vec![f64::NAN; model.schema().len()];
-            rows.push(GoldenRow {
-                features,
-                ..GoldenRow::default()
-            });
-        }
-        for row in &mut rows {
-            model.score_row(&row.features, &mut scratch);
-            let is_met = is_same(&row.margin, scratch.margins()) && row.prediction.is_empty();
-            if !is_met {
-                row.source = GoldenSource::Quintile;
-                row.margin = scratch.margins().to_vec();
-                row.prediction.clear();
-            }
-        }
-        let source = match rows.iter().all(|row| row.source == GoldenSource::Library) {
-            true => GoldenSource::Library,
-            false => GoldenSource::Quintile,
-        };
-        (comment_on(source), rows)
-    }
-
-    fn golden(&self, out: &mut String) {
-        let (comment, rows) = self.golden_rows();
-        line(
-            out,
-            format_args!(
-                "\n# Rows in column order (nan is missing) with their margins, checked to the last bit whenever the model is \
-                 loaded.\n{comment}"
-            ),
-        );
-        for row in rows {
-            line(out, format_args!("\n[[golden]]\nfeatures = {}", numbers(&row.features)));
-            line(out, format_args!("margin = {}", numbers(&row.margin)));
-            if row.source == GoldenSource::Library && !row.prediction.is_empty() {
-                line(out, format_args!("prediction = {}", numbers(&row.prediction)));
-            }
-            line(out, format_args!("source = {}", basic(row.source.name())));
-        }
+    fn init(&self, out: &mut String) {
         line(
             out,
             format_args!("\n# What `manifest init` wrote, so that --renew can tell it from what people write.\n[init]"),
@@ -330,25 +283,6 @@ impl Draft<'_> {
             note.push(("edges", numbers(&edges)));
         }
         note
-    }
-}
-
-fn is_same(one: &[f64], other: &[f64]) -> bool {
-    one.len() == other.len()
-        && one
-            .iter()
-            .zip(other)
-            .all(|(one, other)| one.to_bits() == other.to_bits())
-}
-
-/// Whose numbers golden rows have.
-pub(super) fn comment_on(source: GoldenSource) -> &'static str {
-    match source {
-        GoldenSource::Library => "# The training library gave the same numbers for them.",
-        GoldenSource::Quintile => {
-            "# The numbers are Quintile's own: they show that nothing has changed since. `manifest init --expect FILE` takes the \
-             library's,\n# which show that Quintile answers what the library does."
-        }
     }
 }
 

@@ -7,7 +7,8 @@
 
 use std::path::Path;
 
-use quintile_model::{Ensemble, GoldenSource, Manifest, Model, Precision, Trees};
+use quintile_model::{Ensemble, GoldenSource, Manifest, Model, Precision, ReferenceProfile, Trees};
+use quintile_scoring::drift::profile_of_rows;
 use quintile_scoring::loaded::{self, LoadedModel};
 use quintile_scoring::rows::{self, Rows};
 
@@ -65,9 +66,14 @@ fn written(args: &InitArgs, streams: &mut Streams<'_>) -> Result<Exit, Exit> {
     };
     let golden = &of_all_trees.as_ref().unwrap_or(&loaded).model;
     let survey = surveyed(&loaded, golden, args, confirmed.as_ref(), streams)?;
+    let profile = survey
+        .as_ref()
+        .map(|survey| profiled(&draft, survey, args, streams))
+        .transpose()?;
     let draft_text = Draft {
         loaded: &loaded,
         golden,
+        profile: profile.as_ref(),
         model: &args.model,
         survey: args.rows.as_deref().zip(survey.as_ref()),
         is_strict: args.strict,
@@ -81,18 +87,23 @@ fn written(args: &InitArgs, streams: &mut Streams<'_>) -> Result<Exit, Exit> {
     if let Some(manifest) = before.as_ref().map(|(_, manifest)| manifest).filter(|_| args.force) {
         tell_demands(manifest, streams);
     }
-    match place {
-        Some(place) => match replace(&place, &text) {
-            Ok(()) => {
-                report::note(format_args!("wrote {}", place.display()), streams);
-                Ok(Exit::Success)
-            }
-            Err(error) => Err(report::failure(
-                format_args!("write {}: {error}", place.display()),
-                streams,
-            )),
-        },
-        None => Ok(report::print(&text, streams)),
+    save(place.as_deref(), &text, streams)
+}
+
+/// Writes the text to its place, or prints it.
+fn save(place: Option<&Path>, text: &str, streams: &mut Streams<'_>) -> Result<Exit, Exit> {
+    let Some(place) = place else {
+        return Ok(report::print(text, streams));
+    };
+    match replace(place, text) {
+        Ok(()) => {
+            report::note(format_args!("wrote {}", place.display()), streams);
+            Ok(Exit::Success)
+        }
+        Err(error) => {
+            let message = format!("write {}: {error}", place.display());
+            Err(report::failure(message, streams))
+        }
     }
 }
 
@@ -226,6 +237,26 @@ fn surveyed(
         report::note(text, streams);
     }
     Ok(Some(survey))
+}
+
+/// What the rows hold, with texts for missing values as the survey took them.
+fn profiled(
+    draft: &DraftModel,
+    survey: &Survey,
+    args: &InitArgs,
+    streams: &mut Streams<'_>,
+) -> Result<ReferenceProfile, Exit> {
+    let mut loaded = draft.load(&args.model, streams)?;
+    loaded.model.take_all_values();
+    let taken = survey.taken.iter().map(|&text| text.to_owned());
+    let missing: Vec<String> = args.missing.iter().cloned().chain(taken).collect();
+    let rows = Rows {
+        path: args.rows.as_deref().unwrap_or(Path::new("")),
+        input: args.input,
+        missing: &missing,
+    };
+    profile_of_rows(&loaded, &rows)
+        .map_err(|error| report::failure(format_args!("{}: {error}", rows.path.display()), streams))
 }
 
 fn renewed(before: &(String, Manifest), draft: &Draft<'_>, streams: &mut Streams<'_>) -> Result<String, Exit> {

@@ -3,8 +3,10 @@
 mod draft;
 mod edges;
 mod fit;
+mod golden;
 mod init;
 mod library;
+mod profile;
 mod reasons;
 mod renew;
 mod sentinels;

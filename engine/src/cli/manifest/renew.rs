@@ -9,7 +9,9 @@ use std::collections::HashMap;
 use quintile_model::{FeatureKind, FeatureNote, GoldenSource, Manifest, Precision, is_derived_version};
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, Value};
 
-use super::draft::{Draft, QUINTILES_OF, SEEN_IN, comment_on, head_line};
+use super::draft::{Draft, QUINTILES_OF, SEEN_IN, head_line};
+use super::golden::comment_on;
+use super::profile;
 use super::reasons::renew_groups;
 use super::survey::banded;
 
@@ -30,7 +32,9 @@ pub(super) fn text(before: &(String, Manifest), draft: &Draft<'_>) -> Result<Ren
     renew_groups(&mut document, draft.loaded.model.schema(), &mut notes);
     golden(&mut document, draft);
     init(&mut document, draft);
-    let text = comments(&document.to_string(), draft);
+    // The old one is of other rows.
+    document.remove("profile");
+    let text = comments(&document.to_string(), draft) + &draft.profile.map(profile::text).unwrap_or_default();
     Ok(Renewed { text, notes })
 }
 
