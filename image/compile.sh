@@ -30,8 +30,8 @@ case "$1" in
             export "CARGO_TARGET_${upper}_LINKER=$gnu-gcc" "CC_$lower=$gnu-gcc" "CXX_$lower=$gnu-g++" "AR_$lower=$gnu-ar"
         fi
         BUILD_COMMIT=$REVISION cargo build --locked --profile "$PROFILE" --target "$target" --package quintile --bin quintile
-        mkdir -p /out
-        cp "target/$target/$PROFILE/quintile" /out/quintile
+        mkdir -p "${OUT:-/out}"
+        cp "target/$target/$PROFILE/quintile" "${OUT:-/out}/quintile"
         ;;
     *)
         echo "usage: compile.sh tools|program" >&2

@@ -5,6 +5,7 @@ strict. Every exception stands in place with its reason, or here.
 """
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -134,6 +135,35 @@ def test_bandit() -> None:
 def test_the_program_s_commit_is_told_to_an_image() -> None:
     assert "BUILD_COMMIT" in (ROOT / "engine/build.rs").read_text()
     assert "BUILD_COMMIT=$REVISION" in (ROOT / "image/compile.sh").read_text()
+
+
+@pytest.mark.parametrize(("target", "triple"), [("amd64", "x86_64"), ("arm64", "aarch64")])
+def test_the_dockerfile_s_compiler(target: str, triple: str, tmp_path: Path) -> None:
+    """compile.sh with a cargo that only says how it was called: the build itself takes a quarter of an hour."""
+    fake = tmp_path / "bin" / "cargo"
+    fake.parent.mkdir()
+    made = f"target/{triple}-unknown-linux-gnu/dist"
+    fake.write_text(f'#!/bin/sh\necho "$*"\nenv\nmkdir -p {made}\ntouch {made}/quintile\n')
+    fake.chmod(0o755)
+    done = terraform.run(
+        *[ROOT / "image/compile.sh", "program"],
+        folder=tmp_path,
+        environment={
+            "PATH": f"{fake.parent}:{os.environ['PATH']}",
+            "OUT": str(tmp_path / "out"),
+            **{"BUILDARCH": "amd64", "TARGETARCH": target, "PROFILE": "dist", "REVISION": "0123abc"},
+        },
+    )
+    assert done.returncode == 0, done.stderr
+    first, *rest = done.stdout.splitlines()
+    assert (
+        first == f"build --locked --profile dist --target {triple}-unknown-linux-gnu --package quintile --bin quintile"
+    )
+    assert "BUILD_COMMIT=0123abc" in rest
+    linker = "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc"
+    assert (linker in rest) == (target == "arm64")
+    assert ("CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc" in rest) == (target == "arm64")
+    assert (tmp_path / "out/quintile").is_file()
 
 
 def test_a_program_for_another_machine_is_refused(tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def running(server: Callable[..., Server]) -> Iterator[Server]:
 def locust(host: str, users: int, **settings: str) -> Any:
     return terraform.run(
         *[terraform.tool("locust"), "--locustfile", LOAD / "locustfile.py", "--host", host, "--headless"],
-        *["--users", users, "--spawn-rate", users, "--run-time", "6s", "--stop-timeout", "5", "--only-summary"],
+        *["--users", users, "--spawn-rate", users, "--run-time", "5s", "--stop-timeout", "5", "--only-summary"],
         environment={**settings, "PYTHONPATH": os.pathsep.join([str(LOAD), os.environ.get("PYTHONPATH", "")])},
     )
 
@@ -235,3 +235,39 @@ def test_locust_speaks_tls_and_asks_for_one_token(running: Server, tmp_path: Pat
     assert locust(f"https://127.0.0.1:{front.port}", 1, **settings).returncode != 0
     front.close()
     tokens.shutdown()
+
+
+def test_locust_against_the_server_s_own_tls(server: Callable[..., Server], tmp_path: Path) -> None:
+    authority = trustme.CA()
+    leaf, ca = authority.issue_cert("127.0.0.1"), tmp_path / "ca.pem"
+    chain, key = tmp_path / "chain.pem", tmp_path / "key.pem"
+    for number, pem in enumerate(leaf.cert_chain_pems):
+        pem.write_to_path(chain, append=number > 0)
+    leaf.private_key_pem.write_to_path(key)
+    authority.cert_pem.write_to_path(ca)
+    one = server(None, settings={"TLS__CERTIFICATE": str(chain), "TLS__KEY": str(key)})
+    host = f"https://127.0.0.1:{one.port}"
+    done = locust(host, 3, CA_FILE=str(ca), P99_MS="30000")
+    assert done.returncode == 0, done.stdout + done.stderr
+    # The certificate is checked, and nothing else than TLS is spoken.
+    assert locust(host, 1, P99_MS="30000").returncode != 0
+    assert locust(host.replace("https", "http"), 1, P99_MS="30000").returncode != 0
+    one.stop()
+
+
+def test_locust_shows_a_certificate(server: Callable[..., Server], tmp_path: Path) -> None:
+    authority = trustme.CA()
+    leaf, client = authority.issue_cert("127.0.0.1"), authority.issue_cert("crm@example.com")
+    files = {name: tmp_path / f"{name}.pem" for name in ("chain", "key", "ca", "cert", "client")}
+    files["chain"].write_bytes(b"".join(pem.bytes() for pem in leaf.cert_chain_pems))
+    files["cert"].write_bytes(b"".join(pem.bytes() for pem in client.cert_chain_pems))
+    leaf.private_key_pem.write_to_path(files["key"])
+    client.private_key_pem.write_to_path(files["client"])
+    authority.cert_pem.write_to_path(files["ca"])
+    settings = {"TLS__CERTIFICATE": files["chain"], "TLS__KEY": files["key"], "TLS__CLIENT_CA": files["ca"]}
+    one = server(None, settings={name: str(path) for name, path in settings.items()})
+    host, ca = f"https://127.0.0.1:{one.port}", str(files["ca"])
+    shown = {"CERT": str(files["cert"]), "KEY": str(files["client"])}
+    assert locust(host, 2, CA_FILE=ca, P99_MS="30000", **shown).returncode == 0
+    assert locust(host, 1, CA_FILE=ca, P99_MS="30000").returncode != 0, "without a certificate"
+    one.stop()

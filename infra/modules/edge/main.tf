@@ -33,6 +33,8 @@ resource "aws_vpc_security_group_egress_rule" "tasks" {
 }
 
 # Port 80 is closed on purpose: a client that was told http:// would send its key in the clear before any redirect.
+# Clients call it from outside; allowed_networks says which may.
+#trivy:ignore:AVD-AWS-0053
 resource "aws_lb" "this" {
   #checkov:skip=CKV_AWS_91:its access log needs a bucket with the organisation's own policy; access_log_bucket names one
   #checkov:skip=CKV2_AWS_28:WAF costs $467 a month at 300 requests a second, so it is a choice (features.waf)
