@@ -8,6 +8,7 @@
 
 pub mod accept;
 mod allocator;
+pub mod auth;
 pub mod budget;
 pub mod cli;
 mod clock;

@@ -101,6 +101,10 @@ pub struct Limits {
     pub connections_max: usize,
     /// Requests of one shard that are being read or answered at once.
     pub in_flight_max: usize,
+    /// Requests a second of each principal, if they are limited.
+    pub principal_rate: Option<f64>,
+    /// Requests of a principal at once, if somebody says so.
+    pub principal_burst: Option<usize>,
     /// From a connection's start to its first byte.
     pub first_byte: Duration,
     /// From a connection's start to the end of its TLS handshake.
@@ -147,6 +151,8 @@ impl Default for Limits {
             headers_max: 100,
             connections_max: 10_000,
             in_flight_max: 10_000,
+            principal_rate: None,
+            principal_burst: None,
             first_byte: Duration::from_secs(30),
             handshake: Duration::from_secs(10),
             head: Duration::from_secs(10),

@@ -32,8 +32,8 @@ pub(crate) use self::reload::ReloadSource;
 use self::models::ModelOwner;
 pub(crate) use self::models::ModelSource;
 use self::parts::{
-    ModelNumbers, ShardTemplate, about, accept_connections, asking, budget, connections_fitting, http, open_spool,
-    place, remote, spawn, spawn_shards,
+    ModelNumbers, ShardTemplate, about, accept_connections, asking, budget, connections_fitting, http, jwks,
+    open_spool, place, remote, spawn, spawn_shards,
 };
 use self::preflight::Prepared;
 pub(crate) use self::preflight::{Preflight, services};
@@ -144,7 +144,7 @@ fn start_in(settings: &Settings, life: &Arc<Lifecycle>) -> Result<Running, Serve
     let models = owner.handle();
     let nonce = nonce();
     let budget = budget(settings, &topology);
-    let security = SecurityInForce::new(security)?;
+    let security = SecurityInForce::new(security, settings)?;
     let shared = (&registry, &budget, &security);
     let (parts, ends) = build_shards(settings, life, shared, spool.as_ref(), (writers, nonce));
     let places: Vec<ShardEntry> = ends.links.iter().map(place).collect();
@@ -164,6 +164,8 @@ fn start_in(settings: &Settings, life: &Arc<Lifecycle>) -> Result<Running, Serve
         budget: Arc::clone(&budget),
         remote: ends.desk.map(|desk| remote(settings, desk)),
         security: security.gauges(),
+        access: security.shared(),
+        jwks: jwks(settings),
         shows_recent: settings.shows_recent(),
     })?;
     let (shards, ended) = spawn_shards(chosen, &topology, parts, &http(settings), &places)?;
@@ -212,7 +214,7 @@ fn build_shards(
         asking,
         nonce,
         budget: Arc::clone(budget),
-        tls: security.config(),
+        security,
     };
     let (parts, links) = template.build_all(writers);
     let ends = SideEnds {

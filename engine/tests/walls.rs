@@ -31,6 +31,7 @@ const ENGINE: Table = &[
         &[
             "accept",
             "allocator",
+            "auth",
             "budget",
             "config",
             "http",
@@ -52,6 +53,7 @@ const ENGINE: Table = &[
     (
         "http",
         &[
+            "auth",
             "budget",
             "limits",
             "media_type",
@@ -61,12 +63,14 @@ const ENGINE: Table = &[
             "runtime",
             "shard",
             "telemetry",
+            "tls",
         ],
     ),
     (
         "side",
         &[
             "allocator",
+            "auth",
             "budget",
             "clock",
             "config",
@@ -88,6 +92,7 @@ const ENGINE: Table = &[
     (
         "shard",
         &[
+            "auth",
             "budget",
             "config",
             "limits",
@@ -101,7 +106,7 @@ const ENGINE: Table = &[
         ],
     ),
     ("models", &["config", "record"]),
-    ("config", &["budget", "limits", "runtime", "tls", "topology"]),
+    ("config", &["auth", "budget", "limits", "runtime", "tls", "topology"]),
     ("spool", &["clock", "log_limiter", "record"]),
     ("record", &["limits"]),
     ("profile", &["clock"]),
@@ -117,6 +122,7 @@ const ENGINE: Table = &[
     ("media_type", &[]),
     ("remote", &[]),
     ("runtime", &[]),
+    ("auth", &["telemetry"]),
     ("telemetry", &[]),
     ("tls", &[]),
 ];

@@ -35,7 +35,7 @@ const CHROMIUM: (&str, Run) = ("Chromium", chromium::set_up);
 const IMAGE: (&str, Run) = ("image", image::build);
 
 /// Every group, in the order in which a run of all has them.
-pub(crate) const GROUPS: [Group; 8] = [
+pub(crate) const GROUPS: [Group; 9] = [
     Group {
         name: "cases",
         about: "situations from real use, from ../shared/cases",
@@ -95,6 +95,14 @@ pub(crate) const GROUPS: [Group; 8] = [
         ],
         needs: &[],
         minutes: 5,
+    },
+    Group {
+        name: "security",
+        about: "TLS, API keys and tokens, as Python's ssl, openssl, curl and moto's Cognito see them",
+        requirements: REQUIREMENTS,
+        files: &["test_security.py"],
+        needs: &[],
+        minutes: 4,
     },
     Group {
         name: "browser",

@@ -82,6 +82,8 @@ impl Bench {
             admin: None,
             ready: Arc::default(),
             security: Arc::default(),
+            access: Arc::default(),
+            jwks: None,
             budget: quintile::budget::Budget::new(1 << 20),
             shards: vec![link],
             records,

@@ -92,6 +92,14 @@ fn checks(read: &ReadSettings, asks_services: bool) -> Vec<Check> {
         ("admin", outcome(found.admin.as_ref(), admin)),
         ("tls", outcome(found.security.as_ref(), Security::told)),
         (
+            "auth",
+            found
+                .security
+                .as_ref()
+                .and_then(|security| security.as_ref().ok())
+                .map(|security| Ok(security.told_of_access())),
+        ),
+        (
             "runtime",
             outcome(found.runtime.as_ref(), |(chosen, why)| {
                 format!("{}: {why}", chosen.name())

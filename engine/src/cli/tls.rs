@@ -12,8 +12,8 @@ use crate::tls;
 pub(crate) const EXAMPLES: &str = "Examples:
   quintile tls self-signed
   quintile tls self-signed --out certificates --name crm.test --name 10.0.0.7
-  QUINTILE_TLS__CERTIFICATE=tls.crt QUINTILE_TLS__KEY=tls.key quintile serve
-  curl --cacert tls.crt https://localhost:8080/readyz";
+  quintile tls self-signed --days 365 --force
+  QUINTILE_TLS__CERTIFICATE=tls.crt QUINTILE_TLS__KEY=tls.key quintile serve";
 
 /// `tls`.
 #[derive(Debug, clap::Subcommand)]
@@ -29,7 +29,7 @@ pub(crate) enum TlsCommand {
 /// `tls self-signed`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SelfSignedArgs {
-    /// The folder of the two files
+    /// The folder of the two files; it is made if it is not there
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(crate) out: PathBuf,
     /// A name or address of the server; may be given several times
@@ -54,6 +54,9 @@ pub(crate) fn run(command: &TlsCommand, streams: &mut Streams<'_>) -> Exit {
         Ok(pair) => pair,
         Err(error) => return report::failure(error, streams),
     };
+    if let Err(error) = std::fs::create_dir_all(&args.out) {
+        return report::failure(format_args!("make {}: {error}", args.out.display()), streams);
+    }
     let (certificate, key) = (args.out.join("tls.crt"), args.out.join("tls.key"));
     // The key first: a certificate without its key is of no use.
     for (path, text, mode) in [(&key, &pair.key, 0o600), (&certificate, &pair.certificate, 0o644)] {

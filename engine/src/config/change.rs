@@ -64,6 +64,7 @@ impl Settings {
             ..new.limits
         };
         self.tls.adopt(&new.tls);
+        self.auth.adopt(&new.auth);
         self.log_level.clone_from(&new.log_level);
     }
 }

@@ -6,12 +6,12 @@ use super::{ADMIN, Settings, SinkKind, units};
 use crate::tls::ClientCertificates;
 
 /// A demand: whether it is not met, the key that should be another, the one that asks for it, what is wrong, what to do.
-struct Demand {
-    is_missed: bool,
-    key: &'static str,
-    asked_by: &'static str,
-    message: String,
-    hint: &'static str,
+pub(super) struct Demand {
+    pub(super) is_missed: bool,
+    pub(super) key: &'static str,
+    pub(super) asked_by: &'static str,
+    pub(super) message: String,
+    pub(super) hint: &'static str,
 }
 
 /// Every demand that is not met. `is_open` says which keys have faults of their own, so that nobody knows what they are.
@@ -20,6 +20,7 @@ pub(super) fn faults(settings: &Settings, told: &SettingOrigins, is_open: impl F
         .into_iter()
         .chain(of_addresses(settings))
         .chain(of_certificates(settings))
+        .chain(super::auth_checks::demands(settings))
         .chain(of_sizes(settings));
     let missed = all.filter(|demand| demand.is_missed && !is_open(demand.key) && !is_open(demand.asked_by));
     let fault = |demand: Demand| {

@@ -9,6 +9,8 @@
 //! The only module that reads the environment. All faults are collected and reported together, with place, range and
 //! the nearest known name. The rest of the engine sees one complete [`Settings`].
 
+mod auth;
+mod auth_checks;
 pub(crate) mod change;
 mod cross_checks;
 mod environment;
@@ -31,6 +33,7 @@ use std::time::Duration;
 
 use quintile_model::{KernelChoice, Options};
 
+pub use auth::Auth;
 pub use fault::{ConfigError, Fault, SettingSource};
 pub use load::Flags;
 pub(crate) use load::{ReadSettings, wants_colours};
@@ -80,6 +83,8 @@ pub struct Settings {
     pub aws: Aws,
     /// Certificates.
     pub tls: Tls,
+    /// Who may do what.
+    pub auth: Auth,
     /// Limits.
     pub limits: Limits,
     /// Bytes that clients can make the process hold; without it a part of the memory limit.
@@ -263,6 +268,7 @@ impl Default for Settings {
             scoring: Scoring::default(),
             aws: Aws::default(),
             tls: Tls::default(),
+            auth: Auth::default(),
             limits: Limits::default(),
             memory_bytes: None,
             log: LogFormat::Text,

@@ -65,7 +65,7 @@ const SEEDS: &[Seed] = &[
     file("[server]\nshards = 1\nshards = 2", "q.toml:3:1", "duplicate key", "leave one of the two out"),
     file("[log]\nlevel = \"info", "q.toml:2:14", "invalid basic string", "texts stand in quotes: level = \"info\""),
     // Sections.
-    file("[sever]\nshards = 1", "q.toml:1:2", "there is no section \"sever\"; accepted: server, model, models, models.rollback, records, scoring, aws, tls, limits, log", "did you mean [server]?"),
+    file("[sever]\nshards = 1", "q.toml:1:2", "there is no section \"sever\"; accepted: server, model, models, models.rollback, records, scoring, aws, tls, auth, limits, log", "did you mean [server]?"),
     file("[kafka]\n", "q.toml:1:2", "there is no section \"kafka\"", "take it out: quintile config show lists every key"),
     file("listen = \"a:1\"", "q.toml:1:1", "there is no section \"listen\"", "listen is a key of [server]"),
     file("server = 3", "q.toml:1:10", "server is of type integer; accepted: a section, [server]", "write [server] on a line of its own, and its keys below"),

@@ -107,6 +107,16 @@ pub(super) fn check_url(text: &str) -> Result<(), String> {
     }
 }
 
+/// Where a secret is.
+pub(super) fn check_key_source(text: &str) -> Result<(), String> {
+    const SOURCES: [&str; 3] = ["file:", "aws-secretsmanager:", "aws-ssm:"];
+    match SOURCES.iter().find_map(|source| text.strip_prefix(source)) {
+        Some(name) if !name.is_empty() && !name.contains('\0') => Ok(()),
+        Some(_) => Err(", which names nothing".into()),
+        None => Err(", which does not begin with file:, aws-secretsmanager: or aws-ssm:".into()),
+    }
+}
+
 /// What a model may be called in paths.
 pub(super) fn check_model_name(text: &str) -> Result<(), String> {
     let is_of_it = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');

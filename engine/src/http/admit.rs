@@ -1,8 +1,8 @@
 //! Which requests are taken: one order of checks, and a row of policy for each path.
 //!
 //! ```text
-//! count ─▶ id ─▶ trace ─▶ framing ─▶ path, method ─▶ connection ─▶ headers ─▶ load ─▶ media type, coding ─▶ body
-//! └─── routes::respond ────┘    └──────────────────────────── here ─────────────────────────────────┘
+//! count ─▶ id ─▶ trace ─▶ connection, headers ─▶ credential, rate ─▶ framing ─▶ path, method ─▶ load ─▶ media type, coding ─▶ body
+//! └─ routes::respond ──┘  └──────────────────────────────────── here ─────────────────────────────────────────┘
 //! ```
 //! The first check that fails decides the answer. The requirements of a path are in its [`Policy`] and nowhere else.
 
@@ -14,6 +14,7 @@ use http::{HeaderMap, Method};
 use hyper::body::Incoming;
 use quintile_scoring::reasons::{ReasonsRequestError, ReasonsWish};
 
+use super::authenticate::{self, Asked};
 use super::batch::Form;
 use super::body::Coding;
 use super::connection::deadlines::ConnectionDeadlines;
@@ -21,6 +22,7 @@ use super::error::RequestError;
 use super::model_path::{self, Operation};
 use super::pages::{Page, Wants};
 use super::{HttpShard, framing};
+use crate::auth::Class;
 use crate::media_type::is_json;
 use crate::models::{ChoiceError, ModelChoice, ModelVersion, Selected};
 use crate::shard::ShardCore;
@@ -50,6 +52,8 @@ struct Policy {
     allow: &'static str,
     /// Whether it is refused when the shard is overloaded. Health checks are always answered.
     sheds: bool,
+    /// Whose rules it has.
+    class: Class,
     /// Whether it is answered on a connection beyond the limit, which may only ask how the process is.
     is_health: bool,
 }
@@ -64,28 +68,30 @@ const fn scoring(route: Route) -> Policy {
         route,
         allow: SCORE,
         sheds: true,
+        class: Class::Score,
         is_health: false,
     }
 }
 
-const fn reading(route: Route, is_health: bool) -> Policy {
+const fn reading(route: Route, class: Class, is_health: bool) -> Policy {
     Policy {
         route,
         allow: READ,
         sheds: false,
+        class,
         is_health,
     }
 }
 
 static SCORE_POLICY: Policy = scoring(Route::Score);
 static BATCH_POLICY: Policy = scoring(Route::Batch);
-static HEALTH_POLICY: Policy = reading(Route::Healthz, true);
-static READY_POLICY: Policy = reading(Route::Readyz, true);
-static METRICS_POLICY: Policy = reading(Route::Metrics, true);
-static PAGES_POLICY: Policy = reading(Route::Pages, false);
+static HEALTH_POLICY: Policy = reading(Route::Healthz, Class::Health, true);
+static READY_POLICY: Policy = reading(Route::Readyz, Class::Health, true);
+static METRICS_POLICY: Policy = reading(Route::Metrics, Class::Metrics, true);
+static PAGES_POLICY: Policy = reading(Route::Pages, Class::Docs, false);
 static OTHER_POLICY: Policy = Policy {
     allow: ANY,
-    ..reading(Route::Other, false)
+    ..reading(Route::Other, Class::Docs, false)
 };
 
 /// What a request asks for, or why it is not taken; and its name in the metrics.
@@ -96,14 +102,24 @@ pub(super) fn admit(
     body: &Incoming,
 ) -> (Route, Result<Target, RequestError>) {
     let (policy, target) = find(http, head.uri.path(), &head.method);
-    (policy.route, check(http, watch, policy, target, head, body))
+    let asked = Asked {
+        route: policy.route,
+        class: policy.class,
+    };
+    let checked = match watch.is_health_only() && !policy.is_health {
+        true => Err(RequestError::TooManyConnections),
+        false => {
+            check_header_count(&http.core, &head.headers).and_then(|()| authenticate::check(http, watch, asked, head))
+        }
+    };
+    let checked = checked.and_then(|()| check(http, policy, target, head, body));
+    (policy.route, checked)
 }
 
 /// The checks, in their order.
 #[inline]
 fn check(
     http: &HttpShard,
-    watch: &ConnectionDeadlines,
     policy: &Policy,
     target: Result<Target, RequestError>,
     head: &Parts,
@@ -111,10 +127,6 @@ fn check(
 ) -> Result<Target, RequestError> {
     framing::check(head.version, &head.headers, body)?;
     let target = target?;
-    if watch.is_health_only() && !policy.is_health {
-        return Err(RequestError::TooManyConnections);
-    }
-    check_header_count(&http.core, &head.headers)?;
     if matches!(target, Target::Options(_)) {
         return Ok(target);
     }

@@ -7,8 +7,10 @@ use quintile_scoring::read::ReadError;
 use quintile_scoring::read::batch::LeadError;
 use quintile_scoring::reasons::ReasonsRequestError;
 
+use crate::auth::Denial;
 use crate::budget::BudgetError;
 use crate::remote::RemoteError;
+use crate::telemetry::DenialReason;
 
 /// What went wrong. Building one allocates nothing; rendering may.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +91,8 @@ pub enum RequestError {
     QueueFull,
     /// The remote scorer failed, and there is no fallback.
     Remote(RemoteError),
+    /// The request is not allowed.
+    Denied(Denial),
     /// The code panicked.
     Panicked,
 }
@@ -126,6 +130,13 @@ impl RequestError {
             }
             Self::QueueFull => (StatusCode::SERVICE_UNAVAILABLE, "record_queue_full"),
             Self::Remote(_) => (StatusCode::SERVICE_UNAVAILABLE, "scoring_unavailable"),
+            Self::Denied(denial) => match denial.reason {
+                DenialReason::NoCredential => (StatusCode::UNAUTHORIZED, "no_credential"),
+                DenialReason::NotAllowed => (StatusCode::FORBIDDEN, "not_allowed"),
+                DenialReason::KeysUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "keys_unavailable"),
+                DenialReason::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
+                _ => (StatusCode::UNAUTHORIZED, "invalid_credential"),
+            },
             Self::Panicked => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
         }
     }
@@ -225,6 +236,7 @@ impl fmt::Display for RequestError {
             ),
             Self::QueueFull => write!(f, "{}", LeadError::NotRecorded),
             Self::Remote(miss) => write!(f, "SageMaker has not scored this lead: {miss}; try again"),
+            Self::Denied(denial) => f.write_str(denial.message()),
             Self::Panicked => f.write_str("a fault of the server; it is logged and counted"),
         }
     }
@@ -233,6 +245,7 @@ impl fmt::Display for RequestError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::Class;
     use crate::telemetry::STATUSES;
 
     #[test]
@@ -269,7 +282,14 @@ mod tests {
             RequestError::Remote(RemoteError::Late),
             RequestError::Panicked,
         ];
-        for failure in failures {
+        let denials = DenialReason::ALL.map(|reason| {
+            RequestError::Denied(Denial {
+                reason,
+                class: Class::Score,
+                retry_s: 0,
+            })
+        });
+        for failure in failures.into_iter().chain(denials) {
             let (status, code) = failure.status();
             assert!(STATUSES.contains(&status.as_u16()), "{failure:?}");
             assert!(

@@ -8,6 +8,7 @@
 //! ```
 
 mod admit;
+mod authenticate;
 pub mod batch;
 pub mod body;
 pub mod connection;

@@ -6,7 +6,7 @@
 use std::rc::Rc;
 
 use bytes::{BufMut, Bytes};
-use http::header::{ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version};
 use quintile_scoring::read::Timings;
 use quintile_scoring::render;
@@ -17,9 +17,11 @@ use super::cross_origin::CrossOriginHeaders;
 use super::error::RequestError;
 use super::request_id::{HEADER as REQUEST_ID, RequestId};
 use super::response_body::{ResponseBody, Whole};
+use crate::auth::Denial;
 use crate::media_type::{JSON, METRICS, TEXT};
 use crate::protocol::{Native, Protocol as _};
 use crate::shard::ShardCore;
+use crate::telemetry::DenialReason;
 
 /// Bytes of the longest `server-timing` value.
 const SERVER_TIMING_BYTES_MAX: usize = 160;
@@ -121,6 +123,9 @@ impl Responder<'_> {
         if *failure == RequestError::ContentEncoding {
             self.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         }
+        if let RequestError::Denied(denial) = failure {
+            self.challenge(denial);
+        }
         if let Some(seconds) = failure.retry_after() {
             self.headers.insert(RETRY_AFTER, HeaderValue::from_static(seconds));
         }
@@ -135,6 +140,23 @@ impl Responder<'_> {
             render::error(&mut body, code, Some(&failure.to_string()), None);
         }
         self.finish(status, JSON, body.into(), failure.closes())
+    }
+
+    /// What the headers of a refusal say (RFC 6750).
+    fn challenge(&mut self, denial: &Denial) {
+        let challenge = match denial.reason {
+            DenialReason::NoCredential => HeaderValue::from_static(r#"Bearer realm="quintile""#),
+            DenialReason::NotAllowed => match self.core.auth.borrow().as_ref() {
+                Some(verifier) => verifier.access().forbidden(denial.class),
+                None => return,
+            },
+            DenialReason::KeysUnavailable | DenialReason::RateLimited => {
+                self.headers.insert(RETRY_AFTER, HeaderValue::from(denial.retry_s));
+                return;
+            }
+            _ => HeaderValue::from_static(r#"Bearer realm="quintile", error="invalid_token""#),
+        };
+        self.headers.insert(WWW_AUTHENTICATE, challenge);
     }
 
     fn batch(self, form: Form, answering: BatchResponse) -> Response<ResponseBody> {

@@ -97,14 +97,13 @@ pub(super) async fn respond(
     let total_us = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
     if let Some(kind) = worth_a_line(route, status, total_us) {
         core.tell(Event {
-            kind,
-            shard: core.number,
             method: method_name(&head.method),
             route,
             status,
             total_us,
             request_id: ArrayString::from(id.as_str()).unwrap_or_default(),
             trace,
+            ..Event::of_connection(kind, core.number)
         });
     }
     response
@@ -128,7 +127,7 @@ fn worth_a_line(route: Route, status: u16, total_us: u32) -> Option<EventKind> {
 }
 
 /// The methods that HTTP has; any other is the client's own word.
-fn method_name(method: &Method) -> &'static str {
+pub(super) fn method_name(method: &Method) -> &'static str {
     const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"];
     METHODS
         .into_iter()

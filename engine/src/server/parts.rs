@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use quintile_scoring::loaded::LoadedModel;
-use rustls::ServerConfig;
 use uuid::Uuid;
 
+use super::security::SecurityInForce;
 use super::{ServeError, ShardThread};
 use crate::accept::{self, Acceptor, ShardEntry};
 use crate::budget::{self, BUDGET_BYTES_UNASKED_MAX, Budget};
@@ -30,7 +30,7 @@ use crate::shard::mailbox::mailbox;
 use crate::shard::remote_call::RemoteSetup;
 use crate::shard::scorer::RecordOutput;
 use crate::shard::{self, ShardParts};
-use crate::side::{ProcessFacts, RemoteParts, ShardLink};
+use crate::side::{JwksSettings, ProcessFacts, RemoteParts, ShardLink};
 use crate::spool::{self, KeeperLink, Schemas, Spool, Writer};
 use crate::telemetry::{Event, Gauges};
 use crate::topology::{self, Topology};
@@ -263,7 +263,7 @@ pub(super) struct ShardTemplate<'a> {
     pub(super) asking: Option<RemoteSetup>,
     pub(super) budget: Arc<Budget>,
     pub(super) nonce: u64,
-    pub(super) tls: Option<Arc<ServerConfig>>,
+    pub(super) security: &'a SecurityInForce,
 }
 
 impl ShardTemplate<'_> {
@@ -299,7 +299,10 @@ impl ShardTemplate<'_> {
             asking: self.asking.clone(),
             limits: self.settings.limits,
             budget: Arc::clone(&self.budget),
-            tls: self.tls.clone(),
+            tls: self.security.config(),
+            access: self.security.access(),
+            rates: self.security.rates(),
+            security: self.security.gauges(),
             spin: self.settings.spin,
             reasons: self.settings.scoring.explain,
             nonce: self.nonce,
@@ -332,6 +335,15 @@ pub(super) fn remote(settings: &Settings, desk: RemoteQueue) -> RemoteParts {
         desk,
         scoring: settings.scoring.clone(),
     }
+}
+
+/// How the issuer's keys are had, if tokens are accepted.
+pub(super) fn jwks(settings: &Settings) -> Option<JwksSettings> {
+    Some(JwksSettings {
+        url: settings.auth.jwks_url()?,
+        refresh: settings.auth.refresh,
+        cooldown: settings.auth.cooldown,
+    })
 }
 
 /// What all shards' HTTP is given: the files of the pages, unless they are turned off, and the origins that may call.

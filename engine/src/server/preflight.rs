@@ -48,7 +48,7 @@ impl Preflight {
             runtime: runtime.map(|()| choose(settings, &topology)),
             listener: known(&["server.listen"]).map(|()| listen(settings)),
             admin: known(&["server.admin"]).map(|()| admin(settings)),
-            security: known(&security::KEYS).map(|()| Security::read(settings).map_err(ServeError::Several)),
+            security: known(&security::KEYS).map(|()| Security::read_first(settings).map_err(ServeError::Several)),
             topology,
         }
     }

@@ -7,6 +7,7 @@
 //! ```
 //! Nothing is half in force: a fault in one file keeps all as it was. Connections that are open stay.
 
+use std::io::Read as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -17,65 +18,139 @@ use rustls::ServerConfig;
 use super::ServeError;
 use super::publish::Publisher;
 use super::watch::{self, FileWatcher, Seen};
+use crate::auth::{Access, ApiKeys, Class, RateLimiter, SharedAccess};
 use crate::config::{Fault, Settings};
 use crate::shard::mailbox::Mail;
 use crate::telemetry::SecurityGauges;
-use crate::tls::{Material, Tickets, TlsError, TlsFile, Validity};
+use crate::tls::{ClientCertificates, Material, Tickets, TlsError, TlsFile, TlsPaths, Validity};
 
 /// The keys that name files.
-pub(super) const KEYS: [&str; 5] = [
+pub(super) const KEYS: [&str; 7] = [
     "tls.certificate",
     "tls.key",
     "tls.client_ca",
     "tls.client_crl",
     "tls.client",
+    "auth.api_keys",
+    "auth.issuer",
 ];
 
 /// How often it is said that the certificate ends soon, or has ended.
 const EXPIRY_EVERY: Duration = Duration::from_secs(24 * 3600);
+
+/// Bytes of a file of API keys. More are cut off, and then it is no JSON.
+const KEYS_BYTES_MAX: u64 = 4 << 20;
 
 /// What the files say.
 #[derive(Debug)]
 pub(crate) struct Security {
     /// What handshakes need; none where connections speak plainly.
     material: Option<Material>,
+    /// Who may do what; none where nobody is asked.
+    access: Option<Arc<Access>>,
     files: Seen,
 }
 
 impl Security {
+    /// Reads all files, at the start or for `check`.
+    ///
+    /// # Errors
+    /// All faults, each with its key. A rule that names a key which is not there is one.
+    pub(super) fn read_first(settings: &Settings) -> Result<Self, Vec<Fault>> {
+        let security = Self::read(settings)?;
+        let missing = security.missing_keys();
+        let fault = |(class, name): &(Class, String)| {
+            let key = format!("auth.{}", class.name());
+            let message = format!("has a rule key:{name}, and auth.api_keys has no key of this name");
+            Fault::of_key(&key, message).with_hint("add the key, or take the rule out")
+        };
+        match missing.is_empty() {
+            true => Ok(security),
+            false => Err(missing.iter().map(fault).collect()),
+        }
+    }
+
     /// Reads all files.
     ///
     /// # Errors
     /// All faults, each with its key.
     pub(super) fn read(settings: &Settings) -> Result<Self, Vec<Fault>> {
-        let Some(paths) = settings.tls.paths() else {
-            return Ok(Self {
-                material: None,
-                files: Seen::new(),
-            });
-        };
-        let files = watch::seen(paths.files());
-        let fault = |error: &TlsError| {
-            let fault = Fault::of_key(key_of(error.file), error);
-            match error.hint {
-                Some(hint) => fault.with_hint(hint),
-                None => fault,
-            }
-        };
-        let material = Material::read(&paths).map_err(|errors| errors.iter().map(fault).collect::<Vec<_>>())?;
-        Ok(Self {
-            material: Some(material),
-            files,
-        })
+        let paths = settings.tls.paths();
+        let mut files = paths.as_ref().map(TlsPaths::files).unwrap_or_default();
+        files.extend(settings.auth.key_file().map(Into::into));
+        let files = watch::seen(files);
+        match (material(paths.as_ref()), keys(settings)) {
+            (Ok(material), Ok(keys)) => Ok(Self {
+                material,
+                access: settings.auth.access(keys, has_certificates(settings)).map(Arc::new),
+                files,
+            }),
+            (material, keys) => Err(material.err().into_iter().flatten().chain(keys.err()).collect()),
+        }
     }
 
-    /// What `check` says of it.
+    fn missing_keys(&self) -> Vec<(Class, String)> {
+        let access = self.access.as_ref();
+        access.map(|access| access.missing_keys()).unwrap_or_default()
+    }
+
+    /// What `check` says of TLS.
     pub(crate) fn told(&self) -> String {
         match &self.material {
             Some(material) => format!("the certificate is valid until {}", day(material.validity().not_after)),
             None => "off".into(),
         }
     }
+
+    /// What `check` says of rules.
+    pub(crate) fn told_of_access(&self) -> String {
+        let Some(access) = &self.access else {
+            return "nobody is asked for a credential".into();
+        };
+        let open = Class::ALL.into_iter().filter(|&class| access.is_open(class));
+        let open: Vec<_> = open.map(Class::name).collect();
+        match open.is_empty() {
+            true => "every route asks for a credential".into(),
+            false => format!("open to anyone: {}", open.join(", ")),
+        }
+    }
+}
+
+fn has_certificates(settings: &Settings) -> bool {
+    settings.tls.client() != ClientCertificates::None
+}
+
+/// What handshakes need.
+fn material(paths: Option<&TlsPaths>) -> Result<Option<Material>, Vec<Fault>> {
+    let Some(paths) = paths else { return Ok(None) };
+    let fault = |error: &TlsError| {
+        let fault = Fault::of_key(key_of(error.file), error);
+        match error.hint {
+            Some(hint) => fault.with_hint(hint),
+            None => fault,
+        }
+    };
+    let read = Material::read(paths);
+    read.map(Some).map_err(|errors| errors.iter().map(fault).collect())
+}
+
+/// The API keys, where some are configured.
+fn keys(settings: &Settings) -> Result<Option<ApiKeys>, Fault> {
+    let Some(source) = &settings.auth.api_keys else {
+        return Ok(None);
+    };
+    let fault = |message: String| Fault::of_key("auth.api_keys", message);
+    let Some(path) = settings.auth.key_file() else {
+        let service = source.split(':').next().unwrap_or_default();
+        return Err(fault(format!("{service} is not supported yet"))
+            .with_hint("accepted now: file:PATH, of a file that a sidecar or an init container writes"));
+    };
+    let mut bytes = Vec::new();
+    let opened = quintile_scoring::regular_file::open(path.as_ref());
+    let read = opened.and_then(|file| file.take(KEYS_BYTES_MAX).read_to_end(&mut bytes));
+    read.map_err(|error| fault(format!("{path}: cannot be read: {error}")))?;
+    let keys = ApiKeys::parse(&bytes).map_err(|error| fault(format!("{path}: {error}")))?;
+    Ok(Some(keys))
 }
 
 fn key_of(file: TlsFile) -> &'static str {
@@ -97,6 +172,10 @@ pub(super) struct SecurityInForce {
     /// When it was last said that the certificate ends.
     warned: Option<Instant>,
     gauges: Arc<SecurityGauges>,
+    access: Option<Arc<Access>>,
+    /// The same for the admin listener.
+    shared: Arc<SharedAccess>,
+    rates: Arc<RateLimiter>,
     watcher: FileWatcher,
 }
 
@@ -105,7 +184,7 @@ impl SecurityInForce {
     ///
     /// # Errors
     /// When the kernel gives no random bytes.
-    pub(super) fn new(security: Security) -> Result<Self, ServeError> {
+    pub(super) fn new(security: Security, settings: &Settings) -> Result<Self, ServeError> {
         let no_random = |_| ServeError::Several(vec![Fault::of_key("tls", "the kernel gives no random bytes")]);
         let mut made = Self {
             material: security.material,
@@ -113,10 +192,35 @@ impl SecurityInForce {
             turned: Instant::now(),
             warned: None,
             gauges: Arc::default(),
+            access: None,
+            shared: Arc::new(SharedAccess::new(settings.auth.guards_admin())),
+            rates: Arc::default(),
             watcher: FileWatcher::new(security.files),
         };
         made.look_at_expiry();
+        made.set_access(security.access);
         Ok(made)
+    }
+
+    fn set_access(&mut self, access: Option<Arc<Access>>) {
+        self.gauges.is_guarded.store(access.is_some(), Ordering::Relaxed);
+        self.shared.set_access(access.clone());
+        self.access = access;
+    }
+
+    /// Who may do what.
+    pub(super) fn access(&self) -> Option<Arc<Access>> {
+        self.access.clone()
+    }
+
+    /// The same for threads that are no shards.
+    pub(super) fn shared(&self) -> Arc<SharedAccess> {
+        Arc::clone(&self.shared)
+    }
+
+    /// The rates of principals.
+    pub(super) fn rates(&self) -> Arc<RateLimiter> {
+        Arc::clone(&self.rates)
     }
 
     pub(super) fn gauges(&self) -> Arc<SecurityGauges> {
@@ -136,6 +240,10 @@ impl SecurityInForce {
 
     /// Puts what was read into force.
     pub(super) fn replace(&mut self, security: Security, publisher: &Publisher) {
+        for (class, key) in security.missing_keys() {
+            let class = class.name();
+            tracing::warn!(class, key, "a rule names an API key that is not there any more");
+        }
         let trusts_others = match (&self.material, &security.material) {
             (Some(old), Some(new)) => !old.trusts_as(new),
             _ => true,
@@ -145,6 +253,7 @@ impl SecurityInForce {
             (self.tickets, self.turned) = (Arc::new(tickets), Instant::now());
         }
         self.material = security.material;
+        self.set_access(security.access);
         self.watcher.set(security.files);
         self.warned = None;
         self.look_at_expiry();
@@ -168,6 +277,7 @@ impl SecurityInForce {
     fn tell(&self, publisher: &Publisher) {
         let config = self.config();
         publisher.tell_shards(|| Some(Mail::Tls(config.clone())));
+        publisher.tell_shards(|| Some(Mail::Access(self.access.clone())));
     }
 
     fn look_at_expiry(&mut self) {

@@ -14,6 +14,7 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError, bounded};
 use quintile_scoring::read::RowMemory;
 use rustls::ServerConfig;
 
+use crate::auth::{Access, KeySet};
 use crate::limits::{Limits, MAILBOX_LETTERS};
 use crate::models::{ModelVersion, Registry};
 use crate::remote::RemoteResponse;
@@ -30,6 +31,10 @@ pub enum Mail {
     Limits(Box<Limits>),
     /// What handshakes are made with from now on; none where connections speak plainly.
     Tls(Option<Arc<ServerConfig>>),
+    /// Who may do what from now on; none where nobody is asked.
+    Access(Option<Arc<Access>>),
+    /// The issuer's keys from now on.
+    Keys(Arc<KeySet>),
     /// An empty block of counts, to be swapped for the full one.
     Stats(Box<ShardStats>),
     /// The text of `/metrics` from now on.

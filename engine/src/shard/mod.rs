@@ -29,11 +29,12 @@ use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use rustls::ServerConfig;
 
+use crate::auth::{Access, RateLimiter, Verifier};
 use crate::budget::Budget;
 use crate::limits::{Limits, TICK};
 use crate::models::Registry;
 use crate::runtime::{Backend, Contained, StartError};
-use crate::telemetry::{Admission, Counter, Event, Gauges, ShardStats};
+use crate::telemetry::{Admission, Counter, Event, Gauges, SecurityGauges, ShardStats};
 use arena::Arena;
 use busy_poll::BusyPoll;
 use mailbox::{Mail, Mailbox};
@@ -78,6 +79,12 @@ pub struct ShardParts {
     pub budget: Arc<Budget>,
     /// What handshakes are made with; none where connections speak plainly.
     pub tls: Option<Arc<ServerConfig>>,
+    /// Who may do what; none where nobody is asked.
+    pub access: Option<Arc<Access>>,
+    /// The rates of principals, for all shards.
+    pub rates: Arc<RateLimiter>,
+    /// What is known of certificates and keys.
+    pub security: Arc<SecurityGauges>,
     /// How long it keeps looking at its sockets before it sleeps.
     pub spin: Duration,
     /// How many reasons an answer gives where its request says nothing.
@@ -108,6 +115,12 @@ pub struct ShardCore {
     pub(crate) status_text: RefCell<Bytes>,
     /// What new connections make their handshakes with; none where they speak plainly.
     pub(crate) tls: RefCell<Option<Arc<ServerConfig>>>,
+    /// Who may do what; none where nobody is asked.
+    pub(crate) auth: RefCell<Option<Verifier>>,
+    pub(crate) rates: Arc<RateLimiter>,
+    pub(crate) security: Arc<SecurityGauges>,
+    /// The second of the last line about a refused request, and how many there were in it.
+    pub(crate) denied_lines: Cell<(u64, u32)>,
     pub(crate) draining: Cell<bool>,
     pub(crate) in_flight: Cell<usize>,
     /// Batches that are being read or answered.
@@ -142,6 +155,10 @@ impl ShardCore {
             metrics_text: RefCell::default(),
             status_text: RefCell::default(),
             tls: RefCell::new(parts.tls),
+            auth: RefCell::new(parts.access.map(Verifier::new)),
+            rates: parts.rates,
+            security: parts.security,
+            denied_lines: Cell::default(),
             draining: Cell::new(false),
             in_flight: Cell::new(0),
             batches: Cell::new(0),
@@ -157,7 +174,8 @@ impl ShardCore {
 
     /// Whether `/readyz` says yes: not while leads are refused because their records have no room.
     pub(crate) fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Relaxed) && !self.draining.get() && !self.scorer.borrow().sheds()
+        let has_keys = self.auth.borrow().as_ref().is_none_or(Verifier::has_keys);
+        has_keys && self.ready.load(Ordering::Relaxed) && !self.draining.get() && !self.scorer.borrow().sheds()
     }
 
     /// The limits in force at this moment.
@@ -175,6 +193,14 @@ impl ShardCore {
     pub(crate) fn tell(&self, event: Event) {
         if self.events.try_send(event).is_err() {
             self.stats.borrow_mut().count(Counter::EventsDropped);
+        }
+    }
+
+    fn set_access(&self, access: Option<Arc<Access>>) {
+        let mut auth = self.auth.borrow_mut();
+        match (auth.as_mut(), access) {
+            (Some(verifier), Some(access)) => verifier.set_access(access),
+            (_, access) => *auth = access.map(Verifier::new),
         }
     }
 
@@ -272,6 +298,12 @@ fn deliver<B: Backend, S: ServeSockets>(core: &ShardCore, sockets: &S, mail: Mai
         }
         Mail::Limits(limits) => core.limits.set(*limits),
         Mail::Tls(config) => *core.tls.borrow_mut() = config,
+        Mail::Access(access) => core.set_access(access),
+        Mail::Keys(keys) => {
+            if let Some(verifier) = core.auth.borrow_mut().as_mut() {
+                verifier.set_keys(keys);
+            }
+        }
         Mail::Stats(empty) => core.report(empty),
         Mail::Metrics(text) => *core.metrics_text.borrow_mut() = text,
         Mail::Status(text) => *core.status_text.borrow_mut() = text,

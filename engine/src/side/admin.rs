@@ -8,6 +8,7 @@
 //! It runs on side's thread and answers over HTTP/1.1. A recording has a thread of its own, so side continues. No shard
 //! knows about it.
 
+mod guard;
 mod models;
 
 use std::convert::Infallible;
@@ -27,8 +28,10 @@ use tokio::sync::{Semaphore, oneshot};
 
 pub(super) use self::models::AdminModels;
 use super::counts::Stop;
+use crate::auth::SharedAccess;
 use crate::media_type::{JSON, TEXT};
 use crate::profile::{self, ProfileError};
+use crate::telemetry::SecurityGauges;
 use crate::topology;
 
 /// Connections at once. Further ones wait.
@@ -64,6 +67,15 @@ pub(super) struct Admin {
     pub(super) models: Option<AdminModels>,
     /// Whether the process wants traffic.
     pub(super) ready: Arc<AtomicBool>,
+    /// Who may ask.
+    pub(super) access: Arc<SharedAccess>,
+    pub(super) security: Arc<SecurityGauges>,
+}
+
+impl Admin {
+    fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed) && self.access.has_keys()
+    }
 }
 
 /// Answers until the end. To be called within side's runtime.
@@ -120,6 +132,9 @@ async fn converse(socket: TcpStream, admin: &Admin) {
 type Answer = Response<Full<Bytes>>;
 
 async fn respond(admin: &Admin, request: Request<Incoming>) -> Answer {
+    if let Some(refused) = guard::refusal(admin, &request) {
+        return refused;
+    }
     if models::is_it(request.uri().path()) {
         let (head, body) = request.into_parts();
         return models::respond(admin.models.as_ref(), &head.method, head.uri.path(), body).await;
@@ -141,7 +156,7 @@ async fn respond(admin: &Admin, request: Request<Incoming>) -> Answer {
     match path {
         "/" => return answer(StatusCode::OK, TEXT, INDEX),
         "/healthz" => return answer(StatusCode::OK, TEXT, "ok\n"),
-        "/readyz" if admin.ready.load(Ordering::Relaxed) => return answer(StatusCode::OK, TEXT, "ready\n"),
+        "/readyz" if admin.is_ready() => return answer(StatusCode::OK, TEXT, "ready\n"),
         "/readyz" => return answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, "not ready\n"),
         _ => {}
     }

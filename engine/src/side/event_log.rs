@@ -7,7 +7,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::counts::Stop;
 use crate::limits::EVENTS_MAX;
-use crate::telemetry::{Event, EventKind};
+use crate::telemetry::{DenialReason, Event, EventKind};
 
 /// How often events are looked for.
 const TICK: Duration = Duration::from_millis(10);
@@ -36,6 +36,7 @@ fn write(event: &Event) {
     match event.kind {
         EventKind::Slow => write_request(event, "slow request"),
         EventKind::Failed => write_request(event, "failed request"),
+        EventKind::Denied(reason) => write_denied(event, reason),
         EventKind::Panicked => tracing::error!(shard, "a connection's task panicked"),
         EventKind::TimedOut(phase) => {
             tracing::info!(shard, phase = phase.name(), "closed a connection that was too slow");
@@ -56,5 +57,16 @@ fn write_request(event: &Event, what: &str) {
         duration_us = event.total_us,
         shard = event.shard,
         "{what}"
+    );
+}
+
+fn write_denied(event: &Event, reason: DenialReason) {
+    tracing::warn!(
+        reason = reason.name(),
+        http.route = event.route.name(),
+        http.request.method = event.method,
+        http.response.status_code = event.status,
+        principal = (!event.principal.is_empty()).then_some(event.principal.as_str()),
+        "denied"
     );
 }

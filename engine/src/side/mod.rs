@@ -18,6 +18,7 @@ mod counts;
 mod error;
 mod event_log;
 mod facts;
+mod jwks;
 mod metrics;
 mod parts;
 mod process;
@@ -53,6 +54,7 @@ pub(crate) use self::aws::examine as examine_aws;
 use self::counts::{Counts, Stop, StopOnDrop};
 pub use self::error::{Delivered, DeliveryError, Reason, StartError, UndeliveredError};
 pub use self::facts::ProcessFacts;
+pub use self::jwks::JwksSettings;
 pub use self::parts::{RemoteParts, ShardLink, SideParts};
 pub use self::reload_notifier::{Reload, ReloadNotifier};
 use self::remote_counts::RemoteCounts;
@@ -65,12 +67,13 @@ pub use self::sink::SinkError;
 use self::sink_reader::SinkReader;
 pub use self::worker::CpuBudget;
 use self::worker::SinkTask;
+use crate::auth::SharedAccess;
 use crate::config;
 use crate::models::Registry;
 use crate::remote::RemoteQueue;
 use crate::shard::mailbox::Address;
 use crate::spool::Spool;
-use crate::telemetry::Event;
+use crate::telemetry::{Event, SecurityGauges};
 
 /// How long the threads may take to notice a deadline that has passed.
 const GRACE: Duration = Duration::from_secs(1);
@@ -124,6 +127,12 @@ fn start_with(sinks: Vec<(&'static str, Opened)>, parts: SideParts) -> Result<Si
         handle,
         reports: Arc::clone(&reports),
     });
+    let issuer = parts.jwks.map(|settings| jwks::Issuer {
+        settings,
+        shards: parts.shards.iter().map(|link| link.address.clone()).collect(),
+        shared: Arc::clone(&parts.access),
+        gauges: Arc::clone(&parts.security),
+    });
     let stats = published(
         parts.shards,
         &parts.about,
@@ -143,6 +152,9 @@ fn start_with(sinks: Vec<(&'static str, Opened)>, parts: SideParts) -> Result<Si
         admin: parts.admin,
         admin_models,
         ready: parts.ready,
+        access: parts.access,
+        security: parts.security,
+        issuer,
         remote,
         until: stop.clone(),
     };
@@ -243,6 +255,9 @@ struct SideWork {
     admin: Option<TcpListener>,
     admin_models: Option<admin::AdminModels>,
     ready: Arc<AtomicBool>,
+    access: Arc<SharedAccess>,
+    security: Arc<SecurityGauges>,
+    issuer: Option<jwks::Issuer>,
     remote: Option<Remote>,
     until: Stop,
 }
@@ -262,8 +277,15 @@ impl SideWork {
                 let admin = admin::Admin {
                     models: self.admin_models,
                     ready: self.ready,
+                    access: self.access,
+                    security: self.security,
                 };
                 admin::serve(listener, admin, until).await;
+            }
+        };
+        let keys = async {
+            if let Some(issuer) = self.issuer {
+                jwks::run(issuer, until).await;
             }
         };
         let others = async {
@@ -271,7 +293,8 @@ impl SideWork {
                 self.stats.run(until),
                 event_log::log(self.events, until),
                 remote,
-                operators
+                operators,
+                keys
             )
         };
         tokio::join!(ended(sinks), others).0

@@ -6,7 +6,8 @@ use std::sync::atomic::AtomicBool;
 
 use crossbeam_channel::Receiver;
 
-use super::{CpuBudget, ProcessFacts, ShadowSetup};
+use super::{CpuBudget, JwksSettings, ProcessFacts, ShadowSetup};
+use crate::auth::SharedAccess;
 use crate::budget::Budget;
 use crate::config;
 use crate::models::{ModelsHandle, Registry};
@@ -48,6 +49,10 @@ pub struct SideParts {
     pub remote: Option<RemoteParts>,
     /// What is known of certificates.
     pub security: Arc<SecurityGauges>,
+    /// Who may do what on the admin listener.
+    pub access: Arc<SharedAccess>,
+    /// How the issuer's keys are had, if tokens are accepted.
+    pub jwks: Option<JwksSettings>,
     /// Whether the status has the ids of the last scores.
     pub shows_recent: bool,
 }

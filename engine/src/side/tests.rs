@@ -13,7 +13,7 @@ use crate::models::{ModelVersion, Registry};
 use crate::record::Schema;
 use crate::shard::mailbox::{Mail, Mailbox, mailbox};
 use crate::spool::{self, Item, SpoolFullError, Writer};
-use crate::telemetry::{EventKind, Phase, Route, ShardStats, Trace};
+use crate::telemetry::{DenialReason, EventKind, Phase, Route, ShardStats, Trace};
 
 mod shards;
 
@@ -102,6 +102,8 @@ fn parts(
         admin: None,
         ready: Arc::default(),
         security: Arc::default(),
+        access: Arc::default(),
+        jwks: None,
         budget: Budget::new(1 << 20),
         remote: None,
         shows_recent: false,

@@ -1,11 +1,13 @@
 //! The counters of a shard. The shard fills one of two blocks: side sends it an empty one, and the shard sends the full
 //! one back (`shard::mailbox::Mail::Stats`). So counting needs no atomic and no lock.
 
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::time::Instant;
 
 use hdrhistogram::Histogram;
 use quintile_scoring::loaded::unusual::{SLOTS, UnusualCounts};
 
+use super::denial::DenialReason;
 use super::model_counts::{ModelCounts, ScoredBy};
 
 /// A route as metrics name it.
@@ -56,7 +58,9 @@ impl Route {
 }
 
 /// The statuses we answer with; anything else would be counted in the last place.
-pub const STATUSES: [u16; 14] = [200, 204, 304, 400, 404, 405, 408, 413, 415, 422, 431, 501, 503, 500];
+pub const STATUSES: [u16; 17] = [
+    200, 204, 304, 400, 401, 403, 404, 405, 408, 413, 415, 422, 429, 431, 501, 503, 500,
+];
 
 /// A limit of time that closed a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,6 +194,8 @@ pub struct ShardStats {
     pub score_ns: Histogram<u64>,
     /// Connections closed by a limit of time, by [`Phase`].
     pub timeouts: [u64; Phase::ALL.len()],
+    /// Requests that were not allowed, by [`DenialReason`].
+    pub denied: [u64; DenialReason::ALL.len()],
     counts: [u64; Counter::ALL.len()],
     /// Of each model, by slot.
     pub models: Vec<ModelCounts>,
@@ -210,6 +216,7 @@ impl ShardStats {
             batch_leads: [0; 2],
             score_ns,
             timeouts: [0; Phase::ALL.len()],
+            denied: [0; DenialReason::ALL.len()],
             counts: [0; Counter::ALL.len()],
             models: Vec::with_capacity(SLOTS_READY),
             unusual: [0; SLOTS],
@@ -224,6 +231,7 @@ impl ShardStats {
         self.batch_leads = [0; 2];
         self.score_ns.reset();
         self.timeouts = Default::default();
+        self.denied = Default::default();
         self.counts = Default::default();
         self.models.clear();
         self.unusual = [0; SLOTS];
@@ -238,6 +246,7 @@ impl ShardStats {
             .zip(other.requests.as_flattened());
         let pairs = pairs.chain(self.scores.iter_mut().zip(&other.scores));
         let pairs = pairs.chain(self.batch_leads.iter_mut().zip(&other.batch_leads));
+        let pairs = pairs.chain(self.denied.iter_mut().zip(&other.denied));
         let pairs = pairs.chain(self.counts.iter_mut().zip(&other.counts));
         for (sum, more) in pairs.chain(self.timeouts.iter_mut().zip(&other.timeouts)) {
             *sum += more;
@@ -316,10 +325,49 @@ pub enum Admission {
 }
 
 /// What is known of certificates, for the metrics.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct SecurityGauges {
     /// The last second of the server's certificate since 1970; 0 where there is none.
     pub certificate_not_after: AtomicI64,
+    /// When the issuer's keys in force were had, in seconds of [`Self::clock_s`]; -1 while there are none.
+    pub jwks_fetched_s: AtomicI64,
+    /// Whether anybody is asked for a credential.
+    pub is_guarded: AtomicBool,
+    /// A shard has seen a token whose key is not known.
+    pub unknown_keys: AtomicBool,
+    began: Instant,
+}
+
+impl SecurityGauges {
+    /// Seconds of the process's clock, which is never set back.
+    #[must_use]
+    pub fn clock_s(&self) -> u64 {
+        self.began.elapsed().as_secs()
+    }
+
+    /// Nanoseconds of the same clock.
+    #[must_use]
+    pub fn clock_ns(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Whether keys of an issuer were had at any time.
+    #[must_use]
+    pub fn had_keys(&self) -> bool {
+        self.jwks_fetched_s.load(Ordering::Relaxed) >= 0
+    }
+}
+
+impl Default for SecurityGauges {
+    fn default() -> Self {
+        Self {
+            certificate_not_after: AtomicI64::new(0),
+            jwks_fetched_s: AtomicI64::new(-1),
+            is_guarded: AtomicBool::new(false),
+            unknown_keys: AtomicBool::new(false),
+            began: Instant::now(),
+        }
+    }
 }
 
 /// What others may look at while a shard runs.

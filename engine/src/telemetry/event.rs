@@ -3,7 +3,10 @@
 use arrayvec::ArrayString;
 use quintile_scoring::limits::REQUEST_ID_BYTES_MAX;
 
-use super::{Phase, Route};
+use super::{DenialReason, Phase, Route};
+
+/// Bytes of a principal's name that a log line has.
+pub const PRINCIPAL_BYTES_MAX: usize = 128;
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +19,8 @@ pub enum EventKind {
     Panicked,
     /// A limit of time closed a connection.
     TimedOut(Phase),
+    /// A request was not allowed.
+    Denied(DenialReason),
 }
 
 /// The trace that a request belongs to.
@@ -48,6 +53,8 @@ pub struct Event {
     pub request_id: ArrayString<REQUEST_ID_BYTES_MAX>,
     /// What it said of its trace.
     pub trace: Option<Trace>,
+    /// Who was refused; empty where that is not known.
+    pub principal: ArrayString<PRINCIPAL_BYTES_MAX>,
 }
 
 impl Event {
@@ -63,6 +70,7 @@ impl Event {
             total_us: 0,
             request_id: ArrayString::new_const(),
             trace: None,
+            principal: ArrayString::new_const(),
         }
     }
 }

@@ -2,9 +2,11 @@
 //! reads them.
 
 mod counters;
+mod denial;
 mod event;
 mod model_counts;
 
 pub use counters::{Admission, BatchCounts, Counter, Gauges, Phase, Route, STATUSES, SecurityGauges, ShardStats};
-pub use event::{Event, EventKind, Trace};
+pub use denial::DenialReason;
+pub use event::{Event, EventKind, PRINCIPAL_BYTES_MAX, Trace};
 pub use model_counts::{BUCKETS_NS, ModelCounts, RoleCounts, ScoredBy};

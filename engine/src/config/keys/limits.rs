@@ -99,6 +99,28 @@ pub(super) static KEYS: &[Key] = &[
         "10000",
         "Requests of one shard that are being read or answered at once",
     ),
+    plain(
+        "limits",
+        "principal_rate",
+        ValueKind::Number {
+            range: 0.01..=1_000_000.0,
+            unit: "requests/s",
+            set: |settings, rate| settings.limits.principal_rate = Some(rate),
+        },
+        None,
+        "Requests a second of each principal (an API key, a certificate, a token's client and subject); more get 429",
+    ),
+    plain(
+        "limits",
+        "principal_burst",
+        ValueKind::Count {
+            range: 1..=1_000_000,
+            unit: "requests",
+            set: |settings, count| settings.limits.principal_burst = Some(count),
+        },
+        None,
+        "Requests of a principal at once; without it principal_rate, and one at least",
+    ),
     limit(
         "first_byte_ms",
         ValueKind::Millis {

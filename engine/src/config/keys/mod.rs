@@ -1,6 +1,7 @@
 //! Every key of the configuration, declared once: its section and name, its flag, what it accepts, what it is for and
 //! where it is stored. The file, the variables, the flags and their help all come from this table.
 
+mod auth;
 mod aws;
 mod limits;
 mod log;
@@ -55,6 +56,7 @@ impl Key {
             "model" => true,
             "limits" => !matches!(self.name, "body_bytes_max" | "connections_max" | "memory_bytes"),
             "tls" => self.name != "client",
+            "auth" => self.name == "api_keys",
             "log" => self.name == "level",
             _ => false,
         }
@@ -136,12 +138,13 @@ pub(crate) static KEYS: KeyTable = KeyTable([
     scoring::KEYS,
     aws::KEYS,
     tls::KEYS,
+    auth::KEYS,
     limits::KEYS,
     log::KEYS,
 ]);
 
 /// The keys of all sections.
-pub(crate) struct KeyTable([&'static [Key]; 9]);
+pub(crate) struct KeyTable([&'static [Key]; 10]);
 
 impl KeyTable {
     /// Each key, in order.
@@ -172,6 +175,12 @@ pub(super) mod tests {
             ValueKind::Text { .. } if key.path() == "models.versions" => "all".to_owned(),
             ValueKind::Text { .. } if key.name == "s3_url" => "s3://lake/x".to_owned(),
             ValueKind::Text { .. } if key.name == "template" => "[$record]".to_owned(),
+            ValueKind::Text { .. } if key.path() == "auth.api_keys" => "file:keys.json".to_owned(),
+            ValueKind::Text { .. } if key.section == "auth" => "https://issuer.example".to_owned(),
+            ValueKind::Texts { .. } if key.path() == "auth.algorithms" => "ES256".to_owned(),
+            ValueKind::Texts { .. } if key.path() == "auth.clients" => "7a8b".to_owned(),
+            ValueKind::Texts { .. } if key.path() == "auth.token_use" => "id".to_owned(),
+            ValueKind::Texts { .. } if key.section == "auth" => "key:crm".to_owned(),
             ValueKind::Text { .. } if key.path() == "aws.endpoint" => "http://x".to_owned(),
             ValueKind::Text { .. } if !matches!(key.name, "listen" | "admin") => "name-1".to_owned(),
             ValueKind::Text { .. } => "[::1]:9".to_owned(),
@@ -231,6 +240,7 @@ pub(super) mod tests {
                 "scoring",
                 "aws",
                 "tls",
+                "auth",
                 "limits",
                 "log"
             ]

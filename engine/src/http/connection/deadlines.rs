@@ -7,12 +7,13 @@
 //! `io` reports reads, writes and flushes, `connection` reports requests. The body's limit is not here: it belongs to
 //! a request (an h2 connection has many at once) and is kept by `http::body`.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::task::Context;
 use std::time::Duration;
 
 use super::READ_BUFFER_BYTES_MAX;
+use crate::auth::Principal;
 use crate::budget::{BudgetError, Charge, Purpose, Size};
 use crate::limits::HEALTH_STEP;
 use crate::shard::ShardCore;
@@ -50,6 +51,8 @@ pub struct ConnectionDeadlines {
     stage: Cell<Stage>,
     http2: Cell<bool>,
     secure: Cell<bool>,
+    /// Whose the certificate is that the client showed.
+    certificate: OnceCell<Rc<Principal>>,
     admission: Admission,
     in_flight: Cell<u32>,
     /// A request has come.
@@ -81,6 +84,7 @@ impl ConnectionDeadlines {
             stage: Cell::new(Stage::FirstByte),
             http2: Cell::new(false),
             secure: Cell::new(false),
+            certificate: OnceCell::new(),
             admission,
             in_flight: Cell::new(0),
             asked: Cell::new(false),
@@ -132,6 +136,17 @@ impl ConnectionDeadlines {
             limits.first_byte
         };
         self.enter(Stage::FirstByte, limit);
+    }
+
+    /// The client showed a certificate.
+    pub(super) fn shows(&self, certificate: Principal) {
+        // A connection has one handshake.
+        let _ = self.certificate.set(Rc::new(certificate));
+    }
+
+    /// Whose the certificate is that the client showed.
+    pub(crate) fn certificate(&self) -> Option<&Rc<Principal>> {
+        self.certificate.get()
     }
 
     /// Whether what is said on it is encrypted.

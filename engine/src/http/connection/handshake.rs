@@ -6,6 +6,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use rustls::pki_types::CertificateDer;
 use rustls::{HandshakeKind, ServerConfig};
 use tokio::io::AsyncWriteExt as _;
 use tokio_rustls::TlsAcceptor;
@@ -13,9 +14,11 @@ use tokio_rustls::TlsAcceptor;
 use super::deadlines::ConnectionDeadlines;
 use super::io::{Io, Protocol};
 use super::{converse, timed_out, within};
+use crate::auth::Principal;
 use crate::http::HttpShard;
 use crate::runtime::Backend;
 use crate::telemetry::Counter;
+use crate::tls;
 
 /// Makes the handshake, and serves the connection.
 pub(super) async fn serve<B: Backend>(
@@ -48,6 +51,9 @@ pub(super) async fn serve<B: Backend>(
         _ => Counter::HandshakesFull,
     };
     core.stats.borrow_mut().count(counter);
+    if let Some(certificate) = session.peer_certificates().and_then(<[_]>::first) {
+        watch.shows(principal(certificate));
+    }
     let protocol = match session.alpn_protocol() {
         Some(b"h2") => Protocol::Http2,
         _ => Protocol::Http1,
@@ -55,4 +61,11 @@ pub(super) async fn serve<B: Backend>(
     watch.is_secure();
     let io = Io::new(stream, Rc::clone(&watch));
     converse::<B, _>(http, watch, io, protocol).await;
+}
+
+/// Whose a certificate is. A resumed session has the one of its full handshake, which may have ended since.
+#[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are small")]
+fn principal(certificate: &CertificateDer<'_>) -> Principal {
+    let until_s = tls::validity(certificate).map_or(0.0, |validity| validity.not_after as f64);
+    Principal::of_certificate(tls::names(certificate), until_s)
 }

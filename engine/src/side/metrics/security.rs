@@ -1,11 +1,11 @@
-//! What the metrics say of TLS. Nothing where the listener speaks plainly.
+//! What the metrics say of TLS and credentials. Nothing where there are none.
 
 use std::sync::atomic::Ordering;
 
 use prometheus::proto::MetricFamily;
 
-use super::families::{counter, gauge, labels};
-use crate::telemetry::{Counter, SecurityGauges, ShardStats};
+use super::families::{counter, float, gauge, labels};
+use crate::telemetry::{Counter, DenialReason, SecurityGauges, ShardStats};
 
 /// Results of handshakes by the name that the metrics have for them.
 const HANDSHAKES: [(&str, Counter); 3] = [
@@ -16,17 +16,35 @@ const HANDSHAKES: [(&str, Counter); 3] = [
 
 #[expect(clippy::cast_precision_loss, reason = "the format knows doubles only")]
 pub(super) fn families(totals: &ShardStats, gauges: &SecurityGauges) -> Vec<MetricFamily> {
+    let mut families = Vec::new();
     let not_after = gauges.certificate_not_after.load(Ordering::Relaxed);
-    if not_after == 0 {
-        return Vec::new();
-    }
-    let handshakes = HANDSHAKES.map(|(result, of)| (labels(&[("result", result)]), totals.of(of)));
-    vec![
-        gauge(
+    if not_after != 0 {
+        families.push(gauge(
             "quintile_tls_certificate_expiry_timestamp_seconds",
             "The last second of the server's certificate, since 1970.",
             [(vec![], not_after as f64)],
-        ),
-        counter("quintile_tls_handshakes_total", "TLS handshakes by result.", handshakes),
-    ]
+        ));
+        let handshakes = HANDSHAKES.map(|(result, of)| (labels(&[("result", result)]), totals.of(of)));
+        families.push(counter(
+            "quintile_tls_handshakes_total",
+            "TLS handshakes by result.",
+            handshakes,
+        ));
+    }
+    if gauges.is_guarded.load(Ordering::Relaxed) {
+        let denied = DenialReason::ALL.iter().zip(&totals.denied);
+        families.push(counter(
+            "quintile_denied_total",
+            "Requests that were not allowed, by reason.",
+            denied.map(|(reason, &count)| (labels(&[("reason", reason.name())]), count)),
+        ));
+    }
+    if let Ok(fetched_s) = u64::try_from(gauges.jwks_fetched_s.load(Ordering::Relaxed)) {
+        families.push(gauge(
+            "quintile_jwks_age_seconds",
+            "Since when the issuer's keys in force are had.",
+            [(vec![], float(gauges.clock_s().saturating_sub(fetched_s)))],
+        ));
+    }
+    families
 }

@@ -49,6 +49,7 @@ fn events_are_taken_from_their_queue() {
         EventKind::Failed,
         EventKind::Panicked,
         EventKind::TimedOut(Phase::Head),
+        EventKind::Denied(DenialReason::NotAllowed),
     ] {
         let event = Event {
             kind,
@@ -63,6 +64,7 @@ fn events_are_taken_from_their_queue() {
                 span_id: 0,
                 flags: None,
             }),
+            principal: "crm".try_into().unwrap(),
         };
         events.send(event).unwrap();
     }

@@ -14,6 +14,7 @@ on_both!(
     only_good_certificates_get_in,
     a_certificate_may_be_optional,
     a_new_list_ends_sessions,
+    rules_name_certificates,
 );
 
 fn only_good_certificates_get_in(runtime: &str) {
@@ -101,4 +102,27 @@ fn a_new_list_ends_sessions(runtime: &str) {
     files.write("crl.pem", &authority.revoke(&[], 2090));
     server.signal(Signal::HUP);
     until("the client gets in", || kind().is_ok());
+}
+
+fn rules_name_certificates(runtime: &str) {
+    let (authority, files) = (Authority::new("one"), Files::new("names", runtime));
+    files.identity(&authority.sign(1, &["localhost"], |_| ()));
+    files.write("ca.pem", &authority.pem());
+    let launch = files.launch(runtime).set("TLS__CLIENT_CA", &files.path("ca.pem"));
+    let launch = launch.set("TLS__CLIENT", "optional");
+    let server = launch.set("AUTH__METRICS", "cert:spiffe://bank/crm").start();
+    let of = |shows| Arc::new(config(&authority, shows, &[&TLS13]));
+    let crm = authority.sign(2, &["crm.example", "spiffe://bank/crm"], |_| ());
+    let other = authority.sign(3, &["other.example"], |_| ());
+    for (shows, path, expected) in [
+        (None, "/healthz", 200),
+        (None, "/metrics", 401),
+        (None, "/v1/schema", 401),
+        (Some(&other), "/v1/schema", 200),
+        (Some(&other), "/metrics", 403),
+        (Some(&crm), "/metrics", 200),
+    ] {
+        assert_eq!(status(&server, &of(shows), path), Ok(expected), "{path}");
+    }
+    until("the refusal is logged", || server.log().contains("other.example"));
 }
