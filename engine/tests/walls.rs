@@ -135,6 +135,7 @@ const SCORING: Table = &[
         &["comparison", "loaded", "record_columns", "render", "rows", "text"],
     ),
     ("comparison", &[]),
+    ("quality", &["comparison", "drift", "replay", "text"]),
     ("drift", &["comparison", "loaded", "regular_file", "replay", "rows"]),
     (
         "rows",

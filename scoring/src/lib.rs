@@ -6,6 +6,7 @@
 //! reasons.rs  why a row has its score
 //! comparison/  two models' predictions of the same rows, and whether the second may be promoted
 //! replay/  recorded rows scored again
+//! quality/ how good recorded scores were, once outcomes are known
 //! drift/   whether rows are still what they were in training
 //! record_columns/  the columns that every model's records have, and which its features have
 //! ```
@@ -17,6 +18,7 @@ pub mod drift;
 pub mod limits;
 pub mod loaded;
 pub mod missing_texts;
+pub mod quality;
 pub mod read;
 pub mod reasons;
 pub mod record_columns;

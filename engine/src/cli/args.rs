@@ -17,6 +17,7 @@ use super::manifest::{FitArgs, ManifestCommand};
 use super::models::ModelsCommand;
 use super::openapi::OpenApiArgs;
 use super::print::PrintArgs;
+use super::quality::QualityArgs;
 use super::records::RecordsCommand;
 use super::replay::ReplayArgs;
 use super::shell::{CompletionsArgs, EXIT_CODES, ManArgs};
@@ -142,6 +143,12 @@ pub(crate) enum Command {
     /// --segment says which share of each group of leads has a score of 4 or 5. No value of a row is in the output.
     #[command(after_long_help = super::drift::EXAMPLES)]
     Drift(DriftArgs),
+    /// Say how good recorded scores were, once it is known what became of the leads
+    ///
+    /// Joins outcomes with the last recorded score before them: AUC, Brier score, log loss, and for each score from 1 to 5 the
+    /// share that converted. docs/quality.md has the definitions.
+    #[command(after_long_help = super::quality::EXAMPLES)]
+    Quality(QualityArgs),
     /// Show what a model file holds and how it is evaluated
     ///
     /// Without a model it shows the embedded demo.

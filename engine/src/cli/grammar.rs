@@ -32,6 +32,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
             "explain",
             "replay",
             "drift",
+            "quality",
             "time",
             "manifest",
             "fit-bands",

@@ -16,6 +16,7 @@ mod manifest;
 mod models;
 mod openapi;
 mod print;
+mod quality;
 mod records;
 mod replay;
 mod report;
@@ -121,6 +122,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>, streams: &mut S
         Command::Verify(args) => verify::run(&args, streams),
         Command::Replay(args) => replay::run(&args, streams),
         Command::Drift(args) => drift::run(&args, streams),
+        Command::Quality(args) => quality::run(&args, streams),
         Command::Inspect(args) => inspect::run(&args, streams),
         Command::Time(args) => time::run(&args, streams),
         Command::OpenApi(args) => openapi::run(&args, streams),

@@ -123,6 +123,52 @@ impl Grid {
     }
 }
 
+/// How well one model ranks leads by their outcomes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SingleAuc {
+    /// The area under the ROC curve.
+    pub area: f64,
+    /// The bounds of its 95 % interval, by the method of DeLong; none with fewer than two leads of an outcome.
+    pub interval: Option<[f64; 2]>,
+}
+
+/// The area of predictions whose outcomes are known; none unless there are leads of both outcomes.
+#[expect(clippy::cast_precision_loss, reason = "counts of leads are exact up to 2^53")]
+pub(crate) fn single_auc(rows: &[(f64, bool)]) -> Option<SingleAuc> {
+    let ranks = ranks(rows.iter().map(|row| row.0));
+    let mut groups = vec![[0_u64; 2]; ranks.iter().max().map_or(0, |max| max + 1)];
+    let mut totals = [0_u64; 2];
+    for (&rank, &(_, is_converted)) in ranks.iter().zip(rows) {
+        for (outcome, count) in counts(is_converted).into_iter().enumerate() {
+            groups[rank][outcome] += count;
+            totals[outcome] += count;
+        }
+    }
+    if totals.contains(&0) {
+        return None;
+    }
+    let sizes = totals.map(|total| total as f64);
+    let placements = Placements::of(&groups, sizes);
+    let sum = |outcome: usize, of: &dyn Fn(usize) -> f64| {
+        let groups = groups.iter().enumerate();
+        groups
+            .map(|(place, counts)| counts[outcome] as f64 * of(place))
+            .sum::<f64>()
+    };
+    let area = sum(0, &|place| placements.converted[place]) / sizes[0];
+    let squares = [
+        sum(0, &|place| (placements.converted[place] - area).powi(2)),
+        sum(1, &|place| (placements.not_converted[place] - area).powi(2)),
+    ];
+    let variance = squares[0] / (sizes[0] - 1.0) / sizes[0] + squares[1] / (sizes[1] - 1.0) / sizes[1];
+    let margin = Z_95 * variance.sqrt();
+    let is_estimable = totals.iter().all(|&total| total > 1);
+    Some(SingleAuc {
+        area,
+        interval: is_estimable.then(|| [(area - margin).max(0.0), (area + margin).min(1.0)]),
+    })
+}
+
 /// One lead: converted or not.
 fn counts(is_converted: bool) -> [u64; 2] {
     [u64::from(is_converted), u64::from(!is_converted)]

@@ -8,7 +8,7 @@
 //! bins of the stability index stay as the first rows have them, and areas under the ROC curve come from bins; the report
 //! says so.
 
-mod auc;
+pub(crate) mod auc;
 pub(crate) mod bins;
 mod json;
 pub(crate) mod shift;

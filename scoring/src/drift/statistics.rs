@@ -131,7 +131,7 @@ pub(super) fn share_p((hits, rows): (u64, u64), (other_hits, other_rows): (u64, 
 const Z_95: f64 = 1.959_963_984_540_054;
 
 /// Wilson's interval of 95 % for a share; none without rows.
-pub(super) fn wilson(hits: u64, rows: u64) -> Option<[f64; 2]> {
+pub(crate) fn wilson(hits: u64, rows: u64) -> Option<[f64; 2]> {
     if rows == 0 {
         return None;
     }

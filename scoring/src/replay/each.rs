@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{ArrayRef, RecordBatch};
 
 use super::duplicates::DuplicateFilter;
@@ -81,6 +83,63 @@ pub(crate) fn each_record(
                 take(&RecordedRow {
                     values: &values[row * width..][..width],
                     prediction: predictions.get(output).copied().filter(|number| !number.is_nan()),
+                    band: recorded.band(row),
+                    text: text.as_ref().and_then(|array| id_text(array, row)),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One score, whatever its model.
+pub(crate) struct RecordedScore<'r> {
+    pub(crate) lead_id: &'r str,
+    /// In microseconds since 1970.
+    pub(crate) time: i64,
+    pub(crate) predictions: &'r [f64],
+    /// The band, 1 to 5.
+    pub(crate) band: Option<u8>,
+    /// The text of the column that was asked for; none where it is null.
+    pub(crate) text: Option<String>,
+}
+
+/// Gives every answered score of a folder to `take`, once, of whatever model.
+///
+/// # Errors
+/// As [`super::replay`].
+pub(crate) fn each_score(
+    scores: &Path,
+    column: Option<&str>,
+    mut take: impl FnMut(&RecordedScore<'_>),
+) -> Result<(), ReplayError> {
+    let files = RecordFiles::of_all_models(scores)?;
+    let mut duplicates = DuplicateFilter::new(files.ranges());
+    for (number, file, group) in files.groups() {
+        let feature = column.map(|column| feature_columns(std::iter::once(column)));
+        let feature = feature.iter().flatten().map(String::as_str);
+        let wanted = COLUMNS.into_iter().chain(["time"]).chain(column).chain(feature);
+        for batch in files::read_group(file, group, wanted, BATCH_ROWS)? {
+            let batch = batch.map_err(|error| fault(&file.path, &error))?;
+            let text = column.map(|column| text_column(&batch, column, file)).transpose()?;
+            let recorded = RecordedScores::new(&batch, &file.path)?;
+            let time = batch.column_by_name("time");
+            let time = time.and_then(|array| array.as_primitive_opt::<TimestampMicrosecondType>());
+            let time = time.ok_or_else(|| ReplayError::Column {
+                path: file.path.clone(),
+                column: "time",
+                accepted: "timestamps in microseconds",
+            })?;
+            let mut predictions = Vec::new();
+            for row in 0..batch.num_rows() {
+                if recorded.is_shadow(row) || duplicates.is_twice(number, recorded.id(row)?) {
+                    continue;
+                }
+                recorded.predictions(row, &mut predictions);
+                take(&RecordedScore {
+                    lead_id: recorded.lead_id(row),
+                    time: time.value(row),
+                    predictions: &predictions,
                     band: recorded.band(row),
                     text: text.as_ref().and_then(|array| id_text(array, row)),
                 });

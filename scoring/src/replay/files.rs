@@ -49,13 +49,14 @@ pub(super) struct RecordFiles {
 /// Which models' records are asked for.
 #[derive(Debug, Clone)]
 pub(super) struct Selection {
-    name: String,
+    /// None is every name.
+    name: Option<String>,
     version: Option<String>,
 }
 
 impl Selection {
     pub(super) fn has(&self, name: &str, version: &str) -> bool {
-        self.name == name && self.version.as_deref().is_none_or(|own| own == version)
+        self.name.as_deref().is_none_or(|own| own == name) && self.version.as_deref().is_none_or(|own| own == version)
     }
 }
 
@@ -69,25 +70,7 @@ impl RecordFiles {
         if let Some(model) = models.iter().find(|model| model.is_empty()) {
             return Err(ReplayError::NoFeatures { model: model.name() });
         }
-        let list = |source| ReplayError::List {
-            path: job.scores.to_path_buf(),
-            source,
-        };
-        let paths = match std::fs::metadata(job.scores).map_err(list)?.is_dir() {
-            true => folder::parts(job.scores)
-                .map_err(list)?
-                .into_iter()
-                .map(|part| part.path)
-                .collect(),
-            false => vec![job.scores.to_path_buf()],
-        };
-        let files: Result<Vec<RecordFile>, _> = paths.into_iter().map(|path| RecordFile::open(path, &models)).collect();
-        let mut files = files?;
-        if files.is_empty() {
-            return Err(ReplayError::Empty {
-                path: job.scores.to_path_buf(),
-            });
-        }
+        let mut files = opened(job.scores, &models)?;
         let selected = select(job, &files)?;
         let all: u64 = files.iter().map(|file| file.rows).sum();
         files.retain(|file| file.models.iter().any(|(name, version)| selected.has(name, version)));
@@ -98,12 +81,23 @@ impl RecordFiles {
                 model: model.clone(),
             });
         }
-        files.sort_by(|one, other| (one.first, &one.path).cmp(&(other.first, &other.path)));
         let own: u64 = files.iter().map(|file| file.rows).sum();
         Ok(Self {
             files,
             selected,
             rows_of_others: all - own,
+        })
+    }
+
+    /// The files of every model.
+    pub(super) fn of_all_models(scores: &Path) -> Result<Self, ReplayError> {
+        Ok(Self {
+            files: opened(scores, &[])?,
+            selected: Selection {
+                name: None,
+                version: None,
+            },
+            rows_of_others: 0,
         })
     }
 
@@ -136,6 +130,31 @@ impl RecordFiles {
     }
 }
 
+/// The files of a folder, or one file, in the order of their ids.
+fn opened(scores: &Path, models: &[ModelRows<'_>]) -> Result<Vec<RecordFile>, ReplayError> {
+    let list = |source| ReplayError::List {
+        path: scores.to_path_buf(),
+        source,
+    };
+    let paths = match std::fs::metadata(scores).map_err(list)?.is_dir() {
+        true => folder::parts(scores)
+            .map_err(list)?
+            .into_iter()
+            .map(|part| part.path)
+            .collect(),
+        false => vec![scores.to_path_buf()],
+    };
+    let files: Result<Vec<RecordFile>, _> = paths.into_iter().map(|path| RecordFile::open(path, models)).collect();
+    let mut files = files?;
+    if files.is_empty() {
+        return Err(ReplayError::Empty {
+            path: scores.to_path_buf(),
+        });
+    }
+    files.sort_by(|one, other| (one.first, &one.path).cmp(&(other.first, &other.path)));
+    Ok(files)
+}
+
 /// The records that were named, or those of the only model there is, or of the new model's name.
 fn select(job: &ReplayJob<'_>, files: &[RecordFile]) -> Result<Selection, ReplayError> {
     let models: BTreeSet<&(String, String)> = files.iter().flat_map(|file| &file.models).collect();
@@ -144,7 +163,7 @@ fn select(job: &ReplayJob<'_>, files: &[RecordFile]) -> Result<Selection, Replay
         // A name may have an @ in it, too.
         let split = wanted.rsplit_once('@').filter(|_| !names.contains(wanted));
         let selected = Selection {
-            name: split.map_or(wanted, |(name, _)| name).to_owned(),
+            name: Some(split.map_or(wanted, |(name, _)| name).to_owned()),
             version: split.map(|(_, version)| version.to_owned()),
         };
         if models.iter().any(|(name, version)| selected.has(name, version)) {
@@ -173,7 +192,7 @@ fn select(job: &ReplayJob<'_>, files: &[RecordFile]) -> Result<Selection, Replay
         }
     };
     Ok(Selection {
-        name: name.to_owned(),
+        name: Some(name.to_owned()),
         version: None,
     })
 }

@@ -22,7 +22,7 @@ mod rows;
 mod text;
 mod workers;
 
-pub(crate) use each::{are_records, each_record};
+pub(crate) use each::{are_records, each_record, each_score};
 pub use error::ReplayError;
 pub use outcomes::LeadOutcomes;
 pub use reproduction::{Reproduction, ScoreDifference};
