@@ -12,9 +12,9 @@ use super::print::{PrintArgs, PrintFormat};
 use super::{Exit, Streams, report};
 
 pub(super) const EXAMPLES: &str = "Examples:
-  quintile drift --model model.ubj --current data/scores
-  quintile drift --model model.ubj --reference training.csv --current this-week.csv --segment region
-  quintile drift --model model.ubj --current data/scores --fail-on drift --format json";
+  quintile drift --model model.ubj --reference rows.csv --current leads.csv
+  quintile drift --model model.ubj --reference rows.csv --current data/scores --segment f1
+  quintile drift --model model.ubj --reference rows.csv --current data/scores --fail-on drift --json";
 
 /// `drift`.
 #[derive(Debug, clap::Args)]

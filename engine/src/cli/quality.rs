@@ -10,7 +10,8 @@ use super::{Exit, Streams, report};
 
 pub(super) const EXAMPLES: &str = "Examples:
   quintile quality --scores data/scores --outcomes converted.csv
-  quintile quality --scores data/scores --outcomes converted.csv --segment region --format json";
+  quintile quality --scores data/scores --outcomes converted.csv --segment model_version
+  quintile quality --scores data/scores --outcomes converted.csv --json";
 
 /// `quality`.
 #[derive(Debug, clap::Args)]

@@ -52,9 +52,7 @@ pub(super) fn message<B: BufMut>(out: &mut Escaped<'_, B>, loaded: &LoadedModel,
                 found.phrase()
             ));
             if found == JsonType::Bool && schema.kind(column) != FeatureKind::Category {
-                out.put(format_args!(
-                    "; type = \"boolean\" in the manifest takes true and false"
-                ));
+                out.put(format_args!("; type = \"boolean\" in the manifest takes it"));
             }
         }
         (FaultKind::WrongType { found }, place) => {

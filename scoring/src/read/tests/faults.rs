@@ -41,7 +41,7 @@ fn each_fault_has_its_words() {
         ),
         (
             r#"{"lead_id":"a","features":{"f1":true}}"#,
-            r#"{"code":"wrong_type","pointer":"/features/f1","message":"must be a number or null, but is a boolean; type = \"boolean\" in the manifest takes true and false"}"#.into(),
+            r#"{"code":"wrong_type","pointer":"/features/f1","message":"must be a number or null, but is a boolean; type = \"boolean\" in the manifest takes it"}"#.into(),
         ),
         (
             r#"{"lead_id":"a","features":{"f1":{"f2":1}}}"#,
