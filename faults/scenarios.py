@@ -236,7 +236,7 @@ def small_disk(scene: Scene) -> str:
         with disk.fault(how):
             scene.while_busy(4)
             end = scene.chance.choice(("later", "later", "stop", "kill"))
-            # What ends under the fault cannot deliver; whoever comes after it must.
+            # What ends under the fault cannot deliver; the next process must.
             if end != "later" and server.is_running():
                 os.kill(server.pid(), signal.SIGTERM if end == "stop" else signal.SIGKILL)
                 # The kernel ends no process before its threads that wait for a frozen disk.

@@ -180,6 +180,20 @@ def test_a_classifier_that_stopped_early_says_its_flag(tmp_path: Path) -> None:
     of_all = tomllib.loads(init(model, tmp_path / "leads.csv"))
     of_best = tomllib.loads(init(model, tmp_path / "leads.csv", "--force", "--trees", "best"))
     assert of_best["edges"] != of_all["edges"]
+    assert {row.get("trees") for row in of_all["golden"]} == {None} and {row["trees"] for row in of_best["golden"]} == {
+        "best"
+    }
+    # Rows of other trees prove nothing, and that is said.
+    assert "were not compared" in done("check", "--model", model) and "0 golden rows met" in done(
+        "check", "--model", model
+    )
+    manifest = model.with_suffix(".toml")
+    assert f"{len(of_best['golden'])} golden rows met" in done("check", "--model", model, "--trees", "best")
+    manifest.write_text(re.sub(r"(?m)^margin = \[.*\]", "margin = [0.125]", manifest.read_text(), count=1))
+    changed = command.run("check", "--model", model, "--trees", "best")
+    assert changed.returncode == 78 and "golden row 1" in changed.stdout, changed.stdout
+    said = command.run("manifest", "init", model, tmp_path / "leads.csv", "--force")
+    assert said.returncode == 0 and "--trees best" in said.stderr, said.stderr
     fitted = done("fit-bands", model, tmp_path / "leads.csv", "--trees", "best", "--dry-run")
     assert all(repr(edge) in fitted for edge in of_best["edges"]), fitted
     done("check", "--model", model)
@@ -224,6 +238,11 @@ def test_a_manifest_is_renewed_after_training_again(tmp_path: Path) -> None:
     assert f"rows from 1 to 5.\nedges = {told['edges']}" in again.replace("\n\n", "\n")
     done("check", "--model", model)
     verified(model)
+    # Proofs that are lost are named.
+    init(model, rows, "--force", "--expect", tmp_path / "expected.csv")
+    lost = command.run("manifest", "init", model, rows, "--renew")
+    assert lost.returncode == 0 and "had the training library's numbers" in lost.stderr, lost.stderr
+    init(model, rows, "--force")
     # Edges that a person wrote stay.
     model.with_suffix(".toml").write_text(re.sub(r"(?m)^edges = .*$", "edges = [0.1, 0.2, 0.3, 0.4]", again, count=1))
     save_xgboost(tmp_path, seed=3)

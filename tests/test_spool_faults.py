@@ -182,7 +182,7 @@ def test_a_dead_disk_is_told_and_refuses_and_comes_back(server: Start, tmp_path:
 
 
 def test_a_disk_that_becomes_read_only_is_told_as_one_state(server: Start, tmp_path: Path) -> None:
-    """As ext4 does after an error, whoever has files open. It does not come and go."""
+    """As ext4 does after an error, even while files are open. It does not come and go."""
     data, image = tmp_path / "data", tmp_path / "disk"
     data.mkdir()
     image.touch()

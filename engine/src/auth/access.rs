@@ -92,7 +92,7 @@ impl Access {
         }
     }
 
-    /// Whether a class asks nobody.
+    /// Whether a class is open to everyone.
     #[must_use]
     pub fn is_open(&self, class: Class) -> bool {
         self.rules(class).contains(&Rule::Anyone)

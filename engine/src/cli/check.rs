@@ -90,7 +90,7 @@ fn checks(read: &ReadSettings, asks_services: bool) -> Vec<Check> {
         ("model", outcome(found.model.as_ref(), model_line)),
         ("listen", outcome(found.listener.as_ref(), listens)),
         ("admin", outcome(found.admin.as_ref(), admin)),
-        ("tls", outcome(found.security.as_ref(), Security::told)),
+        ("security", outcome(found.security.as_ref(), Security::told)),
         (
             "auth",
             found

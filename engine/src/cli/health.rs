@@ -118,7 +118,16 @@ pub(crate) fn run(args: &HealthArgs, streams: &mut Streams<'_>) -> Exit {
     match answer {
         Ok(status) if (200..300).contains(&status) => report::print(&format!("{status}\n"), streams),
         Ok(status) => report::failure(format_args!("{address}{} answers {status}", args.path), streams),
-        Err(error) => report::failure(format_args!("{address}{}: {error}", args.path), streams),
+        Err(error) => {
+            // The configuration of this process may not be the server's.
+            let hint = match args.address {
+                None if error.kind() == io::ErrorKind::ConnectionRefused => {
+                    "; a server with other flags is named by its HOST:PORT"
+                }
+                _ => "",
+            };
+            report::failure(format_args!("{address}{}: {error}{hint}", args.path), streams)
+        }
     }
 }
 
@@ -138,7 +147,19 @@ fn ask(asked: &Asked, path: &str, timeout: Duration) -> io::Result<u16> {
             exchange(&mut Stream::new(&mut session, &mut socket), &asked.address, path)?
         }
     };
-    status(&head).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer is not HTTP"))
+    status(&head).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, not_http(&head)))
+}
+
+/// What an answer is that is no HTTP.
+fn not_http(head: &[u8]) -> &'static str {
+    // A server that speaks TLS sends an alert.
+    match head.first() {
+        Some(0x15 | 0x16) => {
+            "the server speaks TLS: give this command the server's configuration (QUINTILE_CONFIG, or QUINTILE_TLS__CERTIFICATE and \
+             QUINTILE_TLS__KEY), or the address of its admin listener"
+        }
+        _ => "the answer is not HTTP",
+    }
 }
 
 /// Sends the request, and reads the beginning of the answer.

@@ -25,7 +25,13 @@ pub(crate) fn apply(settings: &mut Settings, told: &mut SettingOrigins, path: &P
             // What is valid gives the place.
             let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]).into_owned();
             let mut reader = Reader::new(settings, told, path, &valid);
-            reader.fault(valid.len()..valid.len(), "is not UTF-8 from here on".into(), None, None);
+            let hint = "a configuration is a text; a model is given as serve FILE, or with --model".to_owned();
+            reader.fault(
+                valid.len()..valid.len(),
+                "is not UTF-8 from here on".into(),
+                Some(hint),
+                None,
+            );
             return reader.finish();
         }
     };

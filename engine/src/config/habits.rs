@@ -149,7 +149,8 @@ pub(super) fn other_language(text: &str) -> Option<(String, String)> {
         return None;
     };
     let hint =
-        "write [server] and under it listen = \"127.0.0.1:8080\": docs/configuration.md has every key".to_owned();
+        "write [server] and under it listen = \"127.0.0.1:8080\": docs/configuration.md has every key; a model is given as serve FILE, or with --model"
+            .to_owned();
     Some((format!("the file is {name}; accepted: TOML"), hint))
 }
 

@@ -135,8 +135,8 @@ const SEEDS: &[Seed] = &[
     variable("QUINTILE_LIMITS__DRAIN_MS", "2h", "is \"2h\", which is 7200000 ms; accepted: a whole number from 100 to 3600000 ms", ""),
     variable("QUINTILE_LIMITS__BODY_BYTES_MAX", "1min", "\"min\" is no unit of a size", ""),
     variable("QUINTILE_LIMITS__IDLE_MS", "1.5ms", "which is 1.5 ms", ""),
-    file("{\"server\": {\"listen\": \"a:1\"}}", "q.toml:1:1", "the file is JSON; accepted: TOML", "write [server] and under it listen = \"127.0.0.1:8080\": docs/configuration.md has every key"),
-    file("server:\n  listen: a:1\n", "q.toml:1:1", "the file is YAML; accepted: TOML", "write [server] and under it listen = \"127.0.0.1:8080\": docs/configuration.md has every key"),
+    file("{\"server\": {\"listen\": \"a:1\"}}", "q.toml:1:1", "the file is JSON; accepted: TOML", "write [server] and under it listen = \"127.0.0.1:8080\": docs/configuration.md has every key; a model is given as serve FILE, or with --model"),
+    file("server:\n  listen: a:1\n", "q.toml:1:1", "the file is YAML; accepted: TOML", "write [server] and under it listen = \"127.0.0.1:8080\": docs/configuration.md has every key; a model is given as serve FILE, or with --model"),
     file("[records]\nspool_bytes = \"5m\"", "q.toml:2:15", "records.spool_bytes is \"5m\"", ""),
     file("[limits]\nidle_ms = 75.5", "q.toml:2:11", "limits.idle_ms is of type float", "write a whole number, or a text with a unit in quotes"),
     file("[server]\nadmin = \"127.0.0.1:8080\"", "q.toml:2:9", "server.admin is 127.0.0.1:8080, the port of server.listen (127.0.0.1:8080)", "give it another port, as 127.0.0.1:9901, or write none"),
@@ -281,7 +281,10 @@ fn files_that_cannot_be_read_are_faults_that_say_who_named_them() {
         "v.toml (QUINTILE_CONFIG): cannot be read: entity not found"
     );
     let error = Settings::load(&flags, [], |_| Ok(b"[log]\n# \xff".to_vec()), true).unwrap_err();
-    assert_eq!(error.faults[0].to_string(), "q.toml:2:3: is not UTF-8 from here on");
+    assert_eq!(
+        error.faults[0].to_string(),
+        "q.toml:2:3: is not UTF-8 from here on; a configuration is a text; a model is given as serve FILE, or with --model"
+    );
     let error = Settings::load(&flags, [], |_| Ok(vec![b'\n'; file::FILE_BYTES_MAX + 1]), true).unwrap_err();
     assert!(error.to_string().contains("1048576 bytes accepted"), "{error}");
 }

@@ -71,7 +71,7 @@ pub(super) fn start(
             Ok(loaded)
         }));
         let result = result.unwrap_or_else(|_| Err(refused("loading it panicked: a bug of ours".into())));
-        // Whoever waited may have ended.
+        // The caller that waited may have ended.
         let _ = done.send(LoadEnd {
             name: order.name,
             version: order.version,

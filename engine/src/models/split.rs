@@ -63,7 +63,7 @@ impl SplitShares {
         self.0.iter().any(|(name, _)| name == alias)
     }
 
-    /// The same with other shares, in percent. Whoever is in stays in, unless a share shrinks.
+    /// The same with other shares, in percent. A lead that is in stays in, unless a share shrinks.
     ///
     /// # Errors
     /// What is wrong with the shares, and what is accepted.

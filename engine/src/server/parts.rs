@@ -85,7 +85,7 @@ pub(super) fn listen(settings: &Settings) -> Result<(TcpListener, SocketAddr), S
     })
 }
 
-/// The listener for operators and where it is. Whoever runs several servers on one machine has not asked for the
+/// The listener for operators and where it is. A user who runs several servers on one machine has not asked for the
 /// default's port in any of them, so one that is taken is no fault.
 pub(super) fn admin(settings: &Settings) -> Result<Option<(TcpListener, SocketAddr)>, ServeError> {
     let Some(listen) = &settings.admin else { return Ok(None) };

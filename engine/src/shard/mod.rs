@@ -293,7 +293,7 @@ fn deliver<B: Backend, S: ServeSockets>(core: &ShardCore, sockets: &S, mail: Mai
         Mail::Registry(change) => {
             let taken = change.taken.clone();
             let change = core.scorer.borrow_mut().take(change);
-            // Whoever has sent it may have given up waiting.
+            // The sender may have given up waiting.
             let _ = taken.try_send(change);
         }
         Mail::Limits(limits) => core.limits.set(*limits),

@@ -1,7 +1,7 @@
-//! Reads every new record once, for whoever looks at records and owes nobody anything: no checkpoint, and nothing waits
+//! Reads every new record once, for readers that only look at records: no checkpoint, and nothing waits
 //! for it.
 //!
-//! It is no sink: a segment is removed when the sinks have it, whether it was read here or not. Whoever is too far
+//! It is no sink: a segment is removed when the sinks have it, whether it was read here or not. A reader that is too far
 //! behind skips whole segments, and what was not read is counted.
 
 use std::collections::VecDeque;

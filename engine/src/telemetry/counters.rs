@@ -237,7 +237,7 @@ impl ShardStats {
         self.unusual = [0; SLOTS];
     }
 
-    /// Adds another block to this one. What it says of models is left out: whoever adds knows which they are.
+    /// Adds another block to this one. What it says of models is left out: the caller knows which they are.
     pub fn add(&mut self, other: &Self) {
         let pairs = self
             .requests

@@ -320,7 +320,7 @@ fn verifier(
         builder = builder.allow_unauthenticated();
     }
     if let Some((lists, _)) = lists {
-        // A list that is out of date may lack whoever was revoked since: nobody gets in by it, as with OpenSSL.
+        // A list that is out of date may lack certificates that were revoked since: it admits none, as with OpenSSL.
         builder = builder.with_crls(lists.iter().cloned()).enforce_revocation_expiration();
     }
     builder.build().map_err(|error| match &paths.client_crl {

@@ -199,7 +199,7 @@ fn a_promotion_under_load_fails_and_tears_nothing(runtime: &str) {
         for round in 0..40 {
             let champion = ["1", "2"][round % 2];
             operator.change("PUT", "/v1/models/leads/aliases", json!({"champion": champion}));
-            // Whoever asks now gets the new one, on every shard.
+            // Every request from now on gets the new one, on every shard.
             for connection in &mut connections {
                 assert_eq!(
                     version_of(&connection.post("/score", &lead(0))),

@@ -90,7 +90,7 @@ fn a_rolling_restart_refuses_nobody(runtime: &str) {
             servers.push(new);
             old.signal(Signal::TERM);
             balancer.wait_until("the old one is left out", old.port, false);
-            // The port is still open: whoever had chosen it a moment before is answered.
+            // The port is still open: a client that had chosen it a moment before is answered.
             assert_eq!(Connection::open(old.port).get("/readyz").status, 503);
             assert_eq!(Connection::open(old.port).post("/score", &lead(1)).status, 200);
             balancer

@@ -5,9 +5,13 @@ use toml::de::DeValue;
 
 use super::ManifestPlace;
 use super::reader::Reader;
+use crate::ensemble::Trees;
 use crate::nearest::nearest;
 
-const KEYS: [&str; 4] = ["features", "margin", "prediction", "source"];
+const KEYS: [&str; 5] = ["features", "margin", "prediction", "source", "trees"];
+
+/// Which trees a row's numbers are those of, by name.
+const TREES: [(&str, Trees); 2] = [("all", Trees::All), ("best", Trees::Best)];
 
 /// Where the numbers of a golden row come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,6 +50,8 @@ pub struct GoldenRow {
     pub prediction: Vec<f64>,
     /// Who gave the numbers.
     pub source: GoldenSource,
+    /// Which trees gave them.
+    pub trees: Trees,
 }
 
 impl Reader<'_> {
@@ -67,13 +73,14 @@ impl Reader<'_> {
         };
         let faults_before = self.faults.len();
         let (mut features, mut margin, mut prediction) = (None, None, None);
-        let mut source = GoldenSource::default();
+        let (mut source, mut trees) = (GoldenSource::default(), Trees::All);
         for (key, value) in table {
             match key.get_ref().as_ref() {
                 "features" => features = self.numbers("features", value),
                 "margin" => margin = self.numbers("margin", value),
                 "prediction" => prediction = self.numbers("prediction", value),
-                "source" => source = self.golden_source(value),
+                "source" => source = self.word("source", value, &GoldenSource::NAMES),
+                "trees" => trees = self.word("trees", value, &TREES),
                 _ => self.unknown(key, &KEYS),
             }
         }
@@ -91,23 +98,25 @@ impl Reader<'_> {
             margin: margin.unwrap_or_default(),
             prediction: prediction.unwrap_or_default(),
             source,
+            trees,
         })
     }
 
-    fn golden_source(&mut self, value: &Spanned<DeValue<'_>>) -> GoldenSource {
-        let Some(word) = self.text("source", value) else {
-            return GoldenSource::default();
+    /// What one of some words means; the default after a fault.
+    fn word<T: Copy + Default>(&mut self, key: &str, value: &Spanned<DeValue<'_>>, known: &[(&str, T)]) -> T {
+        let Some(word) = self.text(key, value) else {
+            return T::default();
         };
-        let known = GoldenSource::NAMES.iter().find(|(name, _)| *name == word);
-        if known.is_none() {
-            let names = GoldenSource::NAMES.map(|(name, _)| name);
-            let hint = nearest(&word, names).map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
-            let accepted = names.join(" and ");
+        let found = known.iter().find(|(name, _)| *name == word);
+        if found.is_none() {
+            let names = || known.iter().map(|(name, _)| *name);
+            let hint = nearest(&word, names()).map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
+            let accepted = names().collect::<Vec<_>>().join(" and ");
             self.fault(
                 value.span(),
-                format!("source is {word:?}: accepted are {accepted}{hint}"),
+                format!("{key} is {word:?}: accepted are {accepted}{hint}"),
             );
         }
-        known.map_or_else(GoldenSource::default, |&(_, source)| source)
+        found.map_or_else(T::default, |&(_, value)| value)
     }
 }

@@ -131,7 +131,7 @@ fn every_fault_has_its_place_and_its_words() {
         ),
         (
             "[[golden]]\nfeatures = [1]\nmargins = [1]".into(),
-            "3:1: unknown key \"margins\": accepted are features, margin, prediction, source; did you mean margin?"
+            "3:1: unknown key \"margins\": accepted are features, margin, prediction, source, trees; did you mean margin?"
                 .into(),
         ),
         (

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::bands::Bands;
 use crate::ensemble::{Codes, Ensemble, Input, Precision, Trees};
-use crate::manifest::{FeatureNote, Manifest, ManifestFault, ManifestPlace};
+use crate::manifest::{FeatureNote, GoldenSource, Manifest, ManifestFault, ManifestPlace};
 use crate::nearest::nearest;
 use crate::objective::Objective;
 use crate::schema::{FeatureKind, MissingMarkers, Schema};
@@ -251,6 +251,23 @@ pub(super) fn tree_note(ensemble: &Ensemble, trees: Trees) -> Option<String> {
              scikit-learn wrapper does"
         )
     })
+}
+
+/// What to say of golden rows that are of other trees than those that are taken.
+pub(super) fn golden_note(manifest: &Manifest, is_cut: bool) -> Option<String> {
+    let (trees, flag, other) = match is_cut {
+        true => (Trees::Best, " --trees best", "all trees"),
+        false => (Trees::All, "", "the best trees"),
+    };
+    let rows = manifest.golden.iter();
+    let passed_over = rows.filter(|row| row.source == GoldenSource::Quintile && row.trees != trees);
+    match passed_over.count() {
+        0 => None,
+        count => Some(format!(
+            "{count} golden rows of the manifest are Quintile's own and of {other}, so they were not compared: `quintile manifest \
+             init MODEL ROWS --renew{flag}` writes rows of the trees that are used here"
+        )),
+    }
 }
 
 /// What is worth saying of a forest's averaged votes.

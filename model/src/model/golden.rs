@@ -1,8 +1,8 @@
 //! Whether a model gives what the golden rows of its manifest state.
 
 use super::Model;
-use crate::GoldenSource;
-use crate::ensemble::Precision;
+use crate::ensemble::{Precision, Trees};
+use crate::{GoldenRow, GoldenSource};
 
 /// A golden row whose numbers are not those the manifest states.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -52,6 +52,15 @@ impl std::fmt::Display for GoldenQuantity {
 }
 
 impl Model {
+    /// Which of the file's trees make the prediction: the best only where that leaves some out.
+    #[must_use]
+    pub fn trees(&self) -> Trees {
+        match self.tree_count < self.file_trees {
+            true => Trees::Best,
+            false => Trees::All,
+        }
+    }
+
     /// Scores the manifest's golden rows. Margins are compared to the last bit; predictions may be one unit in the last
     /// place off, for they go through the platform's `exp`. Returns how many rows there are.
     ///
@@ -59,11 +68,9 @@ impl Model {
     /// The first number that differs.
     pub fn check_golden(&self) -> Result<usize, GoldenFault> {
         let mut scratch = self.scratch();
-        // Our own numbers are those of all trees: a model that is cut off at its best iteration has others.
-        let is_cut = self.tree_count < self.file_trees;
         let mut met = 0;
         for (index, golden) in self.golden.iter().enumerate() {
-            if is_cut && golden.source == GoldenSource::Quintile {
+            if !self.is_comparable(golden) {
                 continue;
             }
             met += 1;
@@ -90,6 +97,13 @@ impl Model {
             }
         }
         Ok(met)
+    }
+
+    /// Whether a golden row says something of these trees: our own numbers for all trees are not those of the best ones, and
+    /// the other way round. The library's numbers are what the model is to give, so they are always compared.
+    #[must_use]
+    pub fn is_comparable(&self, golden: &GoldenRow) -> bool {
+        golden.source == GoldenSource::Library || golden.trees == self.trees()
     }
 
     /// Whether two numbers of the model are equal or neighbours.

@@ -122,6 +122,7 @@ impl Model {
         let mut notes = ensemble.notes().to_vec();
         notes.extend(fit::tree_note(&ensemble, options.trees));
         notes.extend(fit::shares_note(&manifest, &ensemble));
+        notes.extend(fit::golden_note(&manifest, tree_count < file_trees));
         let probability = fit::probability(&manifest, ensemble.objective(), margin_len);
         let bands = fit::bands(&manifest, ensemble.objective(), margin_len, &mut notes);
         let (input, finish) = (fit::input(&manifest, &ensemble), ensemble.finish().clone());
@@ -179,7 +180,7 @@ impl Model {
         &self.identity.version
     }
 
-    /// Gives it another name and version, for whoever keeps it under these.
+    /// Gives it another name and version, as a store keeps it under these.
     pub fn rename(&mut self, name: &str, version: &str) {
         self.identity = Identity {
             name: name.into(),
@@ -318,6 +319,11 @@ impl Model {
     #[must_use]
     pub fn splits(&self) -> &SplitPoints {
         &self.splits
+    }
+
+    /// Something more to say when the model is loaded.
+    pub fn add_note(&mut self, note: String) {
+        self.notes.push(note);
     }
 
     /// What to say when the model is loaded, a sentence each.

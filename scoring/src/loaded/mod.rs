@@ -17,7 +17,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use quintile_model::limits::{MANIFEST_BYTES_MAX, MODEL_BYTES_MAX};
-use quintile_model::{Ensemble, GoldenSource, Manifest, Model, Options, load};
+use quintile_model::{Ensemble, GoldenRow, GoldenSource, Manifest, Model, Options, load};
 
 pub use self::error::{FileChange, LoadError};
 pub use self::files::manifest_path;
@@ -181,7 +181,8 @@ impl LoadedModel {
     #[must_use]
     pub fn own_golden_rows(&self) -> usize {
         let rows = self.model.golden().iter();
-        rows.filter(|row| row.source == GoldenSource::Quintile).count()
+        let is_own = |row: &&GoldenRow| row.source == GoldenSource::Quintile && self.model.is_comparable(row);
+        rows.filter(is_own).count()
     }
 
     /// The same under another name and version: those that a store has for it, which stand over what its manifest says.
@@ -258,13 +259,20 @@ impl LoadedModel {
         let identity = identity(path, &sha256);
         let told = format!("{identity:?} {options:?} {manifest:?}");
         let content = digest([sha256.as_bytes(), told.as_bytes()]);
-        let model = Model::build(ensemble, manifest, identity, options)
+        let mut model = Model::build(ensemble, manifest, identity, options)
             .map_err(|source| LoadError::Build { path: at(), source })?;
         let golden_rows = model.check_golden().map_err(|source| LoadError::Golden {
             path: at(),
             source,
             change: FileChange::of(written_for.as_deref(), &sha256),
         })?;
+        if FileChange::of(written_for.as_deref(), &sha256) == FileChange::Changed {
+            model.add_note(format!(
+                "the model file has changed since its manifest was written: `quintile manifest init {} ROWS --renew` renews its \
+                 edges, ranges and golden rows",
+                path.display()
+            ));
+        }
         Ok(Self {
             model_sha256: Some(sha256),
             names_are_stated,

@@ -1,6 +1,7 @@
 //! What became of leads: `lead_id,outcome[,time]` as CSV.
 
 use std::fs::File;
+use std::io::BufRead;
 use std::path::Path;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
@@ -50,7 +51,9 @@ impl Outcomes {
             says,
         };
         let file = File::open(path).map_err(|error| fault(0, error.to_string()))?;
-        let mut reader = csv::ReaderBuilder::new().from_reader(file);
+        let mut file = std::io::BufReader::new(file);
+        let separator = separator(&mut file).map_err(|error| fault(0, error.to_string()))?;
+        let mut reader = csv::ReaderBuilder::new().delimiter(separator).from_reader(file);
         let header = reader.headers().map_err(|error| fault(1, error.to_string()))?.clone();
         let place = |name: &str| {
             header
@@ -79,7 +82,10 @@ impl Outcomes {
                 other => {
                     return Err(fault(
                         line,
-                        format!("{} is no outcome; accepted: 1 and 0, or nothing", excerpt(other)),
+                        format!(
+                            "{} is no outcome; accepted: 1 or 0, true or false, yes or no, and nothing where it is not known",
+                            excerpt(other)
+                        ),
                     ));
                 }
             };
@@ -131,6 +137,16 @@ impl Outcomes {
         own.filter(move |(_, row)| row.scored.is_some_and(|scored| scored.time == time))
             .map(|(place, _)| place)
     }
+}
+
+/// What separates the cells of the header.
+fn separator(file: &mut impl BufRead) -> std::io::Result<u8> {
+    let head = file.fill_buf()?;
+    let line = head.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let known = [b',', b';', b'\t']
+        .into_iter()
+        .find(|separator| line.contains(separator));
+    Ok(known.unwrap_or(b','))
 }
 
 /// A time in microseconds since 1970: with a zone, or in UTC.

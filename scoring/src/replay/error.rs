@@ -10,7 +10,12 @@ pub enum ReplayError {
     List { path: PathBuf, source: std::io::Error },
     #[error("read {path}: {says}")]
     File { path: PathBuf, says: String },
-    #[error("{path} has no files; a folder of records has date=YYYY-MM-DD/hour=HH/….parquet, usually DATA_DIR/scores")]
+    #[error("{path} is the data folder of a server; its records are in {path}/scores")]
+    DataFolder { path: PathBuf },
+    #[error(
+        "{path} has no files; a folder of records has date=YYYY-MM-DD/hour=HH/….parquet, usually DATA_DIR/scores. A running server \
+         writes a file every records.roll_seconds (60), and the last one when it stops"
+    )]
     Empty { path: PathBuf },
     #[error("{path} is no file of records: it has no column {column} that holds {accepted}")]
     Column {

@@ -136,6 +136,11 @@ fn opened(scores: &Path, models: &[ModelRows<'_>]) -> Result<Vec<RecordFile>, Re
         path: scores.to_path_buf(),
         source,
     };
+    if scores.join("spool").is_dir() && scores.join("scores").is_dir() {
+        return Err(ReplayError::DataFolder {
+            path: scores.to_path_buf(),
+        });
+    }
     let paths = match std::fs::metadata(scores).map_err(list)?.is_dir() {
         true => folder::parts(scores)
             .map_err(list)?

@@ -31,7 +31,7 @@ pub enum HeaderError {
         other: String,
         feature: String,
     },
-    #[error("the rows have no column {name}, which --id names; they have {listed}")]
+    #[error("the rows have no column {name}, which is asked for; they have {listed}")]
     NoId { name: String, listed: String },
     #[error(
         "the header names only some of the model's features: {missing}; there are {found}. Columns count by position only \

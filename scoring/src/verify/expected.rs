@@ -18,6 +18,8 @@ pub struct Expected {
     pub width: usize,
     /// The most significant digits that any of the texts has.
     pub digits: usize,
+    /// The most digits behind the decimal sign that any of the texts has.
+    pub decimals: usize,
 }
 
 impl Expected {
@@ -98,6 +100,7 @@ impl Expected {
             values: Vec::with_capacity(cells.len()),
             width,
             digits: 0,
+            decimals: 0,
         };
         let mut buffer = Vec::new();
         for (cell, text) in cells.iter().enumerate() {
@@ -115,6 +118,7 @@ impl Expected {
                 says: format!("is no number{hint}"),
             })?);
             expected.digits = expected.digits.max(digits(text));
+            expected.decimals = expected.decimals.max(decimals(text));
         }
         Ok(expected)
     }
@@ -231,6 +235,14 @@ fn number(cell: &str) -> Option<f64> {
         cell if is_missing(cell) => Some(f64::NAN),
         _ => cell.parse().ok(),
     }
+}
+
+/// Digits behind the decimal sign of a number's text; as many as there can be where it has an exponent.
+fn decimals(text: &str) -> usize {
+    if text.contains(['e', 'E']) {
+        return usize::MAX;
+    }
+    text.split_once(['.', ',']).map_or(0, |(_, part)| part.len())
 }
 
 /// Significant digits of a number's text.

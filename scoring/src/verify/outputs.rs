@@ -110,21 +110,21 @@ fn rounded_text(scores: &Scores, expected: &Expected, quantity: Quantity) -> Opt
         return None;
     }
     let digits = expected.digits;
+    // Texts with a fixed number of decimals have the fewer digits the smaller a number is.
+    let of_decimals = i32::try_from(expected.decimals).map_or(0.0, |decimals| 10f64.powi(-decimals));
     let is_same = |row: usize, output: usize| {
         let ours = scores.number(quantity, row, output);
         let theirs = expected.row(row)[output];
-        // The last digit may be rounded up or down; texts with a fixed number of decimals have fewer digits still.
-        (ours - theirs).abs()
-            <= 10f64
-                .powi(-decimals(digits, ours))
-                .mul_add(0.6, f64::EPSILON * ours.abs())
+        let last_digit = 10f64.powi(-decimals(digits, ours)).max(of_decimals);
+        // It may be rounded up or down.
+        (ours - theirs).abs() <= last_digit.mul_add(0.6, f64::EPSILON * ours.abs())
     };
     let equal = (0..expected.rows())
         .filter(|&row| (0..expected.width).all(|output| is_same(row, output)))
         .count();
     (equal == expected.rows()).then(|| Finding {
         cause: "rounded_text",
-        what: format!("the expected numbers have {digits} digits, and ours agree in all of them"),
+        what: format!("the expected numbers have {digits} digits at most, and ours agree in all of them"),
         advice: advice.into(),
         equal,
     })

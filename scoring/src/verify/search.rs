@@ -18,6 +18,9 @@ const SAMPLE_ROWS: usize = 1_000;
 /// Findings that are reported when none explains every row.
 const FINDINGS_MAX: usize = 3;
 
+/// Units in the last place that differences of `exp` explain.
+const LAST_PLACE_MAX: u64 = 2;
+
 /// Causes that are combined with every other when none alone explains all.
 const COMBINED_MAX: usize = 4;
 
@@ -95,6 +98,21 @@ fn unexplained(comparison: &Comparison<'_>, equal: usize) -> Finding {
     let correlation = correlation.map_or_else(String::new, |value| {
         format!(" (their correlation with ours is {value:.3})")
     });
+    let units = comparison.distances.iter().map(|distance| match distance {
+        Distance::Equal => 0,
+        Distance::Units(units) => *units,
+        Distance::Nan => u64::MAX,
+    });
+    if let Some(units @ 1..=LAST_PLACE_MAX) = units.max() {
+        return Finding {
+            cause: "last_place",
+            what: format!(
+                "no number is more than {units} units in the last place off, which is how far `exp` differs between C libraries"
+            ),
+            advice: format!("--ulps {units} accepts that; margins (--of margin) are equal to the last bit"),
+            equal,
+        };
+    }
     Finding {
         cause: "unexplained",
         what: format!(

@@ -21,8 +21,6 @@ const NAMES_TOLD: usize = 64;
 /// What a draft is made from.
 pub(super) struct Draft<'s> {
     pub(super) loaded: &'s LoadedModel,
-    /// Whose numbers golden rows of our own have: the model, or the same with all of its trees.
-    pub(super) golden: &'s Model,
     /// The model's path, for the first comment.
     pub(super) model: &'s Path,
     /// The rows and what they hold.

@@ -31,6 +31,9 @@ pub(super) fn run(args: &FitArgs, streams: &mut Streams<'_>) -> Exit {
         Ok(loaded) => loaded,
         Err(error) => return report::model(&error, streams),
     };
+    for note in loaded.model.notes() {
+        report::note(note, streams);
+    }
     let Some(_) = super::survey::banded(&loaded) else {
         let message = format!(
             "the model gives {} predictions: say in {} which one is banded, by probability_output",
@@ -44,7 +47,7 @@ pub(super) fn run(args: &FitArgs, streams: &mut Streams<'_>) -> Exit {
         input: args.input,
         missing: &args.missing,
     };
-    let survey = match survey(&rows, Survey::of(&loaded, &loaded.model, &rows), streams) {
+    let survey = match survey(&rows, Survey::of(&loaded, &rows), streams) {
         Ok(survey) => survey,
         Err(exit) => return exit,
     };

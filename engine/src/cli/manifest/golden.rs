@@ -1,6 +1,6 @@
 //! The golden rows of a manifest that is written.
 
-use quintile_model::{GoldenRow, GoldenSource, Manifest};
+use quintile_model::{GoldenRow, GoldenSource, Manifest, Trees};
 
 use super::draft::Draft;
 use super::toml_text::{basic, line, numbers};
@@ -8,7 +8,7 @@ use super::toml_text::{basic, line, numbers};
 impl Draft<'_> {
     /// The rows that the model is held to, and a comment on whose numbers they have.
     pub(super) fn golden_rows(&self) -> (&'static str, Vec<GoldenRow>) {
-        let model = self.golden;
+        let model = &self.loaded.model;
         if let Some((_, survey)) = self.survey {
             let rows = survey.golden.iter().map(|row| GoldenRow {
                 source: survey.source,
@@ -30,7 +30,7 @@ impl Draft<'_> {
             model.score_row(&row.features, &mut scratch);
             let is_met = is_same(&row.margin, scratch.margins()) && row.prediction.is_empty();
             if !is_met {
-                row.source = GoldenSource::Quintile;
+                (row.source, row.trees) = (GoldenSource::Quintile, model.trees());
                 row.margin = scratch.margins().to_vec();
                 row.prediction.clear();
             }
@@ -58,6 +58,12 @@ impl Draft<'_> {
                 line(out, format_args!("prediction = {}", numbers(&row.prediction)));
             }
             line(out, format_args!("source = {}", basic(row.source.name())));
+            if row.trees == Trees::Best {
+                line(
+                    out,
+                    format_args!("trees = \"best\"  # the row's numbers are those of --trees best"),
+                );
+            }
         }
     }
 }

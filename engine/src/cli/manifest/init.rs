@@ -7,7 +7,7 @@
 
 use std::path::Path;
 
-use quintile_model::{Ensemble, GoldenSource, Manifest, Model, Precision, ReferenceProfile, Trees};
+use quintile_model::{Ensemble, GoldenSource, InitNote, Manifest, Precision, ReferenceProfile, Trees};
 use quintile_scoring::drift::profile_of_rows;
 use quintile_scoring::loaded::{self, LoadedModel};
 use quintile_scoring::rows::{self, Rows};
@@ -59,20 +59,16 @@ fn written(args: &InitArgs, streams: &mut Streams<'_>) -> Result<Exit, Exit> {
         loaded = draft.load(&args.model, streams)?;
     }
     let confirmed = library::confirm(args, &mut loaded, &mut draft, streams)?;
-    // A server that is given no --trees must meet golden rows of our own. The library's may be those of the best trees.
-    let of_all_trees = match (args.trees, &confirmed) {
-        (Trees::Best, None) => Some(draft.of_all_trees().load(&args.model, streams)?),
-        _ => None,
-    };
-    let golden = &of_all_trees.as_ref().unwrap_or(&loaded).model;
-    let survey = surveyed(&loaded, golden, args, confirmed.as_ref(), streams)?;
+    let survey = surveyed(&loaded, args, confirmed.as_ref(), streams)?;
+    for note in loaded.model.notes() {
+        report::note(note, streams);
+    }
     let profile = survey
         .as_ref()
         .map(|survey| profiled(&draft, survey, args, streams))
         .transpose()?;
     let draft_text = Draft {
         loaded: &loaded,
-        golden,
         profile: profile.as_ref(),
         model: &args.model,
         survey: args.rows.as_deref().zip(survey.as_ref()),
@@ -135,21 +131,14 @@ pub(super) struct DraftModel {
 }
 
 impl DraftModel {
-    /// The same with all of the file's trees.
-    fn of_all_trees(&self) -> Self {
-        Self {
-            names: self.names.clone(),
-            input: self.input,
-            trees: Trees::All,
-        }
-    }
-
     pub(super) fn load(&self, model: &Path, streams: &mut Streams<'_>) -> Result<LoadedModel, Exit> {
         let change = |manifest: &mut Manifest, ensemble: &Ensemble| {
             if let Some(names) = &self.names {
                 manifest.set_names(names.clone());
             }
             manifest.keep_descriptions(ensemble);
+            // It is of the model file before.
+            manifest.init = InitNote::default();
             if let Some(input) = self.input {
                 manifest.set_input(input);
             }
@@ -216,7 +205,6 @@ fn example(header: &[String], count: usize) -> String {
 
 fn surveyed(
     loaded: &LoadedModel,
-    golden: &Model,
     args: &InitArgs,
     confirmed: Option<&Confirmed>,
     streams: &mut Streams<'_>,
@@ -229,7 +217,7 @@ fn surveyed(
         input: args.input,
         missing: &args.missing,
     };
-    let mut survey = survey(&rows, Survey::lenient(loaded, golden, &rows), streams)?;
+    let mut survey = survey(&rows, Survey::lenient(loaded, &rows), streams)?;
     if confirmed.is_some() {
         survey.source = GoldenSource::Library;
     }

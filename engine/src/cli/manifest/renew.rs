@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use quintile_model::{FeatureKind, FeatureNote, GoldenSource, Manifest, Precision, is_derived_version};
+use quintile_model::{FeatureKind, FeatureNote, GoldenSource, Manifest, Precision, Trees, is_derived_version};
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, Value};
 
 use super::draft::{Draft, QUINTILES_OF, SEEN_IN, head_line};
@@ -30,7 +30,21 @@ pub(super) fn text(before: &(String, Manifest), draft: &Draft<'_>) -> Result<Ren
     edges(&mut document, manifest, draft, &mut notes);
     features(&mut document, manifest, draft, &mut notes);
     renew_groups(&mut document, draft.loaded.model.schema(), &mut notes);
+    let proofs = manifest.golden().iter();
+    let proofs = proofs.filter(|row| row.source == GoldenSource::Library).count();
     golden(&mut document, draft);
+    if proofs > 0
+        && draft
+            .golden_rows()
+            .1
+            .iter()
+            .any(|row| row.source == GoldenSource::Quintile)
+    {
+        notes.push(format!(
+            "{proofs} golden rows had the training library's numbers, and now have Quintile's own, which prove less: --expect takes \
+             the library's for the new ones"
+        ));
+    }
     init(&mut document, draft);
     // The old one is of other rows.
     document.remove("profile");
@@ -201,6 +215,9 @@ fn golden(document: &mut DocumentMut, draft: &Draft<'_>) {
             set(&mut table, "prediction", array(&row.prediction));
         }
         set(&mut table, "source", row.source.name().into());
+        if row.trees == Trees::Best {
+            set(&mut table, "trees", "best".into());
+        }
         if let Some(decor) = decor.as_ref().filter(|_| index == 0) {
             let above = decor.prefix().and_then(|above| above.as_str()).unwrap_or_default();
             // Whose numbers they are may have changed.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use quintile_model::{GoldenRow, GoldenSource, Model};
+use quintile_model::{GoldenRow, GoldenSource};
 use quintile_scoring::loaded::LoadedModel;
 use quintile_scoring::rows::{Rows, ScoreError};
 
@@ -68,13 +68,12 @@ impl Column {
 
 impl Survey {
     /// As [`Self::of`], but the usual texts for a missing value are that, unless some category is called so.
-    pub(super) fn lenient(loaded: &LoadedModel, golden: &Model, rows: &Rows<'_>) -> Result<Self, ScoreError> {
+    pub(super) fn lenient(loaded: &LoadedModel, rows: &Rows<'_>) -> Result<Self, ScoreError> {
         let mut missing = rows.missing.to_vec();
         let mut taken = Vec::new();
         loop {
             let fault = match Self::of(
                 loaded,
-                golden,
                 &Rows {
                     missing: &missing,
                     ..*rows
@@ -93,9 +92,8 @@ impl Survey {
         }
     }
 
-    /// Reads all rows, and once more those that are kept, whose numbers are those of `golden`: the model, or the same
-    /// with all of its trees.
-    pub(super) fn of(loaded: &LoadedModel, golden: &Model, rows: &Rows<'_>) -> Result<Self, ScoreError> {
+    /// Reads all rows, and once more those that are kept.
+    pub(super) fn of(loaded: &LoadedModel, rows: &Rows<'_>) -> Result<Self, ScoreError> {
         let model = &loaded.model;
         let mut scratch = model.scratch();
         let mut survey = Self {
@@ -121,15 +119,15 @@ impl Survey {
             }
         })?;
         let kept = survey.kept(&survey.with_sentinels(loaded, rows)?);
-        let mut scratch = golden.scratch();
         let mut at = 0;
         rows.each(loaded, |row| {
             if kept.contains(&at) {
-                golden.score_row(row, &mut scratch);
+                model.score_row(row, &mut scratch);
                 survey.golden.push(GoldenRow {
                     features: row.to_vec(),
                     margin: scratch.margins().to_vec(),
                     prediction: scratch.predictions().to_vec(),
+                    trees: model.trees(),
                     ..GoldenRow::default()
                 });
             }

@@ -229,7 +229,7 @@ impl Manager {
             return drop(reply.send(Err(refusal)));
         }
         if let Some(known) = self.version_mut(name, number) {
-            // Whoever asks wants it tried again, and knows that it is whole.
+            // The operator asks for another try, and knows that the file is whole.
             known.failed = None;
             known.is_still = true;
             let is_changed = known.ready.is_none() || Some(known.tried) != known.stamp;

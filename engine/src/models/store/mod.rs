@@ -44,8 +44,8 @@ pub enum StoreError {
         /// The reason.
         source: io::Error,
     },
-    /// Somebody else has decided something meanwhile.
-    #[error("somebody else has changed this model since this process looked; look again")]
+    /// Another process has decided something meanwhile.
+    #[error("another process has changed this model since this one looked; look again")]
     Conflict,
 }
 

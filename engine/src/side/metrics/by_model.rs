@@ -14,7 +14,7 @@ use crate::telemetry::{ModelCounts, RoleCounts, ShardStats};
 const ROLES: [&str; 2] = ["champion", "challenger"];
 
 /// χ² beyond which counts do not come from the shares that they should, by the number of challengers: one in a million
-/// by chance, for it is looked at twice a second.
+/// by chance, because it is read twice a second.
 const CHI_SQUARED_MAX: [f64; 8] = [23.93, 27.63, 30.66, 33.38, 35.89, 38.26, 40.52, 42.70];
 
 /// Leads of a split that are too few to say anything.

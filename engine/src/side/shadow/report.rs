@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Job;
 
-/// Reports by the model's name. Written by the thread that scores, read by whoever asks.
+/// Reports by the model's name. Written by the thread that scores, read by the thread that answers.
 #[derive(Debug, Default)]
 pub(in crate::side) struct ShadowReports(Mutex<BTreeMap<String, ShadowReport>>);
 

@@ -17,7 +17,7 @@ const ASIDE: &str = "damaged";
 /// How the name of a folder ends that is another spool.
 const SPOOL_ASIDE: &str = "aside";
 
-/// Moves the files of somebody else's spool out of a folder that has taken the place of this process's own, into a
+/// Moves the files of another process's spool out of a folder that has taken the place of this process's own, into a
 /// folder below it that is a spool by itself. Says the names that are left and the highest number of all.
 pub(in crate::spool) fn set_aside_foreign(folder: &Folder, shared: &Shared) -> Result<(Vec<PathBuf>, u64), SpoolError> {
     let own: Vec<PathBuf> = shared

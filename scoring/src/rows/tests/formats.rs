@@ -190,7 +190,7 @@ fn ids_come_back_wherever_they_stand() {
         (
             "a,b,c,e\n",
             "id",
-            Err("the rows have no column \"id\", which --id names; they have \"a\","),
+            Err("the rows have no column \"id\", which is asked for; they have \"a\","),
         ),
         ("id,a,id,c,d\n", "id", Err("column \"id\" occurs twice")),
     ] {
