@@ -122,6 +122,9 @@ def test_every_command_has_three_examples_and_they_run(path: tuple[str, ...], fo
         (["score", "--output", "margins", "x.csv"], "margin"),
         (["config", "shw"], "show"),
         (["man", "scor"], "score"),
+        (["verify", "--model", "x.ubj"], "quintile verify MODEL"),
+        (["manifest", "init", "--model", "x.ubj"], "quintile manifest init MODEL"),
+        (["drift", "x.ubj"], "quintile drift --model MODEL"),
     ],
     ids=" ".join,
 )

@@ -145,6 +145,19 @@ fn hint(error: &clap::Error, words: &[OsString]) -> Option<String> {
         (ErrorKind::UnknownArgument, "serve" | "check") => Some(
             "one model is named: quintile serve MODEL, or --model MODEL; a configuration file is --config FILE".into(),
         ),
+        (ErrorKind::UnknownArgument, "inspect" | "verify" | "explain" | "manifest" | "fit-bands" | "openapi")
+            if matches!(flag, "--model" | "-m") =>
+        {
+            let words = if command == "manifest" {
+                "manifest init"
+            } else {
+                command
+            };
+            Some(format!("the model stands without a flag here: quintile {words} MODEL"))
+        }
+        (ErrorKind::UnknownArgument, "score" | "drift" | "replay" | "records") if !flag.starts_with('-') => Some(
+            format!("a model is named by its flag here: quintile {command} --model MODEL"),
+        ),
         _ => None,
     }
 }

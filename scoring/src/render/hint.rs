@@ -33,23 +33,29 @@ impl Hints {
     }
 }
 
-/// 0 for names that differ by more than one edit (a byte more, less or other, or two swapped) or more than letter case.
-/// Otherwise the more the longer their common start is.
+/// 0 for names that differ by more than one edit (a byte more, less or other, or two swapped), letter case and spaces for
+/// underscores aside. Otherwise the more the longer their common start is.
 fn nearness(a: &str, b: &str) -> usize {
-    if a.eq_ignore_ascii_case(b) {
+    let is_same = |a: &u8, b: &u8| a.eq_ignore_ascii_case(b) || matches!((a, b), (b' ', b'_') | (b'_', b' '));
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    if a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is_same(a, b)) {
         return usize::MAX;
     }
-    let (a, b) = (a.as_bytes(), b.as_bytes());
     // One byte in common is too little to call a name near.
     if a.len().abs_diff(b.len()) > 1 || a.len().min(b.len()) < 2 {
         return 0;
     }
-    let start = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    let start = a.iter().zip(b).take_while(|(a, b)| is_same(a, b)).count();
     let (a, b) = (&a[start..], &b[start..]);
-    let end = a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a == b).count();
+    let end = a
+        .iter()
+        .rev()
+        .zip(b.iter().rev())
+        .take_while(|(a, b)| is_same(a, b))
+        .count();
     let (a, b) = (&a[..a.len() - end], &b[..b.len() - end]);
     let near = match (a, b) {
-        ([a1, a2], [b1, b2]) => (a1, a2) == (b2, b1),
+        ([a1, a2], [b1, b2]) => is_same(a1, b2) && is_same(a2, b1),
         _ => a.len().max(b.len()) <= 1,
     };
     if near { start + 1 } else { 0 }
@@ -68,6 +74,8 @@ mod tests {
             ("visits_7d", "visist_7d"),
             ("visits_7d", "Visits_7D"),
             ("f5", "f51"),
+            ("Lead_Origin", "Lead Orign"),
+            ("Lead_Origin", "lead origin"),
         ] {
             assert!(nearness(a, b) > 0 && nearness(b, a) > 0, "{a} {b}");
         }
