@@ -174,6 +174,10 @@ const MISTAKES: &[Mistake] = &[
     manifest("[features.f51]\nlabel = \"x\"", &["m.toml", "f51", "f5"]),
     manifest("edges = [0.1, 0.2]", &["m.toml:1", "edges", "four"]),
     manifest("edges = [0.4, 0.2, 0.3, 0.5]", &["m.toml:1", "edge 1 (0.2)", "not above the one before it"]),
+    manifest(
+        "edgse = [1]\nedges = [10, 20, 40, 60]\n[features.fx]\nunit = \"x\"",
+        &["m.toml:1:1", "did you mean edges?", "m.toml:2:", "m.toml:3:"],
+    ),
     manifest("[features.f1]\nrnage = [0, 1]", &["m.toml:2:1", "rnage", "range"]),
     // Files that are no models.
     model("m.ubj", b"\x80\x04\x95\x10\x00", &["m.ubj", "pickle", "save_model"]),

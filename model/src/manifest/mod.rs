@@ -283,6 +283,15 @@ impl Manifest {
     /// # Errors
     /// Every fault, with its line and column.
     pub fn parse(text: &str) -> Result<Self, ManifestError> {
+        Self::parse_and(text, |_| Vec::new())
+    }
+
+    /// The same; `judge` adds faults that only the model shows to those of the text. Without a fault of the text it is not
+    /// asked, because the model is then built, and finds them itself.
+    pub(crate) fn parse_and(
+        text: &str,
+        judge: impl FnOnce(&Self) -> Vec<ManifestFault>,
+    ) -> Result<Self, ManifestError> {
         let mut reader = Reader::new(text);
         if text.len() > MANIFEST_BYTES_MAX {
             reader.fault(
@@ -296,13 +305,15 @@ impl Manifest {
             reader.fault(error.span().unwrap_or(0..0), error.message().to_owned());
         }
         // A text that is no TOML recovers into values the author did not write: their faults would mislead.
-        let manifest = if reader.faults.is_empty() {
-            reader.manifest(table.get_ref())
-        } else {
-            Self::default()
-        };
         if reader.faults.is_empty() {
-            return Ok(manifest);
+            let manifest = reader.manifest(table.get_ref());
+            if reader.faults.is_empty() {
+                return Ok(manifest);
+            }
+            // Under other names nothing else of it can be judged.
+            if manifest.names.is_none() {
+                reader.faults.extend(judge(&manifest));
+            }
         }
         reader.faults.sort_by_key(|fault| fault.place);
         reader.faults.truncate(MANIFEST_FAULTS_MAX);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::bands::Bands;
 use crate::ensemble::{Codes, Ensemble, Input, Precision, Trees};
-use crate::manifest::{FeatureNote, GoldenSource, Manifest, ManifestFault, ManifestPlace};
+use crate::manifest::{FeatureNote, GoldenSource, Manifest, ManifestError, ManifestFault, ManifestPlace};
 use crate::nearest::nearest;
 use crate::objective::Objective;
 use crate::schema::{FeatureKind, MissingMarkers, Schema};
@@ -36,6 +36,16 @@ pub(super) fn rename(manifest: &Manifest, ensemble: &mut Ensemble) -> Option<Man
     }
     let renamed = ensemble.rename_features(names);
     renamed.err().and_then(|error| fault(format!("names: {error}")))
+}
+
+impl super::Model {
+    /// Reads the manifest of a model. If its text has faults, those that only the model shows are reported with them.
+    ///
+    /// # Errors
+    /// Every fault, with its line and column.
+    pub fn parse_manifest(text: &str, ensemble: &Ensemble) -> Result<Manifest, ManifestError> {
+        Manifest::parse_and(text, |manifest| misfits(manifest, ensemble))
+    }
 }
 
 /// What in a manifest contradicts the model, in the order of its lines.

@@ -246,7 +246,7 @@ impl LoadedModel {
         let at = || path.to_path_buf();
         let ensemble = parsed(path, bytes)?;
         let manifest = match manifest {
-            Some((path, text)) => Manifest::parse(text).map_err(|source| LoadError::Manifest {
+            Some((path, text)) => Model::parse_manifest(text, &ensemble).map_err(|source| LoadError::Manifest {
                 path: path.to_path_buf(),
                 source,
             })?,
