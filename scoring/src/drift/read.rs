@@ -116,17 +116,12 @@ impl<'m> RowScorer<'m> {
             }
         }
         let band = model.score_row(&self.row, &mut self.scratch);
-        let prediction = banded(self.loaded).and_then(|output| self.scratch.predictions().get(output).copied());
+        let prediction = self
+            .loaded
+            .banded_output()
+            .and_then(|output| self.scratch.predictions().get(output).copied());
         (prediction, band)
     }
-}
-
-/// The prediction that is or may be banded: the model's only one, or the one that its manifest names.
-pub(super) fn banded(loaded: &LoadedModel) -> Option<usize> {
-    let model = &loaded.model;
-    model
-        .probability_output()
-        .or((model.prediction_len() == 1).then_some(0))
 }
 
 /// A value, NaN where it is a number that counts as missing.

@@ -109,7 +109,7 @@ impl Counted {
             (None, _) => sample.bins(column),
         };
         let columns = (0..schema.len()).map(bins).collect();
-        let prediction = read::banded(loaded).map(|_| sample.bins(schema.len()));
+        let prediction = loaded.banded_output().map(|_| sample.bins(schema.len()));
         let mut counted = Self::in_bins(columns, prediction);
         source.each(loaded, None, |row| counted.add(loaded, row.values, row.prediction))?;
         Ok(counted)

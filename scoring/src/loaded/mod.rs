@@ -177,6 +177,13 @@ impl LoadedModel {
         self.model.bytes() + self.model.explained_bytes() + explaining
     }
 
+    /// The prediction that is or may be banded: the model's only one, or the one that its manifest names.
+    #[must_use]
+    pub fn banded_output(&self) -> Option<usize> {
+        let only = (self.model.prediction_len() == 1).then_some(0);
+        self.model.probability_output().or(only)
+    }
+
     /// How many of its golden rows have numbers of this program, and none of the training library.
     #[must_use]
     pub fn own_golden_rows(&self) -> usize {

@@ -8,6 +8,7 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use sha2::Digest as _;
 
 use super::QualityError;
+use crate::replay;
 use crate::text::excerpt;
 
 /// One outcome, and the last score before it. 64 bytes, whatever the lead's id.
@@ -75,19 +76,9 @@ impl Outcomes {
         {
             let line = record.position().map_or(0, csv::Position::line);
             let cell = |place: usize| record.get(place).unwrap_or_default().trim();
-            let is_converted = match cell(outcome).to_ascii_lowercase().as_str() {
-                "1" | "1.0" | "true" | "yes" => true,
-                "0" | "0.0" | "false" | "no" => false,
-                "" | "nan" | "null" | "none" => continue,
-                other => {
-                    return Err(fault(
-                        line,
-                        format!(
-                            "{} is no outcome; accepted: 1 or 0, true or false, yes or no, and nothing where it is not known",
-                            excerpt(other)
-                        ),
-                    ));
-                }
+            let known = replay::outcome(cell(outcome)).map_err(|says| fault(line, says))?;
+            let Some(is_converted) = known else {
+                continue;
             };
             let time = match time.map(cell) {
                 None | Some("") => i64::MAX,

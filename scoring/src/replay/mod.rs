@@ -25,6 +25,7 @@ mod workers;
 pub(crate) use each::{are_records, each_record, each_score};
 pub use error::ReplayError;
 pub use outcomes::LeadOutcomes;
+pub(crate) use outcomes::outcome;
 pub use reproduction::{Reproduction, ScoreDifference};
 
 use std::fmt;

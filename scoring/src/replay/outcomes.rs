@@ -34,7 +34,7 @@ fn key(lead_id: &str) -> u128 {
 }
 
 /// The outcome that a cell states; none for an empty one.
-fn outcome(cell: &str) -> Result<Option<bool>, String> {
+pub(crate) fn outcome(cell: &str) -> Result<Option<bool>, String> {
     let cell = cell.trim();
     match cell.to_ascii_lowercase().as_str() {
         "1" | "1.0" | "true" | "yes" => Ok(Some(true)),

@@ -1,7 +1,7 @@
 //! Recorded values → rows of a model, by the names that its features have as columns of records.
 //!
 //! Values are what the model got when they were recorded, so numbers are taken as they are. A category is its name: the model's
-//! own code for it is looked up, whatever code the recorded model had.
+//! own code is looked up by that name, because the recorded model may have had another one.
 
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::Float64Type;

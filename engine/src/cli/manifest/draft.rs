@@ -9,7 +9,7 @@ use quintile_scoring::loaded::LoadedModel;
 use super::edges;
 use super::profile;
 use super::reasons;
-use super::survey::{Column, Survey, banded, missing_flags, told};
+use super::survey::{Column, Survey, missing_flags, told};
 use super::toml_text::{basic, key, line, numbers, texts};
 
 /// Categories that a comment lists; the file's own names need not be repeated.
@@ -155,7 +155,7 @@ impl Draft<'_> {
             out,
             format_args!("\n# A prediction's score: 1 below the first edge, one more from each edge on."),
         );
-        if banded(self.loaded).is_none() {
+        if self.loaded.banded_output().is_none() {
             let (count, last) = (model.prediction_len(), model.prediction_len().saturating_sub(1));
             if !model.gives_probabilities() {
                 let what = format_args!(
@@ -277,7 +277,7 @@ impl Draft<'_> {
         if let Some((rows, _)) = self.survey {
             note.push(("rows", basic(&told(rows))));
         }
-        if let Some((_, edges)) = self.fitted().filter(|_| banded(self.loaded).is_some()) {
+        if let Some((_, edges)) = self.fitted().filter(|_| self.loaded.banded_output().is_some()) {
             note.push(("edges", numbers(&edges)));
         }
         note

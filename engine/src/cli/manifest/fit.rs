@@ -34,7 +34,7 @@ pub(super) fn run(args: &FitArgs, streams: &mut Streams<'_>) -> Exit {
     for note in loaded.model.notes() {
         report::note(note, streams);
     }
-    let Some(_) = super::survey::banded(&loaded) else {
+    let Some(_) = loaded.banded_output() else {
         let message = format!(
             "the model gives {} predictions: say in {} which one is banded, by probability_output",
             loaded.model.prediction_len(),

@@ -13,7 +13,6 @@ use super::draft::{Draft, QUINTILES_OF, SEEN_IN, head_line};
 use super::golden::comment_on;
 use super::profile;
 use super::reasons::renew_groups;
-use super::survey::banded;
 
 /// The manifest, and what is worth saying.
 pub(super) struct Renewed {
@@ -81,7 +80,7 @@ fn head(document: &mut DocumentMut, manifest: &Manifest, draft: &Draft<'_>) {
 }
 
 fn edges(document: &mut DocumentMut, manifest: &Manifest, draft: &Draft<'_>, notes: &mut Vec<String>) {
-    if banded(draft.loaded).is_none() {
+    if draft.loaded.banded_output().is_none() {
         return;
     }
     let is_written = match (manifest.edges(), manifest.init.edges) {

@@ -105,7 +105,7 @@ impl Survey {
             taken: Vec::new(),
         };
         let markers = model.schema().markers();
-        let output = banded(loaded);
+        let output = loaded.banded_output();
         rows.each(loaded, |row| {
             survey.rows += 1;
             for (place, (column, &value)) in survey.columns.iter_mut().zip(row).enumerate() {
@@ -183,14 +183,6 @@ fn is_category(loaded: &LoadedModel, text: &str) -> bool {
     let schema = loaded.model.schema();
     let mut names = (0..schema.len()).filter_map(|column| schema.categories(column));
     names.any(|categories| categories.names().iter().any(|name| name.trim() == text))
-}
-
-/// The prediction that is or may be banded: the model's only one, or the one that its manifest names.
-pub(super) fn banded(loaded: &LoadedModel) -> Option<usize> {
-    let model = &loaded.model;
-    model
-        .probability_output()
-        .or((model.prediction_len() == 1).then_some(0))
 }
 
 /// Texts as flags of `score`, in quotes where a shell would take something else for them.
