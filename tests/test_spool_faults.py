@@ -73,9 +73,10 @@ def test_a_folder_that_goes_is_made_anew(server: Start, tmp_path: Path, gone: st
     if gone == "moved":
         (data / "spool").rename(data / "elsewhere")
     else:
-        # Aside first: the server makes files in a folder while it is emptied.
-        (data if gone == "data" else data / "spool").rename(tmp_path / "gone")
-        shutil.rmtree(tmp_path / "gone")
+        # Aside first, and again until it is gone: the server makes files in a folder while it is emptied.
+        aside = tmp_path / "gone"
+        (data if gone == "data" else data / "spool").rename(aside)
+        wait_for("an empty folder", lambda: shutil.rmtree(aside, ignore_errors=True) or not aside.exists())
     wait_for("the folder", lambda: any("has its folder again" in line for line in running.log))
     answered = ask(running, 1000, 200)
     assert any('"ERROR"' in line and "removed or replaced" in line for line in running.log)
