@@ -26,25 +26,32 @@ pub(super) fn list(server: &str) -> Result<Vec<ListedModel>, String> {
 pub(super) fn promote(server: &str, name: &str, version: u64) -> Result<String, String> {
     let before = ask(server, "GET", &format!("/v1/models/{name}"), None)?;
     let (was, version) = (champion(&before), version.to_string());
-    let is_ready = listed(&before)
-        .versions
-        .iter()
-        .any(|own| own.version == version && own.state == "ready");
-    if !is_ready {
+    let is_ready = |model: &Value| {
+        let versions = listed(model).versions;
+        versions
+            .iter()
+            .any(|own| own.version == version && own.state == "ready")
+    };
+    let load = || {
+        let body = json!({"version": version});
+        ask(server, "POST", &format!("/v1/models/{name}/load"), Some(&body))
+    };
+    let promote = || {
+        let body = json!({"champion": version});
+        ask(server, "PUT", &format!("/v1/models/{name}/aliases"), Some(&body))
+    };
+    if !is_ready(&before) {
         // One that the configuration does not name is loaded first, and refused if it does not meet its golden rows.
-        ask(
-            server,
-            "POST",
-            &format!("/v1/models/{name}/load"),
-            Some(&json!({"version": version})),
-        )?;
+        load()?;
     }
-    let told = ask(
-        server,
-        "PUT",
-        &format!("/v1/models/{name}/aliases"),
-        Some(&json!({"champion": version})),
-    )?;
+    let told = match promote() {
+        // Another version has become champion since, and this one is not named any more.
+        Err(_) if !is_ready(&ask(server, "GET", &format!("/v1/models/{name}"), None)?) => {
+            load()?;
+            promote()?
+        }
+        told => told?,
+    };
     let is = champion(&told).unwrap_or(version);
     Ok(changed(name, was.as_deref(), &is))
 }
