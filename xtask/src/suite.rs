@@ -216,7 +216,9 @@ fn python_tests(workspace: &Workspace, group: &Group) -> Result<Outcome, StepErr
     let began = Instant::now();
     let mut pytest = workspace.command(workspace.environment(group.requirements).join("bin/python"));
     pytest
-        .args(["-m", "pytest", "--durations=5"])
+        // Real processes, clocks and sockets on a machine that others use too: what fails is tried once more, and the
+        // summary says what failed at first.
+        .args(["-m", "pytest", "--durations=5", "--reruns=1", "-rsR"])
         .args(group.arguments())
         .env("QUINTILE_BIN", workspace.release_binary());
     step::run(&mut pytest)?;
