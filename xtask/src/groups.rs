@@ -30,12 +30,14 @@ pub(crate) struct Group {
 const REQUIREMENTS: &str = "tests/requirements.txt";
 /// checkov wants older packages than the libraries that score.
 const DEPLOY_REQUIREMENTS: &str = "tests/requirements-deploy.txt";
+/// fakesnow wants an older connector, and that older packages.
+const WAREHOUSE_REQUIREMENTS: &str = "tests/requirements-warehouse.txt";
 const PROMTOOL: (&str, Run) = ("promtool", promtool::set_up);
 const CHROMIUM: (&str, Run) = ("Chromium", chromium::set_up);
 const IMAGE: (&str, Run) = ("image", image::build);
 
 /// Every group, in the order in which a run of all has them.
-pub(crate) const GROUPS: [Group; 9] = [
+pub(crate) const GROUPS: [Group; 10] = [
     Group {
         name: "cases",
         about: "situations from real use, from ../shared/cases",
@@ -124,6 +126,20 @@ pub(crate) const GROUPS: [Group; 9] = [
         ],
         needs: &[],
         minutes: 5,
+    },
+    Group {
+        name: "warehouse",
+        about: "recorded scores into Snowflake and features out of it, against fakesnow and moto",
+        requirements: WAREHOUSE_REQUIREMENTS,
+        files: &[
+            "test_warehouse_kill.py",
+            "test_warehouse_load.py",
+            "test_warehouse_login.py",
+            "test_warehouse_read.py",
+            "test_warehouse_routes.py",
+        ],
+        needs: &[],
+        minutes: 4,
     },
     Group {
         name: "image",

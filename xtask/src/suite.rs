@@ -151,7 +151,8 @@ fn clippy(workspace: &Workspace) -> Result<Outcome, StepError> {
 }
 
 fn ruff(workspace: &Workspace) -> Result<Outcome, StepError> {
-    const FOLDERS: [&str; 9] = [
+    const FOLDERS: [&str; 10] = [
+        "connect",
         "tests",
         "load",
         "faults",

@@ -1,0 +1,1 @@
+"""Recorded scores of Quintile into Snowflake, each once, and features out of it."""

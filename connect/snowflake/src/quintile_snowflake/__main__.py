@@ -1,0 +1,5 @@
+import sys
+
+from quintile_snowflake.cli import main
+
+sys.exit(main())
