@@ -27,6 +27,8 @@ use std::arch::x86_64::{
     _mm256_storeu_si256, _mm256_sub_epi8, _mm256_xor_si256,
 };
 
+mod pairs;
+
 use super::block::LaneBlock;
 use super::entry_points::entry_points;
 use super::isa::{Isa, Numbers, Stages};
@@ -34,6 +36,7 @@ use super::lanes::LaneScratch;
 use super::real::Real;
 use super::sums::Pending;
 use super::vector;
+use crate::plan::lanes::pairs::{Paired, TABLE};
 use crate::plan::lanes::{BLOCK, CHUNK, GROUP, LANES_BYTE, LanePlan, Line, Pack};
 
 /// Bytes of a register: trees of a step.
@@ -202,6 +205,28 @@ impl Isa<2> for Avx2 {
     fn step(self, at: __m256i, label: __m256i, right: __m256i, next: __m256i) -> __m256i {
         // SAFETY: `self` proves AVX2.
         unsafe { _mm256_blendv_epi8(at, next, _mm256_and_si256(right, _mm256_cmpeq_epi8(at, label))) }
+    }
+
+    #[inline(always)]
+    fn paired<T: Real>(
+        self,
+        paired: Paired<'_>,
+        tables: &[[u8; TABLE]],
+        labels: &mut [u8],
+        pending: &mut Pending<'_, T>,
+    ) {
+        self.label_paired(paired, tables, labels, pending);
+    }
+
+    #[inline(always)]
+    fn paired_rows(
+        self,
+        paired: Paired<'_>,
+        chunk: usize,
+        tables_and_count: (&[[u8; TABLE]], usize),
+        labels: &mut [u8],
+    ) {
+        self.label_paired_rows(paired, chunk, tables_and_count, labels);
     }
 }
 

@@ -23,9 +23,10 @@
 //! Inlined wherever it is called, so that it is compiled for the caller's CPU features.
 
 use super::isa::Stages;
-use super::lanes::add_trees;
+use super::lanes::{add_trees, fill_tables};
 use super::real::Real;
 use super::vector::label_chunk;
+use crate::plan::lanes::pairs::TABLE;
 use crate::plan::lanes::{BLOCK, CHUNK, LanePlan, Leaves, Pack};
 
 /// Rows of a block at most.
@@ -46,6 +47,8 @@ pub struct LaneBlock {
     lanes: Vec<u8>,
     missing: Vec<u8>,
     labels: Vec<u8>,
+    /// The lanes once more, as paired trees read them.
+    tables: Vec<[u8; TABLE]>,
 }
 
 /// What one plan and its rows are, for [`LaneBlock`].
@@ -57,6 +60,7 @@ impl LaneBlock {
             lanes: vec![0; rows * 2 * plan.half],
             missing: vec![0; plan.ranks.columns.next_multiple_of(BLOCK)],
             labels: vec![0; rows * CHUNK],
+            tables: vec![[0; TABLE]; rows * plan.pairs.table_count()],
         }
     }
 
@@ -88,9 +92,15 @@ impl LaneBlock {
         let count = rows.len() / width;
         let lanes = &self.lanes[..count * 2 * plan.half];
         let labels = &mut self.labels[..count * CHUNK];
+        let table_count = plan.pairs.table_count();
+        let tables = &mut self.tables[..count * table_count];
+        if plan.has_pairs() {
+            let rows = lanes.chunks_exact(2 * plan.half).zip(tables.chunks_exact_mut(table_count));
+            rows.for_each(|(lanes, tables)| fill_tables(&plan.pairs, lanes, tables));
+        }
         for pack in &plan.packs {
             for chunk in 0..pack.chunks {
-                label_chunk::<K, T, PARTS, LANES>(kernel, plan, (pack, chunk), lanes, labels);
+                label_chunk::<K, T, PARTS, LANES>(kernel, plan, (pack, chunk), (lanes, tables), labels);
                 add_chunk(kernel, plan, (pack, chunk), (rows, width), labels, margins);
             }
         }

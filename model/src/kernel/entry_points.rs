@@ -95,25 +95,27 @@ macro_rules! entry_points {
         }
 
         impl Stages<$parts> for $kernel {
-            fn full<const LANES: usize>(
+            fn full<T: Real, const LANES: usize>(
                 self,
-                (depth, is_asked_for): (usize, bool),
+                depth_and_asked: (usize, bool),
                 lines: &[Line],
                 tables: &<Self as Isa<$parts>>::Tables<'_>,
                 labels: &mut [u8],
+                pending: &mut Pending<'_, T>,
             ) {
                 #[target_feature(enable = $features)]
-                fn compiled<const LANES: usize>(
+                fn compiled<T: Real, const LANES: usize>(
                     kernel: $kernel,
                     depth_and_asked: (usize, bool),
                     lines: &[Line],
                     tables: &<$kernel as Isa<$parts>>::Tables<'_>,
                     labels: &mut [u8],
+                    pending: &mut Pending<'_, T>,
                 ) {
-                    vector::full::label::<_, $parts, LANES>(kernel, depth_and_asked, lines, tables, labels);
+                    vector::full::label::<_, T, $parts, LANES>(kernel, depth_and_asked, lines, tables, labels, pending);
                 }
                 // SAFETY: as above.
-                unsafe { compiled::<LANES>(self, (depth, is_asked_for), lines, tables, labels) }
+                unsafe { compiled::<T, LANES>(self, depth_and_asked, lines, tables, labels, pending) }
             }
 
             fn listed<T: Real, const LANES: usize, const CHUNKS: usize>(

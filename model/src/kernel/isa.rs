@@ -7,9 +7,11 @@
 
 use std::ops::Range;
 
+use super::lanes;
 use super::real::Real;
 use super::sums::{self, Pending};
-use crate::plan::lanes::{BLOCK, Line, Pack};
+use crate::plan::lanes::pairs::{PAIRED, Paired, TABLE};
+use crate::plan::lanes::{BLOCK, CHUNK, Line, Pack};
 
 /// Thresholds and leaves: the two kinds of number.
 pub trait Numbers: Copy {
@@ -109,6 +111,32 @@ pub(super) trait Isa<const PARTS: usize>: Numbers {
     /// `next` where the label is the one at hand and the row goes right, else `at`.
     fn step(self, at: Self::Bytes, label: Self::Bytes, right: Self::Mask, next: Self::Bytes) -> Self::Bytes;
 
+    /// Decides a pack of paired trees for a row, whose tables these are, and may add leaves that are pending.
+    #[inline(always)]
+    fn paired<T: Real>(
+        self,
+        paired: Paired<'_>,
+        tables: &[[u8; TABLE]],
+        labels: &mut [u8],
+        _pending: &mut Pending<'_, T>,
+    ) {
+        lanes::label_paired(paired, 0, tables, labels);
+    }
+
+    /// Decides a chunk of such a pack for rows: of so many tables each.
+    #[inline(always)]
+    fn paired_rows(
+        self,
+        paired: Paired<'_>,
+        chunk: usize,
+        (tables, table_count): (&[[u8; TABLE]], usize),
+        labels: &mut [u8],
+    ) {
+        for (tables, labels) in tables.chunks_exact(table_count).zip(labels.chunks_exact_mut(CHUNK)) {
+            lanes::label_paired(paired, chunk * (CHUNK / PAIRED), tables, labels);
+        }
+    }
+
     /// Whether lines are asked for ahead of their use, where a plan makes it worth it.
     #[inline(always)]
     fn asks_ahead(self) -> bool {
@@ -122,13 +150,14 @@ pub(super) trait Isa<const PARTS: usize>: Numbers {
 
 /// The stages on lines, as [`super::entry_points`] compiles them for a kernel.
 pub(super) trait Stages<const PARTS: usize>: Isa<PARTS> {
-    /// Decides a chunk of full trees of a depth for a row, and may ask for lines ahead.
-    fn full<const LANES: usize>(
+    /// Decides a chunk of full trees of a depth for a row, adds leaves that are pending, and may ask for lines ahead.
+    fn full<T: Real, const LANES: usize>(
         self,
         depth_and_asked: (usize, bool),
         lines: &[Line],
         tables: &Self::Tables<'_>,
         labels: &mut [u8],
+        pending: &mut Pending<'_, T>,
     );
 
     /// Decides a pack of `CHUNKS` chunks of listed trees for a row, and adds leaves that are pending.

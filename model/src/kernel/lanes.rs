@@ -9,6 +9,7 @@ use super::real::Real;
 use super::scalar;
 use crate::ensemble::Comparison;
 use crate::plan::BATCH_TREES;
+use crate::plan::lanes::pairs::{PAIRED, Paired, Pairs, SECOND, TABLE, kinds};
 use crate::plan::lanes::{BLOCK, CHUNK, GROUP, Item, LanePlan, Leaves, Line, Pack, Ranks, Shape, WINDOW, full_place};
 
 /// A thread's working memory for one plan.
@@ -20,29 +21,39 @@ pub struct LaneScratch {
     pub(super) missing: Vec<u8>,
     /// Where each tree's row stands.
     pub(super) labels: Vec<u8>,
+    /// The lanes once more, as paired trees read them.
+    pub(super) tables: Vec<[u8; TABLE]>,
 }
 
 impl LaneScratch {
     /// Working memory for a plan.
     #[must_use]
     pub fn new<T: Real>(plan: &LanePlan<T>) -> Self {
-        let [lanes, missing, labels] = Self::lengths(plan);
+        let [lanes, missing, labels, tables] = Self::lengths(plan);
         Self {
             lanes: vec![0; lanes],
             missing: vec![0; missing],
             labels: vec![0; labels],
+            tables: vec![[0; TABLE]; tables],
         }
     }
 
     /// Whether it is as large as one for this plan.
     #[must_use]
     pub fn fits<T: Real>(&self, plan: &LanePlan<T>) -> bool {
-        [self.lanes.len(), self.missing.len(), self.labels.len()] == Self::lengths(plan)
+        let own = [
+            self.lanes.len(),
+            self.missing.len(),
+            self.labels.len(),
+            self.tables.len(),
+        ];
+        own == Self::lengths(plan)
     }
 
-    fn lengths<T: Real>(plan: &LanePlan<T>) -> [usize; 3] {
+    fn lengths<T: Real>(plan: &LanePlan<T>) -> [usize; 4] {
         let columns = plan.ranks.columns.next_multiple_of(BLOCK);
-        [plan.half * 2, columns, plan.tree_count.next_multiple_of(CHUNK)]
+        let labels = plan.tree_count.next_multiple_of(CHUNK);
+        [plan.half * 2, columns, labels, plan.pairs.table_count()]
     }
 }
 
@@ -50,7 +61,9 @@ impl LaneScratch {
 ///
 /// `row` is as for [`scalar::margins`]; `scratch` was made for the plan.
 pub fn margins<T: Real>(plan: &LanePlan<T>, row: &[T], scratch: &mut LaneScratch, margins: &mut [T]) {
-    let LaneScratch { lanes, labels, .. } = scratch;
+    let LaneScratch {
+        lanes, labels, tables, ..
+    } = scratch;
     let (left, right) = lanes.split_at_mut(plan.half);
     for (number, item) in plan.ranks.items.iter().enumerate() {
         let value = value(item, row);
@@ -64,8 +77,19 @@ pub fn margins<T: Real>(plan: &LanePlan<T>, row: &[T], scratch: &mut LaneScratch
         );
     }
     look_up_sets(plan, row, left, right);
-    label(plan, lanes, labels);
+    fill_tables(&plan.pairs, lanes, tables);
+    label(plan, lanes, tables, labels);
     add_leaves(plan, row, labels, margins);
+}
+
+/// Copies lanes to the places of a row's tables, bit 7 turned over: they are compared as signed bytes.
+#[inline(always)]
+pub(super) fn fill_tables(pairs: &Pairs, lanes: &[u8], tables: &mut [[u8; TABLE]]) {
+    for (table, places) in tables.iter_mut().zip(pairs.places.as_chunks::<TABLE>().0) {
+        for (byte, &lane) in table.iter_mut().zip(places) {
+            *byte = lanes[usize::from(lane)] ^ 0x80;
+        }
+    }
 }
 
 /// What an item's column holds: NaN for a zero that counts as missing.
@@ -123,13 +147,37 @@ pub(super) fn look_up_sets<T: Real>(plan: &LanePlan<T>, row: &[T], left: &mut [u
     any_missing
 }
 
-fn label<T: Real>(plan: &LanePlan<T>, lanes: &[u8], labels: &mut [u8]) {
+fn label<T: Real>(plan: &LanePlan<T>, lanes: &[u8], tables: &[[u8; TABLE]], labels: &mut [u8]) {
     for pack in &plan.packs {
-        let lines = &plan.lines[pack.first_line..];
         let labels = &mut labels[pack.first_tree..][..CHUNK * pack.chunks];
+        let kinds = plan.step_lines();
         match pack.shape {
-            Shape::Full { depth } => label_full(plan.step_lines(), depth, lines, lanes, labels),
-            Shape::Listed => label_listed(plan.step_lines(), pack, lines, lanes, labels),
+            Shape::Full { depth } => label_full(kinds, depth, &plan.lines[pack.first_line..], lanes, labels),
+            Shape::Listed => label_listed(kinds, pack, &plan.lines[pack.first_line..], lanes, labels),
+            Shape::Paired => label_paired(plan.pairs.of(pack), 0, tables, labels),
+        }
+    }
+}
+
+/// Decides paired trees whose labels these are, from a register of the pack on.
+pub(super) fn label_paired(paired: Paired<'_>, first: usize, tables: &[[u8; TABLE]], labels: &mut [u8]) {
+    labels.fill(0);
+    let kinds = kinds(paired.steps);
+    for (register, labels) in (first..paired.registers).zip(labels.chunks_mut(PAIRED)) {
+        for step in 0..paired.steps {
+            let place = step * paired.registers + register;
+            let lines = &paired.bytes[place * kinds..][..kinds];
+            for (tree, label) in labels.iter_mut().enumerate() {
+                let index = lines[0].0[tree];
+                let table = paired.tables[place][usize::from(index & SECOND != 0)];
+                let byte = tables[usize::from(table)][usize::from(index & !SECOND)];
+                if *label == lines[2].0[tree] && byte.cast_signed() > lines[1].0[tree].cast_signed() {
+                    *label = match paired.has_next() {
+                        true => lines[3].0[tree],
+                        false => u8::try_from(step + 1).expect("more steps have labels of their own"),
+                    };
+                }
+            }
         }
     }
 }

@@ -49,27 +49,33 @@ impl<'a, T: Real> Pending<'a, T> {
         }
     }
 
-    /// Adds those of the next eight trees, if there are eight.
+    /// Adds those of the next `COUNT` trees, if there are as many.
     #[inline(always)]
-    pub(super) fn add_eight(&mut self) {
-        let Some((eight, labels)) = self.labels.split_first_chunk::<8>() else {
+    pub(super) fn add<const COUNT: usize>(&mut self) {
+        let Some((next, labels)) = self.labels.split_first_chunk::<COUNT>() else {
             return;
         };
-        let (leaves, others) = self.leaves.split_at(8 * self.stride);
-        for (tree, &label) in eight.iter().enumerate() {
+        let (leaves, others) = self.leaves.split_at(COUNT * self.stride);
+        for (tree, &label) in next.iter().enumerate() {
             debug_assert!(usize::from(label) < self.stride);
-            // SAFETY: there are `stride` leaves for each of eight trees, and a label is less than the stride: a full
+            // SAFETY: there are `stride` leaves for each of `COUNT` trees, and a label is less than the stride: a full
             // tree's labels count its leaves and a listed one's its steps.
             self.sum += unsafe { *leaves.get_unchecked(tree * self.stride + usize::from(label)) };
         }
         (self.labels, self.leaves) = (labels, others);
     }
 
+    /// Whether eight trees a step are needed for all of them to be added within as many steps, or four are enough.
+    #[inline(always)]
+    pub(super) fn needs_eight(&self, steps: usize) -> bool {
+        self.labels.len() > 4 * steps
+    }
+
     /// Adds all that are left; returns the sum.
     #[inline(always)]
     pub(super) fn finish(mut self) -> T {
         while self.labels.len() >= 8 {
-            self.add_eight();
+            self.add::<8>();
         }
         for (&label, leaves) in self.labels.iter().zip(self.leaves.chunks_exact(self.stride.max(1))) {
             self.sum += leaves[usize::from(label)];

@@ -30,11 +30,12 @@ pub(super) mod outcomes;
 
 use super::block::LaneBlock;
 use super::isa::Stages;
-use super::lanes::{LaneScratch, add_pack};
+use super::lanes::{LaneScratch, add_pack, fill_tables};
 use super::rank::{SearchBy, rank_row, rank_rows};
 use super::real::Real;
 use super::sums::Pending;
 use crate::ensemble::Comparison;
+use crate::plan::lanes::pairs::TABLE;
 use crate::plan::lanes::{CHUNK, LanePlan, Leaves, Pack, Shape};
 
 /// Lanes beyond those of [`crate::plan::lanes::LANES_BYTE`].
@@ -49,7 +50,7 @@ pub(super) fn row_margins<K: Stages<PARTS>, T: Real, const PARTS: usize>(
     scratch: &mut LaneScratch,
     margins: &mut [T],
 ) {
-    let any_missing = rank(kernel, plan, row, scratch, plan.is_grouped());
+    let any_missing = rank(kernel, plan, row, scratch, plan.is_grouped() || plan.has_pairs());
     let used = if any_missing & plan.has_right {
         plan.lanes()
     } else {
@@ -72,11 +73,15 @@ pub(super) fn rank<K: Stages<PARTS>, T: Real, const PARTS: usize>(
     scratch: &mut LaneScratch,
     always_both: bool,
 ) -> bool {
-    let LaneScratch { lanes, missing, .. } = scratch;
-    match plan.comparison {
+    let LaneScratch {
+        lanes, missing, tables, ..
+    } = scratch;
+    let any_missing = match plan.comparison {
         Comparison::Less => rank_row(plan, row, lanes, missing, SearchBy::<K, false>(kernel), always_both),
         Comparison::LessOrEqual => rank_row(plan, row, lanes, missing, SearchBy::<K, true>(kernel), always_both),
-    }
+    };
+    fill_tables(&plan.pairs, lanes, tables);
+    any_missing
 }
 
 #[inline(always)]
@@ -87,8 +92,10 @@ fn evaluate<K: Stages<PARTS>, T: Real, const PARTS: usize, const LANES: usize>(
     scratch: &mut LaneScratch,
     margins: &mut [T],
 ) {
-    let LaneScratch { lanes, labels, .. } = scratch;
-    let tables = kernel.tables::<LANES>(&lanes[..plan.lanes()]);
+    let LaneScratch {
+        lanes, labels, tables, ..
+    } = scratch;
+    let tables = (kernel.tables::<LANES>(&lanes[..plan.lanes()]), &**tables);
     margins.copy_from_slice(&plan.base_margins);
     let mut before: Option<&Pack> = None;
     for pack in &plan.packs {
@@ -145,8 +152,10 @@ fn label_packs<K: Stages<PARTS>, T: Real, const PARTS: usize, const LANES: usize
     plan: &LanePlan<T>,
     scratch: &mut LaneScratch,
 ) {
-    let LaneScratch { lanes, labels, .. } = scratch;
-    let tables = kernel.tables::<LANES>(&lanes[..plan.lanes()]);
+    let LaneScratch {
+        lanes, labels, tables, ..
+    } = scratch;
+    let tables = (kernel.tables::<LANES>(&lanes[..plan.lanes()]), &**tables);
     for pack in &plan.packs {
         let own = &mut labels[pack.first_tree..];
         label_pack::<K, T, PARTS, LANES>(kernel, plan, pack, &tables, own, &mut Pending::none(T::ZERO));
@@ -159,22 +168,25 @@ fn label_pack<K: Stages<PARTS>, T: Real, const PARTS: usize, const LANES: usize>
     kernel: K,
     plan: &LanePlan<T>,
     pack: &Pack,
-    tables: &K::Tables<'_>,
+    (tables, pair_tables): &(K::Tables<'_>, &[[u8; TABLE]]),
     labels: &mut [u8],
     pending: &mut Pending<'_, T>,
 ) {
-    let lines = &plan.lines[pack.first_line..];
     let own = &mut labels[..CHUNK * pack.chunks];
+    if pack.shape == Shape::Paired {
+        return kernel.paired(plan.pairs.of(pack), pair_tables, own, pending);
+    }
+    let lines = &plan.lines[pack.first_line..];
     let steps = pack.steps;
     match (pack.shape, pack.chunks) {
         (Shape::Full { depth }, _) => {
             let is_asked_for = kernel.asks_ahead() && full::is_asked_for(plan);
-            kernel.full::<LANES>((depth, is_asked_for), lines, tables, own);
+            kernel.full::<T, LANES>((depth, is_asked_for), lines, tables, own, pending);
         }
         (Shape::Listed, 1) => kernel.listed::<T, LANES, 1>(steps, lines, tables, own, pending),
         (Shape::Listed, 2) => kernel.listed::<T, LANES, 2>(steps, lines, tables, own, pending),
         (Shape::Listed, 3) => kernel.listed::<T, LANES, 3>(steps, lines, tables, own, pending),
-        (Shape::Listed, _) => kernel.listed::<T, LANES, 4>(steps, lines, tables, own, pending),
+        (Shape::Listed | Shape::Paired, _) => kernel.listed::<T, LANES, 4>(steps, lines, tables, own, pending),
     }
 }
 
@@ -207,19 +219,23 @@ pub(super) fn label_chunk<K: Stages<PARTS>, T: Real, const PARTS: usize, const L
     kernel: K,
     plan: &LanePlan<T>,
     (pack, chunk): (&Pack, usize),
-    lanes: &[u8],
+    (lanes, pair_tables): (&[u8], &[[u8; TABLE]]),
     labels: &mut [u8],
 ) {
+    if pack.shape == Shape::Paired {
+        let tables = (pair_tables, plan.pairs.table_count());
+        return kernel.paired_rows(plan.pairs.of(pack), chunk, tables, labels);
+    }
     let lines = &plan.lines[pack.first_line..];
     let (stride, used) = (2 * plan.half, plan.lanes());
     match pack.shape {
         Shape::Full { depth } => {
             for (lanes, labels) in lanes.chunks_exact(stride).zip(labels.chunks_exact_mut(CHUNK)) {
                 let tables = kernel.tables::<LANES>(&lanes[..used]);
-                kernel.full::<LANES>((depth, false), lines, &tables, labels);
+                kernel.full::<T, LANES>((depth, false), lines, &tables, labels, &mut Pending::none(T::ZERO));
             }
         }
-        Shape::Listed => {
+        Shape::Listed | Shape::Paired => {
             kernel.listed_rows::<LANES>((pack, chunk), lines, (lanes, stride, used), labels);
         }
     }

@@ -15,6 +15,8 @@ use std::ops::Range;
 
 use super::GROUPED;
 use crate::kernel::isa::Isa;
+use crate::kernel::real::Real;
+use crate::kernel::sums::Pending;
 use crate::plan::lanes::{FULL_DEPTH_MAX, LanePlan, Line};
 
 /// Lines that are asked for ahead of the ones in use: 8 KiB, what a chunk of full trees of depth 6 takes.
@@ -32,18 +34,22 @@ pub(super) fn is_asked_for<T>(plan: &LanePlan<T>) -> bool {
 
 /// Decides a chunk of full trees for a row.
 #[inline(always)]
-pub(in crate::kernel) fn label<K: Isa<PARTS>, const PARTS: usize, const LANES: usize>(
+pub(in crate::kernel) fn label<K: Isa<PARTS>, T: Real, const PARTS: usize, const LANES: usize>(
     kernel: K,
     (depth, is_asked_for): (usize, bool),
     lines: &[Line],
     tables: &K::Tables<'_>,
     labels: &mut [u8],
+    pending: &mut Pending<'_, T>,
 ) {
+    let mut sum = *pending;
     for part in 0..PARTS {
         // The first part brings the lines in for all of them.
-        let at = label_part::<K, PARTS, LANES>(kernel, depth, is_asked_for & (part == 0), lines, tables, part);
+        let how = (depth, is_asked_for & (part == 0), part);
+        let at = label_part::<K, T, PARTS, LANES>(kernel, how, lines, tables, &mut sum);
         kernel.store_labels(labels, part, at);
     }
+    *pending = sum;
 }
 
 /// One of a level's lines for each tree: the one that its turns so far lead to.
@@ -85,13 +91,12 @@ select!(select_6, 5, select_5);
 select!(select_7, 6, select_6);
 
 #[inline(always)]
-fn label_part<K: Isa<PARTS>, const PARTS: usize, const LANES: usize>(
+fn label_part<K: Isa<PARTS>, T: Real, const PARTS: usize, const LANES: usize>(
     kernel: K,
-    depth: usize,
-    is_asked_for: bool,
+    (depth, is_asked_for, part): (usize, bool, usize),
     lines: &[Line],
     tables: &K::Tables<'_>,
-    part: usize,
+    sum: &mut Pending<'_, T>,
 ) -> K::Bytes {
     let mut rest = lines;
     let mut turns = [kernel.never(); FULL_DEPTH_MAX];
@@ -116,6 +121,7 @@ fn label_part<K: Isa<PARTS>, const PARTS: usize, const LANES: usize>(
                 };
                 turns[$level] = kernel.exceeds(kernel.look_up::<LANES>(tables, index, group), rank);
                 at = kernel.turn(at, turns[$level]);
+                sum.add::<8>();
             }
         };
     }

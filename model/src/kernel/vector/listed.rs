@@ -53,7 +53,7 @@ pub(in crate::kernel) fn label<K: Isa<PARTS>, T: Real, const PARTS: usize, const
                 *at = kernel.step(*at, kernel.load(&lines[kinds - 1], part), exceeds, next);
             }
         }
-        sum.add_eight();
+        sum.add::<8>();
     }
     *pending = sum;
     for (at, labels) in at.into_iter().zip(labels.chunks_exact_mut(CHUNK)) {

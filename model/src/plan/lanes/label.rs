@@ -19,6 +19,8 @@ pub(crate) enum Shape {
     Full { depth: usize },
     /// Node by node, each with its label.
     Listed,
+    /// The same for 32 trees at once that read two tables of lanes: see [`super::pairs`].
+    Paired,
 }
 
 impl Shape {
@@ -67,7 +69,7 @@ impl Scheduled {
 pub(super) fn schedule<T: Real>(tree: &Tree, shape: Shape, plan: &LanePlan<T>) -> Scheduled {
     match shape {
         Shape::Full { depth } => full(tree, depth, plan),
-        Shape::Listed => listed(tree, plan),
+        Shape::Listed | Shape::Paired => listed(tree, plan),
     }
 }
 
@@ -129,7 +131,7 @@ pub(crate) fn full_place(level: usize, place: usize) -> usize {
     (1 << level) - 1 + turns.sum::<usize>()
 }
 
-fn step<T: Real>(tree: &Tree, node: &Node, label: u8, plan: &LanePlan<T>) -> NodeStep {
+pub(super) fn step<T: Real>(tree: &Tree, node: &Node, label: u8, plan: &LanePlan<T>) -> NodeStep {
     let (Test { lane, rank }, missing_left) = match *node {
         Node::Number {
             feature,

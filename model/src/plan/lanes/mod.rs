@@ -6,6 +6,7 @@
 //! lanes   [ missing goes left: item 0, item 1 … | missing goes right: item 0, item 1 … ]
 //! packs   64 consecutive trees, or up to 4 times as many
 //! lines   64 bytes, one for each tree of a chunk:  lane's index | rank | group of lanes, if many | label, if listed
+//! pairs   what `pairs.rs` lays out instead of lines, for kernels that look up sixteen bytes at a time
 //! leaves  [ tree 0: by label | tree 1 … ]
 //! ```
 //!
@@ -26,6 +27,7 @@
 //! is left names the leaf. A step that is not on the row's path finds its label gone.
 
 mod label;
+pub(crate) mod pairs;
 mod rank;
 mod size;
 
@@ -36,6 +38,7 @@ use super::{LeafKind, Plan};
 use crate::ensemble::{Codes, Comparison, Ensemble, Node, Tree};
 use crate::kernel::real::Real;
 use crate::kernel::{KernelChoice, Unsupported};
+use pairs::Pairs;
 pub(crate) use label::{FULL_DEPTH_MAX, Shape, full_place};
 pub(crate) use rank::{BLOCK, Block, Item, Ranks, WINDOW};
 
@@ -63,15 +66,17 @@ pub(crate) struct Line(pub(crate) [u8; 64]);
 /// Consecutive trees whose steps lie together.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pack {
-    /// One if the trees are full ones. The last chunk of a plan may have fewer than 64 trees.
+    /// One if the trees are full ones, at most two if they are paired. The last chunk of a plan may have fewer than 64 trees.
     pub(crate) chunks: usize,
     pub(crate) shape: Shape,
     pub(crate) steps: usize,
     pub(crate) first_tree: usize,
     pub(crate) trees: usize,
     /// Where its lines begin. Full: a level's nodes, indices first, then ranks, then groups. Listed: what belongs to a
-    /// step of a chunk lies together.
+    /// step of a chunk lies together. Paired: in the plan's pairs.
     pub(crate) first_line: usize,
+    /// Where its pairs of tables begin, if it is paired.
+    pub(crate) first_pair: usize,
     /// Where its leaves begin, and how many places each of its trees has.
     pub(crate) first_leaf: usize,
     pub(crate) stride: usize,
@@ -107,6 +112,7 @@ pub struct LanePlan<T> {
     pub(crate) has_right: bool,
     pub(crate) packs: Vec<Pack>,
     pub(crate) lines: Vec<Line>,
+    pub(crate) pairs: Pairs,
     pub(crate) leaves: Leaves<T>,
     pub(crate) base_margins: Vec<T>,
     pub(crate) tree_count: usize,
@@ -126,6 +132,10 @@ impl<T: Real> LanePlan<T> {
             let reason =
                 "its trees differ so much in size that laying them out side by side would take many times their memory";
             return Err(Unsupported { kernel, reason });
+        }
+        if kernel == KernelChoice::Avx2 {
+            let shapes = trees.chunks(CHUNK).filter(|chunk| Shape::of(chunk) == Shape::Listed);
+            plan.place_lanes(shapes.flatten());
         }
         plan.lay_out(ensemble, trees);
         Ok(plan)
@@ -162,6 +172,7 @@ impl<T: Real> LanePlan<T> {
             has_right,
             packs: Vec::new(),
             lines: Vec::new(),
+            pairs: Pairs::default(),
             leaves: Leaves::Numbers {
                 values: Vec::new(),
                 outputs: Vec::new(),
@@ -197,6 +208,11 @@ impl<T: Real> LanePlan<T> {
         self.lanes() > LANES_BYTE
     }
 
+    /// Whether trees may be paired.
+    pub(crate) fn has_pairs(&self) -> bool {
+        !self.pairs.places.is_empty()
+    }
+
     /// Lanes of both halves.
     pub(crate) fn lanes(&self) -> usize {
         self.half * (1 + usize::from(self.has_right))
@@ -207,24 +223,22 @@ impl<T: Real> LanePlan<T> {
         let mut left = trees;
         while !left.is_empty() {
             let (shape, chunks) = next_pack(left);
+            let paired = left.len().min(chunks * CHUNK).min(pairs::REGISTERS * pairs::PAIRED);
+            if shape == Shape::Listed
+                && self.has_pairs()
+                && let Some((ends, cut)) = self.push_paired(&left[..paired], exits.len())
+            {
+                left = &left[paired..];
+                self.cut_trees += cut;
+                exits.extend(ends);
+                continue;
+            }
             let (taken, others) = left.split_at((chunks * CHUNK).min(left.len()));
             left = others;
             let scheduled: Vec<_> = taken.iter().map(|tree| label::schedule(tree, shape, self)).collect();
             let stride = scheduled.iter().map(|tree| tree.exits.len()).max().unwrap_or(1);
             let steps = scheduled.iter().map(|tree| tree.steps.len()).max().unwrap_or(0);
-            self.packs.push(Pack {
-                chunks,
-                shape,
-                steps,
-                first_tree: exits.len(),
-                trees: taken.len(),
-                first_line: self.lines.len(),
-                first_leaf: self
-                    .packs
-                    .last()
-                    .map_or(0, |last| last.first_leaf + last.stride * last.trees),
-                stride,
-            });
+            self.push_pack(shape, steps, (exits.len(), taken.len()), (self.lines.len(), 0), stride);
             self.push_steps(shape, steps, &scheduled);
             self.cut_trees += scheduled.iter().filter(|tree| tree.is_cut).count();
             exits.extend(scheduled.into_iter().map(|tree| tree.exits));
@@ -316,7 +330,7 @@ impl<T: Real> LanePlan<T> {
     pub fn cost_ns(&self) -> usize {
         let step = |pack: &Pack| match pack.shape {
             Shape::Full { .. } => pack.steps / 3,
-            Shape::Listed => pack.steps,
+            Shape::Listed | Shape::Paired => pack.steps,
         };
         let steps: usize = self.packs.iter().map(step).sum();
         let ranks = self.ranks.items.len() * size_of::<T>() / 9 + 5 * self.ranks.set_lanes.len();
@@ -339,12 +353,17 @@ impl<T: Real> LanePlan<T> {
             self.ranks.lanes(),
             self.half
         );
-        let full = self.packs.iter().filter(|pack| pack.shape != Shape::Listed);
-        let full: usize = full.map(|pack| pack.trees).sum();
+        let trees_of = |is_one: fn(&Shape) -> bool| -> usize {
+            let packs = self.packs.iter().filter(|pack| is_one(&pack.shape));
+            packs.map(|pack| pack.trees).sum()
+        };
+        let full = trees_of(|shape| matches!(shape, Shape::Full { .. }));
+        let paired = trees_of(|&shape| shape == Shape::Paired);
         let steps: usize = self.packs.iter().map(|pack| pack.steps * pack.chunks).sum();
         let _ = writeln!(
             text,
-            "steps: {steps} of 64 trees each for {} trees; {full} of these as full trees, the others node by node",
+            "steps: {steps} of 64 trees each for {} trees; {full} of these as full trees, {paired} node by node from two \
+             tables of 16 lanes a step, the others node by node from all lanes",
             self.tree_count
         );
         let _ = writeln!(text, "leaves: {}", self.explain_leaves());
@@ -378,6 +397,7 @@ impl<T: Real> LanePlan<T> {
         self.ranks.bytes()
             + size_of_val(self.packs.as_slice())
             + size_of_val(self.lines.as_slice())
+            + self.pairs.bytes()
             + size_of_val(self.base_margins.as_slice())
             + leaves
     }

@@ -22,7 +22,7 @@ pub(super) fn is_in_proportion<T>(trees: &[Tree], is_grouped: bool) -> bool {
         left = others;
         let (steps, lines) = match shape {
             Shape::Full { depth } => ((1 << depth) - 1, 2),
-            Shape::Listed => (taken.iter().map(inner).max().unwrap_or(0).min(STEPS_MAX), 3),
+            Shape::Listed | Shape::Paired => (taken.iter().map(inner).max().unwrap_or(0).min(STEPS_MAX), 3),
         };
         let lines = lines + usize::from(is_grouped);
         bytes += steps * chunks * lines * CHUNK + (steps + 1) * taken.len() * size_of::<T>();
