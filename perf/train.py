@@ -63,8 +63,49 @@ MODELS = [
 ]
 
 
+CATEGORICAL = 20  # of the columns of the models with categories
+
+
+def table_of_categories(rows, seed):
+    """Codes of 4 to 60 categories in the first columns, numbers in the others; some of both are missing."""
+    random = numpy.random.default_rng(seed)
+    weights = numpy.random.default_rng(7)
+    values = random.normal(size=(rows, FEATURES)).astype(numpy.float32)
+    signal = 0.3 * numpy.sin(2 * values[:, CATEGORICAL:]).sum(axis=1)
+    for column in range(CATEGORICAL):
+        worth = weights.normal(size=weights.integers(4, 60))
+        codes = random.integers(0, len(worth), rows)
+        values[:, column] = codes
+        signal += 0.5 * worth[codes]
+    label = (signal + random.normal(size=rows) > numpy.median(signal)).astype(numpy.float32)
+    values[random.random(size=values.shape) < MISSING_SHARE] = numpy.nan
+    return values, label
+
+
+def train_categories(folder):
+    """Models most of whose splits are sets of categories, in a folder of their own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "rows.f32").exists():
+        table_of_categories(TIMED_ROWS, 4)[0].tofile(folder / "rows.f32")
+    values, label = table_of_categories(TRAIN_ROWS // 2, 3)
+    path = folder / "xgboost-categories-150x6.json"
+    if not path.exists():
+        kinds = ["c"] * CATEGORICAL + ["float"] * (FEATURES - CATEGORICAL)
+        data = xgboost.DMatrix(values, label, feature_types=kinds, enable_categorical=True)
+        parameters = {"objective": "binary:logistic", "max_depth": 6, "eta": 0.1, "tree_method": "hist", "nthread": 2}
+        xgboost.train(parameters, data, num_boost_round=150).save_model(path)
+        print("trained", path, flush=True)
+    path = folder / "lightgbm-categories-150x31.txt"
+    if not path.exists():
+        data = lightgbm.Dataset(values.astype(numpy.float64), label, categorical_feature=list(range(CATEGORICAL)))
+        parameters = {"objective": "binary", "num_leaves": 31, "num_threads": 2, "deterministic": True, "verbose": -1}
+        lightgbm.train(parameters, data, num_boost_round=150).save_model(path)
+        print("trained", path, flush=True)
+
+
 def main(folder):
     folder.mkdir(parents=True, exist_ok=True)
+    train_categories(folder / "categories")
     rows = folder / "rows.f32"
     if not rows.exists():
         table(TIMED_ROWS, 2)[0].tofile(rows)

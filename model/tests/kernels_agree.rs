@@ -31,6 +31,10 @@ struct Tally {
     /// Rows with each of the vector kernels that the CPU has.
     vectors: BTreeMap<String, usize>,
     several: usize,
+    /// Plans in which each category node has a bit.
+    with_bits: usize,
+    /// Plans in which steps read two tables of lanes.
+    paired: usize,
 }
 
 impl Tally {
@@ -63,41 +67,42 @@ impl Tally {
         lane_plan: Option<LanePlan<T>>,
     ) {
         let ensemble = &sample.ensemble;
-        {
-            let walk = Plan::<T>::compile(ensemble, limit);
-            let mut random = Random(recipe.seed ^ 0x5eed);
-            // A scratch is reused from row to row, so that what one leaves behind would show, and no kernel sees
-            // another's.
-            let mut scratch = lane_plan.as_ref().map(LaneScratch::new).unwrap_or_default();
-            let mut kernels: Vec<_> = Vectors::all().map(|kernel| (kernel, scratch.clone())).collect();
-            for row in sample.rows::<T>(24, &mut random) {
-                let margins = |evaluate: &mut dyn FnMut(&mut [T])| {
-                    let mut margins = vec![T::NAN; recipe.outputs];
-                    evaluate(&mut margins);
-                    margins
-                        .iter()
-                        .map(|margin| margin.widen().to_bits())
-                        .collect::<Vec<_>>()
-                };
-                let expected = margins(&mut |out| reference::margins(ensemble, limit, &row, out));
-                let scalar = margins(&mut |out| scalar::margins(&walk, &row, out));
-                assert_eq!(scalar, expected, "scalar: {recipe:?} {row:?}");
-                self.rows += 1;
-                let Some(plan) = &lane_plan else { continue };
-                let lanes = margins(&mut |out| lanes::margins(plan, &row, &mut scratch, out));
-                assert_eq!(lanes, expected, "lanes: {recipe:?} {row:?}");
-                self.lanes += 1;
-                for (kernel, scratch) in &mut kernels {
-                    let vectors = margins(&mut |out| kernel.margins(plan, &row, scratch, out));
-                    assert_eq!(vectors, expected, "{}: {recipe:?} {row:?}", kernel.choice());
-                    *self.vectors.entry(kernel.choice().to_string()).or_default() += 1;
-                }
+        let explained = lane_plan.as_ref().map(LanePlan::explain).unwrap_or_default();
+        self.with_bits += usize::from(explained.contains("a bit for each category node"));
+        self.paired += usize::from(!explained.contains(" 0 node by node from two tables"));
+        let walk = Plan::<T>::compile(ensemble, limit);
+        let mut random = Random(recipe.seed ^ 0x5eed);
+        // A scratch is reused from row to row, so that what one leaves behind would show, and no kernel sees
+        // another's.
+        let mut scratch = lane_plan.as_ref().map(LaneScratch::new).unwrap_or_default();
+        let mut kernels: Vec<_> = Vectors::all().map(|kernel| (kernel, scratch.clone())).collect();
+        for row in sample.rows::<T>(24, &mut random) {
+            let margins = |evaluate: &mut dyn FnMut(&mut [T])| {
+                let mut margins = vec![T::NAN; recipe.outputs];
+                evaluate(&mut margins);
+                margins
+                    .iter()
+                    .map(|margin| margin.widen().to_bits())
+                    .collect::<Vec<_>>()
+            };
+            let expected = margins(&mut |out| reference::margins(ensemble, limit, &row, out));
+            let scalar = margins(&mut |out| scalar::margins(&walk, &row, out));
+            assert_eq!(scalar, expected, "scalar: {recipe:?} {row:?}");
+            self.rows += 1;
+            let Some(plan) = &lane_plan else { continue };
+            let lanes = margins(&mut |out| lanes::margins(plan, &row, &mut scratch, out));
+            assert_eq!(lanes, expected, "lanes: {recipe:?} {row:?}");
+            self.lanes += 1;
+            for (kernel, scratch) in &mut kernels {
+                let vectors = margins(&mut |out| kernel.margins(plan, &row, scratch, out));
+                assert_eq!(vectors, expected, "{}: {recipe:?} {row:?}", kernel.choice());
+                *self.vectors.entry(kernel.choice().to_string()).or_default() += 1;
             }
-            let Some(plan) = &lane_plan else { return };
-            let rows = sample.rows::<T>(35, &mut random);
-            for kernel in Vectors::all() {
-                self.several((ensemble, limit), plan, kernel, &rows, recipe);
-            }
+        }
+        let Some(plan) = &lane_plan else { return };
+        let rows = sample.rows::<T>(35, &mut random);
+        for kernel in Vectors::all() {
+            self.several((ensemble, limit), plan, kernel, &rows, recipe);
         }
     }
 
@@ -238,6 +243,7 @@ fn unbalanced_trees_around_label_boundaries() {
             }
         }
     }
+    assert!(tally.paired > 0, "{tally:?}");
     tally.report("leaves", true);
 }
 
@@ -267,6 +273,43 @@ fn outputs_leaves_categories_and_zeros() {
         }
     }
     tally.report("outputs", true);
+}
+
+#[test]
+fn categories_with_many_sets() {
+    let mut tally = Tally::default();
+    let sizes = [
+        (1, 40),
+        (30, 40),
+        (64, 31),
+        (65, 31),
+        (129, 8),
+        (200, 64),
+        (300, 200),
+        (40, 400),
+    ];
+    for (seed, (trees, leaves)) in (500..).zip(sizes) {
+        for (category_one_in, features) in [(1, 3), (2, 20), (3, 90)] {
+            for missing in [Missing::Left, Missing::Either] {
+                for recipe in both(Recipe {
+                    seed,
+                    trees,
+                    leaves,
+                    depth: 12,
+                    features,
+                    category_one_in,
+                    missing,
+                    ..Recipe::PLAIN
+                }) {
+                    tally.check(recipe);
+                }
+            }
+        }
+    }
+    assert!(tally.with_bits > 0, "{tally:?}");
+    // Where codes are so many that their rows of bits would take too much memory, trees are walked.
+    assert!(tally.lanes > tally.rows / 2, "{tally:?}");
+    tally.report("categories", false);
 }
 
 #[test]

@@ -23,8 +23,9 @@ use std::arch::x86_64::{
     __m256i, _CMP_LE_OQ, _CMP_LT_OQ, _mm_loadu_si128, _mm256_add_epi8, _mm256_and_si256, _mm256_blendv_epi8,
     _mm256_broadcastsi128_si256, _mm256_cmp_pd, _mm256_cmp_ps, _mm256_cmpeq_epi8, _mm256_cmpgt_epi8, _mm256_load_si256,
     _mm256_loadu_pd, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_movemask_pd, _mm256_movemask_ps,
-    _mm256_set1_epi8, _mm256_set1_pd, _mm256_set1_ps, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_slli_epi16,
-    _mm256_storeu_si256, _mm256_sub_epi8, _mm256_xor_si256,
+    _mm256_or_si256, _mm256_set1_epi8, _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_set1_pd, _mm256_set1_ps,
+    _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_slli_epi16, _mm256_storeu_si256, _mm256_sub_epi8,
+    _mm256_xor_si256,
 };
 
 mod pairs;
@@ -180,6 +181,22 @@ impl Isa<2> for Avx2 {
     fn exceeds(self, bytes: __m256i, ranks: __m256i) -> __m256i {
         // SAFETY: `self` proves AVX2.
         unsafe { _mm256_cmpgt_epi8(bytes, self.turned(ranks)) }
+    }
+
+    #[inline(always)]
+    fn or_bits(self, mask: __m256i, word: u64, part: usize) -> __m256i {
+        #[rustfmt::skip]
+        const SPREAD: [u8; WIDTH] = [
+            0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3,
+        ];
+        let bits = (word >> (WIDTH * part) & 0xffff_ffff) as u32;
+        // SAFETY: `self` proves AVX2.
+        unsafe {
+            // The byte that has a tree's bit, then that bit alone.
+            let spread = _mm256_shuffle_epi8(_mm256_set1_epi32(bits.cast_signed()), self.load_bytes(&SPREAD));
+            let bit = _mm256_set1_epi64x(i64::from_le_bytes([1, 2, 4, 8, 16, 32, 64, 128]));
+            _mm256_or_si256(mask, _mm256_cmpeq_epi8(_mm256_and_si256(spread, bit), bit))
+        }
     }
 
     #[inline(always)]

@@ -279,6 +279,11 @@ impl<P: Permute> Isa<1> for P {
     }
 
     #[inline(always)]
+    fn or_bits(self, mask: u64, word: u64, _part: usize) -> u64 {
+        mask | word
+    }
+
+    #[inline(always)]
     fn bits(self, mask: u64) -> u64 {
         mask
     }

@@ -49,6 +49,8 @@ pub struct LaneBlock {
     labels: Vec<u8>,
     /// The lanes once more, as paired trees read them.
     tables: Vec<[u8; TABLE]>,
+    /// Where rows go at category nodes, if those are bits.
+    words: Vec<u64>,
 }
 
 /// What one plan and its rows are, for [`LaneBlock`].
@@ -61,6 +63,7 @@ impl LaneBlock {
             missing: vec![0; plan.ranks.columns.next_multiple_of(BLOCK)],
             labels: vec![0; rows * CHUNK],
             tables: vec![[0; TABLE]; rows * plan.pairs.table_count()],
+            words: vec![0; rows * plan.bits.words],
         }
     }
 
@@ -95,12 +98,19 @@ impl LaneBlock {
         let table_count = plan.pairs.table_count();
         let tables = &mut self.tables[..count * table_count];
         if plan.has_pairs() {
-            let rows = lanes.chunks_exact(2 * plan.half).zip(tables.chunks_exact_mut(table_count));
+            let rows = lanes
+                .chunks_exact(2 * plan.half)
+                .zip(tables.chunks_exact_mut(table_count));
             rows.for_each(|(lanes, tables)| fill_tables(&plan.pairs, lanes, tables));
+        }
+        let words = &mut self.words[..count * plan.bits.words];
+        if plan.bits.are_used() {
+            let rows = rows.chunks_exact(width).zip(words.chunks_exact_mut(plan.bits.words));
+            rows.for_each(|(row, words)| plan.bits.unite(row, plan.codes, words));
         }
         for pack in &plan.packs {
             for chunk in 0..pack.chunks {
-                label_chunk::<K, T, PARTS, LANES>(kernel, plan, (pack, chunk), (lanes, tables), labels);
+                label_chunk::<K, T, PARTS, LANES>(kernel, plan, (pack, chunk), (lanes, tables, words), labels);
                 add_chunk(kernel, plan, (pack, chunk), (rows, width), labels, margins);
             }
         }

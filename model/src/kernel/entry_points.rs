@@ -118,48 +118,64 @@ macro_rules! entry_points {
                 unsafe { compiled::<T, LANES>(self, depth_and_asked, lines, tables, labels, pending) }
             }
 
-            fn listed<T: Real, const LANES: usize, const CHUNKS: usize>(
+            fn listed<T: Real, const LANES: usize, const CHUNKS: usize, const BITS: bool>(
                 self,
-                steps: usize,
+                steps_and_words: (usize, &[u64]),
                 lines: &[Line],
                 tables: &<Self as Isa<$parts>>::Tables<'_>,
                 labels: &mut [u8],
                 pending: &mut Pending<'_, T>,
             ) {
                 #[target_feature(enable = $features)]
-                fn compiled<T: Real, const LANES: usize, const CHUNKS: usize>(
+                fn compiled<T: Real, const LANES: usize, const CHUNKS: usize, const BITS: bool>(
                     kernel: $kernel,
-                    steps: usize,
+                    steps_and_words: (usize, &[u64]),
                     lines: &[Line],
                     tables: &<$kernel as Isa<$parts>>::Tables<'_>,
                     labels: &mut [u8],
                     pending: &mut Pending<'_, T>,
                 ) {
-                    vector::listed::label::<_, T, $parts, LANES, CHUNKS>(kernel, steps, lines, tables, labels, pending);
+                    vector::listed::label::<_, T, $parts, LANES, CHUNKS, BITS>(
+                        kernel,
+                        steps_and_words,
+                        lines,
+                        tables,
+                        labels,
+                        pending,
+                    );
                 }
                 // SAFETY: as above.
-                unsafe { compiled::<T, LANES, CHUNKS>(self, steps, lines, tables, labels, pending) }
+                unsafe { compiled::<T, LANES, CHUNKS, BITS>(self, steps_and_words, lines, tables, labels, pending) }
             }
 
-            fn listed_rows<const LANES: usize>(
+            fn listed_rows<const LANES: usize, const BITS: bool>(
                 self,
                 pack_and_chunk: (&Pack, usize),
                 lines: &[Line],
                 lanes: (&[u8], usize, usize),
+                words: (&[u64], usize),
                 labels: &mut [u8],
             ) {
                 #[target_feature(enable = $features)]
-                fn compiled<const LANES: usize>(
+                fn compiled<const LANES: usize, const BITS: bool>(
                     kernel: $kernel,
                     pack_and_chunk: (&Pack, usize),
                     lines: &[Line],
                     lanes: (&[u8], usize, usize),
+                    words: (&[u64], usize),
                     labels: &mut [u8],
                 ) {
-                    vector::listed::label_rows::<_, $parts, LANES, $rows>(kernel, pack_and_chunk, lines, lanes, labels);
+                    let rows = (lanes, words);
+                    vector::listed::label_rows::<_, $parts, LANES, BITS, $rows>(
+                        kernel,
+                        pack_and_chunk,
+                        lines,
+                        rows,
+                        labels,
+                    );
                 }
                 // SAFETY: as above.
-                unsafe { compiled::<LANES>(self, pack_and_chunk, lines, lanes, labels) }
+                unsafe { compiled::<LANES, BITS>(self, pack_and_chunk, lines, lanes, words, labels) }
             }
         }
     };

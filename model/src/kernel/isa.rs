@@ -99,6 +99,9 @@ pub(super) trait Isa<const PARTS: usize>: Numbers {
     /// Where looked-up bytes exceed ranks: those rows go right.
     fn exceeds(self, bytes: Self::Bytes, ranks: Self::Bytes) -> Self::Mask;
 
+    /// Yes also where the bit of a tree is set in the word of a line, of which this is a part.
+    fn or_bits(self, mask: Self::Mask, word: u64, part: usize) -> Self::Mask;
+
     /// A bit for each yes, the first byte's lowest.
     fn bits(self, mask: Self::Mask) -> u64;
 
@@ -160,22 +163,25 @@ pub(super) trait Stages<const PARTS: usize>: Isa<PARTS> {
         pending: &mut Pending<'_, T>,
     );
 
-    /// Decides a pack of `CHUNKS` chunks of listed trees for a row, and adds leaves that are pending.
-    fn listed<T: Real, const LANES: usize, const CHUNKS: usize>(
+    /// Decides a pack of `CHUNKS` chunks of listed trees for a row, and adds leaves that are pending. `words` holds where
+    /// it goes at category nodes, if these are bits.
+    fn listed<T: Real, const LANES: usize, const CHUNKS: usize, const BITS: bool>(
         self,
-        steps: usize,
+        steps_and_words: (usize, &[u64]),
         lines: &[Line],
         tables: &Self::Tables<'_>,
         labels: &mut [u8],
         pending: &mut Pending<'_, T>,
     );
 
-    /// Decides a chunk of a pack of listed trees for rows: of each one's lanes, a stride apart, so many are used.
-    fn listed_rows<const LANES: usize>(
+    /// Decides a chunk of a pack of listed trees for rows: of each one's lanes, a stride apart, so many are used, and of
+    /// each one's words, if category nodes are bits.
+    fn listed_rows<const LANES: usize, const BITS: bool>(
         self,
         pack_and_chunk: (&Pack, usize),
         lines: &[Line],
         lanes_stride_used: (&[u8], usize, usize),
+        words_and_stride: (&[u64], usize),
         labels: &mut [u8],
     );
 }

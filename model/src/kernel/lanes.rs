@@ -23,18 +23,21 @@ pub struct LaneScratch {
     pub(super) labels: Vec<u8>,
     /// The lanes once more, as paired trees read them.
     pub(super) tables: Vec<[u8; TABLE]>,
+    /// Where the row goes at category nodes, if those are bits.
+    pub(super) words: Vec<u64>,
 }
 
 impl LaneScratch {
     /// Working memory for a plan.
     #[must_use]
     pub fn new<T: Real>(plan: &LanePlan<T>) -> Self {
-        let [lanes, missing, labels, tables] = Self::lengths(plan);
+        let [lanes, missing, labels, tables, words] = Self::lengths(plan);
         Self {
             lanes: vec![0; lanes],
             missing: vec![0; missing],
             labels: vec![0; labels],
             tables: vec![[0; TABLE]; tables],
+            words: vec![0; words],
         }
     }
 
@@ -46,14 +49,21 @@ impl LaneScratch {
             self.missing.len(),
             self.labels.len(),
             self.tables.len(),
+            self.words.len(),
         ];
         own == Self::lengths(plan)
     }
 
-    fn lengths<T: Real>(plan: &LanePlan<T>) -> [usize; 4] {
+    fn lengths<T: Real>(plan: &LanePlan<T>) -> [usize; 5] {
         let columns = plan.ranks.columns.next_multiple_of(BLOCK);
         let labels = plan.tree_count.next_multiple_of(CHUNK);
-        [plan.half * 2, columns, labels, plan.pairs.table_count()]
+        [
+            plan.half * 2,
+            columns,
+            labels,
+            plan.pairs.table_count(),
+            plan.bits.words,
+        ]
     }
 }
 
@@ -62,8 +72,13 @@ impl LaneScratch {
 /// `row` is as for [`scalar::margins`]; `scratch` was made for the plan.
 pub fn margins<T: Real>(plan: &LanePlan<T>, row: &[T], scratch: &mut LaneScratch, margins: &mut [T]) {
     let LaneScratch {
-        lanes, labels, tables, ..
+        lanes,
+        labels,
+        tables,
+        words,
+        ..
     } = scratch;
+    plan.bits.unite(row, plan.codes, words);
     let (left, right) = lanes.split_at_mut(plan.half);
     for (number, item) in plan.ranks.items.iter().enumerate() {
         let value = value(item, row);
@@ -78,7 +93,7 @@ pub fn margins<T: Real>(plan: &LanePlan<T>, row: &[T], scratch: &mut LaneScratch
     }
     look_up_sets(plan, row, left, right);
     fill_tables(&plan.pairs, lanes, tables);
-    label(plan, lanes, tables, labels);
+    label(plan, (lanes, tables, words), labels);
     add_leaves(plan, row, labels, margins);
 }
 
@@ -147,13 +162,13 @@ pub(super) fn look_up_sets<T: Real>(plan: &LanePlan<T>, row: &[T], left: &mut [u
     any_missing
 }
 
-fn label<T: Real>(plan: &LanePlan<T>, lanes: &[u8], tables: &[[u8; TABLE]], labels: &mut [u8]) {
+fn label<T: Real>(plan: &LanePlan<T>, (lanes, tables, words): (&[u8], &[[u8; TABLE]], &[u64]), labels: &mut [u8]) {
     for pack in &plan.packs {
         let labels = &mut labels[pack.first_tree..][..CHUNK * pack.chunks];
         let kinds = plan.step_lines();
         match pack.shape {
             Shape::Full { depth } => label_full(kinds, depth, &plan.lines[pack.first_line..], lanes, labels),
-            Shape::Listed => label_listed(kinds, pack, &plan.lines[pack.first_line..], lanes, labels),
+            Shape::Listed => label_listed(plan, pack, lanes, words, labels),
             Shape::Paired => label_paired(plan.pairs.of(pack), 0, tables, labels),
         }
     }
@@ -205,14 +220,18 @@ fn label_full(kinds: usize, depth: usize, lines: &[Line], lanes: &[u8], labels: 
     }
 }
 
-fn label_listed(kinds: usize, pack: &Pack, lines: &[Line], lanes: &[u8], labels: &mut [u8]) {
+fn label_listed<T: Real>(plan: &LanePlan<T>, pack: &Pack, lanes: &[u8], words: &[u64], labels: &mut [u8]) {
     labels.fill(0);
-    let mut lines = lines.chunks_exact(kinds + 1);
+    let kinds = plan.step_lines();
+    let mut lines = plan.lines[pack.first_line..].chunks_exact(kinds + 1);
+    let mut words = words.get(plan.first_word(pack)..).unwrap_or_default().iter();
     for step in 0..pack.steps {
         for chunk in labels.chunks_mut(CHUNK) {
             let lines = lines.next().expect("a plan has the lines of each step");
+            let word = words.next().copied().unwrap_or(0);
             for (tree, label) in chunk.iter_mut().enumerate() {
-                if *label == lines[kinds].0[tree] && goes_right(lines, 1, kinds, tree, lanes) {
+                let is_right = word >> tree & 1 == 1 || goes_right(lines, 1, kinds, tree, lanes);
+                if *label == lines[kinds].0[tree] && is_right {
                     *label = u8::try_from(step + 1).expect("a pack has at most 255 steps");
                 }
             }

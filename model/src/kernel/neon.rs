@@ -173,6 +173,21 @@ impl Isa<4> for Neon {
     }
 
     #[inline(always)]
+    fn or_bits(self, mask: uint8x16_t, word: u64, part: usize) -> uint8x16_t {
+        const BIT: [u8; 16] = [1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128];
+        let [low, high, ..] = (word >> (16 * part)).to_le_bytes();
+        let spread = [
+            low, low, low, low, low, low, low, low, high, high, high, high, high, high, high, high,
+        ];
+        // SAFETY: 16 bytes are there, twice, and `self` proves NEON. The last operation keeps what the mask has and takes
+        // the other's bits elsewhere.
+        unsafe {
+            let bits = vandq_u8(vld1q_u8(spread.as_ptr()), vld1q_u8(BIT.as_ptr()));
+            vbslq_u8(mask, mask, vcgtq_u8(bits, vdupq_n_u8(0)))
+        }
+    }
+
+    #[inline(always)]
     fn bits(self, mask: uint8x16_t) -> u64 {
         const BITS: [u8; WIDTH] = [1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128];
         // SAFETY: 16 bytes are there, the load needs no alignment, and `self` proves NEON.

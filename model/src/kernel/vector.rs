@@ -74,8 +74,13 @@ pub(super) fn rank<K: Stages<PARTS>, T: Real, const PARTS: usize>(
     always_both: bool,
 ) -> bool {
     let LaneScratch {
-        lanes, missing, tables, ..
+        lanes,
+        missing,
+        tables,
+        words,
+        ..
     } = scratch;
+    plan.bits.unite(row, plan.codes, words);
     let any_missing = match plan.comparison {
         Comparison::Less => rank_row(plan, row, lanes, missing, SearchBy::<K, false>(kernel), always_both),
         Comparison::LessOrEqual => rank_row(plan, row, lanes, missing, SearchBy::<K, true>(kernel), always_both),
@@ -93,9 +98,13 @@ fn evaluate<K: Stages<PARTS>, T: Real, const PARTS: usize, const LANES: usize>(
     margins: &mut [T],
 ) {
     let LaneScratch {
-        lanes, labels, tables, ..
+        lanes,
+        labels,
+        tables,
+        words,
+        ..
     } = scratch;
-    let tables = (kernel.tables::<LANES>(&lanes[..plan.lanes()]), &**tables);
+    let tables = (kernel.tables::<LANES>(&lanes[..plan.lanes()]), &**tables, &**words);
     margins.copy_from_slice(&plan.base_margins);
     let mut before: Option<&Pack> = None;
     for pack in &plan.packs {
@@ -153,9 +162,13 @@ fn label_packs<K: Stages<PARTS>, T: Real, const PARTS: usize, const LANES: usize
     scratch: &mut LaneScratch,
 ) {
     let LaneScratch {
-        lanes, labels, tables, ..
+        lanes,
+        labels,
+        tables,
+        words,
+        ..
     } = scratch;
-    let tables = (kernel.tables::<LANES>(&lanes[..plan.lanes()]), &**tables);
+    let tables = (kernel.tables::<LANES>(&lanes[..plan.lanes()]), &**tables, &**words);
     for pack in &plan.packs {
         let own = &mut labels[pack.first_tree..];
         label_pack::<K, T, PARTS, LANES>(kernel, plan, pack, &tables, own, &mut Pending::none(T::ZERO));
@@ -168,7 +181,7 @@ fn label_pack<K: Stages<PARTS>, T: Real, const PARTS: usize, const LANES: usize>
     kernel: K,
     plan: &LanePlan<T>,
     pack: &Pack,
-    (tables, pair_tables): &(K::Tables<'_>, &[[u8; TABLE]]),
+    (tables, pair_tables, words): &(K::Tables<'_>, &[[u8; TABLE]], &[u64]),
     labels: &mut [u8],
     pending: &mut Pending<'_, T>,
 ) {
@@ -177,16 +190,25 @@ fn label_pack<K: Stages<PARTS>, T: Real, const PARTS: usize, const LANES: usize>
         return kernel.paired(plan.pairs.of(pack), pair_tables, own, pending);
     }
     let lines = &plan.lines[pack.first_line..];
-    let steps = pack.steps;
+    if plan.bits.are_used() {
+        let steps = (pack.steps, &words[plan.first_word(pack)..]);
+        return match pack.chunks {
+            1 => kernel.listed::<T, LANES, 1, true>(steps, lines, tables, own, pending),
+            2 => kernel.listed::<T, LANES, 2, true>(steps, lines, tables, own, pending),
+            3 => kernel.listed::<T, LANES, 3, true>(steps, lines, tables, own, pending),
+            _ => kernel.listed::<T, LANES, 4, true>(steps, lines, tables, own, pending),
+        };
+    }
+    let steps = (pack.steps, [].as_slice());
     match (pack.shape, pack.chunks) {
         (Shape::Full { depth }, _) => {
             let is_asked_for = kernel.asks_ahead() && full::is_asked_for(plan);
             kernel.full::<T, LANES>((depth, is_asked_for), lines, tables, own, pending);
         }
-        (Shape::Listed, 1) => kernel.listed::<T, LANES, 1>(steps, lines, tables, own, pending),
-        (Shape::Listed, 2) => kernel.listed::<T, LANES, 2>(steps, lines, tables, own, pending),
-        (Shape::Listed, 3) => kernel.listed::<T, LANES, 3>(steps, lines, tables, own, pending),
-        (Shape::Listed | Shape::Paired, _) => kernel.listed::<T, LANES, 4>(steps, lines, tables, own, pending),
+        (Shape::Listed, 1) => kernel.listed::<T, LANES, 1, false>(steps, lines, tables, own, pending),
+        (Shape::Listed, 2) => kernel.listed::<T, LANES, 2, false>(steps, lines, tables, own, pending),
+        (Shape::Listed, 3) => kernel.listed::<T, LANES, 3, false>(steps, lines, tables, own, pending),
+        (Shape::Listed | Shape::Paired, _) => kernel.listed::<T, LANES, 4, false>(steps, lines, tables, own, pending),
     }
 }
 
@@ -219,7 +241,7 @@ pub(super) fn label_chunk<K: Stages<PARTS>, T: Real, const PARTS: usize, const L
     kernel: K,
     plan: &LanePlan<T>,
     (pack, chunk): (&Pack, usize),
-    (lanes, pair_tables): (&[u8], &[[u8; TABLE]]),
+    (lanes, pair_tables, words): (&[u8], &[[u8; TABLE]], &[u64]),
     labels: &mut [u8],
 ) {
     if pack.shape == Shape::Paired {
@@ -236,7 +258,13 @@ pub(super) fn label_chunk<K: Stages<PARTS>, T: Real, const PARTS: usize, const L
             }
         }
         Shape::Listed | Shape::Paired => {
-            kernel.listed_rows::<LANES>((pack, chunk), lines, (lanes, stride, used), labels);
+            let (pack, lanes) = ((pack, chunk), (lanes, stride, used));
+            if plan.bits.are_used() {
+                let words = (&words[plan.first_word(pack.0)..], plan.bits.words);
+                kernel.listed_rows::<LANES, true>(pack, lines, lanes, words, labels);
+            } else {
+                kernel.listed_rows::<LANES, false>(pack, lines, lanes, (&[], 0), labels);
+            }
         }
     }
 }

@@ -120,7 +120,10 @@ unsafe fn step(at: __m256i, next: __m256i, step: &Loaded, tables: &[[u8; TABLE]]
         // SAFETY: the caller says so; a table is 16 bytes, and the load needs no alignment.
         unsafe { _mm256_broadcastsi128_si256(_mm_loadu_si128(tables.as_ptr().add(usize::from(table)).cast())) }
     });
-    let bytes = _mm256_or_si256(_mm256_shuffle_epi8(first, step.index), _mm256_shuffle_epi8(second, step.other));
+    let bytes = _mm256_or_si256(
+        _mm256_shuffle_epi8(first, step.index),
+        _mm256_shuffle_epi8(second, step.other),
+    );
     let moves = _mm256_and_si256(_mm256_cmpgt_epi8(bytes, step.rank), _mm256_cmpeq_epi8(at, step.label));
     _mm256_blendv_epi8(at, next, moves)
 }
@@ -189,12 +192,30 @@ unsafe fn rows<const NEXT: bool>(
         tables = others;
         if labels.len() == ROWS * CHUNK {
             // SAFETY: as the caller says.
-            unsafe { some_rows::<NEXT, ROWS>(kernel, paired, (register, steps.clone()), (own, table_count), place, labels) }
+            unsafe {
+                some_rows::<NEXT, ROWS>(
+                    kernel,
+                    paired,
+                    (register, steps.clone()),
+                    (own, table_count),
+                    place,
+                    labels,
+                )
+            }
             continue;
         }
         for (own, labels) in own.chunks_exact(table_count).zip(labels.chunks_exact_mut(CHUNK)) {
             // SAFETY: as the caller says.
-            unsafe { some_rows::<NEXT, 1>(kernel, paired, (register, steps.clone()), (own, table_count), place, labels) }
+            unsafe {
+                some_rows::<NEXT, 1>(
+                    kernel,
+                    paired,
+                    (register, steps.clone()),
+                    (own, table_count),
+                    place,
+                    labels,
+                )
+            }
         }
     }
 }

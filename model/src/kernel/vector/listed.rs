@@ -30,9 +30,16 @@ const fn kinds(lanes: usize) -> usize {
 
 /// Decides a pack of listed trees for a row, and adds leaves that are pending.
 #[inline(always)]
-pub(in crate::kernel) fn label<K: Isa<PARTS>, T: Real, const PARTS: usize, const LANES: usize, const CHUNKS: usize>(
+pub(in crate::kernel) fn label<
+    K: Isa<PARTS>,
+    T: Real,
+    const PARTS: usize,
+    const LANES: usize,
+    const CHUNKS: usize,
+    const BITS: bool,
+>(
     kernel: K,
-    steps: usize,
+    (steps, words): (usize, &[u64]),
     lines: &[Line],
     tables: &K::Tables<'_>,
     labels: &mut [u8],
@@ -42,14 +49,20 @@ pub(in crate::kernel) fn label<K: Isa<PARTS>, T: Real, const PARTS: usize, const
     let mut sum = *pending;
     let mut next = kernel.splat(0);
     let mut at = [[kernel.splat(0); PARTS]; CHUNKS];
+    let mut words = words.as_chunks::<CHUNKS>().0.iter();
     for lines in lines.chunks_exact(CHUNKS * kinds).take(steps) {
         next = kernel.add(next, kernel.splat(1));
+        let words = if BITS { words.next().copied() } else { None };
+        let words = words.unwrap_or([0; CHUNKS]);
         for (chunk, at) in at.iter_mut().enumerate() {
             let lines = &lines[chunk * kinds..][..kinds];
             for (part, at) in at.iter_mut().enumerate() {
                 let index = kernel.load(&lines[0], part);
                 let bytes = kernel.look_up::<LANES>(tables, index, kernel.load(&lines[kinds - 2], part));
-                let exceeds = kernel.exceeds(bytes, kernel.load(&lines[1], part));
+                let mut exceeds = kernel.exceeds(bytes, kernel.load(&lines[1], part));
+                if BITS {
+                    exceeds = kernel.or_bits(exceeds, words[chunk], part);
+                }
                 *at = kernel.step(*at, kernel.load(&lines[kinds - 1], part), exceeds, next);
             }
         }
@@ -63,30 +76,43 @@ pub(in crate::kernel) fn label<K: Isa<PARTS>, T: Real, const PARTS: usize, const
     }
 }
 
-/// Decides a chunk of a pack for all rows. Of each row's lanes, `stride` apart, so many are `used`.
+/// What rows have: their lanes, `stride` apart, of which so many are `used`; and their words and how many each has.
+type Rows<'a> = ((&'a [u8], usize, usize), (&'a [u64], usize));
+
+/// Decides a chunk of a pack for all rows. A row's words begin with the pack's.
 #[inline(always)]
-pub(in crate::kernel) fn label_rows<K: Isa<PARTS>, const PARTS: usize, const LANES: usize, const ROWS: usize>(
+pub(in crate::kernel) fn label_rows<
+    K: Isa<PARTS>,
+    const PARTS: usize,
+    const LANES: usize,
+    const BITS: bool,
+    const ROWS: usize,
+>(
     kernel: K,
     (pack, chunk): (&Pack, usize),
     lines: &[Line],
-    (lanes, stride, used): (&[u8], usize, usize),
+    ((lanes, stride, used), (words, words_stride)): Rows<'_>,
     labels: &mut [u8],
 ) {
     labels.fill(0);
     for first_step in (0..pack.steps).step_by(STEPS_AT_ONCE) {
         let steps = first_step..(first_step + STEPS_AT_ONCE).min(pack.steps);
-        let mut lanes = lanes;
+        let (mut lanes, mut words) = (lanes, words);
         for labels in labels.chunks_mut(ROWS * CHUNK) {
             let (own, others) = lanes.split_at(labels.len() / CHUNK * stride);
             lanes = others;
+            let own_words = words;
+            // The last row's words end with the plan's, not with a stride.
+            words = words.get(labels.len() / CHUNK * words_stride..).unwrap_or_default();
             if labels.len() == ROWS * CHUNK {
-                let own = (own, stride, used);
-                some_rows::<K, PARTS, LANES, ROWS>(kernel, (pack, chunk), steps.clone(), lines, own, labels);
+                let own = ((own, stride, used), (own_words, words_stride));
+                some_rows::<K, PARTS, LANES, BITS, ROWS>(kernel, (pack, chunk), steps.clone(), lines, own, labels);
                 continue;
             }
-            for (own, labels) in own.chunks_exact(stride).zip(labels.chunks_exact_mut(CHUNK)) {
-                let own = (own, stride, used);
-                some_rows::<K, PARTS, LANES, 1>(kernel, (pack, chunk), steps.clone(), lines, own, labels);
+            for (row, (own, labels)) in own.chunks_exact(stride).zip(labels.chunks_exact_mut(CHUNK)).enumerate() {
+                let own_words = own_words.get(row * words_stride..).unwrap_or_default();
+                let own = ((own, stride, used), (own_words, words_stride));
+                some_rows::<K, PARTS, LANES, BITS, 1>(kernel, (pack, chunk), steps.clone(), lines, own, labels);
             }
         }
     }
@@ -94,12 +120,12 @@ pub(in crate::kernel) fn label_rows<K: Isa<PARTS>, const PARTS: usize, const LAN
 
 /// Applies some steps to the labels of `ROWS` rows.
 #[inline(always)]
-fn some_rows<K: Isa<PARTS>, const PARTS: usize, const LANES: usize, const ROWS: usize>(
+fn some_rows<K: Isa<PARTS>, const PARTS: usize, const LANES: usize, const BITS: bool, const ROWS: usize>(
     kernel: K,
     (pack, chunk): (&Pack, usize),
     steps: Range<usize>,
     lines: &[Line],
-    (lanes, stride, used): (&[u8], usize, usize),
+    ((lanes, stride, used), (words, words_stride)): Rows<'_>,
     labels: &mut [u8],
 ) {
     let kinds = kinds(LANES);
@@ -118,7 +144,7 @@ fn some_rows<K: Isa<PARTS>, const PARTS: usize, const LANES: usize, const ROWS: 
     let mut next = kernel.splat(u8::try_from(steps.start).expect("a pack has at most 255 steps"));
     let step_lines = pack.chunks * kinds;
     let lines = &lines[step_lines * steps.start..step_lines * steps.end];
-    for lines in lines.chunks_exact(step_lines) {
+    for (step, lines) in steps.zip(lines.chunks_exact(step_lines)) {
         next = kernel.add(next, kernel.splat(1));
         let lines = &lines[chunk * kinds..][..kinds];
         for part in 0..PARTS {
@@ -127,8 +153,12 @@ fn some_rows<K: Isa<PARTS>, const PARTS: usize, const LANES: usize, const ROWS: 
                 kernel.load(&lines[kinds - 2], part),
                 kernel.load(&lines[kinds - 1], part),
             );
-            for (at, tables) in at.iter_mut().zip(&tables) {
-                let exceeds = kernel.exceeds(kernel.look_up::<LANES>(tables, index, group), rank);
+            for (row, (at, tables)) in at.iter_mut().zip(&tables).enumerate() {
+                let mut exceeds = kernel.exceeds(kernel.look_up::<LANES>(tables, index, group), rank);
+                if BITS {
+                    let word = words[row * words_stride + step * pack.chunks + chunk];
+                    exceeds = kernel.or_bits(exceeds, word, part);
+                }
                 at[part] = kernel.step(at[part], label, exceeds, next);
             }
         }

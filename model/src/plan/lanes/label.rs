@@ -41,6 +41,7 @@ impl Shape {
 /// A node as a step.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NodeStep {
+    pub(super) node: u32,
     pub(super) lane: usize,
     pub(super) rank: u8,
     pub(super) label: u8,
@@ -57,7 +58,7 @@ pub(super) struct Scheduled {
 impl Scheduled {
     /// One node alone, or none.
     pub(super) fn of_node<T: Real>(node: Option<(&Tree, u32)>, plan: &LanePlan<T>) -> Self {
-        let step = node.map(|(tree, number)| step(tree, &tree.nodes[number as usize], 0, plan));
+        let step = node.map(|(tree, number)| step(tree, number, 0, plan));
         Self {
             steps: step.into_iter().collect(),
             exits: Vec::new(),
@@ -85,7 +86,7 @@ fn listed<T: Real>(tree: &Tree, plan: &LanePlan<T>) -> Scheduled {
         let node = &tree.nodes[number as usize];
         match (node.children(), u8::try_from(scheduled.steps.len() + 1)) {
             (Some([left, right]), Ok(new)) => {
-                scheduled.steps.push(step(tree, node, label, plan));
+                scheduled.steps.push(step(tree, number, label, plan));
                 scheduled.exits.push(None);
                 open.extend([(left, label), (right, new)]);
             }
@@ -102,6 +103,7 @@ fn listed<T: Real>(tree: &Tree, plan: &LanePlan<T>) -> Scheduled {
 fn full<T: Real>(tree: &Tree, depth: usize, plan: &LanePlan<T>) -> Scheduled {
     // No byte exceeds the highest rank: such a step sends every row left.
     let idle = NodeStep {
+        node: 0,
         lane: 0,
         rank: u8::MAX,
         label: 0,
@@ -115,7 +117,7 @@ fn full<T: Real>(tree: &Tree, depth: usize, plan: &LanePlan<T>) -> Scheduled {
     while let Some((number, level, place)) = open.pop() {
         let node = &tree.nodes[number as usize];
         if let Some([left, right]) = node.children() {
-            scheduled.steps[full_place(level, place)] = step(tree, node, 0, plan);
+            scheduled.steps[full_place(level, place)] = step(tree, number, 0, plan);
             open.extend([(left, level + 1, 2 * place), (right, level + 1, 2 * place + 1)]);
         } else {
             scheduled.exits[place << (depth - level)] = Some(number);
@@ -131,8 +133,8 @@ pub(crate) fn full_place(level: usize, place: usize) -> usize {
     (1 << level) - 1 + turns.sum::<usize>()
 }
 
-pub(super) fn step<T: Real>(tree: &Tree, node: &Node, label: u8, plan: &LanePlan<T>) -> NodeStep {
-    let (Test { lane, rank }, missing_left) = match *node {
+pub(super) fn step<T: Real>(tree: &Tree, number: u32, label: u8, plan: &LanePlan<T>) -> NodeStep {
+    let (Test { lane, rank }, missing_left) = match tree.nodes[number as usize] {
         Node::Number {
             feature,
             threshold,
@@ -143,6 +145,11 @@ pub(super) fn step<T: Real>(tree: &Tree, node: &Node, label: u8, plan: &LanePlan
             plan.ranks.number_test(feature, zero_is_missing, threshold),
             missing_left,
         ),
+        // No byte exceeds the highest rank: its bit alone decides.
+        Node::Category { .. } if plan.bits.are_used() => {
+            let never = Test { lane: 0, rank: u8::MAX };
+            (never, true)
+        }
         Node::Category {
             feature,
             first,
@@ -155,6 +162,7 @@ pub(super) fn step<T: Real>(tree: &Tree, node: &Node, label: u8, plan: &LanePlan
         }
     };
     NodeStep {
+        node: number,
         lane: lane as usize + if missing_left { 0 } else { plan.half },
         rank,
         label,

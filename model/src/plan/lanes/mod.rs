@@ -26,7 +26,9 @@
 //! of step `i` has label `i + 1`. A step moves those rows that stand on its label and exceed its rank; the label that
 //! is left names the leaf. A step that is not on the row's path finds its label gone.
 
+mod bits;
 mod label;
+mod leaves;
 pub(crate) mod pairs;
 mod rank;
 mod size;
@@ -34,12 +36,13 @@ mod size;
 use std::fmt::Write as _;
 use std::ops::Range;
 
-use super::{LeafKind, Plan};
 use crate::ensemble::{Codes, Comparison, Ensemble, Node, Tree};
 use crate::kernel::real::Real;
 use crate::kernel::{KernelChoice, Unsupported};
-use pairs::Pairs;
+use bits::CategoryBits;
 pub(crate) use label::{FULL_DEPTH_MAX, Shape, full_place};
+pub(crate) use leaves::Leaves;
+use pairs::Pairs;
 pub(crate) use rank::{BLOCK, Block, Item, Ranks, WINDOW};
 
 /// Trees of a chunk: bytes of a register.
@@ -90,16 +93,6 @@ impl Pack {
     }
 }
 
-/// What a label means.
-#[derive(Debug, Clone)]
-pub(crate) enum Leaves<T> {
-    /// A number to add. `outputs` is empty when there is one output.
-    Numbers { values: Vec<T>, outputs: Vec<u32> },
-    /// A place of the scalar plan from where its walk goes on: leaves that are more than a number, and trees of which
-    /// only the top fits into labels.
-    Places { plan: Box<Plan<T>>, places: Vec<u32> },
-}
-
 /// An ensemble laid out for the kernels that work on lanes, in its precision.
 #[derive(Debug, Clone)]
 pub struct LanePlan<T> {
@@ -113,6 +106,7 @@ pub struct LanePlan<T> {
     pub(crate) packs: Vec<Pack>,
     pub(crate) lines: Vec<Line>,
     pub(crate) pairs: Pairs,
+    pub(crate) bits: CategoryBits,
     pub(crate) leaves: Leaves<T>,
     pub(crate) base_margins: Vec<T>,
     pub(crate) tree_count: usize,
@@ -127,13 +121,14 @@ impl<T: Real> LanePlan<T> {
     /// What kernels on lanes cannot evaluate.
     pub fn try_compile(ensemble: &Ensemble, tree_limit: usize, kernel: KernelChoice) -> Result<Self, Unsupported> {
         let trees = &ensemble.trees()[..tree_limit.min(ensemble.trees().len())];
-        let mut plan = Self::ranked(ensemble, tree_limit, kernel)?;
-        if !size::is_in_proportion::<T>(trees, plan.is_grouped()) {
+        let mut plan =
+            Self::with_bits(ensemble, trees, kernel).map_or_else(|| Self::ranked(ensemble, tree_limit, kernel), Ok)?;
+        if !size::is_in_proportion::<T>(trees, plan.is_grouped(), plan.bits.are_used()) {
             let reason =
                 "its trees differ so much in size that laying them out side by side would take many times their memory";
             return Err(Unsupported { kernel, reason });
         }
-        if kernel == KernelChoice::Avx2 {
+        if kernel == KernelChoice::Avx2 && !plan.bits.are_used() {
             let shapes = trees.chunks(CHUNK).filter(|chunk| Shape::of(chunk) == Shape::Listed);
             plan.place_lanes(shapes.flatten());
         }
@@ -152,7 +147,31 @@ impl<T: Real> LanePlan<T> {
             return Err(refuse("a linear model has no trees"));
         }
         let trees = &ensemble.trees()[..tree_limit.min(ensemble.trees().len())];
-        let ranks = Ranks::compile(trees);
+        let ranks = Ranks::compile(trees, true);
+        Self::of_ranks(ensemble, trees, ranks, kernel)
+    }
+
+    /// A plan whose category sets are bits, if there are many and it is worth it.
+    fn with_bits(ensemble: &Ensemble, trees: &[Tree], kernel: KernelChoice) -> Option<Self> {
+        if ensemble.linear().is_some() || !bits::has_many_sets(trees) {
+            return None;
+        }
+        let words = size::listed_steps(trees);
+        let bits = CategoryBits::new(trees, words)?;
+        let mut ranks = Ranks::compile(trees, false);
+        ranks.columns = ranks.columns.max(bits.column_count());
+        let mut plan = Self::of_ranks(ensemble, trees, ranks, kernel).ok()?;
+        plan.bits = bits;
+        Some(plan)
+    }
+
+    fn of_ranks(
+        ensemble: &Ensemble,
+        trees: &[Tree],
+        ranks: Ranks<T>,
+        kernel: KernelChoice,
+    ) -> Result<Self, Unsupported> {
+        let refuse = |reason| Unsupported { kernel, reason };
         let has_right = trees.iter().flat_map(|tree| &tree.nodes).any(goes_right);
         let half = match ranks.lanes() {
             lanes if lanes <= CHUNK => CHUNK,
@@ -173,6 +192,7 @@ impl<T: Real> LanePlan<T> {
             packs: Vec::new(),
             lines: Vec::new(),
             pairs: Pairs::default(),
+            bits: CategoryBits::default(),
             leaves: Leaves::Numbers {
                 values: Vec::new(),
                 outputs: Vec::new(),
@@ -222,7 +242,7 @@ impl<T: Real> LanePlan<T> {
         let mut exits: Vec<Vec<Option<u32>>> = Vec::with_capacity(trees.len());
         let mut left = trees;
         while !left.is_empty() {
-            let (shape, chunks) = next_pack(left);
+            let (shape, chunks) = next_pack(left, self.bits.are_used());
             let paired = left.len().min(chunks * CHUNK).min(pairs::REGISTERS * pairs::PAIRED);
             if shape == Shape::Listed
                 && self.has_pairs()
@@ -239,7 +259,7 @@ impl<T: Real> LanePlan<T> {
             let stride = scheduled.iter().map(|tree| tree.exits.len()).max().unwrap_or(1);
             let steps = scheduled.iter().map(|tree| tree.steps.len()).max().unwrap_or(0);
             self.push_pack(shape, steps, (exits.len(), taken.len()), (self.lines.len(), 0), stride);
-            self.push_steps(shape, steps, &scheduled);
+            self.push_steps(shape, steps, taken, &scheduled);
             self.cut_trees += scheduled.iter().filter(|tree| tree.is_cut).count();
             exits.extend(scheduled.into_iter().map(|tree| tree.exits));
         }
@@ -247,11 +267,12 @@ impl<T: Real> LanePlan<T> {
         self.ranks.forget();
     }
 
-    fn push_steps(&mut self, shape: Shape, steps: usize, scheduled: &[label::Scheduled]) {
+    fn push_steps(&mut self, shape: Shape, steps: usize, trees: &[Tree], scheduled: &[label::Scheduled]) {
         let (is_grouped, kinds) = (self.is_grouped(), self.step_lines());
         let Shape::Full { depth } = shape else {
             for step in 0..steps {
-                for chunk in scheduled.chunks(CHUNK) {
+                for (chunk, trees) in scheduled.chunks(CHUNK).zip(trees.chunks(CHUNK)) {
+                    self.enter_bits(trees, chunk, step);
                     let [index, rank, group, label] = lines_of(chunk, step, is_grouped);
                     self.lines.extend([index, rank]);
                     self.lines.extend(is_grouped.then_some(group));
@@ -269,63 +290,40 @@ impl<T: Real> LanePlan<T> {
         }
     }
 
+    /// Enters a step's category nodes into the bits, if those are used: the lines of the step come next.
+    fn enter_bits(&mut self, trees: &[Tree], scheduled: &[label::Scheduled], step: usize) {
+        if !self.bits.are_used() {
+            return;
+        }
+        let word = self.lines.len() / (self.step_lines() + 1);
+        for (place, (tree, scheduled)) in trees.iter().zip(scheduled).enumerate() {
+            let node = scheduled.steps.get(step).map(|step| &tree.nodes[step.node as usize]);
+            if let Some(&Node::Category {
+                feature,
+                first,
+                count,
+                missing_left,
+                ..
+            }) = node
+            {
+                let codes = (feature, tree.codes(first, count));
+                self.bits.enter((word, place), codes, !missing_left);
+            }
+        }
+    }
+
+    /// The word of bits that a pack's steps begin with.
+    pub(crate) fn first_word(&self, pack: &Pack) -> usize {
+        pack.first_line / (self.step_lines() + 1)
+    }
+
     /// Lines that say what a node of a chunk tests: the lane's index, the rank, and the lane's group if there are many.
     pub(crate) fn step_lines(&self) -> usize {
         if self.is_grouped() { 3 } else { 2 }
     }
 
-    fn push_leaves(&mut self, ensemble: &Ensemble, trees: &[Tree], exits: &[Vec<Option<u32>>]) {
-        let is_number = |tree: &Tree, exit: &Option<u32>| {
-            exit.is_none_or(|node| matches!(tree.nodes[node as usize], Node::Leaf { .. }))
-        };
-        let all_numbers = trees
-            .iter()
-            .zip(exits)
-            .all(|(tree, exits)| exits.iter().all(|exit| is_number(tree, exit)));
-        let strides = self
-            .packs
-            .iter()
-            .flat_map(|pack| std::iter::repeat_n(pack.stride, pack.trees));
-        let placed = trees.iter().zip(exits).zip(strides);
-        if all_numbers {
-            let mut values = Vec::new();
-            for ((tree, exits), stride) in placed {
-                let value = |exit: &Option<u32>| match exit.map(|node| &tree.nodes[node as usize]) {
-                    Some(&Node::Leaf { value }) => T::narrow(value),
-                    _ => T::ZERO,
-                };
-                let end = values.len() + stride;
-                values.extend(exits.iter().map(value));
-                values.resize(end, T::ZERO);
-            }
-            let outputs = match self.base_margins.len() {
-                1 => Vec::new(),
-                _ => trees.iter().map(|tree| tree.output).collect(),
-            };
-            self.leaves = Leaves::Numbers { values, outputs };
-        } else {
-            let plan = Plan::compile(ensemble, trees.len());
-            let mut places = Vec::new();
-            for (number, ((tree, exits), stride)) in placed.enumerate() {
-                let root = plan.trees[number].root;
-                let numbers = super::layout::places(tree, root);
-                let end = places.len() + stride;
-                places.extend(
-                    exits
-                        .iter()
-                        .map(|exit| exit.map_or(root, |node| numbers[node as usize])),
-                );
-                places.resize(end, root);
-            }
-            self.leaves = Leaves::Places {
-                plan: Box::new(plan),
-                places,
-            };
-        }
-    }
-
     /// What a row costs with AVX-512, roughly, when the model is so small that its thresholds stay in the first-level
-    /// cache: for comparison with [`Plan::cost_ns`]. From a sweep of 1 to 60 trees on Zen 5 (`docs/kernels.md`).
+    /// cache: for comparison with [`super::Plan::cost_ns`]. From a sweep of 1 to 60 trees on Zen 5 (`docs/kernels.md`).
     #[must_use]
     pub fn cost_ns(&self) -> usize {
         let step = |pack: &Pack| match pack.shape {
@@ -333,7 +331,8 @@ impl<T: Real> LanePlan<T> {
             Shape::Listed | Shape::Paired => pack.steps,
         };
         let steps: usize = self.packs.iter().map(step).sum();
-        let ranks = self.ranks.items.len() * size_of::<T>() / 9 + 5 * self.ranks.set_lanes.len();
+        let sets = 5 * self.ranks.set_lanes.len() + self.bits.cost_ns();
+        let ranks = self.ranks.items.len() * size_of::<T>() / 9 + sets;
         5 + ranks + steps + self.tree_count / 2
     }
 
@@ -342,7 +341,7 @@ impl<T: Real> LanePlan<T> {
     pub fn explain(&self) -> String {
         let mut text = String::new();
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "ranks: {}", self.ranks.explain());
+        let _ = writeln!(text, "ranks: {}{}", self.ranks.explain(), self.bits.explain());
         let halves = match self.has_right {
             true => "twice, for what is missing goes left at some nodes and right at others",
             false => "once, for what is missing goes left at every node",
@@ -375,37 +374,23 @@ impl<T: Real> LanePlan<T> {
         text
     }
 
-    fn explain_leaves(&self) -> String {
-        match &self.leaves {
-            Leaves::Numbers { .. } => "numbers, found by tree and label".into(),
-            Leaves::Places { plan, .. } => format!(
-                "found by a walk from where the labels end, because {} trees have more than 256 leaves and {} have leaves \
-                 that are more than a number",
-                self.cut_trees,
-                plan.trees.iter().filter(|tree| tree.leaves != LeafKind::Number).count()
-            ),
-        }
-    }
-
     /// Bytes this plan holds.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let leaves = match &self.leaves {
-            Leaves::Numbers { values, outputs } => size_of_val(values.as_slice()) + size_of_val(outputs.as_slice()),
-            Leaves::Places { plan, places } => plan.bytes() + size_of_val(places.as_slice()),
-        };
         self.ranks.bytes()
             + size_of_val(self.packs.as_slice())
             + size_of_val(self.lines.as_slice())
             + self.pairs.bytes()
+            + self.bits.bytes()
             + size_of_val(self.base_margins.as_slice())
-            + leaves
+            + self.leaves.bytes()
     }
 }
 
 /// The shape of the next pack, and its chunks: listed ones go together.
-fn next_pack(trees: &[Tree]) -> (Shape, usize) {
-    let mut shapes = trees.chunks(CHUNK).take(PACK_CHUNKS).map(Shape::of);
+fn next_pack(trees: &[Tree], are_listed: bool) -> (Shape, usize) {
+    let shape = |chunk| if are_listed { Shape::Listed } else { Shape::of(chunk) };
+    let mut shapes = trees.chunks(CHUNK).take(PACK_CHUNKS).map(shape);
     match shapes.next() {
         Some(Shape::Listed) => (
             Shape::Listed,

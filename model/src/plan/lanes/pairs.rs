@@ -92,9 +92,7 @@ impl Pairs {
 
     /// Bytes held.
     pub(super) fn bytes(&self) -> usize {
-        size_of_val(self.places.as_slice())
-            + size_of_val(self.tables.as_slice())
-            + size_of_val(self.bytes.as_slice())
+        size_of_val(self.places.as_slice()) + size_of_val(self.tables.as_slice()) + size_of_val(self.bytes.as_slice())
     }
 }
 
@@ -153,8 +151,8 @@ impl<T: Real> LanePlan<T> {
     pub(super) fn place_lanes<'t>(&mut self, trees: impl Iterator<Item = &'t Tree>) {
         let mut uses = vec![0u64; self.lanes()];
         for tree in trees {
-            for node in tree.nodes.iter().filter(|node| node.children().is_some()) {
-                uses[label::step(tree, node, 0, self).lane] += 1;
+            for (number, _) in (0..).zip(&tree.nodes).filter(|(_, node)| node.children().is_some()) {
+                uses[label::step(tree, number, 0, self).lane] += 1;
             }
         }
         let mut lanes: Vec<_> = (0..uses.len()).filter(|&lane| uses[lane] > 0).collect();
@@ -190,7 +188,13 @@ impl<T: Real> LanePlan<T> {
         }
         let exits: Vec<_> = walks.into_iter().map(Labels::finish).collect();
         let stride = exits.iter().map(|(exits, _)| exits.len()).max().unwrap_or(1);
-        self.push_pack(Shape::Paired, steps, (first_tree, trees.len()), (first_line, first_pair), stride);
+        self.push_pack(
+            Shape::Paired,
+            steps,
+            (first_tree, trees.len()),
+            (first_line, first_pair),
+            stride,
+        );
         let cut = exits.iter().filter(|(_, is_cut)| *is_cut).count();
         Some((exits.into_iter().map(|(exits, _)| exits).collect(), cut))
     }
@@ -200,9 +204,9 @@ impl<T: Real> LanePlan<T> {
         let inner = |tree: &Tree| tree.nodes.iter().filter(|node| node.children().is_some()).count();
         let longest = trees.iter().map(inner).max().unwrap_or(0).min(STEPS_MAX);
         let instructions = match self.lanes() {
-            ..=64 => 15,
-            ..=128 => 24,
-            ..=256 => 43,
+            0..=64 => 15,
+            65..=128 => 24,
+            129..=256 => 43,
             _ => 150,
         };
         longest * instructions / PAIR_INSTRUCTIONS
@@ -223,7 +227,7 @@ impl<T: Real> LanePlan<T> {
             let Some(node) = *node else { continue };
             let own = &trees[tree];
             let (label, next) = walks[tree].step(own, node, (!has_next(steps)).then_some(number));
-            let test = label::step(own, &own.nodes[node as usize], label, self);
+            let test = label::step(own, node, label, self);
             let place = place_of[test.lane];
             let second = if table_of(place) == tables[0] { 0 } else { SECOND };
             let within = u8::try_from(usize::from(place) % TABLE).expect("a table has sixteen places");
@@ -233,7 +237,9 @@ impl<T: Real> LanePlan<T> {
             lines[3][tree] = next;
         }
         self.pairs.tables.push(tables);
-        self.pairs.bytes.extend(lines[..kinds(steps)].iter().map(|&line| Bytes(line)));
+        self.pairs
+            .bytes
+            .extend(lines[..kinds(steps)].iter().map(|&line| Bytes(line)));
     }
 
     /// Appends a pack whose lines and pairs of tables begin there.
@@ -326,7 +332,7 @@ impl<'t> Waiting<'t> {
             let node = &tree.nodes[number as usize];
             let Some(children) = node.children() else { continue };
             if order.len() < STEPS_MAX {
-                let lane = label::step(tree, node, 0, plan).lane;
+                let lane = label::step(tree, number, 0, plan).lane;
                 places[number as usize] = Some((place_of[lane], 1));
                 order.push((number, children));
                 queue.extend(children);

@@ -74,7 +74,8 @@ pub(super) struct Test {
 }
 
 impl<T: Real> Ranks<T> {
-    pub(super) fn compile(trees: &[Tree]) -> Self {
+    /// Ranks of the columns that trees compare; with a lane for each category set, if sets have lanes.
+    pub(super) fn compile(trees: &[Tree], have_lanes: bool) -> Self {
         let mut columns: BTreeMap<(u32, bool), Vec<T>> = BTreeMap::new();
         for node in trees.iter().flat_map(|tree| &tree.nodes) {
             if let Node::Number {
@@ -113,7 +114,9 @@ impl<T: Real> Ranks<T> {
             ranks.push_item(key, &thresholds);
             ranks.thresholds.insert(key, (ranks.items.len() - 1, thresholds));
         }
-        ranks.push_sets(trees);
+        if have_lanes {
+            ranks.push_sets(trees);
+        }
         let numbers = ranks.items.iter().map(|item| item.column);
         let used = numbers.chain(ranks.set_lanes.iter().map(|lane| lane.column));
         ranks.columns = used.map(|column| column as usize + 1).max().unwrap_or(0);

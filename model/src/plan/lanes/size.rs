@@ -11,13 +11,26 @@ const NODE_BYTES_MAX: usize = 24;
 /// What a small model may take beside that.
 const FIXED_BYTES_MAX: usize = 1 << 20;
 
-/// Whether lines and leaves take no more than they may. `is_grouped`: lanes are named by index and group.
-pub(super) fn is_in_proportion<T>(trees: &[Tree], is_grouped: bool) -> bool {
+/// Steps of 64 trees if all trees are listed.
+pub(super) fn listed_steps(trees: &[Tree]) -> usize {
+    let (mut steps, mut left) = (0, trees);
+    while !left.is_empty() {
+        let (_, chunks) = next_pack(left, true);
+        let (taken, others) = left.split_at((chunks * CHUNK).min(left.len()));
+        left = others;
+        steps += chunks * taken.iter().map(inner).max().unwrap_or(0).min(STEPS_MAX);
+    }
+    steps
+}
+
+/// Whether lines and leaves take no more than they may. `is_grouped`: lanes are named by index and group. `are_listed`:
+/// trees of every shape are.
+pub(super) fn is_in_proportion<T>(trees: &[Tree], is_grouped: bool, are_listed: bool) -> bool {
     let nodes: usize = trees.iter().map(|tree| tree.nodes.len()).sum();
     let most = nodes.saturating_mul(NODE_BYTES_MAX).saturating_add(FIXED_BYTES_MAX);
     let (mut bytes, mut left) = (0usize, trees);
     while !left.is_empty() && bytes <= most {
-        let (shape, chunks) = next_pack(left);
+        let (shape, chunks) = next_pack(left, are_listed);
         let (taken, others) = left.split_at((chunks * CHUNK).min(left.len()));
         left = others;
         let (steps, lines) = match shape {
