@@ -7,7 +7,8 @@
 //!
 //! 1. `pshufb` reaches 16 bytes. 64 lanes are four of them and three blends, 128 are eight and seven, 256 twice that. A
 //!    blend looks at bit 7 of a byte, to which a shift of 16-bit words brings any bit of the index. With 128 lanes, 500
-//!    trees of depth 6 take 2,020 ns a row where a walk takes 8,037, and 500 of 31 leaves 3,109 where it takes 27,547.
+//!    trees of depth 6 take 2,020 ns a row where a walk takes 8,037. Listed trees do with two of the tables a step: see
+//!    `avx2/pairs.rs`.
 //! 2. Beyond 256 lanes the bytes are fetched from memory one by one, which takes 2.5 times as long at once (Zen 5), and
 //!    is still faster than a walk.
 //! 3. Bytes are compared as signed ones: the lanes are kept with bit 7 turned over, and a node's rank is turned when
