@@ -166,10 +166,7 @@ fn what_lanes_do_not_take_is_walked_and_says_why() {
         ..Recipe::PLAIN
     };
     let lanes = "its thresholds and category sets need more than 2,048 byte lanes";
-    for (recipe, says) in [
-        (wide, lanes),
-        (few, "a walk of so few trees costs about "),
-    ] {
+    for (recipe, says) in [(wide, lanes), (few, "a walk of so few trees costs about ")] {
         let (kernel, plan) = planned(recipe);
         assert_eq!(kernel, KernelChoice::Scalar, "{plan}");
         if fastest().is_some() {
