@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,9 @@ def is_there() -> bool:
 
 
 @contextmanager
-def chromium(width: int = 1200, height: int = 1400, dark: bool = False) -> Iterator[webdriver.Chrome]:
+def chromium(
+    width: int = 1200, height: int = 1400, dark: bool = False, more: Sequence[str] = ()
+) -> Iterator[webdriver.Chrome]:
     options = Options()
     options.binary_location = str(shutil.which(BROWSER))
     # The suite may run as root in a container, where Chromium's own sandbox does not start.
@@ -28,6 +30,8 @@ def chromium(width: int = 1200, height: int = 1400, dark: bool = False) -> Itera
         options.add_argument(word)
     # Chromium itself would ask its makers for updates and experiments.
     for word in ["--disable-background-networking", "--disable-component-update", "--no-first-run"]:
+        options.add_argument(word)
+    for word in more:
         options.add_argument(word)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     # Where a proxy is set, requests to this machine would go there.

@@ -1,5 +1,7 @@
 """The pages in a real browser: the documentation's example runs, the figures move, nothing leaves the host."""
 
+import base64
+import hashlib
 import random
 import shutil
 import socket
@@ -10,10 +12,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 import browser
+import command
 from conftest import Note
 from serving import Server
 
@@ -245,3 +251,23 @@ def test_a_page_of_another_origin_calls_where_it_may(origins: str, may: bool, se
     finally:
         pages.shutdown()
         pages.server_close()
+
+
+def test_a_page_over_tls_is_opened_with_a_certificate_that_is_trusted(
+    tmp_path: Path, server: Callable[..., Server]
+) -> None:
+    assert command.run("tls", "self-signed", "--out", tmp_path).returncode == 0
+    pem = (tmp_path / "tls.crt").read_bytes()
+    key = x509.load_pem_x509_certificate(pem).public_key()
+    spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    pinned = base64.b64encode(hashlib.sha256(spki).digest()).decode()
+    settings = {"TLS__CERTIFICATE": tmp_path / "tls.crt", "TLS__KEY": tmp_path / "tls.key"}
+    running = server(DEMO, sink="none", settings=settings)
+    page = f"https://localhost:{running.port}/docs"
+    with browser.chromium(more=[f"--ignore-certificate-errors-spki-list={pinned}"]) as driver:
+        driver.get(page)
+        WebDriverWait(driver, PATIENCE_S).until(lambda driver: driver.find_elements(By.CSS_SELECTOR, ".opblock"))
+        assert driver.execute_script("return isSecureContext && location.protocol") == "https:"
+        assert not browser.complaints(driver)
+    with browser.chromium() as driver, pytest.raises(WebDriverException, match="ERR_CERT_AUTHORITY_INVALID"):
+        driver.get(page)

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use h2::client::SendRequest;
+use http::header::AUTHORIZATION;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
@@ -67,6 +68,8 @@ pub struct Prepared {
     pub bytes: Vec<u8>,
     /// Where the id's digits are.
     pub id_at: Option<usize>,
+    /// The credential of this request, where h2 does not send it with the head of all.
+    pub credential: Option<http::HeaderValue>,
 }
 
 /// What h2 sends besides the body.
@@ -369,7 +372,11 @@ impl H2 {
     ) -> Result<u16, h2::Error> {
         let mut sender = sender.ready().await?;
         let has_body = !request.bytes.is_empty();
-        let (answer, mut stream) = sender.send_request(head.request.clone(), !has_body)?;
+        let mut own_head = head.request.clone();
+        if let Some(credential) = &request.credential {
+            own_head.headers_mut().insert(AUTHORIZATION, credential.clone());
+        }
+        let (answer, mut stream) = sender.send_request(own_head, !has_body)?;
         if has_body {
             let mut bytes = request.bytes.clone();
             if let Some(at) = request.id_at {

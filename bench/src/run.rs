@@ -54,6 +54,8 @@ pub struct Plan {
     pub by_shard: bool,
     /// Headers besides `host`, `content-type` and `content-length`.
     pub headers: Vec<(String, String)>,
+    /// Values of `authorization`, sent in turn.
+    pub credentials: Vec<http::HeaderValue>,
 }
 
 impl Plan {
@@ -78,6 +80,7 @@ impl Plan {
             depth,
             by_shard: false,
             headers: Vec::new(),
+            credentials: Vec::new(),
         }
     }
 }
@@ -227,24 +230,31 @@ fn prepare(target: &Target, pool: &Pool, plan: &Plan) -> Vec<(Prepared, Option<E
     if !pool.bodies.is_empty() {
         headers.insert(0, ("content-type".into(), "application/json".into()));
     }
-    let whole = |body: Option<&[u8]>| match target.protocol {
-        Protocol::H1 => h1::request(method(pool), target.path(), target.host(), &headers, body),
+    let credential = |place: usize| plan.credentials.get(place % plan.credentials.len().max(1)).cloned();
+    let whole = |body: Option<&[u8]>, credential: Option<&http::HeaderValue>| match target.protocol {
+        Protocol::H1 => {
+            let shown = credential.and_then(|value| value.to_str().ok());
+            let more = shown.map(|value| ("authorization".to_owned(), value.to_owned()));
+            let headers: Vec<_> = headers.iter().cloned().chain(more).collect();
+            h1::request(method(pool), target.path(), target.host(), &headers, body)
+        }
         Protocol::H2 => body.unwrap_or_default().to_vec(),
     };
-    let mut requests: Vec<_> = pool
-        .bodies
-        .iter()
-        .map(|body| {
-            let bytes = whole(Some(&body.bytes));
-            let id_at = body.id_at.map(|at| bytes.len() - body.bytes.len() + at);
-            (Prepared { bytes, id_at }, body.expected.clone())
-        })
-        .collect();
-    if requests.is_empty() {
-        let bytes = whole(None);
-        requests.push((Prepared { bytes, id_at: None }, None));
-    }
-    requests
+    // Enough for each body and each credential to have its turn.
+    let count = pool.bodies.len().max(plan.credentials.len()).max(1);
+    let request = |place: usize| {
+        let body = pool.bodies.get(place % pool.bodies.len().max(1));
+        let credential = credential(place);
+        let bytes = whole(body.map(|body| &body.bytes[..]), credential.as_ref());
+        let id_at = body.and_then(|body| Some(bytes.len() - body.bytes.len() + body.id_at?));
+        let prepared = Prepared {
+            bytes,
+            id_at,
+            credential,
+        };
+        (prepared, body.and_then(|body| body.expected.clone()))
+    };
+    (0..count).map(request).collect()
 }
 
 fn method(pool: &Pool) -> &'static str {

@@ -197,7 +197,10 @@ pub(super) struct LoadArgs {
     insecure: bool,
     /// A header to send, e.g. 'authorization: Bearer x'
     #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
-    headers: Vec<(String, String)>,
+    pub(super) headers: Vec<(String, String)>,
+    /// Bearer tokens to send, one a line: each request has the next one
+    #[arg(long, value_name = "FILE")]
+    tokens: Option<PathBuf>,
     /// How long it counts
     #[arg(short, long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
     time: Duration,
@@ -298,6 +301,20 @@ impl LoadArgs {
         self.name.as_deref().unwrap_or(&self.url)
     }
 
+    /// The tokens of the file. What is wrong with it is told without them.
+    pub(super) fn credentials(&self) -> super::Result<Vec<http::HeaderValue>> {
+        let Some(path) = &self.tokens else {
+            return Ok(Vec::new());
+        };
+        let shown = path.display();
+        let text = std::fs::read_to_string(path).map_err(|error| format!("{shown}: {error}"))?;
+        let tokens = text.split_whitespace().map(|token| format!("Bearer {token}").parse());
+        match tokens.collect::<std::result::Result<Vec<http::HeaderValue>, _>>() {
+            Ok(tokens) if !tokens.is_empty() => Ok(tokens),
+            _ => Err(format!("{shown}: accepted: one bearer token a line").into()),
+        }
+    }
+
     pub(super) fn plan(&self, arrivals: Arrivals, depth: Depth) -> super::Result<Plan> {
         if self.time.is_zero() {
             return Err("--time 0: accepted: a time such as 10s or 500ms".into());
@@ -316,6 +333,7 @@ impl LoadArgs {
             status: self.status,
             by_shard: self.by_shard,
             headers: self.headers.clone(),
+            credentials: self.credentials()?,
             ..Plan::new(arrivals, depth)
         })
     }

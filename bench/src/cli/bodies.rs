@@ -42,7 +42,7 @@ pub(super) fn pool(load: &LoadArgs, target: &Target, trust: &Trust) -> super::Re
             )
         }
         (None, None) => {
-            let document = openapi(target, trust)?;
+            let document = openapi(target, trust, load)?;
             let fields = synthetic::of_openapi(&document, target.path())?;
             (
                 synthetic::leads(&fields, load.leads as usize, load.seed),
@@ -76,9 +76,13 @@ fn shown(path: &Path) -> String {
 }
 
 /// Asks the server what it takes.
-fn openapi(target: &Target, trust: &Trust) -> super::Result<serde_json::Value> {
+fn openapi(target: &Target, trust: &Trust, load: &LoadArgs) -> super::Result<serde_json::Value> {
     let target = target.beside("/openapi.json", trust)?;
     let failed = |reason: String| PayloadError::OpenApi { reason };
+    let credentials = load.credentials()?;
+    let credential = credentials.first().and_then(|value| value.to_str().ok());
+    let more = credential.map(|value| ("authorization".to_owned(), value.to_owned()));
+    let headers: Vec<_> = load.headers.iter().cloned().chain(more).collect();
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build_local(LocalOptions::default())?;
@@ -87,13 +91,19 @@ fn openapi(target: &Target, trust: &Trust) -> super::Result<serde_json::Value> {
         let fault = |fault: crate::link::Fault| failed(fault.to_string());
         link.open(&target).await.map_err(fault)?;
         let bytes = match target.protocol {
-            Protocol::H1 => h1::request("GET", target.path(), target.host(), &[], None),
+            Protocol::H1 => h1::request("GET", target.path(), target.host(), &headers, None),
             Protocol::H2 => Vec::new(),
         };
-        let request = http::Request::get(target.url.clone())
-            .body(())
-            .map_err(|error| failed(error.to_string()))?;
-        let prepared = Prepared { bytes, id_at: None };
+        let mut request = http::Request::get(target.url.clone());
+        for (name, value) in &headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(()).map_err(|error| failed(error.to_string()))?;
+        let prepared = Prepared {
+            bytes,
+            id_at: None,
+            credential: None,
+        };
         let answer = link
             .exchange(&prepared, &H2Head { request }, &[b'0'; ID_DIGITS])
             .await
