@@ -19,6 +19,7 @@ mod log_limiter;
 mod log_writer;
 mod media_type;
 pub mod models;
+pub mod network;
 mod profile;
 pub mod protocol;
 mod raw_write;

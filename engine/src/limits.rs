@@ -101,6 +101,10 @@ pub struct Limits {
     pub connections_max: usize,
     /// Requests of one shard that are being read or answered at once.
     pub in_flight_max: usize,
+    /// How long a request may have waited for its shard when its turn comes; beyond it, while the shard is behind, it is
+    /// refused. Batches and explanations have half of it. A client that waits longer than a tenth of a second has often
+    /// gone.
+    pub queue: Duration,
     /// Requests a second of each principal, if they are limited.
     pub principal_rate: Option<f64>,
     /// Requests of a principal at once, if somebody says so.
@@ -151,6 +155,7 @@ impl Default for Limits {
             headers_max: 100,
             connections_max: 10_000,
             in_flight_max: 10_000,
+            queue: Duration::from_millis(100),
             principal_rate: None,
             principal_burst: None,
             first_byte: Duration::from_secs(30),

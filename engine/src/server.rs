@@ -8,6 +8,7 @@
 
 mod announce;
 mod attempt;
+mod core_dumps;
 mod descriptors;
 mod error;
 mod models;
@@ -15,6 +16,7 @@ mod parts;
 mod preflight;
 mod publish;
 mod reload;
+mod secrets;
 mod security;
 mod signals;
 mod watch;
@@ -68,6 +70,9 @@ const HEALTH: Duration = Duration::from_secs(1);
 /// What kept it from starting, and records that could not be delivered at the end.
 pub(crate) fn run(settings: &Settings, again: ReloadSource) -> Result<(), ServeError> {
     quiet_trials();
+    if !settings.core_dumps {
+        core_dumps::turn_off();
+    }
     let life = Arc::new(Lifecycle::new(&settings.limits));
     let asked = signals::listen(&life)?;
     announce::process(&again.told);

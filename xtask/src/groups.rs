@@ -100,9 +100,9 @@ pub(crate) const GROUPS: [Group; 10] = [
     },
     Group {
         name: "security",
-        about: "TLS, API keys and tokens, as Python's ssl, openssl, curl and moto's Cognito see them",
+        about: "TLS, API keys, tokens and secrets, as Python's ssl, openssl, curl and moto see them",
         requirements: REQUIREMENTS,
-        files: &["test_security.py"],
+        files: &["test_secrets.py", "test_security.py"],
         needs: &[],
         minutes: 4,
     },

@@ -13,7 +13,7 @@ use super::denial::Denial;
 use super::jwks::KeySet;
 use super::rules::Rule;
 use super::token::{Parsed, Verified};
-use crate::telemetry::DenialReason;
+use crate::telemetry::{Counter, DenialReason};
 
 /// The header of an API key.
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -215,6 +215,16 @@ impl Principal {
             number: number(2, &name),
             name,
             credential: Credential::Certificate { names, until_s },
+        }
+    }
+
+    /// What counts its requests: by the kind of credential, never by name.
+    #[must_use]
+    pub fn counter(&self) -> Counter {
+        match self.credential {
+            Credential::Token(_) => Counter::ByTokens,
+            Credential::Key => Counter::ByKeys,
+            Credential::Certificate { .. } => Counter::ByCertificates,
         }
     }
 

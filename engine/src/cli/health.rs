@@ -1,7 +1,8 @@
 //! `quintile healthcheck`: whether a server answers, for images without curl.
 
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -39,6 +40,28 @@ pub(crate) struct HealthArgs {
     /// How long to ask again while there is no answer or another one, as 10s or 1m; prints nothing until then
     #[arg(long, value_name = "TIME", value_parser = wait)]
     pub(crate) wait: Option<Duration>,
+    /// A file with the credential to show, as one header: x-api-key: KEY, or authorization: Bearer TOKEN
+    #[arg(long, value_name = "FILE")]
+    pub(crate) header_file: Option<PathBuf>,
+}
+
+/// The header of a file. What is wrong with it is told without it.
+fn header(args: &HealthArgs) -> Result<String, String> {
+    let Some(path) = &args.header_file else {
+        return Ok(String::new());
+    };
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{shown}: cannot be read: {error}"))?;
+    let line = text.trim_end();
+    let is_header = line.split_once(':').is_some_and(|(name, value)| {
+        name.parse::<http::HeaderName>().is_ok() && value.trim().parse::<http::HeaderValue>().is_ok()
+    });
+    match is_header {
+        true => Ok(format!("{line}\r\n")),
+        false => Err(format!(
+            "{shown}: has something else than one header, as x-api-key: KEY"
+        )),
+    }
 }
 
 /// A duration; a number alone is seconds.
@@ -65,6 +88,10 @@ struct Asked {
     address: String,
     /// The certificate that it shows, if it speaks TLS.
     tls: Option<Arc<ClientConfig>>,
+    /// Its connections begin with the PROXY protocol.
+    proxied: bool,
+    /// The credential, as a line.
+    header: String,
 }
 
 /// Who is asked: what the arguments say, and otherwise what the configuration says. A server whose clients need
@@ -85,14 +112,22 @@ fn asked(args: &HealthArgs) -> Result<Asked, ConfigError> {
         (None, Some(admin)) if needs_certificate => admin,
         (None, _) => settings.listen,
     };
+    let mut asked = Asked {
+        address,
+        tls: None,
+        proxied: settings.proxy_protocol && !needs_certificate,
+        header: header(args).map_err(|message| ConfigError {
+            faults: vec![Fault::of_key("--header-file", message)],
+        })?,
+    };
     let Some(paths) = tls else {
-        return Ok(Asked { address, tls: None });
+        return Ok(asked);
     };
     match tls::client_config(&paths.certificate) {
-        Ok(config) => Ok(Asked {
-            address,
-            tls: Some(config),
-        }),
+        Ok(config) => {
+            asked.tls = Some(config);
+            Ok(asked)
+        }
         Err(error) => Err(ConfigError {
             faults: vec![Fault::of_key("tls.certificate", error)],
         }),
@@ -139,12 +174,16 @@ fn ask(asked: &Asked, path: &str, timeout: Duration) -> io::Result<u16> {
     let mut socket = TcpStream::connect_timeout(first, timeout)?;
     socket.set_read_timeout(Some(timeout))?;
     socket.set_write_timeout(Some(timeout))?;
+    if asked.proxied {
+        // It speaks for itself, as a balancer's health checks do.
+        socket.write_all(b"PROXY UNKNOWN\r\n")?;
+    }
     let head = match &asked.tls {
-        None => exchange(&mut socket, &asked.address, path)?,
+        None => exchange(&mut socket, asked, path)?,
         Some(config) => {
             let name = ServerName::from(first.ip());
             let mut session = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
-            exchange(&mut Stream::new(&mut session, &mut socket), &asked.address, path)?
+            exchange(&mut Stream::new(&mut session, &mut socket), asked, path)?
         }
     };
     status(&head).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, not_http(&head)))
@@ -163,10 +202,11 @@ fn not_http(head: &[u8]) -> &'static str {
 }
 
 /// Sends the request, and reads the beginning of the answer.
-fn exchange(stream: &mut (impl io::Read + io::Write), address: &str, path: &str) -> io::Result<Vec<u8>> {
+fn exchange(stream: &mut (impl io::Read + io::Write), asked: &Asked, path: &str) -> io::Result<Vec<u8>> {
+    let Asked { address, header, .. } = asked;
     write!(
         stream,
-        "GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: quintile-healthcheck\r\nConnection: close\r\n\r\n"
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: quintile-healthcheck\r\n{header}Connection: close\r\n\r\n"
     )?;
     let mut head = Vec::new();
     stream.take(HEAD_BYTES as u64).read_to_end(&mut head)?;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::SecretSource;
 use crate::auth::{Access, Algorithm, ApiKeys, Class, Rule, TokenRules, TokenUse};
 
 /// Who may do what.
@@ -25,7 +26,7 @@ pub struct Auth {
     pub cooldown: Duration,
     /// For how long the last keys serve.
     pub stale: Duration,
-    /// Where API keys are, as `file:PATH`.
+    /// Where API keys are, as `file:PATH` or `aws-secretsmanager:ID`.
     pub api_keys: Option<String>,
     /// The rules of each class that somebody sets, in the order of [`Class::ALL`].
     pub rules: [Option<Vec<Rule>>; Class::ALL.len()],
@@ -61,10 +62,10 @@ impl Auth {
         self.api_keys.clone_from(&new.api_keys);
     }
 
-    /// The file of API keys, if they are in one.
+    /// Where the API keys are, if there are any.
     #[must_use]
-    pub fn key_file(&self) -> Option<&str> {
-        self.api_keys.as_deref()?.strip_prefix("file:")
+    pub fn key_source(&self) -> Option<SecretSource> {
+        Some(SecretSource::or_path(self.api_keys.as_deref()?))
     }
 
     /// Where the issuer's keys are.

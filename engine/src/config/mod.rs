@@ -21,6 +21,7 @@ pub(crate) mod keys;
 mod load;
 pub mod models;
 pub(crate) mod origins;
+mod secret;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -37,9 +38,11 @@ pub use auth::Auth;
 pub use fault::{ConfigError, Fault, SettingSource};
 pub use load::Flags;
 pub(crate) use load::{ReadSettings, wants_colours};
+pub use secret::{AwsSecret, AwsSecretService, SecretSource};
 pub use tls::Tls;
 
 use crate::limits::Limits;
+use crate::network::Network;
 use crate::runtime;
 use crate::topology::CpuSettings;
 use quintile_scoring::render::row_body::{Content, Template};
@@ -70,6 +73,12 @@ pub struct Settings {
     pub recent: Option<bool>,
     /// Origins whose pages may call this server; `*` alone is any.
     pub cors_origins: Vec<String>,
+    /// Networks of proxies whose word is taken on whose a request is.
+    pub trusted_proxies: Vec<Network>,
+    /// Whether connections begin with the PROXY protocol.
+    pub proxy_protocol: bool,
+    /// Whether the kernel may write the memory of a process that crashes to a file.
+    pub core_dumps: bool,
     /// How long a shard without work keeps looking before it sleeps.
     pub spin: Duration,
     /// `HOST:PORT` of the operators' listener. If [`ADMIN`] is taken, the server runs without it; if any other address
@@ -166,12 +175,24 @@ pub enum BodyKind {
 }
 
 /// The settings for AWS's services, in addition to those that the SDK finds.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Aws {
     /// The region; the SDK's own when none is given.
     pub region: Option<String>,
     /// Where every service is reached, as in tests; AWS when none is given.
     pub endpoint: Option<String>,
+    /// How often secrets are fetched again.
+    pub secrets_refresh: Duration,
+}
+
+impl Default for Aws {
+    fn default() -> Self {
+        Self {
+            region: None,
+            endpoint: None,
+            secrets_refresh: Duration::from_secs(300),
+        }
+    }
 }
 
 impl Scoring {
@@ -262,6 +283,9 @@ impl Default for Settings {
             pages: true,
             recent: None,
             cors_origins: Vec::new(),
+            trusted_proxies: Vec::new(),
+            proxy_protocol: false,
+            core_dumps: false,
             spin: Duration::ZERO,
             admin: Some(ADMIN.into()),
             records: Records::default(),

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::SecretSource;
 use crate::tls::{ClientCertificates, TlsPaths};
 
 /// Where certificates are.
@@ -9,7 +10,7 @@ use crate::tls::{ClientCertificates, TlsPaths};
 pub struct Tls {
     /// The server's chain. With it the listener speaks TLS.
     pub certificate: Option<PathBuf>,
-    /// Its private key.
+    /// Its private key: a path, or a reference as `aws-secretsmanager:ID`.
     pub key: Option<PathBuf>,
     /// Roots of clients.
     pub client_ca: Option<PathBuf>,
@@ -29,12 +30,25 @@ impl Tls {
         })
     }
 
-    /// The files, if the listener speaks TLS.
+    /// Where the private key is, if there is one.
+    #[must_use]
+    pub fn key_source(&self) -> Option<SecretSource> {
+        let key = self.key.as_ref()?;
+        Some(match key.to_str() {
+            Some(text) => SecretSource::or_path(text),
+            None => SecretSource::File(key.clone()),
+        })
+    }
+
+    /// The files, if the listener speaks TLS. A key that is in no file has its reference for a name.
     #[must_use]
     pub fn paths(&self) -> Option<TlsPaths> {
         Some(TlsPaths {
             certificate: self.certificate.clone()?,
-            key: self.key.clone()?,
+            key: match self.key_source()? {
+                SecretSource::File(path) => path,
+                SecretSource::Aws(secret) => secret.to_string().into(),
+            },
             client_ca: self.client_ca.clone(),
             client_crl: self.client_crl.clone(),
             client: self.client(),

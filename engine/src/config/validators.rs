@@ -5,6 +5,9 @@ use std::net::Ipv6Addr;
 use quintile_model::nearest::nearest;
 use quintile_scoring::text::excerpt;
 
+use super::secret::SecretSource;
+use crate::network::Network;
+
 /// The form only: whether a host exists and a port is free, binding finds out.
 pub(super) fn check_listen(text: &str) -> Result<(), String> {
     let Some((host, port)) = text.rsplit_once(':') else {
@@ -78,6 +81,14 @@ pub(super) fn check_origin(text: &str) -> Result<(), String> {
     }
 }
 
+/// Addresses that begin alike.
+pub(super) fn check_network(text: &str) -> Result<(), String> {
+    match Network::parse(text) {
+        Some(_) => Ok(()),
+        None => Err(", which is no network: ADDRESS/BITS or one address".into()),
+    }
+}
+
 /// What Firehose and SageMaker take for a name.
 pub(super) fn check_name(text: &str) -> Result<(), String> {
     let is_right = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
@@ -109,12 +120,7 @@ pub(super) fn check_url(text: &str) -> Result<(), String> {
 
 /// Where a secret is.
 pub(super) fn check_key_source(text: &str) -> Result<(), String> {
-    const SOURCES: [&str; 3] = ["file:", "aws-secretsmanager:", "aws-ssm:"];
-    match SOURCES.iter().find_map(|source| text.strip_prefix(source)) {
-        Some(name) if !name.is_empty() && !name.contains('\0') => Ok(()),
-        Some(_) => Err(", which names nothing".into()),
-        None => Err(", which does not begin with file:, aws-secretsmanager: or aws-ssm:".into()),
-    }
+    SecretSource::parse(text).map(drop).map_err(str::to_owned)
 }
 
 /// What a model may be called in paths.

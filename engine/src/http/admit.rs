@@ -26,7 +26,8 @@ use crate::auth::Class;
 use crate::media_type::is_json;
 use crate::models::{ChoiceError, ModelChoice, ModelVersion, Selected};
 use crate::shard::ShardCore;
-use crate::telemetry::Route;
+use crate::shard::backlog::Weight;
+use crate::telemetry::{Counter, Route};
 
 /// What a request asks for.
 pub(super) enum Target {
@@ -130,7 +131,7 @@ fn check(
     if matches!(target, Target::Options(_)) {
         return Ok(target);
     }
-    check_load(&http.core, policy)?;
+    check_load(&http.core, policy, head.uri.query())?;
     check_media(http, target, head)
 }
 
@@ -224,9 +225,29 @@ fn check_header_count(core: &ShardCore, headers: &HeaderMap) -> Result<(), Reque
     Ok(())
 }
 
-fn check_load(core: &ShardCore, policy: &Policy) -> Result<(), RequestError> {
-    if policy.sheds && core.in_flight.get() > core.limits().in_flight_max {
+fn check_load(core: &ShardCore, policy: &Policy, query: Option<&str>) -> Result<(), RequestError> {
+    if !policy.sheds {
+        return Ok(());
+    }
+    if core.in_flight.get() > core.limits().in_flight_max {
         return Err(RequestError::Overloaded);
+    }
+    if core.backlog.is_watched() {
+        return check_wait(core, policy, query);
+    }
+    Ok(())
+}
+
+/// Whether a request has waited too long for this shard.
+fn check_wait(core: &ShardCore, policy: &Policy, query: Option<&str>) -> Result<(), RequestError> {
+    let is_explained = || query.is_some_and(|query| query.contains("explain=") || query.contains("target="));
+    let (weight, counter) = match policy.route == Route::Batch || is_explained() {
+        true => (Weight::Heavy, Counter::LateBatches),
+        false => (Weight::Single, Counter::LateScores),
+    };
+    if core.backlog.refuses(weight, core.limits().queue) {
+        core.stats.borrow_mut().count(counter);
+        return Err(RequestError::Late);
     }
     Ok(())
 }

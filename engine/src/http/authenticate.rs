@@ -1,6 +1,7 @@
 //! Whether a request is allowed: asked of the shard's verifier before anything else of the request is looked at. Without
 //! `[auth]` this is one comparison.
 
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arrayvec::ArrayString;
@@ -13,7 +14,7 @@ use super::error::RequestError;
 use super::routes::method_name;
 use crate::auth::{Class, Credentials, Denial, Principal, RateSettings};
 use crate::shard::ShardCore;
-use crate::telemetry::{DenialReason, Event, EventKind, PRINCIPAL_BYTES_MAX, Route};
+use crate::telemetry::{Counter, DenialReason, Event, EventKind, PRINCIPAL_BYTES_MAX, Route};
 
 /// Lines about refused requests that one shard writes in a second; all are counted.
 const LINES_A_SECOND: u32 = 10;
@@ -64,14 +65,21 @@ fn verify(http: &HttpShard, watch: &ConnectionDeadlines, asked: Asked, head: &Pa
     }
     drop(auth);
     let (denial, principal) = match checked {
-        Ok(None) => return Ok(()),
+        Ok(None) => {
+            core.stats.borrow_mut().count(Counter::ByAnyone);
+            return Ok(());
+        }
         Ok(Some(principal)) => match take_one(core, asked.class, &principal) {
-            Ok(()) => return Ok(()),
+            Ok(()) => {
+                core.stats.borrow_mut().count(principal.counter());
+                return Ok(());
+            }
             Err(denial) => (denial, None),
         },
         Err(refused) => refused,
     };
-    tell(core, asked.route, head, denial, principal.as_deref());
+    let client = http.forwarded_for(watch, &head.headers).or_else(|| watch.peer());
+    tell(core, (asked.route, head, client), denial, principal.as_deref());
     Err(RequestError::Denied(denial))
 }
 
@@ -106,7 +114,12 @@ fn whole(rate: f64) -> usize {
 }
 
 /// Counts a refusal, and has it logged if there were not many in this second.
-fn tell(core: &ShardCore, route: Route, head: &Parts, denial: Denial, principal: Option<&Principal>) {
+fn tell(
+    core: &ShardCore,
+    (route, head, client): (Route, &Parts, Option<IpAddr>),
+    denial: Denial,
+    principal: Option<&Principal>,
+) {
     core.stats.borrow_mut().denied[denial.reason as usize] += 1;
     let (second, lines) = core.denied_lines.get();
     let now = core.security.clock_s();
@@ -118,6 +131,7 @@ fn tell(core: &ShardCore, route: Route, head: &Parts, denial: Denial, principal:
     let status = RequestError::Denied(denial).status().0.as_u16();
     let mut event = Event::of_connection(EventKind::Denied(denial.reason), core.number);
     (event.method, event.route, event.status) = (method_name(&head.method), route, status);
+    event.client = client;
     if let Some(principal) = principal {
         event.principal = clipped(&principal.name);
     }

@@ -76,6 +76,8 @@ pub enum RequestError {
     Preparing,
     /// The shard answers as many requests as it may.
     Overloaded,
+    /// It has waited too long for the shard.
+    Late,
     /// There are as many connections as there may be.
     TooManyConnections,
     /// The process holds as many bytes for requests as it may.
@@ -125,9 +127,11 @@ impl RequestError {
             Self::NoBands => (StatusCode::UNPROCESSABLE_ENTITY, "no_bands"),
             Self::Preparing => (StatusCode::SERVICE_UNAVAILABLE, "preparing_reasons"),
             Self::BatchNotLocal => (StatusCode::NOT_IMPLEMENTED, "batch_not_local"),
-            Self::Overloaded | Self::TooManyConnections | Self::OutOfMemory | Self::TooManyBatches { .. } => {
-                (StatusCode::SERVICE_UNAVAILABLE, "overloaded")
-            }
+            Self::Overloaded
+            | Self::Late
+            | Self::TooManyConnections
+            | Self::OutOfMemory
+            | Self::TooManyBatches { .. } => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
             Self::QueueFull => (StatusCode::SERVICE_UNAVAILABLE, "record_queue_full"),
             Self::Remote(_) => (StatusCode::SERVICE_UNAVAILABLE, "scoring_unavailable"),
             Self::Denied(denial) => match denial.reason {
@@ -167,6 +171,7 @@ impl RequestError {
         matches!(
             self,
             Self::Overloaded
+                | Self::Late
                 | Self::Preparing
                 | Self::TooManyConnections
                 | Self::OutOfMemory
@@ -224,6 +229,7 @@ impl fmt::Display for RequestError {
             Self::NoBands => f.write_str("this model gives no scores from 1 to 5 here, so nothing can bring a lead to one"),
             Self::Preparing => f.write_str("what explains this model's scores is being made; try again"),
             Self::Overloaded => f.write_str("too many requests are under way; try again"),
+            Self::Late => f.write_str("requests come faster than they are answered, and this one has waited too long; try again"),
             Self::TooManyConnections => {
                 f.write_str("all connections that there may be are open; this one is for health checks: try again")
             }
@@ -274,6 +280,7 @@ mod tests {
             RequestError::NoBands,
             RequestError::Preparing,
             RequestError::Overloaded,
+            RequestError::Late,
             RequestError::TooManyConnections,
             RequestError::OutOfMemory,
             RequestError::TooManyBatches { limit: 1 },

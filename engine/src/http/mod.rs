@@ -11,6 +11,7 @@ mod admit;
 mod authenticate;
 pub mod batch;
 pub mod body;
+pub mod client_address;
 pub mod connection;
 pub mod cross_origin;
 #[cfg(debug_assertions)]
@@ -31,12 +32,13 @@ mod static_answer;
 mod target;
 mod trace;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
+use ::http::HeaderMap;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -45,6 +47,7 @@ use slab::Slab;
 use crate::runtime::Backend;
 use crate::shard::{ServeSockets, ShardCore};
 use crate::telemetry::Admission;
+use client_address::TrustedProxies;
 use connection::deadlines::ConnectionDeadlines;
 use cross_origin::CrossOrigin;
 use pages::Files;
@@ -64,6 +67,10 @@ pub struct HttpSetup {
     pub files: Option<Arc<Files>>,
     /// Whose pages may call from other origins; none when no origin may.
     pub cross_origin: Option<Arc<CrossOrigin>>,
+    /// Proxies that say whose a request is; none when none is trusted.
+    pub trusted_proxies: Option<Arc<TrustedProxies>>,
+    /// Whether every connection begins with the PROXY protocol.
+    pub proxy_protocol: bool,
 }
 
 /// HTTP on one shard: what all of its connections share.
@@ -73,6 +80,8 @@ pub struct HttpShard {
     setup: HttpSetup,
     /// The open connections, for a drain.
     connections: RefCell<Slab<Weak<ConnectionDeadlines>>>,
+    /// The second of the last line about a connection without the PROXY protocol, plus one.
+    unproxied_line: Cell<u64>,
 }
 
 impl HttpShard {
@@ -83,11 +92,18 @@ impl HttpShard {
             core,
             setup,
             connections: RefCell::new(Slab::with_capacity(CONNECTIONS)),
+            unproxied_line: Cell::new(0),
         })
     }
 
     fn files(&self) -> Option<&Files> {
         self.setup.files.as_deref()
+    }
+
+    /// Whose a request is, where a proxy is trusted to say so; for log lines and nothing else.
+    fn forwarded_for(&self, watch: &ConnectionDeadlines, headers: &HeaderMap) -> Option<IpAddr> {
+        let trusted = self.setup.trusted_proxies.as_deref()?;
+        Some(trusted.client(watch.peer()?, headers))
     }
 
     #[inline]

@@ -1,13 +1,13 @@
 //! The id of a request: the client's own from `x-request-id`, or one that the server made.
 
 use arrayvec::ArrayString;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use quintile_scoring::limits::REQUEST_ID_BYTES_MAX;
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
-/// The header's name, in requests and answers.
-pub(super) const HEADER: &str = "x-request-id";
+/// The header's name, in requests and answers. Made once: a text would be read and checked for each request, twice.
+pub(super) static HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The id that an answer and a record carry.
 pub(super) enum RequestId {
@@ -20,7 +20,7 @@ pub(super) enum RequestId {
 impl RequestId {
     /// Takes the client's id if it is one that may stand in logs and answers, else makes and writes ours.
     pub(super) fn new(headers: &HeaderMap, own: impl FnOnce() -> Uuid) -> Self {
-        match headers.get(HEADER) {
+        match headers.get(&HEADER) {
             Some(given) if is_fit(given.as_bytes()) => Self::Given(given.clone()),
             _ => {
                 let mut space = [0; Hyphenated::LENGTH];
@@ -48,7 +48,7 @@ mod tests {
 
     fn id(value: &[u8]) -> String {
         let mut headers = HeaderMap::new();
-        headers.insert(HEADER, HeaderValue::from_bytes(value).unwrap());
+        headers.insert(&HEADER, HeaderValue::from_bytes(value).unwrap());
         RequestId::new(&headers, || Uuid::from_u128(7)).as_str().to_owned()
     }
 

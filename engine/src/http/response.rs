@@ -174,7 +174,7 @@ impl Responder<'_> {
     /// Adds the headers that every answer has.
     pub(super) fn send(mut self, status: StatusCode, body: ResponseBody, close: bool) -> Response<ResponseBody> {
         if let Some(value) = self.id_value() {
-            self.headers.insert(REQUEST_ID, value);
+            self.headers.insert(&REQUEST_ID, value);
         }
         self.cross_origin.put(&mut self.headers);
         // h2 has no such header; hyper says GOAWAY there.

@@ -54,6 +54,7 @@ pub(super) async fn respond(
     let is_preflight = cross_origin.is_preflight(&head.method, &head.headers);
     let stays = core.remote.is_some() && head.headers.get(SCORER_HEADER).is_some_and(|value| value == "local");
     let request = RequestInfo::new(id.as_str(), lists_unusual(head.uri.query()));
+    let forwarded_for = http.forwarded_for(watch, &head.headers);
     // What the head holds may be long, and the body may be long in coming.
     let headers = emptied(&mut head);
     let responder = Responder {
@@ -103,6 +104,7 @@ pub(super) async fn respond(
             total_us,
             request_id: ArrayString::from(id.as_str()).unwrap_or_default(),
             trace,
+            client: forwarded_for.or_else(|| watch.peer()),
             ..Event::of_connection(kind, core.number)
         });
     }

@@ -13,6 +13,7 @@ use crossbeam_channel::Sender;
 use quintile_scoring::loaded::LoadedModel;
 
 use super::parts::{self, ModelNumbers};
+use super::secrets::{Lookup, SecretCache};
 use super::security::Security;
 use crate::config::origins::SettingOrigins;
 use crate::config::{Fault, Flags, Settings};
@@ -22,7 +23,7 @@ use crate::topology;
 /// What is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Scope {
-    /// The files that the settings in force name, of certificates.
+    /// The files that the settings in force name, of certificates and keys.
     Files,
     /// The configuration, and all that it names.
     Everything,
@@ -37,6 +38,8 @@ pub(super) struct AttemptInput {
     /// The model in force; none where models come from a store.
     pub(super) version: Option<Arc<ModelVersion>>,
     pub(super) numbers: Option<ModelNumbers>,
+    /// Secrets that were fetched.
+    pub(super) secrets: Arc<SecretCache>,
 }
 
 /// What was found, and may take the place of what is in force.
@@ -124,13 +127,13 @@ pub(super) fn look(input: &AttemptInput) -> Result<AttemptOutcome, Vec<Fault>> {
             settings: input.settings.clone(),
             told: None,
             loaded: None,
-            security: Some(Security::read(&input.settings)?),
+            security: Some(Security::read(&input.settings, &input.secrets, Lookup::Kept)?),
         });
     }
     let (new, told) = Settings::load_with_origins(&input.flags).map_err(|error| error.faults)?;
     let mut settings = input.settings.clone();
     settings.adopt(&new);
-    let security = Security::read(&settings).map_err(|faults| {
+    let security = Security::read(&settings, &input.secrets, Lookup::Fresh).map_err(|faults| {
         let located = faults.into_iter().map(|fault| fault.at_its_origin(&told));
         located.collect::<Vec<_>>()
     })?;

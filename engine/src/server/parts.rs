@@ -16,6 +16,7 @@ use super::{ServeError, ShardThread};
 use crate::accept::{self, Acceptor, ShardEntry};
 use crate::budget::{self, BUDGET_BYTES_UNASKED_MAX, Budget};
 use crate::config::{ADMIN, Records, ScorerKind, Settings};
+use crate::http::client_address::TrustedProxies;
 use crate::http::cross_origin::CrossOrigin;
 use crate::http::pages::Files;
 use crate::http::{HttpSetup, HttpShard};
@@ -351,6 +352,8 @@ pub(super) fn http(settings: &Settings) -> HttpSetup {
     HttpSetup {
         files: settings.pages.then(|| Arc::new(Files::new())),
         cross_origin: CrossOrigin::new(&settings.cors_origins).map(Arc::new),
+        trusted_proxies: TrustedProxies::new(&settings.trusted_proxies).map(Arc::new),
+        proxy_protocol: settings.proxy_protocol,
     }
 }
 

@@ -76,7 +76,7 @@ pub(super) fn start(parts: ReloadParts, asked: Receiver<()>) -> Result<(), Serve
     let mut reloader = Reloader::new(parts, Arc::new(attempt::look));
     let (changed, files) = bounded(1);
     if let Some(security) = &mut reloader.parts.security {
-        security.watch(changed);
+        security.watch(&changed);
     }
     spawn("reload", move || reloader.run(asked, files))?;
     Ok(())
@@ -210,7 +210,7 @@ impl Reloader {
         self.begun += 1;
         match scope {
             Scope::Everything => tracing::info!("reloading the configuration and the model"),
-            Scope::Files => tracing::info!("a file of [tls] has changed: reading these files"),
+            Scope::Files => tracing::info!("a file or a secret of [tls] or [auth] has changed: reading them"),
         }
         let input = AttemptInput {
             scope,
@@ -218,6 +218,12 @@ impl Reloader {
             flags: self.parts.again.flags.clone(),
             version: self.parts.version.clone(),
             numbers: self.parts.numbers.clone(),
+            secrets: self
+                .parts
+                .security
+                .as_ref()
+                .map(SecurityInForce::secrets)
+                .unwrap_or_default(),
         };
         match Attempt::start(self.begun, input, Arc::clone(&self.look), self.done.0.clone()) {
             Ok(attempt) => self.attempts.push(attempt),
@@ -281,7 +287,7 @@ impl Reloader {
         }
         let Some(told) = next.told else {
             let took_ms = millis(began);
-            tracing::info!(took_ms, "the files that have changed are in force");
+            tracing::info!(took_ms, "what has changed is in force");
             return Reload::Unchanged;
         };
         let next = AttemptSettings {

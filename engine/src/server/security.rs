@@ -1,13 +1,14 @@
 //! What of security is read from files: at the start, by a reload, and when the files change.
 //!
 //! ```text
-//! files ─▶ Security::read ─▶ SecurityInForce ─▶ Mail::Tls ─▶ every shard: its next handshakes
+//! files, secrets of AWS ─▶ Security::read ─▶ SecurityInForce ─▶ Mail::Tls ─▶ every shard: its next handshakes
 //!                              │ every six hours another key of sessions
 //!                              └ once a day a warning, when the certificate ends soon
 //! ```
 //! Nothing is half in force: a fault in one file keeps all as it was. Connections that are open stay.
 
 use std::io::Read as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -17,15 +18,16 @@ use rustls::ServerConfig;
 
 use super::ServeError;
 use super::publish::Publisher;
+use super::secrets::{Lookup, SecretCache, SecretSeen, SecretWatcher, SecretsSeen};
 use super::watch::{self, FileWatcher, Seen};
 use crate::auth::{Access, ApiKeys, Class, RateLimiter, SharedAccess};
-use crate::config::{Fault, Settings};
+use crate::config::{Fault, SecretSource, Settings};
 use crate::shard::mailbox::Mail;
 use crate::telemetry::SecurityGauges;
 use crate::tls::{ClientCertificates, Material, Tickets, TlsError, TlsFile, TlsPaths, Validity};
 
-/// The keys that name files.
-pub(super) const KEYS: [&str; 7] = [
+/// The keys that say what is read, and from where.
+pub(super) const KEYS: [&str; 9] = [
     "tls.certificate",
     "tls.key",
     "tls.client_ca",
@@ -33,6 +35,8 @@ pub(super) const KEYS: [&str; 7] = [
     "tls.client",
     "auth.api_keys",
     "auth.issuer",
+    "aws.region",
+    "aws.endpoint",
 ];
 
 /// How often it is said that the certificate ends soon, or has ended.
@@ -49,7 +53,12 @@ pub(crate) struct Security {
     /// Who may do what; none where nobody is asked.
     access: Option<Arc<Access>>,
     files: Seen,
+    secrets: SecretsSeen,
+    cache: Arc<SecretCache>,
 }
+
+/// What was read of one secret, and which text of it when AWS has it.
+type Read<T> = (T, Option<SecretSeen>);
 
 impl Security {
     /// Reads all files, at the start or for `check`.
@@ -57,7 +66,7 @@ impl Security {
     /// # Errors
     /// All faults, each with its key. A rule that names a key which is not there is one.
     pub(super) fn read_first(settings: &Settings) -> Result<Self, Vec<Fault>> {
-        let security = Self::read(settings)?;
+        let security = Self::read(settings, &Arc::default(), Lookup::Fresh)?;
         let missing = security.missing_keys();
         let fault = |(class, name): &(Class, String)| {
             let key = format!("auth.{}", class.name());
@@ -70,20 +79,19 @@ impl Security {
         }
     }
 
-    /// Reads all files.
+    /// Reads all files, and the secrets that AWS has.
     ///
     /// # Errors
     /// All faults, each with its key.
-    pub(super) fn read(settings: &Settings) -> Result<Self, Vec<Fault>> {
-        let paths = settings.tls.paths();
-        let mut files = paths.as_ref().map(TlsPaths::files).unwrap_or_default();
-        files.extend(settings.auth.key_file().map(Into::into));
-        let files = watch::seen(files);
-        match (material(paths.as_ref()), keys(settings)) {
-            (Ok(material), Ok(keys)) => Ok(Self {
+    pub(super) fn read(settings: &Settings, cache: &Arc<SecretCache>, lookup: Lookup) -> Result<Self, Vec<Fault>> {
+        let files = watch::seen(files(settings));
+        match (material(settings, cache, lookup), keys(settings, cache, lookup)) {
+            (Ok((material, tls_key)), Ok((keys, api_keys))) => Ok(Self {
                 material,
                 access: settings.auth.access(keys, has_certificates(settings)).map(Arc::new),
                 files,
+                secrets: SecretsSeen { api_keys, tls_key },
+                cache: Arc::clone(cache),
             }),
             (material, keys) => Err(material.err().into_iter().flatten().chain(keys.err()).collect()),
         }
@@ -120,9 +128,32 @@ fn has_certificates(settings: &Settings) -> bool {
     settings.tls.client() != ClientCertificates::None
 }
 
+/// Every file that is read.
+fn files(settings: &Settings) -> Vec<PathBuf> {
+    let paths = settings.tls.paths();
+    let mut files = paths.as_ref().map(TlsPaths::files_beside_key).unwrap_or_default();
+    let key = paths.and_then(|_| settings.tls.key_source());
+    for source in [key, settings.auth.key_source()].into_iter().flatten() {
+        if let SecretSource::File(path) = source {
+            files.push(path);
+        }
+    }
+    files
+}
+
 /// What handshakes need.
-fn material(paths: Option<&TlsPaths>) -> Result<Option<Material>, Vec<Fault>> {
-    let Some(paths) = paths else { return Ok(None) };
+fn material(settings: &Settings, cache: &SecretCache, lookup: Lookup) -> Result<Read<Option<Material>>, Vec<Fault>> {
+    let (Some(paths), Some(source)) = (settings.tls.paths(), settings.tls.key_source()) else {
+        return Ok((None, None));
+    };
+    let (key, seen) = match source.of_aws() {
+        None => (None, None),
+        Some(secret) => {
+            let fetched = cache.tls_key((secret, &settings.aws), lookup);
+            let (key, seen) = fetched.map_err(|message| vec![of_aws("tls.key", message)])?;
+            (Some(key), Some(seen))
+        }
+    };
     let fault = |error: &TlsError| {
         let fault = Fault::of_key(key_of(error.file), error);
         match error.hint {
@@ -130,27 +161,38 @@ fn material(paths: Option<&TlsPaths>) -> Result<Option<Material>, Vec<Fault>> {
             None => fault,
         }
     };
-    let read = Material::read(paths);
-    read.map(Some).map_err(|errors| errors.iter().map(fault).collect())
+    match Material::read(&paths, key.as_deref()) {
+        Ok(material) => Ok((Some(material), seen)),
+        Err(errors) => Err(errors.iter().map(fault).collect()),
+    }
+}
+
+/// What is wrong with a secret of AWS.
+fn of_aws(key: &str, message: String) -> Fault {
+    Fault::of_key(key, message).with_hint(
+        "the role of this process needs secretsmanager:GetSecretValue or ssm:GetParameter, and kms:Decrypt for a key of yours",
+    )
 }
 
 /// The API keys, where some are configured.
-fn keys(settings: &Settings) -> Result<Option<ApiKeys>, Fault> {
-    let Some(source) = &settings.auth.api_keys else {
-        return Ok(None);
-    };
+fn keys(settings: &Settings, cache: &SecretCache, lookup: Lookup) -> Result<Read<Option<ApiKeys>>, Fault> {
     let fault = |message: String| Fault::of_key("auth.api_keys", message);
-    let Some(path) = settings.auth.key_file() else {
-        let service = source.split(':').next().unwrap_or_default();
-        return Err(fault(format!("{service} is not supported yet"))
-            .with_hint("accepted now: file:PATH, of a file that a sidecar or an init container writes"));
+    let path = match settings.auth.key_source() {
+        None => return Ok((None, None)),
+        Some(SecretSource::Aws(secret)) => {
+            let fetched = cache.api_keys((&secret, &settings.aws), lookup);
+            let (keys, seen) = fetched.map_err(|message| of_aws("auth.api_keys", message))?;
+            return Ok((Some(keys), Some(seen)));
+        }
+        Some(SecretSource::File(path)) => path,
     };
     let mut bytes = Vec::new();
-    let opened = quintile_scoring::regular_file::open(path.as_ref());
+    let shown = path.display();
+    let opened = quintile_scoring::regular_file::open(&path);
     let read = opened.and_then(|file| file.take(KEYS_BYTES_MAX).read_to_end(&mut bytes));
-    read.map_err(|error| fault(format!("{path}: cannot be read: {error}")))?;
-    let keys = ApiKeys::parse(&bytes).map_err(|error| fault(format!("{path}: {error}")))?;
-    Ok(Some(keys))
+    read.map_err(|error| fault(format!("{shown}: cannot be read: {error}")))?;
+    let keys = ApiKeys::parse(&bytes).map_err(|error| fault(format!("{shown}: {error}")))?;
+    Ok((Some(keys), None))
 }
 
 fn key_of(file: TlsFile) -> &'static str {
@@ -177,6 +219,7 @@ pub(super) struct SecurityInForce {
     shared: Arc<SharedAccess>,
     rates: Arc<RateLimiter>,
     watcher: FileWatcher,
+    secrets: SecretWatcher,
 }
 
 impl SecurityInForce {
@@ -196,6 +239,7 @@ impl SecurityInForce {
             shared: Arc::new(SharedAccess::new(settings.auth.guards_admin())),
             rates: Arc::default(),
             watcher: FileWatcher::new(security.files),
+            secrets: SecretWatcher::new(security.cache, settings.aws.clone(), security.secrets),
         };
         made.look_at_expiry();
         made.set_access(security.access);
@@ -233,9 +277,15 @@ impl SecurityInForce {
         material.map(|material| material.config(Arc::clone(&self.tickets)))
     }
 
-    /// From now on `changed` gets a message when a file has changed.
-    pub(super) fn watch(&mut self, changed: Sender<()>) {
-        self.watcher.start(changed);
+    /// Secrets that were fetched.
+    pub(super) fn secrets(&self) -> Arc<SecretCache> {
+        self.secrets.cache()
+    }
+
+    /// From now on `changed` gets a message when a file or a secret has changed.
+    pub(super) fn watch(&mut self, changed: &Sender<()>) {
+        self.watcher.start(changed.clone());
+        self.secrets.start(changed.clone());
     }
 
     /// Puts what was read into force.
@@ -255,6 +305,7 @@ impl SecurityInForce {
         self.material = security.material;
         self.set_access(security.access);
         self.watcher.set(security.files);
+        self.secrets.set(security.secrets);
         self.warned = None;
         self.look_at_expiry();
         self.tell(publisher);

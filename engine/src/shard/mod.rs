@@ -6,11 +6,13 @@
 //!       └──────────────── ShardCore (Rc) ────────────────────┘        ticker task: the timer wheel
 //!                                                                     turns task: slices of batches, one at a time
 //!                                                                     spin task, if configured: keeps the shard awake
+//!                                                                     probe task: how long requests wait
 //! ```
 //! Everything here runs on one thread, so cells suffice; no borrow is held across an `await`. A shard never takes a
 //! lock and never waits for another thread.
 
 pub mod arena;
+pub(crate) mod backlog;
 mod busy_poll;
 pub mod mailbox;
 pub mod remote_call;
@@ -36,6 +38,7 @@ use crate::models::Registry;
 use crate::runtime::{Backend, Contained, StartError};
 use crate::telemetry::{Admission, Counter, Event, Gauges, SecurityGauges, ShardStats};
 use arena::Arena;
+use backlog::Backlog;
 use busy_poll::BusyPoll;
 use mailbox::{Mail, Mailbox};
 use remote_call::{Remote, RemoteSetup};
@@ -127,6 +130,7 @@ pub struct ShardCore {
     pub(crate) batches: Cell<usize>,
     pub(crate) turns: SliceQueue,
     pub(crate) spin: BusyPoll,
+    pub(crate) backlog: Backlog,
     stats_out: Sender<Box<ShardStats>>,
     events: Sender<Event>,
     pub(crate) gauges: Arc<Gauges>,
@@ -164,6 +168,7 @@ impl ShardCore {
             batches: Cell::new(0),
             turns: SliceQueue::default(),
             spin: BusyPoll::new(parts.spin),
+            backlog: Backlog::default(),
             stats_out: parts.stats,
             events: parts.events,
             gauges: parts.gauges,
@@ -253,6 +258,11 @@ pub fn run<B: Backend, S: ServeSockets>(
                 for_turns.stats.borrow_mut().count(Counter::Panics);
             }
         });
+        let for_probe = Rc::clone(&core);
+        B::spawn_local(async move {
+            // It has nothing that panics.
+            let _ = Contained::new(backlog::probe(for_probe)).await;
+        });
         if core.spin.is_on() {
             let for_spin = Rc::clone(&core);
             B::spawn_local(async move {
@@ -263,6 +273,7 @@ pub fn run<B: Backend, S: ServeSockets>(
         let began = Instant::now();
         while finished.is_empty() {
             core.wheel.borrow_mut().advance(began.elapsed());
+            core.backlog.tick();
             B::sleep(TICK).await;
         }
     })

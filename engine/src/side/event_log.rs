@@ -33,14 +33,26 @@ pub(super) async fn log(events: Receiver<Event>, stop: &Stop) {
 
 fn write(event: &Event) {
     let shard = event.shard;
+    let client = event.client.map(tracing::field::display);
     match event.kind {
         EventKind::Slow => write_request(event, "slow request"),
         EventKind::Failed => write_request(event, "failed request"),
         EventKind::Denied(reason) => write_denied(event, reason),
-        EventKind::Panicked => tracing::error!(shard, "a connection's task panicked"),
+        EventKind::Panicked => tracing::error!(shard, client.address = client, "a connection's task panicked"),
         EventKind::TimedOut(phase) => {
-            tracing::info!(shard, phase = phase.name(), "closed a connection that was too slow");
+            let phase = phase.name();
+            tracing::info!(
+                shard,
+                phase,
+                client.address = client,
+                "closed a connection that was too slow"
+            );
         }
+        EventKind::Unproxied => tracing::warn!(
+            shard,
+            client.address = client,
+            "closed a connection that does not begin with the PROXY protocol (server.proxy_protocol)"
+        ),
     }
 }
 
@@ -54,6 +66,7 @@ fn write_request(event: &Event, what: &str) {
         http.request.method = event.method,
         http.route = event.route.name(),
         http.response.status_code = event.status,
+        client.address = event.client.map(tracing::field::display),
         duration_us = event.total_us,
         shard = event.shard,
         "{what}"
@@ -66,6 +79,7 @@ fn write_denied(event: &Event, reason: DenialReason) {
         http.route = event.route.name(),
         http.request.method = event.method,
         http.response.status_code = event.status,
+        client.address = event.client.map(tracing::field::display),
         principal = (!event.principal.is_empty()).then_some(event.principal.as_str()),
         "denied"
     );

@@ -15,12 +15,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 
 use super::counts::Stop;
+use super::https::{self, HttpsClient};
 use crate::auth::{JwksError, KeySet, SharedAccess};
 use crate::log_limiter::LogLimiter;
 use crate::shard::mailbox::{Address, Mail};
@@ -73,8 +70,6 @@ pub(super) struct Issuer {
     pub(super) gauges: Arc<SecurityGauges>,
 }
 
-type HttpsClient = Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
-
 /// Fetches keys until the end.
 pub(super) async fn run(issuer: Issuer, stop: &Stop) {
     let Issuer {
@@ -83,7 +78,7 @@ pub(super) async fn run(issuer: Issuer, stop: &Stop) {
         shared,
         gauges,
     } = issuer;
-    let client = match client() {
+    let client = match https::client() {
         Ok(client) => client,
         Err(error) => {
             tracing::error!(%error, "no keys of the issuer can be had: the system's certificates cannot be read");
@@ -146,20 +141,10 @@ async fn tell(shards: &[Address], keys: &Arc<KeySet>) {
     }
 }
 
-fn client() -> std::io::Result<HttpsClient> {
-    let connector = HttpsConnectorBuilder::new().with_native_roots()?;
-    let connector = connector.https_or_http().enable_http1().build();
-    let mut client = Client::builder(TokioExecutor::new());
-    Ok(client.pool_max_idle_per_host(0).build(connector))
-}
-
-async fn fetch(client: &HttpsClient, url: &str) -> Result<Bytes, FetchError> {
+async fn fetch(client: &HttpsClient<Empty<Bytes>>, url: &str) -> Result<Bytes, FetchError> {
     let request = Request::get(url)
         .header(http::header::ACCEPT, "application/json")
-        .header(
-            http::header::USER_AGENT,
-            concat!("quintile/", env!("CARGO_PKG_VERSION")),
-        )
+        .header(http::header::USER_AGENT, https::USER_AGENT)
         .body(Empty::new())
         .map_err(|error| FetchError::Connect(error.to_string()))?;
     let answer = client.request(request).await;

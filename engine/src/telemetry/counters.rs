@@ -134,11 +134,23 @@ pub enum Counter {
     HandshakesResumed,
     /// TLS handshakes that failed.
     HandshakesFailed,
+    /// Single scores refused because they had waited too long for the shard.
+    LateScores,
+    /// Batches and explanations refused for the same reason.
+    LateBatches,
+    /// Requests for what is open to anyone, where other routes ask for credentials.
+    ByAnyone,
+    /// Requests allowed for a bearer token.
+    ByTokens,
+    /// Requests allowed for an API key.
+    ByKeys,
+    /// Requests allowed for a client certificate.
+    ByCertificates,
 }
 
 impl Counter {
     /// All of them, by number.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 17] = [
         Self::Connections,
         Self::Panics,
         Self::Shed,
@@ -150,6 +162,12 @@ impl Counter {
         Self::HandshakesFull,
         Self::HandshakesResumed,
         Self::HandshakesFailed,
+        Self::LateScores,
+        Self::LateBatches,
+        Self::ByAnyone,
+        Self::ByTokens,
+        Self::ByKeys,
+        Self::ByCertificates,
     ];
 }
 

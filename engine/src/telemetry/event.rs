@@ -1,5 +1,7 @@
 //! The log events of a shard. It may not write log lines itself, so it sends a small value and continues.
 
+use std::net::IpAddr;
+
 use arrayvec::ArrayString;
 use quintile_scoring::limits::REQUEST_ID_BYTES_MAX;
 
@@ -21,6 +23,8 @@ pub enum EventKind {
     TimedOut(Phase),
     /// A request was not allowed.
     Denied(DenialReason),
+    /// A connection began without the PROXY protocol, which is asked for.
+    Unproxied,
 }
 
 /// The trace that a request belongs to.
@@ -55,6 +59,8 @@ pub struct Event {
     pub trace: Option<Trace>,
     /// Who was refused; empty where that is not known.
     pub principal: ArrayString<PRINCIPAL_BYTES_MAX>,
+    /// Where it came from, if that is known.
+    pub client: Option<IpAddr>,
 }
 
 impl Event {
@@ -71,6 +77,7 @@ impl Event {
             request_id: ArrayString::new_const(),
             trace: None,
             principal: ArrayString::new_const(),
+            client: None,
         }
     }
 }

@@ -40,7 +40,7 @@ pub enum ClientCertificates {
 pub struct TlsPaths {
     /// The server's chain, leaf first.
     pub certificate: PathBuf,
-    /// Its private key.
+    /// Its private key, or the name of where it is.
     pub key: PathBuf,
     /// Roots of clients.
     pub client_ca: Option<PathBuf>,
@@ -51,14 +51,15 @@ pub struct TlsPaths {
 }
 
 impl TlsPaths {
-    /// All files.
+    /// All files but that of the key.
     #[must_use]
-    pub fn files(&self) -> Vec<PathBuf> {
-        let first = [Some(&self.certificate), Some(&self.key)];
-        let all = first
-            .into_iter()
-            .chain([self.client_ca.as_ref(), self.client_crl.as_ref()]);
-        all.flatten().cloned().collect()
+    pub fn files_beside_key(&self) -> Vec<PathBuf> {
+        let all = [
+            Some(&self.certificate),
+            self.client_ca.as_ref(),
+            self.client_crl.as_ref(),
+        ];
+        all.into_iter().flatten().cloned().collect()
     }
 }
 
@@ -125,17 +126,17 @@ impl fmt::Debug for Material {
 }
 
 impl Material {
-    /// Reads all files.
+    /// Reads all files. `key` is the text of the private key where that is in no file.
     ///
     /// # Errors
     /// Everything that is wrong with them.
-    pub fn read(paths: &TlsPaths) -> Result<Self, Vec<TlsError>> {
+    pub fn read(paths: &TlsPaths, key: Option<&[u8]>) -> Result<Self, Vec<TlsError>> {
         let mut faults = Vec::new();
         let mut keep = |fault| faults.push(fault);
         let chain = certificates(TlsFile::Certificate, &paths.certificate)
             .map_err(&mut keep)
             .ok();
-        let key = private_key(&paths.key).map_err(&mut keep).ok();
+        let key = private_key(&paths.key, key).map_err(&mut keep).ok();
         let roots = paths.client_ca.as_ref();
         let roots = roots.and_then(|path| roots_of(path).map_err(&mut keep).ok());
         let lists = paths.client_crl.as_ref();
@@ -239,8 +240,11 @@ fn certificates(file: TlsFile, path: &Path) -> Result<(Vec<CertificateDer<'stati
     sections(file, path, "CERTIFICATE")
 }
 
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let bytes = read(TlsFile::Key, path)?;
+fn private_key(path: &Path, text: Option<&[u8]>) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let bytes = match text {
+        Some(text) => text.to_vec(),
+        None => read(TlsFile::Key, path)?,
+    };
     let has = |word: &[u8]| bytes.windows(word.len()).any(|part| part == word);
     PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| {
         let fault = |message: &str| TlsError::new(TlsFile::Key, path, message);

@@ -19,6 +19,7 @@ mod log;
 mod memory;
 mod metrics;
 mod models;
+mod overload;
 mod pages;
 mod panics;
 mod reasons;

@@ -1,5 +1,7 @@
 //! `[aws]`: how AWS is reached.
 
+use std::time::Duration;
+
 use super::{Key, plain};
 use crate::config::validators::{check_region, check_url};
 use crate::config::value::ValueKind;
@@ -26,5 +28,15 @@ pub(super) static KEYS: &[Key] = &[
         },
         None,
         "Where every AWS service is reached, for stand-ins and S3-compatible stores",
+    ),
+    plain(
+        "aws",
+        "secrets_refresh_seconds",
+        ValueKind::Seconds {
+            range: 1.0..=86_400.0,
+            set: |settings, time: Duration| settings.aws.secrets_refresh = time,
+        },
+        Some("300"),
+        "How often secrets that are named by aws-secretsmanager: or aws-ssm: are fetched again",
     ),
 ];

@@ -99,6 +99,16 @@ pub(super) static KEYS: &[Key] = &[
         "10000",
         "Requests of one shard that are being read or answered at once",
     ),
+    limit(
+        "queue_ms",
+        ValueKind::Millis {
+            range: 1..=60_000,
+            set: |settings, time| settings.limits.queue = time,
+        },
+        "100",
+        "How long a request may have waited for its shard when its turn comes: beyond it, while the shard is behind, it gets \
+         503. Batches and explanations have half of it",
+    ),
     plain(
         "limits",
         "principal_rate",

@@ -74,9 +74,14 @@ impl Key {
             .map_err(|wrong| self.hidden(wrong))
     }
 
+    /// Whether it names a secret, so that somebody may put the secret there by mistake.
+    fn names_secret(&self) -> bool {
+        self.section == "auth" && self.name == "api_keys"
+    }
+
     /// What is wrong, without the value of a secret.
     fn hidden(&self, wrong: ValueError) -> ValueError {
-        if !self.is_secret() {
+        if !self.is_secret() && !self.names_secret() {
             return wrong;
         }
         ValueError {
@@ -188,6 +193,7 @@ pub(super) mod tests {
             ValueKind::Word { words, .. } => words().pop().unwrap_or_default().to_owned(),
             ValueKind::Words { .. } if key.name == "forget" => "firehose".to_owned(),
             ValueKind::Words { .. } => "none".to_owned(),
+            ValueKind::Texts { .. } if key.path() == "server.trusted_proxies" => "10.0.0.0/8".to_owned(),
             ValueKind::Texts { .. } => "https://crm.example".to_owned(),
             ValueKind::Count { range, .. } | ValueKind::Millis { range, .. } => (range.end() - 7).to_string(),
             ValueKind::Number { range, .. } | ValueKind::Seconds { range, .. } => (range.end() - 7.0).to_string(),
@@ -257,6 +263,14 @@ pub(super) mod tests {
         let mut told = crate::config::origins::SettingOrigins::default();
         told.add(&key, "hunter2", crate::config::SettingSource::Flag("--x".into()));
         assert!(!format!("{told:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_secret_in_place_of_its_name_is_not_repeated() {
+        let key = KEYS.iter().find(|key| key.path() == "auth.api_keys").unwrap();
+        let text = OsStr::new("{\"crm\": \"hunter2hunter2hunter2hunter2\"}");
+        let wrong = key.store_text(&mut Settings::default(), text).unwrap_err();
+        assert!(!format!("{wrong:?}").contains("hunter2") && wrong.message.contains("aws-ssm:NAME"));
     }
 
     #[test]

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use super::{Key, plain};
 use crate::config::ADMIN;
-use crate::config::validators::{check_listen, check_origin};
+use crate::config::validators::{check_listen, check_network, check_origin};
 use crate::config::value::ValueKind;
 use crate::limits::{SHARDS_MAX, SPIN_US_MAX};
+use crate::network::Network;
 use crate::runtime;
 
 pub(super) static KEYS: &[Key] = &[
@@ -98,6 +99,46 @@ pub(super) static KEYS: &[Key] = &[
         },
         Some("none"),
         "Web pages of which other origins may call this server from a browser (CORS)",
+    ),
+    plain(
+        "server",
+        "trusted_proxies",
+        ValueKind::Texts {
+            form: "networks, as 10.0.0.0/8 or fd00::/8",
+            check: check_network,
+            set: |settings, texts| {
+                settings.trusted_proxies = texts.iter().filter_map(|text| Network::parse(text)).collect();
+            },
+        },
+        Some("none"),
+        "Networks of proxies that say whose a request is, in X-Forwarded-For or Forwarded: for log lines, never for rights",
+    ),
+    plain(
+        "server",
+        "proxy_protocol",
+        ValueKind::Word {
+            words: || vec!["off", "on"],
+            set: |settings, word| {
+                settings.proxy_protocol = word == "on";
+                matches!(word, "on" | "off")
+            },
+        },
+        Some("off"),
+        "Whether every connection begins with the PROXY protocol, version 1 or 2, as NLBs write it; what does not is closed",
+    ),
+    plain(
+        "server",
+        "core_dumps",
+        ValueKind::Word {
+            words: || vec!["off", "on"],
+            set: |settings, word| {
+                settings.core_dumps = word == "on";
+                matches!(word, "on" | "off")
+            },
+        },
+        Some("off"),
+        "Whether the kernel may write this process's memory to a file when it crashes, and debuggers of the same user may \
+         attach: it has records and keys",
     ),
     plain(
         "server",

@@ -22,7 +22,7 @@ pub(super) static KEYS: &[Key] = &[
             set: |settings, path| settings.tls.key = Some(path),
         },
         None,
-        "Its private key (PEM: PKCS#8, PKCS#1 or SEC1)",
+        "Its private key (PEM: PKCS#8, PKCS#1 or SEC1): a path, or aws-secretsmanager:ID or aws-ssm:NAME",
     ),
     plain(
         "tls",

@@ -8,6 +8,7 @@
 //! a request (an h2 connection has many at once) and is kept by `http::body`.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::task::Context;
 use std::time::Duration;
@@ -53,6 +54,8 @@ pub struct ConnectionDeadlines {
     secure: Cell<bool>,
     /// Whose the certificate is that the client showed.
     certificate: OnceCell<Rc<Principal>>,
+    /// Where it comes from, if that is known.
+    peer: Cell<Option<IpAddr>>,
     admission: Admission,
     in_flight: Cell<u32>,
     /// A request has come.
@@ -74,7 +77,7 @@ pub struct ConnectionDeadlines {
 
 impl ConnectionDeadlines {
     /// Starts the clock of a connection that has said nothing yet.
-    pub(super) fn new(core: Rc<ShardCore>, admission: Admission) -> Rc<Self> {
+    pub(super) fn new(core: Rc<ShardCore>, admission: Admission, peer: Option<IpAddr>) -> Rc<Self> {
         let timer = core.wheel.borrow_mut().insert();
         let charge = |purpose| RefCell::new(Charge::new(&core.budget, purpose));
         let (reads, answers) = (charge(Purpose::Connections), charge(Purpose::Answers));
@@ -85,6 +88,7 @@ impl ConnectionDeadlines {
             http2: Cell::new(false),
             secure: Cell::new(false),
             certificate: OnceCell::new(),
+            peer: Cell::new(peer),
             admission,
             in_flight: Cell::new(0),
             asked: Cell::new(false),
@@ -147,6 +151,16 @@ impl ConnectionDeadlines {
     /// Whose the certificate is that the client showed.
     pub(crate) fn certificate(&self) -> Option<&Rc<Principal>> {
         self.certificate.get()
+    }
+
+    /// A balancer has said where it comes from.
+    pub(super) fn comes_from(&self, client: IpAddr) {
+        self.peer.set(Some(client));
+    }
+
+    /// Where it comes from, if that is known: for log lines and nothing else.
+    pub(crate) fn peer(&self) -> Option<IpAddr> {
+        self.peer.get()
     }
 
     /// Whether what is said on it is encrypted.

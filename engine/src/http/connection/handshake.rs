@@ -42,7 +42,7 @@ pub(super) async fn serve<B: Backend>(
         }
         Err(phase) => {
             core.stats.borrow_mut().count(Counter::HandshakesFailed);
-            return timed_out(&core, phase);
+            return timed_out(&core, &watch, phase);
         }
     };
     let session = stream.get_ref().1;

@@ -7,10 +7,11 @@ mod coalesce;
 pub mod deadlines;
 mod handshake;
 mod io;
+mod proxy_protocol;
 
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -54,13 +55,14 @@ const H2_RESET_STREAMS_MAX: usize = 64;
 pub(super) fn open<B: Backend>(http: &Rc<HttpShard>, socket: TcpStream, admission: Admission) {
     let open = Open(Rc::clone(http), admission);
     http.core.stats.borrow_mut().count(Counter::Connections);
+    let peer = socket.peer_addr().ok().map(|address| address.ip().to_canonical());
     // The reactor cannot watch it: closing is all that is left to do, and dropping does.
     let Ok(stream) = B::adopt(socket) else { return };
     B::spawn_local(async move {
         let http = Rc::clone(&open.0);
-        let serving = serve::<B>(Rc::clone(&http), stream, admission);
+        let serving = serve::<B>(Rc::clone(&http), stream, admission, peer);
         if Contained::new(serving).await.is_err() {
-            panicked(&http.core);
+            panicked(&http.core, peer);
         }
         drop(open);
     });
@@ -87,9 +89,9 @@ impl Drop for Listed {
     }
 }
 
-async fn serve<B: Backend>(http: Rc<HttpShard>, stream: B::Stream, admission: Admission) {
+async fn serve<B: Backend>(http: Rc<HttpShard>, mut stream: B::Stream, admission: Admission, peer: Option<IpAddr>) {
     let core = Rc::clone(&http.core);
-    let watch = ConnectionDeadlines::new(Rc::clone(&core), admission);
+    let watch = ConnectionDeadlines::new(Rc::clone(&core), admission, peer);
     let key = http.connections.borrow_mut().insert(Rc::downgrade(&watch));
     let _listed = Listed {
         http: Rc::clone(&http),
@@ -97,6 +99,15 @@ async fn serve<B: Backend>(http: Rc<HttpShard>, stream: B::Stream, admission: Ad
     };
     if core.draining.get() {
         watch.drain();
+    }
+    if http.setup.proxy_protocol {
+        // In a box, so that connections without it do not carry its state.
+        let read = Box::pin(within(&watch, proxy_protocol::read(&mut stream))).await;
+        match read {
+            Ok(Ok(client)) => client.into_iter().for_each(|client| watch.comes_from(client)),
+            Ok(Err(_)) => return unproxied(&http, peer),
+            Err(phase) => return timed_out(&core, &watch, phase),
+        }
     }
     let config = core.tls.borrow().clone();
     if let Some(config) = config {
@@ -108,7 +119,7 @@ async fn serve<B: Backend>(http: Rc<HttpShard>, stream: B::Stream, admission: Ad
         Ok(Ok(Some(protocol))) => converse::<B, _>(http, watch, io, protocol).await,
         // Closed or broken before it said anything.
         Ok(_) => {}
-        Err(phase) => timed_out(&core, phase),
+        Err(phase) => timed_out(&core, &watch, phase),
     }
 }
 
@@ -163,11 +174,21 @@ async fn converse<B: Backend, S: AsyncRead + AsyncWrite + Unpin + 'static>(
         }
     };
     if let Err(phase) = ended {
-        timed_out(&core, phase);
+        timed_out(&core, &watch, phase);
     }
 }
 
-fn timed_out(core: &ShardCore, phase: Phase) {
+/// A connection that does not begin as it must. One line a second: a scanner makes many of them.
+fn unproxied(http: &HttpShard, peer: Option<IpAddr>) {
+    let core = &http.core;
+    let now = core.security.clock_s() + 1;
+    if http.unproxied_line.replace(now) != now {
+        let event = Event::of_connection(EventKind::Unproxied, core.number);
+        core.tell(Event { client: peer, ..event });
+    }
+}
+
+fn timed_out(core: &ShardCore, watch: &ConnectionDeadlines, phase: Phase) {
     // At the end of a drain an idle connection is closed because we want it, not because it was slow.
     if core.draining.get() {
         return;
@@ -175,14 +196,19 @@ fn timed_out(core: &ShardCore, phase: Phase) {
     core.stats.borrow_mut().timeouts[phase as usize] += 1;
     // Idle connections end like this every day.
     if phase != Phase::Idle {
-        core.tell(Event::of_connection(EventKind::TimedOut(phase), core.number));
+        let event = Event::of_connection(EventKind::TimedOut(phase), core.number);
+        core.tell(Event {
+            client: watch.peer(),
+            ..event
+        });
     }
 }
 
 /// A task ended by a panic: its connection or stream is gone, everything else goes on.
-fn panicked(core: &ShardCore) {
+fn panicked(core: &ShardCore, client: Option<IpAddr>) {
     core.stats.borrow_mut().count(Counter::Panics);
-    core.tell(Event::of_connection(EventKind::Panicked, core.number));
+    let event = Event::of_connection(EventKind::Panicked, core.number);
+    core.tell(Event { client, ..event });
 }
 
 /// Runs `future` unless the connection's limit passes first.
@@ -259,7 +285,7 @@ impl<B: Backend, F: Future<Output = ()> + 'static> Executor<F> for Spawner<B> {
         let core = Rc::clone(&self.core);
         B::spawn_local(async move {
             if Contained::new(future).await.is_err() {
-                panicked(&core);
+                panicked(&core, None);
             }
         });
     }

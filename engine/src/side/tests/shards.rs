@@ -65,6 +65,7 @@ fn events_are_taken_from_their_queue() {
                 flags: None,
             }),
             principal: "crm".try_into().unwrap(),
+            client: Some("192.0.2.1".parse().unwrap()),
         };
         events.send(event).unwrap();
     }
