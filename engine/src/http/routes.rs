@@ -55,12 +55,11 @@ pub(super) async fn respond(
     let stays = core.remote.is_some() && head.headers.get(SCORER_HEADER).is_some_and(|value| value == "local");
     let request = RequestInfo::new(id.as_str(), lists_unusual(head.uri.query()));
     let forwarded_for = http.forwarded_for(watch, &head.headers);
-    // What the head holds may be long, and the body may be long in coming.
-    let headers = emptied(&mut head);
     let responder = Responder {
         core,
         watch,
-        headers,
+        // What the head holds may be long, and the body may be long in coming.
+        headers: emptied(&mut head),
         id: &id,
         version: head.version,
         cross_origin,

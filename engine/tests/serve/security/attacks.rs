@@ -2,7 +2,7 @@
 //! answered. How long that takes is printed, and not asserted.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -29,12 +29,17 @@ const HEADERS: u8 = 1;
 const RESET: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
+const GOAWAY: u8 = 7;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
 /// More than any of them may take of memory, for one connection or fifty.
 const MEMORY_BYTES_MAX: u64 = 48 << 20;
+
+/// Requests at once on one connection, and how often.
+const STREAMS: u32 = 100;
+const WAVES: u32 = 100;
 
 /// So many frames are enough to show that something has no end.
 const FRAMES: u32 = 100_000;
@@ -69,29 +74,71 @@ impl Attacker {
     }
 
     /// Sends frames until there are no more, or the server takes none. Answers are read meanwhile, so that it is not its
-    /// own answers that stop the server. Whether the server has ended the connection.
-    fn send(&mut self, frames: impl Iterator<Item = Vec<u8>>) -> bool {
-        let mut reader = self.0.try_clone().expect("a socket");
+    /// own answers that stop the server. Whether the server has given the connection up.
+    fn send(mut self, frames: impl Iterator<Item = Vec<u8>>) -> bool {
+        let mut answers = Answers::new(&self.0);
         let reading = thread::spawn(move || {
-            let mut space = [0; 16 << 10];
-            while !matches!(reader.read(&mut space), Ok(0) | Err(_)) {}
+            while answers.read() {}
+            answers
         });
         let mut pieces: Vec<u8> = Vec::new();
-        let mut is_ended = false;
+        let mut is_refused = false;
         for frame in frames {
             pieces.extend(frame);
             if pieces.len() > 8 << 10 {
-                is_ended = self.0.write_all(&pieces).is_err();
+                is_refused = self.0.write_all(&pieces).is_err();
                 pieces.clear();
             }
-            if is_ended {
+            if is_refused {
                 break;
             }
         }
-        let is_ended = is_ended || self.0.write_all(&pieces).is_err();
-        let _ = self.0.shutdown(std::net::Shutdown::Both);
-        let _ = reading.join();
-        is_ended
+        let is_refused = is_refused || self.0.write_all(&pieces).is_err();
+        // Either has the server said so, or it learns now that no more comes.
+        let _ = self.0.shutdown(Shutdown::Write);
+        let answers = reading.join().expect("it does not panic");
+        is_refused || answers.is_given_up
+    }
+}
+
+/// What the server sends, frame by frame.
+struct Answers {
+    socket: TcpStream,
+    unread: Vec<u8>,
+    /// GOAWAY with an error.
+    is_given_up: bool,
+    /// Streams that are answered whole.
+    ended: u32,
+}
+
+impl Answers {
+    fn new(socket: &TcpStream) -> Self {
+        Self {
+            socket: socket.try_clone().expect("a socket"),
+            unread: Vec::new(),
+            is_given_up: false,
+            ended: 0,
+        }
+    }
+
+    /// Reads some; false at the end.
+    fn read(&mut self) -> bool {
+        let mut space = [0; 16 << 10];
+        match self.socket.read(&mut space) {
+            Ok(0) | Err(_) => return false,
+            Ok(count) => self.unread.extend(&space[..count]),
+        }
+        while let Some((head, rest)) = self.unread.split_first_chunk::<9>() {
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+            if rest.len() < length {
+                break;
+            }
+            let is_end = matches!(head[3], DATA | HEADERS) && head[4] & END_STREAM != 0;
+            self.ended += u32::from(is_end);
+            self.is_given_up |= head[3] == GOAWAY && rest[4..8] != [0; 4];
+            self.unread.drain(..9 + length);
+        }
+        true
     }
 }
 
@@ -172,7 +219,17 @@ fn tables_that_a_client_wants_huge(runtime: &str) {
             let block = [head(GET, "/healthz"), more].concat();
             frame(HEADERS, END_HEADERS | END_STREAM, stream, &block)
         };
-        Attacker::open(&server, &settings).send((0..FRAMES).map(|number| ask(2 * number + 1)))
+        let mut attacker = Attacker::open(&server, &settings);
+        let mut answers = Answers::new(&attacker.0);
+        // As many at once as there may be, so that all are answered.
+        for wave in 0..WAVES {
+            let streams = (wave * STREAMS..(wave + 1) * STREAMS).map(|number| 2 * number + 1);
+            let all: Vec<u8> = streams.flat_map(ask).collect();
+            attacker.0.write_all(&all).expect("the server reads");
+            while answers.ended < (wave + 1) * STREAMS {
+                assert!(answers.read(), "the server answers");
+            }
+        }
     });
 }
 
