@@ -77,10 +77,11 @@ impl Attacker {
     /// own answers that stop the server. Whether the server has given the connection up.
     fn send(mut self, frames: impl Iterator<Item = Vec<u8>>) -> bool {
         let mut answers = Answers::new(&self.0);
-        let reading = thread::spawn(move || {
+        let reading = thread::Builder::new().name("answers".into()).spawn(move || {
             while answers.read() {}
             answers
         });
+        let reading = reading.expect("a thread");
         let mut pieces: Vec<u8> = Vec::new();
         let mut is_refused = false;
         for frame in frames {
@@ -167,7 +168,7 @@ fn beside<T: Send>(server: &Server, name: &str, attack: impl FnOnce() -> T + Sen
     times.sort();
     let p99 = times[times.len() * 99 / 100];
     let taken = most.saturating_sub(before);
-    println!("{name}: p99 beside {p99:?} of {}, {} KiB", times.len(), taken >> 10);
+    eprintln!("{name}: p99 beside {p99:?} of {}, {} KiB", times.len(), taken >> 10);
     assert!(taken < MEMORY_BYTES_MAX, "{name} takes {taken} bytes");
     assert_eq!(server.connect().get("/healthz").status, 200, "{name}");
     result
