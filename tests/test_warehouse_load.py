@@ -309,8 +309,35 @@ def test_a_bucket_through_the_program(scores: Warehouse, server: Start, tmp_path
         expected = {key for table in tables for key in table["record_id"].to_pylist()}
         assert set(scores.ids()) == expected and len(scores.ids()) == 200
         assert summary(run(environment, "load", "s3://lake/leads/v1/")) == (0, 0, 0, 0)
-        absent = run(environment, "load", "s3://nowhere/leads")
-        assert absent.returncode != 0 and "nowhere" in absent.stderr and "Traceback" not in absent.stderr
+        for words in ([], ["--dry-run"]):
+            absent = run(environment, "load", "s3://nowhere/leads", *words)
+            assert absent.returncode in (1, 2) and "s3://nowhere/leads/: " in absent.stderr, absent.stderr
+            assert "Traceback" not in absent.stderr
+
+
+def test_a_bucket_that_is_away_is_asked_again(scores: Warehouse, tmp_path: Path) -> None:
+    metrics = tmp_path / "load.prom"
+    path = write(tmp_path / "scores", records(ids(10)))
+    with StandIn() as aws:
+        aws.client("s3").create_bucket(Bucket="lake")
+        environment = scores.environment(
+            **aws.environment(), AWS_ENDPOINT_URL=aws.url, AWS_DEFAULT_REGION="us-east-1", AWS_MAX_ATTEMPTS="1"
+        )
+        words = ["load", "s3://lake", "--watch", "--interval", 0.1, "--metrics-file", metrics]
+        process = start(environment, *words)
+        try:
+            wait_for(lambda: sample(metrics, "files_waiting") == 0, process)
+            aws.down()
+            wait_for(lambda: 'errors_total{kind="load"} 1.0' in metrics.read_text(), process)
+            aws.up()
+            key = path.relative_to(tmp_path / "scores").as_posix()
+            aws.client("s3").put_object(Bucket="lake", Key=key, Body=path.read_bytes())
+            wait_for(lambda: sample(metrics, "records_inserted_total") == 10, process)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
+    assert scores.ids() == ids(10)
 
 
 def test_an_external_stage_is_read_where_it_is(scores: Warehouse, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from snowflake.connector.errors import Error as SnowflakeError
 
 from quintile_snowflake import credentials, read
 from quintile_snowflake.dry_run import print_dry_run
-from quintile_snowflake.errors import Duplicates, Refused
+from quintile_snowflake.errors import Duplicates, Refused, SourceAway
 from quintile_snowflake.load import Options
 from quintile_snowflake.metrics import Metrics
 from quintile_snowflake.rounds import Rounds
@@ -46,7 +46,7 @@ def main(words: Sequence[str] | None = None) -> int:
     _LOG.setLevel(logging.DEBUG if options.verbose else logging.INFO)
     try:
         code = options.run(options)
-    except Refused as error:
+    except (Refused, SourceAway) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except Duplicates as error:

@@ -15,3 +15,7 @@ class Incomplete(FileRefused):
 
 class Duplicates(Exception):
     """A score stands twice in the table. The exit code is 1, and a watch ends."""
+
+
+class SourceAway(OSError):
+    """The bucket does not answer, or refuses. A watch tries again."""

@@ -234,7 +234,10 @@ class Loader:
             return
         with tempfile.TemporaryDirectory(prefix="quintile-") as folder:
             for number, file in enumerate(files):
-                self._source.fetch(file, Path(folder, f"{number:05}.parquet"))
+                try:
+                    self._source.fetch(file, Path(folder, f"{number:05}.parquet"))
+                except FileNotFoundError:
+                    raise FileRefused("was removed before it could be loaded") from None
             self._execute(statements.put(folder, run))
             self._copy_statement(statements.copy_uploaded(self._table, run))
 

@@ -59,9 +59,10 @@ class Rounds:
             except (SnowflakeError, OSError) as error:
                 self._metrics.errors.labels("load" if loader else "connect").inc()
                 self._write()
+                said = f"Snowflake: {error}" if isinstance(error, SnowflakeError) else str(error)
                 if not self._began:
-                    raise Refused(f"Snowflake: {error}") from None
-                _LOG.error("Snowflake: %s", error)
+                    raise Refused(said) from None
+                _LOG.error("%s", said)
                 if not self._arguments.watch:
                     return 1
                 self._pause()

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -19,7 +20,7 @@ import botocore.exceptions
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from quintile_snowflake.errors import Incomplete, Refused
+from quintile_snowflake.errors import Incomplete, Refused, SourceAway
 from quintile_snowflake.statements import KEY
 
 _NAME = re.compile(r"(?:.*/)?date=(?P<date>\d{4}-\d{2}-\d{2})/hour=\d{2}/[^/._][^/]*\.parquet")
@@ -108,30 +109,43 @@ class Bucket:
         self._prefix = f"{prefix}/" if prefix else ""
 
     def files(self, since: date | None) -> list[RecordFile]:
+        with self._told(self._prefix):
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._prefix)
+            entries = [entry for page in pages for entry in page.get("Contents", [])]
         found = []
-        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._prefix)
-        try:
-            for entry in (entry for page in pages for entry in page.get("Contents", [])):
-                name = str(entry["Key"]).removeprefix(self._prefix)
-                if is_wanted(name, since):
-                    found.append(RecordFile(name, int(entry["Size"]), entry["LastModified"].timestamp()))
-        except botocore.exceptions.ClientError as error:
-            raise Refused(f"s3://{self._bucket}/{self._prefix}: cannot be listed: {error}") from None
+        for entry in entries:
+            name = str(entry["Key"]).removeprefix(self._prefix)
+            if is_wanted(name, since):
+                found.append(RecordFile(name, int(entry["Size"]), entry["LastModified"].timestamp()))
         return sorted(found, key=lambda file: file.name)
 
     def tail(self, file: RecordFile, length: int) -> bytes:
         if file.size == 0:
             return b""  # a range of nothing is an error
         first = max(0, file.size - length)
-        answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + file.name, Range=f"bytes={first}-")
-        content = answer["Body"].read()
+        key = self._prefix + file.name
+        with self._told(key):
+            content = self._client.get_object(Bucket=self._bucket, Key=key, Range=f"bytes={first}-")["Body"].read()
         assert isinstance(content, bytes)
         return content
 
     def fetch(self, file: RecordFile, to: Path) -> None:
-        answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + file.name)
-        with to.open("wb") as stream:
-            shutil.copyfileobj(answer["Body"], stream, 1 << 20)
+        key = self._prefix + file.name
+        with self._told(key), to.open("wb") as stream:
+            shutil.copyfileobj(self._client.get_object(Bucket=self._bucket, Key=key)["Body"], stream, 1 << 20)
+
+    @contextmanager
+    def _told(self, key: str) -> Iterator[None]:
+        """botocore's many errors as one of ours, with the place; an object that is gone as a file that is gone."""
+        place = f"s3://{self._bucket}/{key}"
+        try:
+            yield
+        except botocore.exceptions.ClientError as error:
+            if error.response.get("Error", {}).get("Code") == "NoSuchKey":
+                raise FileNotFoundError(f"{place}: is gone") from None
+            raise SourceAway(f"{place}: {error}") from None
+        except botocore.exceptions.BotoCoreError as error:
+            raise SourceAway(f"{place}: {error}") from None
 
 
 def is_wanted(name: str, since: date | None) -> bool:
