@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import json
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from serving import Server, score_all
 from stand_in import StandIn
-from warehouse import CATEGORIES, DEMO, PACKAGE, ids, records, run, start, summary, write
+from warehouse import CATEGORIES, DEMO, OUTPUTS, PACKAGE, ids, records, run, start, summary, write
 from warehouse_stand_in import Warehouse
 
 Start = Callable[..., Server]
@@ -42,7 +44,7 @@ def scores(warehouse: Warehouse) -> Warehouse:
     return warehouse
 
 
-def rows_in_table(warehouse: Warehouse) -> dict[str, dict[str, object]]:
+def rows_in_table(warehouse: Warehouse) -> dict[str, dict[str, Any]]:
     """Each row by its record_id, with the columns' names in small letters."""
     with warehouse.connect() as connection:
         cursor = connection.cursor()
@@ -54,7 +56,7 @@ def rows_in_table(warehouse: Warehouse) -> dict[str, dict[str, object]]:
     return by_id
 
 
-def rows_in_files(folder: Path) -> dict[str, dict[str, object]]:
+def rows_in_files(folder: Path) -> dict[str, dict[str, Any]]:
     found = [row for path in folder.rglob("*.parquet") for row in pq.read_table(path, partitioning=None).to_pylist()]
     return {row["record_id"]: {name.lower(): value for name, value in row.items()} for row in found}
 
@@ -125,6 +127,19 @@ def test_categories_and_missing_values(warehouse: Warehouse, server: Start, tmp_
             **dict.fromkeys(("where", "number", "code")),
             **lead,
         }
+
+
+def test_a_model_with_several_outputs(warehouse: Warehouse, server: Start, tmp_path: Path) -> None:
+    warehouse.create_scores(OUTPUTS)
+    running = server(OUTPUTS)
+    (answer,) = score_all(running, [{}], 1)
+    running.stop()
+    assert summary(run(warehouse.environment(), "load", tmp_path / "data" / "scores")) == (1, 1, 1, 0)
+    (row,) = rows_in_table(warehouse).values()
+    (written,) = rows_in_files(tmp_path / "data" / "scores").values()
+    assert len(written["prediction"]) == 3 and answer["lead_id"] == row["lead_id"]
+    for name in ("margin", "prediction"):
+        assert json.loads(str(row[name])) == written[name], "an ARRAY comes as JSON"
 
 
 def test_duplicates_across_and_within_files(scores: Warehouse, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "connect" / "snowflake"
 DEMO = ROOT / "engine" / "demo" / "demo.ubj"
 CATEGORIES = ROOT / "model" / "tests" / "fixtures" / "category-names.ubj"
+OUTPUTS = ROOT / "model" / "tests" / "fixtures" / "vector-softprob.json"
 TIMEOUT_S = 120
 
 TEXT = ("record_id", "lead_id", "request_id", "model", "model_version")
@@ -64,9 +65,7 @@ def ids(count: int, first: int = 0) -> list[str]:
     return [str(uuid.UUID(int=(0x7 << 76) | (0x2 << 62) | number)) for number in range(first, first + count)]
 
 
-def records(
-    identifiers: Sequence[str], features: Mapping[str, pa.Array] | None = None, compact: bool = False
-) -> pa.Table:
+def records(identifiers: Sequence[str]) -> pa.Table:
     """Records as the server's sinks write them; `test_made_records_have_the_servers_columns` holds them to that."""
     rows = len(identifiers)
     text = {name: pa.array([f"{name}-{row}" for row in range(rows)], pa.string()) for name in TEXT}
@@ -83,7 +82,7 @@ def records(
         "shard": pa.array([0] * rows, pa.uint16()),
         "source": pa.array(["local"] * rows, pa.string()),
         **{name: pa.nulls(rows, pa.string()) for name in EMPTY_TEXT},
-        **(numbers if features is None else features),
+        **numbers,
     }
     required = {*TEXT, "time", "prediction", "latency_us", "shard"}
     schema = pa.schema([pa.field(name, values.type, name not in required) for name, values in columns.items()])
