@@ -64,8 +64,9 @@ class Warehouse:
         self._write("logins.json", {"password": PASSWORD, **logins})
 
     def fault(self, statement: str, **what: Any) -> None:
-        """What the next statement that matches meets: `hold="before"` or `"after"` its execution, or an `error`."""
-        self._write("fault.json", {"statement": statement, **what})
+        """What a statement that matches meets, after `skip` others: `hold="before"` or `"after"` its execution, or an
+        `error`."""
+        self._write("fault.json", {"statement": statement, "skip": 0, **what})
 
     def release(self) -> None:
         """Lets a held statement go on."""
@@ -210,6 +211,9 @@ class Wrapper:
         fault: Message = json.loads(path.read_text())
         statement = json.loads(_plain(scope, body))["sqlText"]
         if not re.match(fault["statement"], statement):
+            return {}
+        if fault["skip"]:
+            path.write_text(json.dumps({**fault, "skip": fault["skip"] - 1}))
             return {}
         path.unlink()  # it meets one statement
         return fault
