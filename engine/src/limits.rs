@@ -91,6 +91,8 @@ pub struct Limits {
     pub batch_bytes_max: usize,
     /// Leads of a batch.
     pub batch_leads_max: usize,
+    /// Rows of a request of another protocol, whose tensors and tables are bounded by `batch_bytes_max` too.
+    pub tensor_rows_max: usize,
     /// Batches of one shard that are being read or answered at once. Each may hold a body.
     pub batches_max: usize,
     /// Bytes of a request head. ALB sends up to 64 KB in theory, cookies of 8 KB in practice.
@@ -150,6 +152,7 @@ impl Default for Limits {
             body_bytes_max: 1 << 20,
             batch_bytes_max: 32 << 20,
             batch_leads_max: 10_000,
+            tensor_rows_max: 1_000_000,
             batches_max: 4,
             head_bytes_max: 16 << 10,
             headers_max: 100,

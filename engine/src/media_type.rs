@@ -5,6 +5,17 @@ use http::HeaderValue;
 /// Of a JSON text.
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
+/// Of bytes that a header describes.
+pub(crate) const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
+
+/// Of rows of numbers. SageMaker's clients refuse it with parameters.
+pub(crate) const CSV: HeaderValue = HeaderValue::from_static("text/csv");
+
+/// Of results, a line each, as SageMaker names it.
+pub(crate) fn json_lines() -> HeaderValue {
+    HeaderValue::from_static(LINES[3])
+}
+
 /// Of a plain text.
 pub(crate) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 

@@ -43,6 +43,7 @@ pub use tls::Tls;
 
 use crate::limits::Limits;
 use crate::network::Network;
+use crate::protocol::Protocols;
 use crate::runtime;
 use crate::topology::CpuSettings;
 use quintile_scoring::render::row_body::{Content, Template};
@@ -79,6 +80,8 @@ pub struct Settings {
     pub proxy_protocol: bool,
     /// Whether the kernel may write the memory of a process that crashes to a file.
     pub core_dumps: bool,
+    /// Which protocols of other servers are answered.
+    pub protocols: Protocols,
     /// How long a shard without work keeps looking before it sleeps.
     pub spin: Duration,
     /// `HOST:PORT` of the operators' listener. If [`ADMIN`] is taken, the server runs without it; if any other address
@@ -286,6 +289,7 @@ impl Default for Settings {
             trusted_proxies: Vec::new(),
             proxy_protocol: false,
             core_dumps: false,
+            protocols: Protocols::ALL,
             spin: Duration::ZERO,
             admin: Some(ADMIN.into()),
             records: Records::default(),

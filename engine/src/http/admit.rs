@@ -21,6 +21,7 @@ use super::connection::deadlines::ConnectionDeadlines;
 use super::error::RequestError;
 use super::model_path::{self, Operation};
 use super::pages::{Page, Wants};
+use super::protocols::{self, ProtocolCall};
 use super::{HttpShard, framing};
 use crate::auth::Class;
 use crate::media_type::is_json;
@@ -39,6 +40,8 @@ pub(super) enum Target {
     Ready,
     Metrics,
     Page(Page, Wants),
+    /// A call of another protocol.
+    Protocol(ProtocolCall),
     /// What one model takes and gives.
     ModelSchema(Arc<ModelVersion>),
     #[cfg(debug_assertions)]
@@ -46,17 +49,17 @@ pub(super) enum Target {
 }
 
 /// What is demanded of the requests for a path, before their bodies are read.
-struct Policy {
+pub(super) struct Policy {
     /// Its name in the metrics.
-    route: Route,
+    pub(super) route: Route,
     /// Its methods, as the header `allow` has them.
-    allow: &'static str,
+    pub(super) allow: &'static str,
     /// Whether it is refused when the shard is overloaded. Health checks are always answered.
-    sheds: bool,
+    pub(super) sheds: bool,
     /// Whose rules it has.
-    class: Class,
+    pub(super) class: Class,
     /// Whether it is answered on a connection beyond the limit, which may only ask how the process is.
-    is_health: bool,
+    pub(super) is_health: bool,
 }
 
 /// Methods of what is read, of what is scored, and of all paths together.
@@ -64,7 +67,7 @@ const READ: &str = "GET, HEAD, OPTIONS";
 const SCORE: &str = "POST, OPTIONS";
 const ANY: &str = "GET, HEAD, POST, OPTIONS";
 
-const fn scoring(route: Route) -> Policy {
+pub(super) const fn scoring(route: Route) -> Policy {
     Policy {
         route,
         allow: SCORE,
@@ -74,7 +77,7 @@ const fn scoring(route: Route) -> Policy {
     }
 }
 
-const fn reading(route: Route, class: Class, is_health: bool) -> Policy {
+pub(super) const fn reading(route: Route, class: Class, is_health: bool) -> Policy {
     Policy {
         route,
         allow: READ,
@@ -155,16 +158,9 @@ fn find(http: &HttpShard, path: &str, method: &Method) -> (&'static Policy, Resu
         "/readyz" => (&READY_POLICY, Target::Ready),
         "/metrics" => (&METRICS_POLICY, Target::Metrics),
         "*" if *method == Method::OPTIONS => (&OTHER_POLICY, Target::Options(ANY)),
-        other => match Page::at(other) {
-            Some(page) if page.is_served(http) => (&PAGES_POLICY, Target::Page(page, Wants::ANYTHING)),
-            Some(_) => return (&PAGES_POLICY, Err(RequestError::NotFound)),
-            None => match model_path::parse(other) {
-                Some((name, selected, operation)) => match of_model(http, name, selected, operation) {
-                    (policy, Ok(target)) => (policy, target),
-                    (policy, Err(failure)) => return (policy, Err(failure)),
-                },
-                None => return (&OTHER_POLICY, debug_target(other)),
-            },
+        other => match elsewhere(http, other, method) {
+            (policy, Ok(target)) => (policy, target),
+            (policy, Err(failure)) => return (policy, Err(failure)),
         },
     };
     let allow = policy.allow;
@@ -175,6 +171,27 @@ fn find(http: &HttpShard, path: &str, method: &Method) -> (&'static Policy, Resu
         _ => Err(RequestError::MethodNotAllowed { allow }),
     };
     (policy, target)
+}
+
+/// Other protocols, pages, and models that the path names.
+fn elsewhere(http: &HttpShard, path: &str, method: &Method) -> (&'static Policy, Result<Target, RequestError>) {
+    let of_protocol = |(policy, call): (_, Result<_, _>)| (policy, call.map(Target::Protocol));
+    if protocols::may_be_one(path)
+        && let Some(found) = protocols::find(http, path, method)
+    {
+        return of_protocol(found);
+    }
+    match Page::at(path) {
+        Some(page) if page.is_served(http) => (&PAGES_POLICY, Ok(Target::Page(page, Wants::ANYTHING))),
+        Some(_) => match protocols::alive(http).filter(|_| path == "/") {
+            Some(found) => of_protocol(found),
+            None => (&PAGES_POLICY, Err(RequestError::NotFound)),
+        },
+        None => match model_path::parse(path) {
+            Some((name, selected, operation)) => of_model(http, name, selected, operation),
+            None => (&OTHER_POLICY, debug_target(path)),
+        },
+    }
 }
 
 /// What is asked of a model that the path names. A path that means none is known, so its methods are looked at later.
@@ -267,9 +284,24 @@ fn check_media(http: &HttpShard, target: Target, head: &Parts) -> Result<Target,
             }
             Ok(Target::Batch(choice, form, coding(headers)?, reasons))
         }
+        Target::Protocol(call) => Ok(Target::Protocol(call.with_headers(headers)?)),
+        Target::Page(..) if head.uri.path() == "/" && !names_html(headers) => match protocols::alive(http) {
+            Some((_, Ok(call))) => Ok(Target::Protocol(call)),
+            _ => Ok(target),
+        },
         Target::Page(page, _) => Ok(Target::Page(page, Wants::new(http, page, headers))),
         other => Ok(other),
     }
+}
+
+/// Whether a client names pages among what it takes: browsers do, and programs take anything.
+fn names_html(headers: &HeaderMap) -> bool {
+    let names = |value: &http::HeaderValue| {
+        value
+            .to_str()
+            .is_ok_and(|value| value.to_ascii_lowercase().contains("text/html"))
+    };
+    headers.get_all(http::header::ACCEPT).iter().any(names)
 }
 
 /// Whether a query asks for the values of a lead that lie far outside what training saw.

@@ -59,31 +59,63 @@ pub(super) enum Coding {
     Identity,
     /// gzip, RFC 1952.
     Gzip,
+    /// zlib, RFC 1950, which HTTP calls deflate.
+    Deflate,
+}
+
+/// How large a body may be, and how long it may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BodyBounds {
+    pub(super) bytes: usize,
+    pub(super) time: Duration,
 }
 
 /// Reads a body to its end, within the shard's limits of size and time.
 pub(super) async fn collect(core: &Rc<ShardCore>, body: Incoming, coding: Coding) -> Result<Collected, RequestError> {
+    let limits = core.limits();
+    let bounds = BodyBounds {
+        bytes: limits.body_bytes_max,
+        time: limits.body,
+    };
+    collect_within(core, body, coding, bounds).await
+}
+
+/// The same within other limits.
+pub(super) async fn collect_within(
+    core: &Rc<ShardCore>,
+    body: Incoming,
+    coding: Coding,
+    bounds: BodyBounds,
+) -> Result<Collected, RequestError> {
     match coding {
-        Coding::Identity => collect_plain(core, body).await,
+        Coding::Identity => collect_plain(core, body, bounds).await,
         // In a box, so that bodies that come as they are do not carry its state.
-        Coding::Gzip => Box::pin(collect_inflated(core, body)).await,
+        Coding::Gzip | Coding::Deflate => Box::pin(collect_inflated(core, body, coding, bounds)).await,
     }
 }
 
-async fn collect_inflated(core: &Rc<ShardCore>, body: Incoming) -> Result<Collected, RequestError> {
-    let limits = core.limits();
-    let mut intake = BodyReader::new(core, body, Coding::Gzip, limits.body_bytes_max, limits.body)?;
+async fn collect_inflated(
+    core: &Rc<ShardCore>,
+    body: Incoming,
+    coding: Coding,
+    bounds: BodyBounds,
+) -> Result<Collected, RequestError> {
+    let mut intake = BodyReader::new(core, body, coding, bounds.bytes, bounds.time)?;
     let mut gathered = PooledBody::new(Rc::clone(core));
     while let Some(piece) = intake.next().await? {
-        gathered.append(&piece, limits.body_bytes_max)?;
+        gathered.append(&piece, bounds.bytes)?;
     }
     Ok(Collected::PooledBody(gathered))
 }
 
-async fn collect_plain(core: &Rc<ShardCore>, mut body: Incoming) -> Result<Collected, RequestError> {
-    let limit = core.limits().body_bytes_max;
+async fn collect_plain(
+    core: &Rc<ShardCore>,
+    mut body: Incoming,
+    bounds: BodyBounds,
+) -> Result<Collected, RequestError> {
+    let limit = bounds.bytes;
     check_length(core, &body, limit)?;
-    let mut deadline = Deadline::new(&**core, core.limits().body);
+    let mut deadline = Deadline::new(&**core, bounds.time);
     let mut first: Option<Bytes> = None;
     let mut gathered: Option<PooledBody> = None;
     while let Some(frame) = deadline.frame(&mut body).await? {
@@ -221,7 +253,7 @@ impl BodyReader {
     ) -> Result<Self, RequestError> {
         check_length(core, &incoming, limit)?;
         let mut charge = Charge::new(&core.budget, Purpose::Bodies);
-        if coding == Coding::Gzip {
+        if coding != Coding::Identity {
             charge.set(INFLATER_BYTES, Size::Small)?;
         }
         Ok(Self {
@@ -229,7 +261,7 @@ impl BodyReader {
             deadline: Deadline::new(Rc::clone(core), time),
             limit,
             bytes: 0,
-            inflater: (coding == Coding::Gzip).then(|| Box::new(Inflater::new(limit))),
+            inflater: (coding != Coding::Identity).then(|| Box::new(Inflater::new(coding == Coding::Gzip, limit))),
             _charge: charge,
             compressed: Bytes::new(),
             turn: SliceTurn::to_read(Rc::clone(core)),

@@ -95,8 +95,27 @@ pub enum RequestError {
     Remote(RemoteError),
     /// The request is not allowed.
     Denied(Denial),
+    /// Rows of another protocol's request cannot be read: too many, or not right. Why, in words.
+    Rows(Box<RowsRefusal>),
+    /// A call of another protocol that is not offered: what instead.
+    NotOffered(&'static str),
+    /// A body of no bytes, where that is no fault.
+    NoContent,
+    /// A body of a type that `/invocations` does not take.
+    InvocationMediaType,
+    /// No type of answer that the client takes.
+    NotAcceptable,
     /// The code panicked.
     Panicked,
+}
+
+/// Why rows are refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowsRefusal {
+    /// Whether there are too many.
+    pub is_too_large: bool,
+    /// For people.
+    pub text: String,
 }
 
 impl RequestError {
@@ -141,6 +160,12 @@ impl RequestError {
                 DenialReason::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
                 _ => (StatusCode::UNAUTHORIZED, "invalid_credential"),
             },
+            Self::Rows(refusal) if refusal.is_too_large => (StatusCode::PAYLOAD_TOO_LARGE, "too_many_rows"),
+            Self::Rows(_) => (StatusCode::BAD_REQUEST, "invalid_rows"),
+            Self::NotOffered(_) => (StatusCode::BAD_REQUEST, "not_offered"),
+            Self::NoContent => (StatusCode::NO_CONTENT, "no_content"),
+            Self::InvocationMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
+            Self::NotAcceptable => (StatusCode::NOT_ACCEPTABLE, "not_acceptable"),
             Self::Panicked => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
         }
     }
@@ -243,6 +268,16 @@ impl fmt::Display for RequestError {
             Self::QueueFull => write!(f, "{}", LeadError::NotRecorded),
             Self::Remote(miss) => write!(f, "SageMaker has not scored this lead: {miss}; try again"),
             Self::Denied(denial) => f.write_str(denial.message()),
+            Self::Rows(refusal) => f.write_str(&refusal.text),
+            Self::NotOffered(instead) => f.write_str(instead),
+            Self::NoContent => f.write_str("the body has no bytes, and so no rows"),
+            Self::InvocationMediaType => f.write_str(
+                "the content-type is not one of application/json, text/csv, and for SageMaker application/jsonlines, \
+                 text/libsvm, application/x-recordio-protobuf, application/x-npy",
+            ),
+            Self::NotAcceptable => {
+                f.write_str("the answer is text/csv, application/json or application/jsonlines, and accept names none of them")
+            }
             Self::Panicked => f.write_str("a fault of the server; it is logged and counted"),
         }
     }
@@ -309,6 +344,26 @@ mod tests {
                 document.contains(&format!("\"{code}\"")),
                 "{code} is not in the document"
             );
+        }
+    }
+    #[test]
+    fn what_only_other_protocols_answer_has_a_place_in_the_counts() {
+        let rows = |is_too_large| {
+            RequestError::Rows(Box::new(RowsRefusal {
+                is_too_large,
+                text: "x".into(),
+            }))
+        };
+        for (failure, status) in [
+            (rows(true), 413),
+            (rows(false), 400),
+            (RequestError::NotOffered("x"), 400),
+            (RequestError::NoContent, 204),
+            (RequestError::InvocationMediaType, 415),
+            (RequestError::NotAcceptable, 406),
+        ] {
+            assert_eq!(failure.status().0.as_u16(), status);
+            assert!(STATUSES.contains(&status) && !failure.to_string().is_empty());
         }
     }
 }

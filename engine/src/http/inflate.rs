@@ -1,13 +1,13 @@
-//! gzip bodies, inflated a piece at a time. Pure: compressed bytes in, plain bytes out, and never more than the limit.
+//! gzip and zlib bodies, inflated a piece at a time. Pure: compressed bytes in, plain bytes out, and never more than the limit.
 
 use std::io::{self, Write as _};
 
-use flate2::write::MultiGzDecoder;
+use flate2::write::{MultiGzDecoder, ZlibDecoder};
 
 /// Why a body does not inflate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum InflateError {
-    /// It is no gzip data, or damaged, or cut off.
+    /// It is no gzip or zlib data, or damaged, or cut off.
     Damaged,
     /// There is more in it than is accepted.
     TooLarge,
@@ -16,8 +16,14 @@ pub(super) enum InflateError {
 /// One body that is being inflated. Several gzip members one after the other are one body, as gzip has it.
 #[derive(Debug)]
 pub(super) struct Inflater {
-    decoder: MultiGzDecoder<Plain>,
+    decoder: Decoder,
     limit: usize,
+}
+
+#[derive(Debug)]
+enum Decoder {
+    Gzip(MultiGzDecoder<Plain>),
+    Zlib(ZlibDecoder<Plain>),
 }
 
 /// What was inflated and not taken yet.
@@ -44,23 +50,28 @@ impl io::Write for Plain {
 }
 
 impl Inflater {
-    /// For a body that inflates to at most `limit` bytes.
-    pub(super) fn new(limit: usize) -> Self {
+    /// For a body that inflates to at most `limit` bytes, of gzip or of zlib.
+    pub(super) fn new(is_gzip: bool, limit: usize) -> Self {
         let plain = Plain {
             bytes: Vec::new(),
             total: 0,
             limit,
         };
-        Self {
-            decoder: MultiGzDecoder::new(plain),
-            limit,
-        }
+        let decoder = match is_gzip {
+            true => Decoder::Gzip(MultiGzDecoder::new(plain)),
+            false => Decoder::Zlib(ZlibDecoder::new(plain)),
+        };
+        Self { decoder, limit }
     }
 
     /// Inflates the start of `input` and returns how many bytes of it were used: one or more, and so many that some 32
     /// KiB come out, which is what the library hands on at once.
     pub(super) fn step(&mut self, input: &[u8]) -> Result<usize, InflateError> {
-        match self.decoder.write(input) {
+        let written = match &mut self.decoder {
+            Decoder::Gzip(decoder) => decoder.write(input),
+            Decoder::Zlib(decoder) => decoder.write(input),
+        };
+        match written {
             Ok(0) if !input.is_empty() => Err(InflateError::Damaged),
             Ok(used) => Ok(used),
             Err(_) => Err(self.reason()),
@@ -69,21 +80,36 @@ impl Inflater {
 
     /// Nothing more will come: the rest, if the body is whole.
     pub(super) fn finish(&mut self) -> Result<(), InflateError> {
-        self.decoder.try_finish().map_err(|_| self.reason())
+        let finished = match &mut self.decoder {
+            Decoder::Gzip(decoder) => decoder.try_finish(),
+            Decoder::Zlib(decoder) => decoder.try_finish(),
+        };
+        finished.map_err(|_| self.reason())
     }
 
     /// Bytes that are inflated and not taken yet.
     pub(super) fn ready(&self) -> usize {
-        self.decoder.get_ref().bytes.len()
+        self.plain().bytes.len()
     }
 
     /// Takes what is inflated.
     pub(super) fn take(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.decoder.get_mut().bytes)
+        let plain = match &mut self.decoder {
+            Decoder::Gzip(decoder) => decoder.get_mut(),
+            Decoder::Zlib(decoder) => decoder.get_mut(),
+        };
+        std::mem::take(&mut plain.bytes)
+    }
+
+    fn plain(&self) -> &Plain {
+        match &self.decoder {
+            Decoder::Gzip(decoder) => decoder.get_ref(),
+            Decoder::Zlib(decoder) => decoder.get_ref(),
+        }
     }
 
     fn reason(&self) -> InflateError {
-        if self.decoder.get_ref().total > self.limit {
+        if self.plain().total > self.limit {
             InflateError::TooLarge
         } else {
             InflateError::Damaged
@@ -106,7 +132,7 @@ mod tests {
 
     /// Inflates a body that comes in pieces, and says how much was ready at once at most.
     fn inflate(body: &[u8], piece: usize, limit: usize) -> Result<(Vec<u8>, usize), InflateError> {
-        let mut inflater = Inflater::new(limit);
+        let mut inflater = Inflater::new(true, limit);
         let (mut text, mut most) = (Vec::new(), 0);
         for mut piece in body.chunks(piece) {
             while !piece.is_empty() {
@@ -187,5 +213,28 @@ mod tests {
             inflate(b"{\"lead_id\":\"a\"}", 100, 1 << 20),
             Err(InflateError::Damaged)
         );
+    }
+
+    #[test]
+    fn zlib_is_inflated_too() {
+        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(&sample()).expect("a Vec takes all");
+        let body = encoder.finish().expect("a Vec takes all");
+        let whole = |body: &[u8]| {
+            let mut inflater = Inflater::new(false, 1 << 20);
+            let (mut text, mut rest) = (Vec::new(), body);
+            while !rest.is_empty() {
+                let used = inflater.step(rest)?;
+                rest = &rest[used..];
+                text.extend(inflater.take());
+            }
+            inflater.finish()?;
+            text.extend(inflater.take());
+            Ok(text)
+        };
+        assert_eq!(whole(&body), Ok(sample()));
+        for end in [0, 1, 100, body.len() - 1] {
+            assert_eq!(whole(&body[..end]), Err(InflateError::Damaged), "cut at {end}");
+        }
     }
 }

@@ -23,6 +23,7 @@ mod inflate;
 mod long_lead;
 mod model_path;
 pub mod pages;
+mod protocols;
 mod request_id;
 pub(crate) mod response;
 pub mod response_body;
@@ -44,6 +45,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use slab::Slab;
 
+use crate::protocol::Protocols;
 use crate::runtime::Backend;
 use crate::shard::{ServeSockets, ShardCore};
 use crate::telemetry::Admission;
@@ -51,6 +53,7 @@ use client_address::TrustedProxies;
 use connection::deadlines::ConnectionDeadlines;
 use cross_origin::CrossOrigin;
 use pages::Files;
+use protocols::ProtocolMemory;
 use response_body::ResponseBody;
 #[cfg(not(feature = "static-answer"))]
 use routes::respond;
@@ -71,6 +74,8 @@ pub struct HttpSetup {
     pub trusted_proxies: Option<Arc<TrustedProxies>>,
     /// Whether every connection begins with the PROXY protocol.
     pub proxy_protocol: bool,
+    /// Which protocols of other servers are answered.
+    pub protocols: Protocols,
 }
 
 /// HTTP on one shard: what all of its connections share.
@@ -82,6 +87,8 @@ pub struct HttpShard {
     connections: RefCell<Slab<Weak<ConnectionDeadlines>>>,
     /// The second of the last line about a connection without the PROXY protocol, plus one.
     unproxied_line: Cell<u64>,
+    /// Memory for requests of other protocols.
+    memory: ProtocolMemory,
 }
 
 impl HttpShard {
@@ -93,6 +100,7 @@ impl HttpShard {
             setup,
             connections: RefCell::new(Slab::with_capacity(CONNECTIONS)),
             unproxied_line: Cell::new(0),
+            memory: ProtocolMemory::default(),
         })
     }
 

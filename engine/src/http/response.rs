@@ -15,6 +15,7 @@ use super::batch::{BatchResponse, Form};
 use super::connection::deadlines::ConnectionDeadlines;
 use super::cross_origin::CrossOriginHeaders;
 use super::error::RequestError;
+use super::protocols::ErrorForm;
 use super::request_id::{HEADER as REQUEST_ID, RequestId};
 use super::response_body::{ResponseBody, Whole};
 use crate::auth::Denial;
@@ -35,6 +36,8 @@ pub(super) struct Responder<'a> {
     pub(super) headers: HeaderMap,
     pub(super) id: &'a RequestId,
     pub(super) version: Version,
+    /// How errors are told.
+    pub(super) form: ErrorForm,
     pub(super) cross_origin: CrossOriginHeaders,
     /// The connection ends with this answer.
     pub(super) is_last: bool,
@@ -129,17 +132,36 @@ impl Responder<'_> {
         if let Some(seconds) = failure.retry_after() {
             self.headers.insert(RETRY_AFTER, HeaderValue::from_static(seconds));
         }
+        if self.form != ErrorForm::Native {
+            return self.failed_elsewhere(failure);
+        }
         let mut body = Vec::with_capacity(256);
         if let RequestError::Rejected(rejection) = failure {
             let scorer = self.core.scorer.borrow();
             Native::reject(&mut body, &scorer.current().loaded, scorer.workspace(), rejection);
         } else if *failure == RequestError::NotExplainable {
-            let why = self.core.scorer.borrow().why_not_explained();
-            render::error(&mut body, code, Some(&why), None);
+            render::error(&mut body, code, Some(&self.words(failure)), None);
         } else {
             render::error(&mut body, code, Some(&failure.to_string()), None);
         }
         self.finish(status, JSON, body.into(), failure.closes())
+    }
+
+    /// The same in the form of another protocol.
+    fn failed_elsewhere(mut self, failure: &RequestError) -> Response<ResponseBody> {
+        let text = self.words(failure);
+        let mut body = Vec::with_capacity(256);
+        let status = self.form.write((&mut body, &mut self.headers), failure, &text);
+        let kind = self.form.kind();
+        self.finish(status, kind, body.into(), failure.closes())
+    }
+
+    /// What people are told of a failure that is not one of a lead.
+    fn words(&self, failure: &RequestError) -> String {
+        match failure {
+            RequestError::NotExplainable => self.core.scorer.borrow().why_not_explained(),
+            other => other.to_string(),
+        }
     }
 
     /// What the headers of a refusal say (RFC 6750).
@@ -165,7 +187,13 @@ impl Responder<'_> {
         response
     }
 
-    fn finish(mut self, status: StatusCode, kind: HeaderValue, body: Bytes, close: bool) -> Response<ResponseBody> {
+    pub(super) fn finish(
+        mut self,
+        status: StatusCode,
+        kind: HeaderValue,
+        body: Bytes,
+        close: bool,
+    ) -> Response<ResponseBody> {
         self.headers.insert(CONTENT_TYPE, kind);
         self.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         self.send(status, ResponseBody::Whole(Whole::new(body)), close)

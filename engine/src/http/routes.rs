@@ -20,6 +20,7 @@ use super::error::RequestError;
 use super::explain;
 use super::long_lead;
 use super::pages;
+use super::protocols::{self, ErrorForm};
 use super::request_id::RequestId;
 use super::response::Responder;
 use super::response_body::ResponseBody;
@@ -62,6 +63,7 @@ pub(super) async fn respond(
         headers: emptied(&mut head),
         id: &id,
         version: head.version,
+        form: ErrorForm::of(route),
         cross_origin,
         is_last: watch.is_health_only(),
     };
@@ -79,6 +81,8 @@ pub(super) async fn respond(
             let scored = score_body(core, body, coding, (&choice, stays, request), &mut took).await;
             responder.answered(scored)
         }
+        // In a box, so that other requests do not carry its state.
+        Ok(Target::Protocol(call)) => Box::pin(protocols::answer(http, responder, call, body)).await,
         Ok(Target::Options(allow)) => responder.options(allow, is_preflight),
         Ok(Target::Health) => responder.text(StatusCode::OK, "ok\n"),
         Ok(Target::Ready) => responder.readiness(),

@@ -7,6 +7,7 @@
 //! change together, so that no request sees half of a change.
 
 mod decisions;
+mod inference_counts;
 mod loader;
 mod manager;
 mod openapi;
@@ -17,6 +18,7 @@ mod store;
 
 pub use crate::config::models::RollbackSettings;
 pub use decisions::{Decisions, RolledBack, ShadowDecision};
+pub use inference_counts::InferenceCounts;
 pub use loader::{EnterRecords, LoadRefusal};
 pub use manager::{Command, Manager, ModelsHandle, PublishFn, Refusal, Reply, StoreStartError};
 pub use registry::{ChoiceError, ModelChoice, ModelVersion, NamedModel, Registry, Selected, Shadow, is_name};

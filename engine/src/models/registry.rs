@@ -6,6 +6,7 @@ use std::sync::Arc;
 use quintile_scoring::loaded::LoadedModel;
 use quintile_scoring::loaded::describe::Text;
 
+use super::inference_counts::InferenceCounts;
 use super::split::Split;
 use crate::record::Role;
 
@@ -30,6 +31,8 @@ pub struct ModelVersion {
     pub version: String,
     /// The model.
     pub loaded: LoadedModel,
+    /// What was asked of it over protocols of tensors and tables.
+    pub counts: InferenceCounts,
 }
 
 /// A version that is scored beside the champion and never answered.
@@ -130,6 +133,7 @@ impl ModelVersion {
             number,
             version: loaded.model.version().to_owned(),
             loaded,
+            counts: InferenceCounts::default(),
         }
     }
 }

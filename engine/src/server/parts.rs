@@ -354,6 +354,7 @@ pub(super) fn http(settings: &Settings) -> HttpSetup {
         cross_origin: CrossOrigin::new(&settings.cors_origins).map(Arc::new),
         trusted_proxies: TrustedProxies::new(&settings.trusted_proxies).map(Arc::new),
         proxy_protocol: settings.proxy_protocol,
+        protocols: settings.protocols,
     }
 }
 

@@ -3,6 +3,7 @@
 mod part;
 mod reasons;
 mod remote;
+pub(crate) mod rows;
 pub(crate) mod slice;
 mod slots;
 mod unusual;
@@ -21,6 +22,7 @@ use uuid::Uuid;
 use self::part::Part;
 use self::reasons::with_reasons;
 pub(crate) use self::reasons::{UnexplainedError, begin_preparing};
+use self::rows::ContributionMemory;
 use self::slice::SliceBuffers;
 use self::slots::ModelSlots;
 pub(crate) use self::unusual::RequestInfo;
@@ -82,6 +84,8 @@ pub struct Scorer {
     bench: SliceBuffers,
     unusual: Unusual,
     reasons: Option<Box<ReasonsWorkspace>>,
+    /// For contributions of all features.
+    contributions: Option<Box<ContributionMemory>>,
     /// How many reasons an answer gives where its request says nothing.
     reasons_usual: u16,
     /// What rows came to that were tried for a target.
@@ -117,6 +121,7 @@ impl Scorer {
             bench: SliceBuffers::new(),
             unusual,
             reasons: None,
+            contributions: None,
             reasons_usual,
             tried: Vec::new(),
         }

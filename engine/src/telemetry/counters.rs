@@ -26,19 +26,37 @@ pub enum Route {
     Metrics,
     /// What a browser opens and what describes the model, all under one name.
     Pages,
+    /// The Open Inference Protocol over HTTP: all of its paths, under its name.
+    V2,
+    /// The same over gRPC.
+    Grpc,
+    /// KServe's first protocol.
+    V1,
+    /// SageMaker's paths.
+    SageMaker,
+    /// Invocations of an endpoint, for AWS's clients.
+    Endpoint,
+    /// MLflow's paths.
+    Mlflow,
     /// Anything else: paths are the client's words and would be unbounded labels.
     Other,
 }
 
 impl Route {
     /// All routes, by number.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 13] = [
         Self::Score,
         Self::Batch,
         Self::Healthz,
         Self::Readyz,
         Self::Metrics,
         Self::Pages,
+        Self::V2,
+        Self::Grpc,
+        Self::V1,
+        Self::SageMaker,
+        Self::Endpoint,
+        Self::Mlflow,
         Self::Other,
     ];
 
@@ -52,14 +70,20 @@ impl Route {
             Self::Readyz => "/readyz",
             Self::Metrics => "/metrics",
             Self::Pages => "pages",
+            Self::V2 => "v2",
+            Self::Grpc => "grpc",
+            Self::V1 => "v1",
+            Self::SageMaker => "sagemaker",
+            Self::Endpoint => "endpoints",
+            Self::Mlflow => "mlflow",
             Self::Other => "other",
         }
     }
 }
 
 /// The statuses we answer with; anything else would be counted in the last place.
-pub const STATUSES: [u16; 17] = [
-    200, 204, 304, 400, 401, 403, 404, 405, 408, 413, 415, 422, 429, 431, 501, 503, 500,
+pub const STATUSES: [u16; 20] = [
+    200, 204, 304, 400, 401, 403, 404, 405, 406, 408, 409, 413, 415, 422, 424, 429, 431, 501, 503, 500,
 ];
 
 /// A limit of time that closed a connection.

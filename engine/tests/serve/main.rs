@@ -22,6 +22,7 @@ mod models;
 mod overload;
 mod pages;
 mod panics;
+mod protocols;
 mod reasons;
 mod records;
 mod reload;

@@ -16,6 +16,7 @@
 
 pub mod batch;
 pub mod categories;
+pub mod cells;
 pub mod faults;
 mod lead;
 mod parser;
@@ -33,6 +34,7 @@ use faults::JsonType;
 use lead::Lead;
 pub use lead::range_end;
 use parser::Parser;
+pub use plain::number;
 pub use scan::{JsonFault, JsonReason};
 pub use sliced::SlicedRead;
 

@@ -36,6 +36,16 @@ pub(super) static KEYS: &[Key] = &[
         "Leads of a batch",
     ),
     limit(
+        "tensor_rows_max",
+        ValueKind::Count {
+            range: 1..=10_000_000,
+            unit: "rows",
+            set: |settings, count| settings.limits.tensor_rows_max = count,
+        },
+        "1000000",
+        "Rows of a request of another protocol (docs/protocols.md), whose body has batch_bytes_max",
+    ),
+    limit(
         "batches_max",
         ValueKind::Count {
             range: 1..=1000,

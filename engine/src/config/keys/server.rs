@@ -8,6 +8,7 @@ use crate::config::validators::{check_listen, check_network, check_origin};
 use crate::config::value::ValueKind;
 use crate::limits::{SHARDS_MAX, SPIN_US_MAX};
 use crate::network::Network;
+use crate::protocol::Protocols;
 use crate::runtime;
 
 pub(super) static KEYS: &[Key] = &[
@@ -139,6 +140,17 @@ pub(super) static KEYS: &[Key] = &[
         Some("off"),
         "Whether the kernel may write this process's memory to a file when it crashes, and debuggers of the same user may \
          attach: it has records and keys",
+    ),
+    plain(
+        "server",
+        "protocols",
+        ValueKind::Words {
+            words: || Protocols::WORDS.to_vec(),
+            set: |settings, words| settings.protocols = Protocols::of(words),
+        },
+        Some("all"),
+        "Which protocols of other servers are answered beside /score: all, or some of v2 (KServe, Triton, MLServer), grpc (the \
+         same over gRPC), v1 (KServe), sagemaker and mlflow (docs/protocols.md)",
     ),
     plain(
         "server",

@@ -130,7 +130,14 @@ pub(super) fn answer(
         Page::Schema => whole(&core.scorer.borrow().champion().descriptions().schema.bytes),
         Page::OpenApi => whole(&core.scorer.borrow().registry().openapi().bytes),
         Page::File(place) => match http.files() {
-            Some(files) => file(headers, files.file(place), wants.coding),
+            Some(files) => {
+                let whole = file(headers, files.file(place), wants.coding);
+                if files::place("/") == Some(place) {
+                    // Programs are told at the same place that the server lives.
+                    headers.insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
+                }
+                whole
+            }
             None => whole(&Bytes::new()),
         },
     };

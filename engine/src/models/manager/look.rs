@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{LOADS_MAX, LoadEnd, LoadOrder, Manager, Model, Version, loader};
 use crate::config::models::{ModelsSettings, VersionPolicy};
+use crate::models::InferenceCounts;
 use crate::models::decisions::Decisions;
 use crate::models::registry::ModelVersion;
 use crate::models::store::{FoundVersion, StoreError};
@@ -215,6 +216,7 @@ impl Manager {
                 number,
                 version: version.to_string(),
                 loaded,
+                counts: InferenceCounts::default(),
             })
         });
         let Some(known) = self.version_mut(&name, version) else {

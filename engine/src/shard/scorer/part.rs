@@ -31,7 +31,12 @@ impl Part {
 
     /// What a record says of it.
     pub(super) fn extras(&self) -> Extras<'static> {
-        let extras = Extras::of(ProtocolName::Native);
+        self.extras_of(ProtocolName::Native)
+    }
+
+    /// The same of a lead that came in this protocol.
+    pub(super) fn extras_of(&self, protocol: ProtocolName) -> Extras<'static> {
+        let extras = Extras::of(protocol);
         if self.is_told {
             extras.with_role(self.role)
         } else {

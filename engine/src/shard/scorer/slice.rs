@@ -22,6 +22,7 @@ use quintile_scoring::render;
 
 pub(crate) use held::HeldLead;
 use held::{BatchLead, LongPiece, Readiness};
+pub(super) use results::RecordEnd;
 
 use super::{Part, RequestInfo, Scorer};
 use crate::budget::{Budget, Charge, Purpose};
@@ -134,7 +135,7 @@ impl SliceBuffers {
     }
 
     /// How many leads with this number of features the next slice may take.
-    fn leads_max(&self, features: usize, is_explained: bool) -> usize {
+    pub(super) fn leads_max(&self, features: usize, is_explained: bool) -> usize {
         let cost = if is_explained {
             self.explained_cost
         } else {
@@ -147,7 +148,7 @@ impl SliceBuffers {
     }
 
     /// Learns from a slice: a quarter of what is known is renewed.
-    fn learn(&mut self, leads: usize, took: Duration, is_explained: bool) {
+    pub(super) fn learn(&mut self, leads: usize, took: Duration, is_explained: bool) {
         let Ok(leads @ 1..) = u32::try_from(leads) else { return };
         let cost = if is_explained {
             &mut self.explained_cost

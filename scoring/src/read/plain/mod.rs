@@ -18,7 +18,7 @@ mod number;
 
 use super::lead::Lead;
 use crate::loaded::LoadedModel;
-use number::number;
+pub use number::number;
 
 /// Reads a body into the lead. False when it has to be read the long way; the lead is that of no request then.
 pub(super) fn read(lead: &mut Lead, loaded: &LoadedModel, body: &[u8]) -> bool {

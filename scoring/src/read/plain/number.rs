@@ -38,7 +38,8 @@ const ZEROS: u64 = 0x3030_3030_3030_3030;
 
 /// Reads the number that a text begins with; none for one that JSON or a double does not have.
 #[inline]
-pub(super) fn number(text: &[u8]) -> Option<(f64, &[u8])> {
+#[must_use]
+pub fn number(text: &[u8]) -> Option<(f64, &[u8])> {
     if let Some(block) = text.first_chunk()
         && let Some((number, len)) = short(block)
     {

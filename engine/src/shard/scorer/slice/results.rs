@@ -98,20 +98,20 @@ struct Results<'a> {
 }
 
 /// What takes the records of a slice.
-struct RecordEnd<'a> {
-    records: &'a mut Writer,
-    when_full: WhenFull,
-    dropped: &'a mut u64,
-    ids: &'a mut IdSource,
-    frame: &'a mut Vec<u8>,
-    shard: u16,
-    time_us: i64,
-    began: Instant,
+pub(in crate::shard::scorer) struct RecordEnd<'a> {
+    pub(in crate::shard::scorer) records: &'a mut Writer,
+    pub(in crate::shard::scorer) when_full: WhenFull,
+    pub(in crate::shard::scorer) dropped: &'a mut u64,
+    pub(in crate::shard::scorer) ids: &'a mut IdSource,
+    pub(in crate::shard::scorer) frame: &'a mut Vec<u8>,
+    pub(in crate::shard::scorer) shard: u16,
+    pub(in crate::shard::scorer) time_us: i64,
+    pub(in crate::shard::scorer) began: Instant,
 }
 
 impl RecordEnd<'_> {
     /// Whether a lead may be answered: its record is kept, or need not be.
-    fn keep(&mut self, entry: &Entry<'_>) -> bool {
+    pub(in crate::shard::scorer) fn keep(&mut self, entry: &Entry<'_>) -> bool {
         if !self.records.keeps() {
             return true;
         }
