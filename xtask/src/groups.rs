@@ -32,12 +32,14 @@ const REQUIREMENTS: &str = "tests/requirements.txt";
 const DEPLOY_REQUIREMENTS: &str = "tests/requirements-deploy.txt";
 /// fakesnow wants an older connector, and that older packages.
 const WAREHOUSE_REQUIREMENTS: &str = "tests/requirements-warehouse.txt";
+/// Clients of other servers bring packages of their own.
+const CLIENTS_REQUIREMENTS: &str = "tests/requirements-clients.txt";
 const PROMTOOL: (&str, Run) = ("promtool", promtool::set_up);
 const CHROMIUM: (&str, Run) = ("Chromium", chromium::set_up);
 const IMAGE: (&str, Run) = ("image", image::build);
 
 /// Every group, in the order in which a run of all has them.
-pub(crate) const GROUPS: [Group; 10] = [
+pub(crate) const GROUPS: [Group; 11] = [
     Group {
         name: "cases",
         about: "situations from real use, from ../shared/cases",
@@ -97,6 +99,14 @@ pub(crate) const GROUPS: [Group; 10] = [
         ],
         needs: &[],
         minutes: 5,
+    },
+    Group {
+        name: "clients",
+        about: "clients of Triton, KServe, SageMaker and MLflow, unchanged",
+        requirements: CLIENTS_REQUIREMENTS,
+        files: &["test_clients.py"],
+        needs: &[],
+        minutes: 6,
     },
     Group {
         name: "security",
