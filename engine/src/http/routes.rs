@@ -81,7 +81,6 @@ pub(super) async fn respond(
             let scored = score_body(core, body, coding, (&choice, stays, request), &mut took).await;
             responder.answered(scored)
         }
-        // In a box, so that other requests do not carry its state.
         Ok(Target::Protocol(call)) => Box::pin(protocols::answer(http, responder, call, body)).await,
         Ok(Target::Options(allow)) => responder.options(allow, is_preflight),
         Ok(Target::Health) => responder.text(StatusCode::OK, "ok\n"),
@@ -96,8 +95,7 @@ pub(super) async fn respond(
         },
     };
     drop(in_flight);
-    let status = response.status().as_u16();
-    core.stats.borrow_mut().answered(route, status);
+    let status = counted(core, route, &response);
     let total_us = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
     if let Some(kind) = worth_a_line(route, status, total_us) {
         core.tell(Event {
@@ -112,6 +110,13 @@ pub(super) async fn respond(
         });
     }
     response
+}
+
+/// Counts an answer; its status.
+fn counted(core: &ShardCore, route: Route, response: &Response<ResponseBody>) -> u16 {
+    let status = response.status().as_u16();
+    core.stats.borrow_mut().answered(route, status);
+    status
 }
 
 /// Frees what a head holds; the memory of its headers is used for those of the answer.

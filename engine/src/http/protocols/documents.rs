@@ -48,10 +48,6 @@ pub(super) fn answer(http: &HttpShard, mut responder: Responder<'_>, document: D
     let is_ready = core.is_ready();
     let scorer = core.scorer.borrow();
     let registry = scorer.registry();
-    let ready_status = |is_ready| match is_ready {
-        true => StatusCode::OK,
-        false => StatusCode::SERVICE_UNAVAILABLE,
-    };
     let (status, value) = match document {
         Document::Server => (StatusCode::OK, pages::server()),
         Document::Live => (StatusCode::OK, json!({"live": true})),
@@ -94,27 +90,41 @@ pub(super) fn answer(http: &HttpShard, mut responder: Responder<'_>, document: D
                 .collect();
             (StatusCode::OK, json!({"model_stats": all}))
         }
-        Document::Model { choice, what } => {
-            let version = choice.reads_first(registry);
-            let (name, versions) = named(registry, version);
-            let facts = ModelFacts {
-                name,
-                versions: &versions,
-                loaded: &version.loaded,
-            };
-            match what {
-                What::Metadata => (StatusCode::OK, pages::metadata(&facts)),
-                What::Ready => (ready_status(is_ready), json!({"name": name, "ready": is_ready})),
-                What::Config => (StatusCode::OK, pages::config(&facts, core.limits().tensor_rows_max)),
-                What::Statistics => {
-                    let own = statistics(registry, version);
-                    (StatusCode::OK, json!({"model_stats": [own]}))
-                }
-            }
-        }
+        Document::Model { choice, what } => of_model(http, registry, &choice, what),
     };
     drop(scorer);
     responder.finish(status, JSON, value.to_string().into(), false)
+}
+
+/// A document about a model.
+fn of_model(http: &HttpShard, registry: &Registry, choice: &ModelChoice, what: What) -> (StatusCode, Value) {
+    let is_ready = http.core.is_ready();
+    let version = choice.reads_first(registry);
+    let (name, versions) = named(registry, version);
+    let facts = ModelFacts {
+        name,
+        versions: &versions,
+        loaded: &version.loaded,
+    };
+    match what {
+        What::Metadata => (StatusCode::OK, pages::metadata(&facts)),
+        What::Ready => (ready_status(is_ready), json!({"name": name, "ready": is_ready})),
+        What::Config => (
+            StatusCode::OK,
+            pages::config(&facts, http.core.limits().tensor_rows_max),
+        ),
+        What::Statistics => {
+            let own = statistics(registry, version);
+            (StatusCode::OK, json!({"model_stats": [own]}))
+        }
+    }
+}
+
+fn ready_status(is_ready: bool) -> StatusCode {
+    match is_ready {
+        true => StatusCode::OK,
+        false => StatusCode::SERVICE_UNAVAILABLE,
+    }
 }
 
 /// What a version's model is called, and all of its versions that are ready.
