@@ -284,6 +284,8 @@ fn check_media(http: &HttpShard, target: Target, head: &Parts) -> Result<Target,
             }
             Ok(Target::Batch(choice, form, coding(headers)?, reasons))
         }
+        // A browser asks for the page, which is turned off.
+        Target::Protocol(_) if head.uri.path() == "/" && names_html(headers) => Err(RequestError::NotFound),
         Target::Protocol(call) => Ok(Target::Protocol(call.with_headers(headers)?)),
         Target::Page(..) if head.uri.path() == "/" && !names_html(headers) => match protocols::alive(http) {
             Some((_, Ok(call))) => Ok(Target::Protocol(call)),

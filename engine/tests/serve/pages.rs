@@ -26,6 +26,9 @@ const PATHS: [(&str, &str); 17] = [
     ("/v1/status", "application/json"),
 ];
 
+/// What a browser says that it takes. Programs are told at `/` that the server lives.
+const HTML: &str = "accept: text/html,*/*;q=0.8\r\n";
+
 fn get_with(connection: &mut Connection, path: &str, headers: &str) -> Answer {
     connection.send(format!("GET {path} HTTP/1.1\r\nhost: q\r\n{headers}\r\n"));
     connection.answer()
@@ -35,7 +38,7 @@ fn every_page_has_its_headers(runtime: &str) {
     let server = Launch::new(runtime).no_sink().start();
     let mut connection = server.connect();
     for (path, kind) in PATHS {
-        let answer = connection.get(path);
+        let answer = get_with(&mut connection, path, HTML);
         assert_eq!(
             (answer.status, answer.header("content-type")),
             (200, Some(kind)),
@@ -57,7 +60,7 @@ fn every_page_has_its_headers(runtime: &str) {
             }
         }
         connection.send(format!(
-            "HEAD {path} HTTP/1.1\r\nhost: q\r\n\r\nGET /healthz HTTP/1.1\r\nhost: q\r\n\r\n"
+            "HEAD {path} HTTP/1.1\r\nhost: q\r\n{HTML}\r\nGET /healthz HTTP/1.1\r\nhost: q\r\n\r\n"
         ));
         // The answer to HEAD has a length and no body: the next answer stands right behind its head.
         let health = connection.answer_behind_head(kind);
@@ -75,15 +78,15 @@ fn what_a_browser_has_is_not_sent_again(runtime: &str) {
     let server = Launch::new(runtime).no_sink().start();
     let mut connection = server.connect();
     for (path, _) in PATHS {
-        let first = connection.get(path);
+        let first = get_with(&mut connection, path, HTML);
         let Some(tag) = first.header("etag").map(str::to_owned) else {
             assert_eq!((path, first.header("cache-control")), ("/v1/status", Some("no-store")));
             continue;
         };
-        let again = get_with(&mut connection, path, &format!("if-none-match: \"x\", {tag}\r\n"));
+        let again = get_with(&mut connection, path, &format!("{HTML}if-none-match: \"x\", {tag}\r\n"));
         assert_eq!((again.status, again.body.len()), (304, 0), "{path}");
         assert_eq!(again.header("etag"), Some(tag.as_str()), "{path}");
-        let other = get_with(&mut connection, path, "if-none-match: \"x\"\r\n");
+        let other = get_with(&mut connection, path, &format!("{HTML}if-none-match: \"x\"\r\n"));
         assert_eq!((other.status, other.body), (200, first.body), "{path}");
     }
     let bundle = connection.get("/docs/swagger-ui-bundle.js");
@@ -91,7 +94,8 @@ fn what_a_browser_has_is_not_sent_again(runtime: &str) {
         bundle.header("cache-control"),
         Some("public, max-age=31536000, immutable")
     );
-    assert_eq!(connection.get("/").header("cache-control"), Some("no-cache"));
+    let root = get_with(&mut connection, "/", HTML);
+    assert_eq!(root.header("cache-control"), Some("no-cache"));
 }
 
 fn swagger_ui_comes_in_the_form_that_is_taken(runtime: &str) {
@@ -219,7 +223,7 @@ fn pages_can_be_turned_off(runtime: &str) {
     let mut connection = server.connect();
     for (path, kind) in PATHS {
         let wanted = if kind == "application/json" { 200 } else { 404 };
-        assert_eq!(connection.get(path).status, wanted, "{path}");
+        assert_eq!(get_with(&mut connection, path, HTML).status, wanted, "{path}");
     }
 }
 

@@ -42,7 +42,7 @@ fn both_versions_are_spoken_and_pages_say_so(runtime: &str) {
         let (status, text) = connection.ask(&score()).expect("an answer");
         assert_eq!(status, 200, "{text}");
         assert!(!text.contains("strict-transport-security"), "only pages: {text}");
-        let (status, text) = connection.get("/").expect("an answer");
+        let (status, text) = connection.get("/docs").expect("an answer");
         assert_eq!(status, 200);
         for header in [
             "strict-transport-security: max-age=31536000",
