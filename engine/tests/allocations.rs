@@ -22,6 +22,10 @@ use quintile::server;
 const POST_BASELINE: [(Choice, u64); 2] = [(Choice::Epoll, 2), (Choice::Glommio, 14)];
 const GET_BASELINE: [(Choice, u64); 2] = [(Choice::Epoll, 1), (Choice::Glommio, 13)];
 
+/// What a request of the Open Inference Protocol allocates beyond those, however many rows it has: its task's state, its
+/// list of tensors and the names of these.
+const V2_BEYOND: u64 = 3;
+
 /// Ticks, metrics and glommio's reactor allocate at their own times, so each request is counted by itself and the
 /// median of many is what a request costs.
 const REQUESTS: usize = 501;
@@ -144,6 +148,17 @@ fn post(path: &str) -> Vec<u8> {
     .into_bytes()
 }
 
+/// A request of so many rows, all in one tensor.
+fn infer(rows: usize) -> Vec<u8> {
+    let values: Vec<String> = (0..rows * 50).map(|value| (value % 90).to_string()).collect();
+    let body = format!(
+        "{{\"inputs\":[{{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[{rows},50],\"data\":[{}]}}]}}",
+        values.join(",")
+    );
+    let length = body.len();
+    format!("POST /v2/models/demo/infer HTTP/1.1\r\nhost: q\r\ncontent-length: {length}\r\n\r\n{body}").into_bytes()
+}
+
 fn measure(runtime: Choice) {
     // One server at a time, because threads are identified by name.
     static ONE: Mutex<()> = Mutex::new(());
@@ -168,10 +183,13 @@ fn measure(runtime: Choice) {
     };
     let (score, fixed) = (post("/score"), post("/debug/static"));
     let explained = post("/score?explain=5");
+    let (tensor, tensors) = (infer(1), infer(10));
     for _ in 0..2000 {
         client.ask(&score);
         client.ask(&explained);
         client.ask(&fixed);
+        client.ask(&tensor);
+        client.ask(&tensors);
     }
     let get = b"GET /healthz HTTP/1.1\r\nhost: q\r\n\r\n";
     let (_, post_baseline) = POST_BASELINE
@@ -182,12 +200,15 @@ fn measure(runtime: Choice) {
         .into_iter()
         .find(|(choice, _)| *choice == runtime)
         .expect("in the table");
-    let wanted = [post_baseline, post_baseline, post_baseline, get_baseline];
+    let v2 = post_baseline + V2_BEYOND;
+    let wanted = [post_baseline, post_baseline, post_baseline, get_baseline, v2, v2];
     let costs = [
         client.cost(&fixed),
         client.cost(&score),
         client.cost(&explained),
         client.cost(get),
+        client.cost(&tensor),
+        client.cost(&tensors),
     ];
     drop(client);
     let delivered = running.drain().expect("a clean end");
@@ -195,7 +216,7 @@ fn measure(runtime: Choice) {
     let _ = std::fs::remove_dir_all(&data);
     assert_eq!(
         costs, wanted,
-        "{runtime}: a request allocates [POST static, POST /score, with reasons, GET]; the first three must be equal, and if one fell, \
+        "{runtime}: a request allocates [POST static, POST /score, with reasons, GET, a tensor of a row, of ten]; the first three must be equal, and the last two, and if one fell, \
          write it down"
     );
 }

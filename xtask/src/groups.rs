@@ -104,7 +104,7 @@ pub(crate) const GROUPS: [Group; 11] = [
         name: "clients",
         about: "clients of Triton, KServe, SageMaker and MLflow, unchanged",
         requirements: CLIENTS_REQUIREMENTS,
-        files: &["test_clients.py"],
+        files: &["test_clients.py", "test_grpc_clients.py"],
         needs: &[],
         minutes: 6,
     },

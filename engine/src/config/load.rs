@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 
+use super::container;
 use super::origins::SettingOrigins;
 use super::{ConfigError, Fault, LogFormat, SettingSource, Settings, cross_checks, environment, file, keys};
 
@@ -139,7 +140,12 @@ impl Settings {
                 .read_to_end(&mut bytes)?;
             Ok(bytes)
         };
-        Self::read_all(flags, variables, read, io::stderr().is_terminal())
+        let mut read = Self::read_all(flags, variables, read, io::stderr().is_terminal());
+        let settings = &mut read.settings;
+        if settings.model.is_none() && settings.models.store.is_none() {
+            settings.model = container::model(container::FOLDERS);
+        }
+        read
     }
 
     fn flag(&mut self, told: &mut SettingOrigins, name: &str, value: &OsString) -> Option<Fault> {

@@ -12,6 +12,7 @@
 mod auth;
 mod auth_checks;
 pub(crate) mod change;
+mod container;
 mod cross_checks;
 mod environment;
 mod fault;

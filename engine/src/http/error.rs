@@ -99,6 +99,8 @@ pub enum RequestError {
     Rows(Box<RowsRefusal>),
     /// A call of another protocol that is not offered: what instead.
     NotOffered(&'static str),
+    /// The client has said how long it waits, and that is over.
+    DeadlineExceeded,
     /// A body of no bytes, where that is no fault.
     NoContent,
     /// A body of a type that `/invocations` does not take.
@@ -163,6 +165,7 @@ impl RequestError {
             Self::Rows(refusal) if refusal.is_too_large => (StatusCode::PAYLOAD_TOO_LARGE, "too_many_rows"),
             Self::Rows(_) => (StatusCode::BAD_REQUEST, "invalid_rows"),
             Self::NotOffered(_) => (StatusCode::BAD_REQUEST, "not_offered"),
+            Self::DeadlineExceeded => (StatusCode::REQUEST_TIMEOUT, "deadline_exceeded"),
             Self::NoContent => (StatusCode::NO_CONTENT, "no_content"),
             Self::InvocationMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
             Self::NotAcceptable => (StatusCode::NOT_ACCEPTABLE, "not_acceptable"),
@@ -270,6 +273,7 @@ impl fmt::Display for RequestError {
             Self::Denied(denial) => f.write_str(denial.message()),
             Self::Rows(refusal) => f.write_str(&refusal.text),
             Self::NotOffered(instead) => f.write_str(instead),
+            Self::DeadlineExceeded => f.write_str("the time that the client waits is over"),
             Self::NoContent => f.write_str("the body has no bytes, and so no rows"),
             Self::InvocationMediaType => f.write_str(
                 "the content-type is not one of application/json, text/csv, and for SageMaker application/jsonlines, \
@@ -358,6 +362,7 @@ mod tests {
             (rows(true), 413),
             (rows(false), 400),
             (RequestError::NotOffered("x"), 400),
+            (RequestError::DeadlineExceeded, 408),
             (RequestError::NoContent, 204),
             (RequestError::InvocationMediaType, 415),
             (RequestError::NotAcceptable, 406),

@@ -212,7 +212,7 @@ impl Responder<'_> {
         let mut body = body;
         // Its streams share a socket: that one of them is not read shows nowhere else.
         if self.version == Version::HTTP_2
-            && let ResponseBody::Whole(whole) = &mut body
+            && let ResponseBody::Whole(whole) | ResponseBody::Message(whole, _) = &mut body
         {
             whole.count(self.watch);
         }

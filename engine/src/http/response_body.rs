@@ -5,10 +5,12 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
 use super::batch::{Aborted, BatchResponse};
 use super::connection::deadlines::{ConnectionDeadlines, Unsent};
+use super::protocols::grpc::ReflectionBody;
 /// Bytes of an answer that are handed on at once. They are shared and not copied, but a stream that is not written from
 /// several places copies them into its buffer.
 const PIECE_BYTES: usize = 64 << 10;
@@ -121,6 +123,10 @@ impl Buf for Piece {
 pub enum ResponseBody {
     /// One that is there.
     Whole(Whole),
+    /// A message of gRPC, and the trailers behind it.
+    Message(Whole, Option<Box<HeaderMap>>),
+    /// Answers to questions of gRPC, as they are asked.
+    Reflection(Box<ReflectionBody>),
     /// One that is made as it is taken.
     Batch(Box<BatchResponse>),
 }
@@ -135,6 +141,13 @@ impl Body for ResponseBody {
                 let frame = ready!(Pin::new(whole).poll_frame(cx));
                 Poll::Ready(frame.map(|frame| frame.map_err(|never| match never {})))
             }
+            Self::Message(whole, trailers) => {
+                if let Some(frame) = ready!(Pin::new(whole).poll_frame(cx)) {
+                    return Poll::Ready(Some(frame.map_err(|never| match never {})));
+                }
+                Poll::Ready(trailers.take().map(|trailers| Ok(Frame::trailers(*trailers))))
+            }
+            Self::Reflection(answers) => Pin::new(&mut **answers).poll_frame(cx),
             Self::Batch(answering) => Pin::new(&mut **answering).poll_frame(cx),
         }
     }
@@ -146,7 +159,7 @@ impl Body for ResponseBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(whole) => whole.size_hint(),
-            Self::Batch(_) => SizeHint::default(),
+            Self::Message(..) | Self::Reflection(_) | Self::Batch(_) => SizeHint::default(),
         }
     }
 }

@@ -65,6 +65,27 @@ impl Datatype {
         found.map_or("", |&(name, _)| name)
     }
 
+    /// Triton's number of it.
+    #[must_use]
+    pub fn number(self) -> i32 {
+        match self {
+            Self::Bool => 1,
+            Self::Uint8 => 2,
+            Self::Uint16 => 3,
+            Self::Uint32 => 4,
+            Self::Uint64 => 5,
+            Self::Int8 => 6,
+            Self::Int16 => 7,
+            Self::Int32 => 8,
+            Self::Int64 => 9,
+            Self::Fp16 => 10,
+            Self::Fp32 => 11,
+            Self::Fp64 => 12,
+            Self::Bytes => 13,
+            Self::Bf16 => 14,
+        }
+    }
+
     /// Bytes of a value; none for texts, which have any number.
     #[must_use]
     pub fn bytes(self) -> Option<usize> {

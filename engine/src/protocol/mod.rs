@@ -9,6 +9,7 @@
 
 pub mod datatype;
 pub mod delimited;
+pub mod grpc;
 pub mod invocations;
 pub mod json;
 pub mod libsvm;

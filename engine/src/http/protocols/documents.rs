@@ -11,6 +11,13 @@ use crate::http::response::Responder;
 use crate::http::response_body::ResponseBody;
 use crate::media_type::JSON;
 use crate::models::{ModelChoice, ModelVersion, Registry};
+use crate::protocol::datatype::Datatype;
+use crate::protocol::grpc::messages::{
+    ConfigInput, ConfigOutput, InferStatistics, ModelConfig, ModelConfigResponse, ModelIndex, ModelMetadataResponse,
+    ModelStatistics, ModelStatisticsResponse, RepositoryIndexResponse, ServerMetadataResponse, StatisticDuration,
+    TensorMetadata,
+};
+use crate::protocol::output::Output;
 use crate::protocol::v2::pages::{self, Counts, ModelFacts};
 
 /// What is asked for.
@@ -164,4 +171,110 @@ fn index(registry: &Registry) -> Vec<Value> {
         entries.extend(unready.map(|version| pages::index_entry(&model.name, version, false)));
     }
     entries
+}
+
+/// What the server is, over gRPC.
+pub(super) fn grpc_server() -> ServerMetadataResponse {
+    ServerMetadataResponse {
+        name: "quintile".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        extensions: pages::EXTENSIONS.map(str::to_owned).to_vec(),
+    }
+}
+
+/// The list of all models, over gRPC.
+pub(super) fn grpc_index(http: &HttpShard) -> RepositoryIndexResponse {
+    let scorer = http.core.scorer.borrow();
+    let text = |entry: &Value, key: &str| entry[key].as_str().unwrap_or_default().to_owned();
+    let entries = index(scorer.registry());
+    let models = entries.iter().map(|entry| ModelIndex {
+        name: text(entry, "name"),
+        version: text(entry, "version"),
+        state: text(entry, "state"),
+        reason: text(entry, "reason"),
+    });
+    RepositoryIndexResponse {
+        models: models.collect(),
+    }
+}
+
+/// What was asked of a model, or of all, over gRPC.
+pub(super) fn grpc_statistics(http: &HttpShard, choice: Option<&ModelChoice>) -> ModelStatisticsResponse {
+    let scorer = http.core.scorer.borrow();
+    let registry = scorer.registry();
+    let of = |version: &ModelVersion| {
+        let [rows, requests, total_ns, refused, last_ms] = version.counts.all();
+        let duration = |count, ns| Some(StatisticDuration { count, ns });
+        ModelStatistics {
+            name: named(registry, version).0.to_owned(),
+            version: version.version.clone(),
+            last_inference: last_ms,
+            inference_count: rows,
+            execution_count: requests,
+            inference_stats: Some(InferStatistics {
+                success: duration(requests, total_ns),
+                fail: duration(refused, 0),
+            }),
+        }
+    };
+    let model_stats = match choice {
+        Some(choice) => vec![of(choice.reads_first(registry))],
+        None => registry.versions().map(|version| of(version)).collect(),
+    };
+    ModelStatisticsResponse { model_stats }
+}
+
+/// What a model takes and gives, over gRPC.
+pub(super) fn grpc_metadata(http: &HttpShard, choice: &ModelChoice) -> ModelMetadataResponse {
+    let scorer = http.core.scorer.borrow();
+    let version = choice.reads_first(scorer.registry());
+    let (name, versions) = named(scorer.registry(), version);
+    let loaded = &version.loaded;
+    let features = i64::try_from(loaded.model.schema().len()).unwrap_or(i64::MAX);
+    let outputs = Output::all(loaded).map(|output| TensorMetadata {
+        name: output.name.to_owned(),
+        datatype: output.kind.datatype(&loaded.model).name().to_owned(),
+        shape: pages::shape(output, loaded),
+    });
+    ModelMetadataResponse {
+        name: name.to_owned(),
+        versions: versions.into_iter().map(str::to_owned).collect(),
+        platform: pages::platform(loaded),
+        inputs: vec![TensorMetadata {
+            name: "input-0".into(),
+            datatype: pages::input_datatype(loaded).name().to_owned(),
+            shape: vec![-1, features],
+        }],
+        outputs: outputs.collect(),
+    }
+}
+
+/// A model's configuration, over gRPC.
+pub(super) fn grpc_config(http: &HttpShard, choice: &ModelChoice) -> ModelConfigResponse {
+    let metadata = grpc_metadata(http, choice);
+    let number = |datatype: &str| Datatype::of(datatype.as_bytes()).map_or(0, Datatype::number);
+    let dims = |tensor: &TensorMetadata| match &tensor.shape[..] {
+        [_] | [] => vec![1],
+        [_, own @ ..] => own.to_vec(),
+    };
+    let input = metadata.inputs.iter().map(|tensor| ConfigInput {
+        name: tensor.name.clone(),
+        data_type: number(&tensor.datatype),
+        dims: dims(tensor),
+    });
+    let output = metadata.outputs.iter().map(|tensor| ConfigOutput {
+        name: tensor.name.clone(),
+        data_type: number(&tensor.datatype),
+        dims: dims(tensor),
+    });
+    let rows_max = http.core.limits().tensor_rows_max;
+    let config = ModelConfig {
+        input: input.collect(),
+        output: output.collect(),
+        max_batch_size: i32::try_from(rows_max).unwrap_or(i32::MAX),
+        backend: "quintile".into(),
+        name: metadata.name,
+        platform: metadata.platform,
+    };
+    ModelConfigResponse { config: Some(config) }
 }

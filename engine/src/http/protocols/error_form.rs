@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use quintile_scoring::render;
 
+use super::grpc;
 use crate::http::error::RequestError;
 use crate::media_type::{JSON, TEXT};
 use crate::telemetry::Route;
@@ -23,6 +24,8 @@ pub(in crate::http) enum ErrorForm {
     Mlflow,
     /// `{"Message":…}`, with a header that says what kind of error it is.
     Aws,
+    /// Headers, with the status 200 and without a body.
+    Grpc,
 }
 
 impl ErrorForm {
@@ -33,6 +36,7 @@ impl ErrorForm {
             Route::SageMaker => Self::Plain,
             Route::Mlflow => Self::Mlflow,
             Route::Endpoint => Self::Aws,
+            Route::Grpc => Self::Grpc,
             _ => Self::Native,
         }
     }
@@ -41,6 +45,7 @@ impl ErrorForm {
     pub(in crate::http) fn kind(self) -> HeaderValue {
         match self {
             Self::Plain => TEXT,
+            Self::Grpc => grpc::KIND,
             _ => JSON,
         }
     }
@@ -62,6 +67,10 @@ impl ErrorForm {
                 out.extend_from_slice(text.as_bytes());
                 out.push(b'\n');
                 return status;
+            }
+            Self::Grpc => {
+                grpc::put_failure(headers, failure, text);
+                return StatusCode::OK;
             }
             Self::Aws => return aws((out, headers), status, text),
             Self::Mlflow => {

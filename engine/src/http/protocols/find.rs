@@ -3,6 +3,7 @@
 use http::Method;
 
 use super::documents::Document;
+use super::grpc::{GrpcCall, GrpcMethod};
 use super::v2_path::{self, V2Call, What, decoded};
 use super::{InvocationCall, ProtocolCall};
 use crate::auth::Class;
@@ -25,6 +26,18 @@ static V2_LIST: Policy = Policy {
     class: Class::Docs,
     ..scoring(Route::V2)
 };
+static GRPC_INFER: Policy = scoring(Route::Grpc);
+static GRPC_HEALTH: Policy = Policy {
+    sheds: false,
+    class: Class::Health,
+    is_health: true,
+    ..scoring(Route::Grpc)
+};
+static GRPC_READ: Policy = Policy {
+    sheds: false,
+    class: Class::Docs,
+    ..scoring(Route::Grpc)
+};
 static V1_PREDICT: Policy = scoring(Route::V1);
 static V1_HEALTH: Policy = reading(Route::V1, Class::Health, true);
 static V1_READ: Policy = reading(Route::V1, Class::Docs, false);
@@ -39,7 +52,9 @@ static MLFLOW_READ: Policy = reading(Route::Mlflow, Class::Docs, false);
 /// Whether a path may be another protocol's: a cheap test before [`find`].
 #[inline]
 pub(in crate::http) fn may_be_one(path: &str) -> bool {
-    const STARTS: [&str; 7] = [
+    const STARTS: [&str; 9] = [
+        "/inference.",
+        "/grpc.",
         "/v2",
         "/v1/models",
         "/invocations",
@@ -54,6 +69,9 @@ pub(in crate::http) fn may_be_one(path: &str) -> bool {
 /// The call of a path; none for one that no protocol has, or whose protocol is turned off.
 pub(in crate::http) fn find(http: &HttpShard, path: &str, method: &Method) -> Option<Found> {
     let protocols = http.setup.protocols;
+    if path.starts_with("/inference.") || path.starts_with("/grpc.") {
+        return protocols.grpc.then(|| grpc(path));
+    }
     if protocols.v2
         && let Some(call) = v2_path::parse(path)
     {
@@ -105,6 +123,19 @@ fn v2(http: &HttpShard, call: V2Call<'_>, method: &Method) -> Found {
             (policy, call)
         }
     }
+}
+
+/// A method of gRPC. One that is not there is told in gRPC's own form.
+fn grpc(path: &str) -> Found {
+    let Some(method) = GrpcMethod::of(path) else {
+        return (&GRPC_INFER, Err(RequestError::NotFound));
+    };
+    let policy = match method {
+        GrpcMethod::Infer => &GRPC_INFER,
+        GrpcMethod::Live | GrpcMethod::Ready | GrpcMethod::ModelReady | GrpcMethod::Health => &GRPC_HEALTH,
+        _ => &GRPC_READ,
+    };
+    (policy, Ok(ProtocolCall::Grpc(GrpcCall::new(method))))
 }
 
 /// KServe's first protocol, behind `/v1/models`. What else stands there is our own.
@@ -191,7 +222,7 @@ fn invocations(http: &HttpShard, path: &str) -> Option<Found> {
 }
 
 /// The model of a name, and its version where a path names one.
-fn choose(http: &HttpShard, name: &str, version: Option<&str>) -> Result<ModelChoice, RequestError> {
+pub(super) fn choose(http: &HttpShard, name: &str, version: Option<&str>) -> Result<ModelChoice, RequestError> {
     let scorer = http.core.scorer.borrow();
     let selected = version.map_or(Selected::Any, Selected::Version);
     scorer.registry().choose(name, selected).map_err(|error| match error {

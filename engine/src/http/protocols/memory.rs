@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use crate::protocol::RowsProtocol;
+use crate::protocol::grpc::Grpc;
 use crate::protocol::invocations::Invocations;
 use crate::protocol::rows::{Rows, Scored};
 use crate::protocol::v1::V1;
@@ -29,6 +30,7 @@ pub(in crate::http) struct ProtocolMemory {
     rows: RefCell<Vec<RowsMemory>>,
     v2: RefCell<Vec<V2>>,
     v1: RefCell<Vec<V1>>,
+    grpc: RefCell<Vec<Grpc>>,
     invocations: RefCell<Vec<Invocations>>,
 }
 
@@ -51,6 +53,12 @@ impl KeptProtocol for V2 {
 impl KeptProtocol for V1 {
     fn kept(memory: &ProtocolMemory) -> &RefCell<Vec<Self>> {
         &memory.v1
+    }
+}
+
+impl KeptProtocol for Grpc {
+    fn kept(memory: &ProtocolMemory) -> &RefCell<Vec<Self>> {
+        &memory.grpc
     }
 }
 

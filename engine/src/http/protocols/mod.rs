@@ -8,6 +8,7 @@
 mod documents;
 mod error_form;
 mod find;
+pub(super) mod grpc;
 mod media;
 mod memory;
 mod rows;
@@ -22,6 +23,7 @@ use hyper::body::Incoming;
 use self::documents::Document;
 pub(super) use self::error_form::ErrorForm;
 pub(super) use self::find::{alive, find, may_be_one};
+use self::grpc::GrpcCall;
 pub(super) use self::memory::ProtocolMemory;
 use self::rows::{RowsAnswer, RowsCall};
 use super::HttpShard;
@@ -57,6 +59,8 @@ pub(super) enum ProtocolCall {
     Predict { choice: ModelChoice, coding: Coding },
     /// Rows of SageMaker or MLflow.
     Invoke(InvocationCall),
+    /// A call of gRPC.
+    Grpc(GrpcCall),
     /// A call that is not offered, and what instead.
     NotOffered(&'static str),
 }
@@ -103,6 +107,7 @@ impl ProtocolCall {
                 answer: media::answer_form(headers, call.is_mlflow)?,
                 ..call
             }),
+            Self::Grpc(call) => Self::Grpc(call.with_headers(headers)?),
             other => other,
         })
     }
@@ -146,9 +151,11 @@ pub(super) async fn answer(
         coding,
         protocol,
         request_id: responder.id.as_str(),
+        deadline: None,
     };
     match call {
         ProtocolCall::Document(document) => documents::answer(http, responder, document),
+        ProtocolCall::Grpc(call) => grpc::answer(http, responder, call, body).await,
         ProtocolCall::NotOffered(why) => responder.failed(&RequestError::NotOffered(why)),
         ProtocolCall::Infer {
             choice,

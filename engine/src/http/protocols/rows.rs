@@ -37,6 +37,8 @@ pub(super) struct RowsCall<'a> {
     pub(super) coding: Coding,
     pub(super) protocol: ProtocolName,
     pub(super) request_id: &'a str,
+    /// Until when an answer makes sense.
+    pub(super) deadline: Option<Instant>,
 }
 
 /// The answer, and the request with what its headers need.
@@ -65,10 +67,6 @@ pub(super) async fn answer<P: KeptProtocol>(
     set: impl FnOnce(&mut P),
 ) -> Result<RowsAnswer<P>, RequestError> {
     let core = &http.core;
-    let away = core.remote.as_ref();
-    if away.is_some_and(|remote| remote.takes(core.scorer.borrow().champion(), false)) {
-        return Err(RequestError::BatchNotLocal);
-    }
     let limits = core.limits();
     let bounds = BodyBounds {
         bytes: limits.batch_bytes_max,
@@ -77,6 +75,21 @@ pub(super) async fn answer<P: KeptProtocol>(
     let body = body::collect_within(core, body, call.coding, bounds).await?;
     if body.is_empty() && call.protocol == ProtocolName::SageMaker {
         return Err(RequestError::NoContent);
+    }
+    of_body(http, &body, call, set).await
+}
+
+/// The same of a body that is complete.
+pub(super) async fn of_body<P: KeptProtocol>(
+    http: &Rc<HttpShard>,
+    body: &[u8],
+    call: RowsCall<'_>,
+    set: impl FnOnce(&mut P),
+) -> Result<RowsAnswer<P>, RequestError> {
+    let core = &http.core;
+    let away = core.remote.as_ref();
+    if away.is_some_and(|remote| remote.takes(core.scorer.borrow().champion(), false)) {
+        return Err(RequestError::BatchNotLocal);
     }
     let began = Instant::now();
     let model = core.scorer.borrow_mut().rows_model(call.choice);
@@ -87,7 +100,7 @@ pub(super) async fn answer<P: KeptProtocol>(
         core,
         call,
         model: &model,
-        body: &body,
+        body,
         turns: (body.len() > SMALL_BODY_BYTES).then(|| SliceTurn::to_read(Rc::clone(core))),
         charge: Charge::new(&core.budget, Purpose::Batches),
     };
@@ -141,6 +154,7 @@ impl Work<'_> {
             rows: self.core.limits().tensor_rows_max,
         };
         loop {
+            self.check_time()?;
             let (request, memory) = (request.get(), kept.get());
             let read = contained(self.core, || {
                 Ok(request.read(loaded, self.body, &mut memory.rows, limits))
@@ -170,6 +184,7 @@ impl Work<'_> {
         self.hold(self.charge.bytes() + Scored::bytes_of(model, asked, count))?;
         let mut turn: Option<SliceTurn> = None;
         loop {
+            self.check_time()?;
             let RowsMemory { rows, scored, .. } = kept.get();
             if scored.rows() == count {
                 return Ok(());
@@ -224,6 +239,14 @@ impl Work<'_> {
         }
         let mut arena = self.core.arena.borrow_mut();
         Ok(arena.cut(out.len(), |answer| answer.put_slice(out)))
+    }
+
+    /// Whether the client still waits.
+    fn check_time(&self) -> Result<(), RequestError> {
+        match self.call.deadline {
+            Some(deadline) if Instant::now() >= deadline => Err(RequestError::DeadlineExceeded),
+            _ => Ok(()),
+        }
     }
 
     /// Waits for a turn.

@@ -20,6 +20,7 @@ use super::tensor_rows::TensorRows;
 use super::{AnswerRows, ReadLimits, RowsProtocol};
 use read::{Input, Reader};
 use write::Writer;
+pub(crate) use write::binary_values;
 
 /// Values of tensors that are made rows before a shard looks at its other requests.
 const VALUES: usize = 16 << 10;

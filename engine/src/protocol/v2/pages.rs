@@ -82,7 +82,11 @@ pub fn metadata(facts: &ModelFacts<'_>) -> Value {
 pub fn config(facts: &ModelFacts<'_>, rows_max: usize) -> Value {
     let loaded = facts.loaded;
     let features = loaded.model.schema().len();
-    let data_type = |datatype: Datatype| format!("TYPE_{}", datatype.name());
+    // Triton calls texts strings in configurations.
+    let data_type = |datatype: Datatype| match datatype {
+        Datatype::Bytes => "TYPE_STRING".to_owned(),
+        other => format!("TYPE_{}", other.name()),
+    };
     let outputs: Vec<_> = Output::all(loaded)
         .map(|output| {
             let dims: Vec<_> = shape(output, loaded).into_iter().skip(1).collect();
