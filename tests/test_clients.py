@@ -211,3 +211,78 @@ def test_boto3(served: Served) -> None:
         client.invoke_endpoint(EndpointName="any", ContentType="text/csv", Body="1,2")
     assert raised.value.response["OriginalStatusCode"] == 400
     assert "has 2 values" in str(raised.value)
+
+
+TRITON_CONFIG = """
+name: "own"
+backend: "fil"
+max_batch_size: 8192
+input [{ name: "input__0" data_type: TYPE_FP32 dims: [ 7 ] }]
+output [{ name: "output__0" data_type: TYPE_FP32 dims: [ 2 ] }]
+parameters [
+  { key: "model_type" value: { string_value: "xgboost_ubj" } },
+  { key: "%s" value: { string_value: "true" } }
+]
+"""
+
+
+@pytest.fixture(scope="module")
+def classifier() -> xgb.XGBClassifier:
+    return xgb.XGBClassifier(n_estimators=12).fit(rows(), labels(2))
+
+
+def asked(server: Server, name: str, outputs: list[str]) -> dict[str, NDArray[Any]]:
+    client = tritonclient.http.InferenceServerClient(f"{server.host}:{server.port}")
+    tensor = tritonclient.http.InferInput("x", [ROWS, FEATURES], "FP32").set_data_from_numpy(rows())
+    wanted = [tritonclient.http.InferRequestedOutput(output) for output in outputs]
+    answer = client.infer(name, [tensor], outputs=wanted or None)
+    return {output["name"]: answer.as_numpy(output["name"]) for output in answer.get_response()["outputs"]}
+
+
+def test_a_folder_of_mlserver_answers_as_it(classifier: xgb.XGBClassifier, tmp_path: Path) -> None:
+    classifier.save_model(tmp_path / "model.ubj")
+    settings = {
+        "name": "own",
+        "implementation": "mlserver_xgboost.XGBoostModel",
+        "parameters": {"uri": "./model.ubj", "version": "v3"},
+    }
+    (tmp_path / "model-settings.json").write_text(json.dumps(settings))
+    with Server(tmp_path, tmp_path / "data", sink="none") as server:
+        found = asked(server, "own", ["predict", "predict_proba"])
+        assert_equal(found["predict"], classifier.predict(rows()).astype(np.int64).reshape(-1, 1))
+        assert_equal(found["predict_proba"], classifier.predict_proba(rows()))
+    classifier.get_booster().set_attr(scikit_learn=None)
+    classifier.get_booster().save_model(tmp_path / "model.ubj")
+    with Server(tmp_path, tmp_path / "data", sink="none") as server:
+        expected = classifier.predict_proba(rows())[:, [1]]
+        assert_equal(asked(server, "own", [])["predict"], np.ascontiguousarray(expected))
+
+
+@pytest.mark.parametrize("parameter", ["predict_proba", "output_class"])
+def test_a_folder_of_triton_answers_as_it(classifier: xgb.XGBClassifier, parameter: str, tmp_path: Path) -> None:
+    (tmp_path / "own" / "1").mkdir(parents=True)
+    classifier.save_model(tmp_path / "own" / "1" / "xgboost.ubj")
+    (tmp_path / "own" / "config.pbtxt").write_text(TRITON_CONFIG % parameter)
+    with Server(tmp_path / "own", tmp_path / "data", sink="none") as server:
+        found = asked(server, "own", [])["output__0"]
+        if parameter == "predict_proba":
+            assert_equal(found, classifier.predict_proba(rows()))
+        else:
+            assert_equal(found, classifier.predict(rows()).astype(np.float32))
+
+
+@pytest.mark.parametrize("kind", ["xgboost.core.Booster", "xgboost.sklearn.XGBClassifier"])
+def test_a_folder_of_mlflow_answers_as_it(classifier: xgb.XGBClassifier, kind: str, tmp_path: Path) -> None:
+    classifier.save_model(tmp_path / "model.ubj")
+    (tmp_path / "MLmodel").write_text(f"flavors:\n  xgboost:\n    data: model.ubj\n    model_class: {kind}\n")
+    expected = classifier.predict(rows()) if "sklearn" in kind else classifier.predict_proba(rows())[:, 1]
+    with Server(tmp_path, tmp_path / "data", sink="none") as server:
+        connection = server.connect()
+        body = json.dumps({"instances": plain(rows())}).encode()
+        answer = connection.request("POST", "/invocations", body, Content_Type="application/json")
+        assert answer.status == 200, answer.body
+        assert answer.json()["predictions"] == expected.astype(np.float64).tolist()
+        refused = connection.request("POST", "/invocations", b"[[1]]", Content_Type="application/json")
+        assert refused.status == 400
+        assert refused.json()["error_code"] == "BAD_REQUEST"
+        connection.close()

@@ -5,6 +5,7 @@
 //! own way: JSON with MLflow's keys, and CSV whose first line is no row of numbers, are MLflow's.
 
 use quintile_scoring::loaded::LoadedModel;
+use quintile_scoring::loaded::manner::PredictionManner;
 
 use super::delimited::Delimited;
 use super::json::Cursor;
@@ -234,7 +235,11 @@ impl RowsProtocol for Invocations {
 
     fn write(&mut self, answer: &AnswerRows<'_>, _: &[u8], out: &mut Vec<u8>) -> bool {
         if self.answer_form == AnswerForm::Mlflow {
-            return self.writer.write(answer, out);
+            let loaded = answer.loaded;
+            let are_labels = loaded.folder == Some("MLflow folder")
+                && loaded.manner == PredictionManner::Label
+                && loaded.model.gives_probabilities();
+            return self.writer.write(answer, are_labels, out);
         }
         let width = answer.loaded.model.prediction_len();
         let rows = answer.rows.count();

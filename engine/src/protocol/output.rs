@@ -2,6 +2,7 @@
 
 use quintile_model::{Model, Precision};
 use quintile_scoring::loaded::LoadedModel;
+use quintile_scoring::loaded::manner::{PredictionManner, class_of};
 
 use super::rows::Scored;
 use super::tensor::Datatype;
@@ -15,6 +16,12 @@ pub enum OutputKind {
     Probabilities,
     /// The band, 1 to 5: `[R]`.
     Score,
+    /// Predictions, as rows of one column at least: `[R, 1]`, `[R, K]`.
+    Column,
+    /// The class of each row: `[R, 1]`.
+    Label,
+    /// The same as a number, by a threshold, whose bits these are: `[R]`.
+    Class(u32),
     /// Raw sums: `[R]`, `[R, M]`.
     Margin,
     /// Contributions of the features and the bias to the margin: `[R, F+1]`, `[R, M, F+1]`.
@@ -49,11 +56,15 @@ pub struct Output {
 
 impl Output {
     /// What is answered to those who ask for nothing.
-    pub const USUAL: Self = Self {
-        name: NAMES[0].0,
-        kind: OutputKind::Predictions,
-        is_binary: false,
-    };
+    #[must_use]
+    pub fn usual(loaded: &LoadedModel) -> Self {
+        let name = if loaded.folder == Some(TRITON) { 1 } else { 0 };
+        Self {
+            name: NAMES[name].0,
+            kind: predictions(loaded),
+            is_binary: false,
+        }
+    }
 
     /// The output of a name.
     ///
@@ -69,6 +80,11 @@ impl Output {
             OutputKind::Score if loaded.model.bands().is_none() => {
                 Err("this model has no scores from 1 to 5, because its manifest has no edges; ask for predict")
             }
+            OutputKind::Predictions => Ok(Self {
+                name,
+                kind: predictions(loaded),
+                is_binary: false,
+            }),
             _ => Ok(Self {
                 name,
                 kind,
@@ -82,6 +98,24 @@ impl Output {
         let is_alias = |name: &str| matches!(name, "output__0" | "output-0");
         let names = NAMES.iter().filter(move |(name, _)| !is_alias(name));
         names.filter_map(|(name, _)| Self::of(name, loaded).ok())
+    }
+}
+
+/// Folders whose servers answer in a manner of their own.
+const TRITON: &str = "Triton FIL folder";
+const MLSERVER: &str = "MLServer folder";
+
+/// What predictions are, as the server of the model's folder answers them.
+fn predictions(loaded: &LoadedModel) -> OutputKind {
+    let is_classifier = has_probabilities(&loaded.model);
+    match (loaded.folder, loaded.manner) {
+        (Some(TRITON), PredictionManner::Probabilities) if is_classifier => OutputKind::Probabilities,
+        (Some(TRITON), PredictionManner::Class { threshold }) if is_classifier => {
+            OutputKind::Class(threshold.to_bits())
+        }
+        (Some(MLSERVER), PredictionManner::Label) if is_classifier => OutputKind::Label,
+        (Some(MLSERVER), PredictionManner::Label | PredictionManner::Column) => OutputKind::Column,
+        _ => OutputKind::Predictions,
     }
 }
 
@@ -100,8 +134,9 @@ impl OutputKind {
     #[must_use]
     pub fn datatype(self, model: &Model) -> Datatype {
         match self {
-            Self::Score => Datatype::Int64,
+            Self::Score | Self::Label => Datatype::Int64,
             Self::Contributions => Datatype::Fp64,
+            Self::Class(_) => Datatype::Fp32,
             _ if model.precision() == Precision::F32 => Datatype::Fp32,
             _ => Datatype::Fp64,
         }
@@ -115,7 +150,9 @@ impl OutputKind {
             Self::Predictions => [several(model.prediction_len()), 0],
             Self::Probabilities if is_binary(model) => [2, 0],
             Self::Probabilities => [model.prediction_len(), 0],
-            Self::Score => [0, 0],
+            Self::Column => [model.prediction_len(), 0],
+            Self::Label => [1, 0],
+            Self::Score | Self::Class(_) => [0, 0],
             Self::Margin => [several(model.margin_len()), 0],
             Self::Contributions if model.margin_len() == 1 => [model.schema().len() + 1, 0],
             Self::Contributions => [model.margin_len(), model.schema().len() + 1],
@@ -137,7 +174,9 @@ impl OutputKind {
     pub fn value(self, model: &Model, scored: &Scored, place: usize) -> f64 {
         let at = |values: &[f64], place: usize| values.get(place).copied().unwrap_or(f64::NAN);
         match self {
-            Self::Predictions => at(&scored.predictions, place),
+            Self::Predictions | Self::Column => at(&scored.predictions, place),
+            Self::Label => class(model, scored, place, 0.5),
+            Self::Class(threshold) => class(model, scored, place, f32::from_bits(threshold)),
             Self::Probabilities if is_binary(model) => {
                 let probability = at(&scored.predictions, place / 2);
                 if place % 2 == 1 {
@@ -152,6 +191,14 @@ impl OutputKind {
             Self::Contributions => at(&scored.contributions, place),
         }
     }
+}
+
+/// The class of a row.
+#[expect(clippy::cast_precision_loss, reason = "a class is far below 2^53")]
+fn class(model: &Model, scored: &Scored, row: usize, threshold: f32) -> f64 {
+    let width = model.prediction_len();
+    let predictions = scored.predictions.get(row * width..(row + 1) * width);
+    class_of(predictions.unwrap_or_default(), threshold) as f64
 }
 
 /// The probability of the other class, in the precision of the library that trained the model.

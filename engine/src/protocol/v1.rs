@@ -2,6 +2,7 @@
 //! which has more ways to say what the rows are.
 
 use quintile_scoring::loaded::LoadedModel;
+use quintile_scoring::loaded::manner::class_of;
 use quintile_scoring::render;
 
 use super::rows::{Asked, Rows};
@@ -41,7 +42,8 @@ impl PredictionsWriter {
     }
 
     /// Writes on; true at the end. A row with several predictions is a list of them.
-    pub fn write(&mut self, answer: &AnswerRows<'_>, out: &mut Vec<u8>) -> bool {
+    /// `are_labels` is whether a classifier's class is its prediction.
+    pub fn write(&mut self, answer: &AnswerRows<'_>, are_labels: bool, out: &mut Vec<u8>) -> bool {
         if self.next == 0 {
             out.extend_from_slice(b"{\"predictions\":[");
         }
@@ -53,7 +55,12 @@ impl PredictionsWriter {
                 out.push(b',');
             }
             let predictions = answer.scored.predictions.get(row * width..(row + 1) * width);
-            list(predictions.unwrap_or_default(), out);
+            let predictions = predictions.unwrap_or_default();
+            if are_labels {
+                out.extend_from_slice(itoa::Buffer::new().format(class_of(predictions, 0.5)).as_bytes());
+            } else {
+                list(predictions, out);
+            }
         }
         self.next = end;
         if end < rows {
@@ -100,7 +107,7 @@ impl RowsProtocol for V1 {
     }
 
     fn write(&mut self, answer: &AnswerRows<'_>, _: &[u8], out: &mut Vec<u8>) -> bool {
-        self.writer.write(answer, out)
+        self.writer.write(answer, false, out)
     }
 
     fn held_bytes(&self) -> usize {

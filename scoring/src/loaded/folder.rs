@@ -38,6 +38,7 @@ impl LoadedModel {
             says,
             example,
             features,
+            manner,
         } = bundle;
         let contradicted = |message| LoadError::Contradicted {
             path: path.to_path_buf(),
@@ -88,7 +89,7 @@ impl LoadedModel {
             }
             loaded = build(&says)?;
         }
-        loaded.folder = Some(kind);
+        (loaded.folder, loaded.manner) = (Some(kind), manner);
         if let Some(row) = loaded.row_of(&example) {
             loaded.example = Some(row);
         }

@@ -9,6 +9,7 @@ mod draft;
 mod error;
 mod files;
 mod folder;
+pub mod manner;
 #[cfg(test)]
 mod tests;
 pub mod unusual;
@@ -27,6 +28,7 @@ use self::files::{digest, identity, manifest, read, sha256, text_of};
 use crate::reasons::{Explaining, ReasonUnits};
 use columns::Columns;
 use describe::Descriptions;
+use manner::PredictionManner;
 use unusual::UnusualFeatures;
 
 /// The demo that is served when no model is named (`docs/demo_model.md`).
@@ -59,6 +61,8 @@ pub struct LoadedModel {
     pub names_are_stated: bool,
     /// What kind of folder the model came from; none for a file of its own.
     pub folder: Option<&'static str>,
+    /// How the server that the folder was made for answers predictions.
+    pub manner: PredictionManner,
     /// Why the model cannot be evaluated here, if it cannot: then only its manifest's features and bands are known.
     pub outline_only: Option<String>,
     /// The version that the manifest says, where another name and version stand over it.
@@ -317,6 +321,7 @@ impl LoadedModel {
             unusual,
             names_are_stated: false,
             folder: None,
+            manner: PredictionManner::Usual,
             outline_only,
             manifest_version: None,
             model_sha256: None,

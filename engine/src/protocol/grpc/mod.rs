@@ -61,7 +61,7 @@ impl Grpc {
                 .push(output.map_err(|fault| RowsError::Output { output: place, fault })?);
         }
         if self.outputs.is_empty() {
-            self.outputs.push(Output::USUAL);
+            self.outputs.push(Output::usual(loaded));
         }
         self.starts.clear();
         for (input, bytes) in request.raw_input_contents.iter().enumerate() {

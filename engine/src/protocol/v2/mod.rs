@@ -86,7 +86,7 @@ impl V2 {
             let is_binary = self.reader.are_outputs_binary;
             self.outputs.push(Output {
                 is_binary,
-                ..Output::USUAL
+                ..Output::usual(loaded)
             });
         }
         let named = self.reader.lead_id.or(self.reader.id);

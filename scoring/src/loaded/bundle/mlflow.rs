@@ -16,7 +16,7 @@ use simd_json::OwnedValue;
 use simd_json::prelude::{ValueAsArray as _, ValueAsScalar as _, ValueObjectAccess as _};
 
 use super::yaml::{self, Node};
-use super::{Bundle, BundleError, Value, description, json, named_file, wrong};
+use super::{Bundle, BundleError, PredictionManner, Value, description, json, named_file, wrong};
 
 /// Flavours whose files we can read, and the keys that name the file.
 const FLAVOURS: [&str; 4] = ["xgboost", "lightgbm", "catboost", "onnx"];
@@ -59,6 +59,10 @@ pub(super) fn open(folder: &Path) -> Result<Bundle, BundleError> {
     let model = named_file(folder, &file, data)?;
     check_data(data, &model)?;
     let mut bundle = Bundle::new("MLflow folder", model);
+    let class = value.get("model_class").and_then(Node::text).unwrap_or_default();
+    if class.ends_with("Classifier") {
+        bundle.manner = PredictionManner::Label;
+    }
     describe(&mut bundle, &root, folder);
     if let Some(inputs) = root
         .get("signature")

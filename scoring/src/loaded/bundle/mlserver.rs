@@ -4,7 +4,7 @@ use std::path::Path;
 
 use simd_json::prelude::{ValueAsScalar as _, ValueObjectAccess as _};
 
-use super::{Bundle, BundleError, description, json, named_file, nested, wrong};
+use super::{Bundle, BundleError, PredictionManner, description, is_of_wrapper, json, named_file, nested, wrong};
 
 /// Implementations whose files we can read, with the names that MLServer looks for when no uri is given.
 const IMPLEMENTATIONS: [(&str, &[&str]); 4] = [
@@ -62,7 +62,13 @@ pub(super) fn open(folder: &Path, depth: usize) -> Result<Bundle, BundleError> {
         let inner = nested(&target, depth + 1)?;
         inner.ok_or_else(|| wrong(&file, "names a folder that holds no model"))?
     } else {
-        Bundle::new("MLServer folder", target)
+        let is_label = implementation.ends_with("XGBoostModel") && is_of_wrapper(&target);
+        let mut bundle = Bundle::new("MLServer folder", target);
+        bundle.manner = match is_label {
+            true => PredictionManner::Label,
+            false => PredictionManner::Column,
+        };
+        bundle
     };
     bundle.kind = "MLServer folder";
     bundle.says.name = text("name").map(str::to_owned).or(bundle.says.name);

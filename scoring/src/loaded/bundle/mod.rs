@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 
 use quintile_model::Manifest;
 
+use super::manner::PredictionManner;
 use crate::regular_file;
 
 /// Bytes of a folder's description. Those of real folders have a few thousand; an example of many rows has more.
@@ -45,6 +46,8 @@ pub struct Bundle {
     pub example: Vec<(String, Value)>,
     /// Features that the model must have, where the folder counts them.
     pub features: Option<usize>,
+    /// How its server answers predictions.
+    pub manner: PredictionManner,
 }
 
 /// Where the model is.
@@ -106,6 +109,7 @@ impl Bundle {
             says: Manifest::empty(),
             example: Vec::new(),
             features: None,
+            manner: PredictionManner::Usual,
         }
     }
 }
@@ -196,6 +200,17 @@ fn named_file(folder: &Path, description: &Path, name: &str) -> Result<PathBuf, 
             format!("names {name:?}, which cannot be read: {error}"),
         )),
     }
+}
+
+/// Bytes at the beginning of an XGBoost file that have its attributes.
+const ATTRIBUTES_BYTES: u64 = 64 << 10;
+
+/// Whether an XGBoost file was written by scikit-learn's interface, which says so among its attributes.
+fn is_of_wrapper(file: &Path) -> bool {
+    const NAME: &[u8] = b"scikit_learn";
+    let mut start = Vec::new();
+    let read = regular_file::open(file).and_then(|open| open.take(ATTRIBUTES_BYTES).read_to_end(&mut start));
+    read.is_ok() && start.windows(NAME.len()).any(|bytes| bytes == NAME)
 }
 
 #[cfg(test)]

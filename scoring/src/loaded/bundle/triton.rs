@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::pbtxt::{self, Message};
-use super::{Bundle, BundleError, description, wrong};
+use super::{Bundle, BundleError, PredictionManner, description, wrong};
 
 /// Values of the parameter `model_type`, and the file that the backend then looks for.
 const MODEL_TYPES: [(&str, &str); 4] = [
@@ -46,10 +46,20 @@ pub(super) fn open(folder: &Path) -> Result<Bundle, BundleError> {
             format!("model_type is {model_type:?}{why}; served are {names}"),
         ));
     };
+    let is_on = |name: &str| parameter(name).is_some_and(|value| value.eq_ignore_ascii_case("true") || value == "1");
+    let threshold = parameter("threshold")
+        .and_then(|value| value.parse().ok())
+        .unwrap_or(0.5);
+    let manner = match (is_on("predict_proba"), is_on("output_class")) {
+        (true, _) => PredictionManner::Probabilities,
+        (false, true) => PredictionManner::Class { threshold },
+        (false, false) => PredictionManner::Usual,
+    };
     let version = version(folder, &file, &config)?;
     let name = config.text("default_model_filename").unwrap_or(usual);
     let model = super::named_file(folder, &file, &format!("{version}/{name}"))?;
     let mut bundle = Bundle::new("Triton FIL folder", model);
+    bundle.manner = manner;
     let named = config.text("name").map(str::to_owned);
     bundle.says.name = named.or_else(|| folder.file_name().map(|name| name.to_string_lossy().into_owned()));
     bundle.says.version = Some(version.to_string());
