@@ -61,6 +61,7 @@ const ENGINE: Table = &[
             "models",
             "network",
             "protocol",
+            "record",
             "remote",
             "runtime",
             "shard",
@@ -110,7 +111,9 @@ const ENGINE: Table = &[
     ("models", &["config", "record"]),
     (
         "config",
-        &["auth", "budget", "limits", "network", "runtime", "tls", "topology"],
+        &[
+            "auth", "budget", "limits", "network", "protocol", "runtime", "tls", "topology",
+        ],
     ),
     ("spool", &["clock", "log_limiter", "record"]),
     ("record", &["limits"]),
