@@ -167,6 +167,7 @@ fn find(http: &HttpShard, path: &str, method: &Method) -> (&'static Policy, Resu
     let target = match *method {
         Method::POST if allow == SCORE => Ok(target),
         Method::GET | Method::HEAD if allow == READ => Ok(target),
+        Method::GET | Method::HEAD | Method::POST if allow == ANY => Ok(target),
         Method::OPTIONS => Ok(Target::Options(allow)),
         _ => Err(RequestError::MethodNotAllowed { allow }),
     };
