@@ -183,7 +183,7 @@ fn measure(runtime: Choice) {
     };
     let (score, fixed) = (post("/score"), post("/debug/static"));
     let explained = post("/score?explain=5");
-    let (tensor, tensors) = (infer(1), infer(10));
+    let (tensor, tensors) = (infer(1), infer(3));
     for _ in 0..2000 {
         client.ask(&score);
         client.ask(&explained);
@@ -216,7 +216,7 @@ fn measure(runtime: Choice) {
     let _ = std::fs::remove_dir_all(&data);
     assert_eq!(
         costs, wanted,
-        "{runtime}: a request allocates [POST static, POST /score, with reasons, GET, a tensor of a row, of ten]; the first three must be equal, and the last two, and if one fell, \
+        "{runtime}: a request allocates [POST static, POST /score, with reasons, GET, a tensor of a row, of three]; the first three must be equal, and the last two, and if one fell, \
          write it down"
     );
 }

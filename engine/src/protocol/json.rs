@@ -165,6 +165,7 @@ impl<'a> Cursor<'a> {
         match self.peek() {
             Some(byte) if byte == end => {
                 self.at += 1;
+                *is_first = false;
                 return Ok(false);
             }
             _ if std::mem::take(is_first) => return Ok(true),

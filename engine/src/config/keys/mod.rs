@@ -284,6 +284,15 @@ pub(super) mod tests {
             }
             if let ValueKind::Words { words, set } = &key.kind {
                 let mut settings = Settings::default();
+                if key.name == "protocols" {
+                    set(&mut settings, &[]);
+                    let none = settings.protocols;
+                    for word in words() {
+                        set(&mut settings, &[word]);
+                        assert_ne!(settings.protocols, none, "{word}");
+                    }
+                    continue;
+                }
                 set(&mut settings, &words());
                 let stored = if key.name == "forget" {
                     &settings.records.forget
