@@ -118,7 +118,8 @@ fn counted(core: &ShardCore, route: Route, response: &Response<ResponseBody>) ->
     status
 }
 
-/// Frees what a head holds, which may be long, as the body may be long in coming; the memory of its headers is used for those of the answer.
+/// Frees what a head holds, which may be long, as the body may be long in coming. The memory of its headers is used for
+/// those of the answer.
 fn emptied(head: &mut http::request::Parts) -> HeaderMap {
     drop(std::mem::take(&mut head.uri));
     let mut headers = std::mem::take(&mut head.headers);
