@@ -160,7 +160,9 @@ def test_python_openssl_and_curl_speak_tls(pair: Path, tmp_path: Path, runtime: 
         if shutil.which("curl"):
             url = f"https://localhost:{server.port}/"
             done = subprocess.run(
-                ["curl", "-sS", "-i", "--cacert", str(pair / "tls.crt"), url], capture_output=True, timeout=30
+                ["curl", "-sS", "-i", "-H", "accept: text/html", "--cacert", str(pair / "tls.crt"), url],
+                capture_output=True,
+                timeout=30,
             )
             assert b"strict-transport-security" in done.stdout, done.stdout[:500] + done.stderr
 
