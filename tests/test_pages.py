@@ -1,6 +1,7 @@
 """The pages in a real browser: the documentation's example runs, the figures move, nothing leaves the host."""
 
 import base64
+import contextlib
 import hashlib
 import random
 import shutil
@@ -269,5 +270,8 @@ def test_a_page_over_tls_is_opened_with_a_certificate_that_is_trusted(
         WebDriverWait(driver, PATIENCE_S).until(lambda driver: driver.find_elements(By.CSS_SELECTOR, ".opblock"))
         assert driver.execute_script("return isSecureContext && location.protocol") == "https:"
         assert not browser.complaints(driver)
-    with browser.chromium() as driver, pytest.raises(WebDriverException, match="ERR_CERT_AUTHORITY_INVALID"):
-        driver.get(page)
+    with browser.chromium() as driver:
+        # Some versions raise here, others only show their own page.
+        with contextlib.suppress(WebDriverException):
+            driver.get(page)
+        assert "ERR_CERT_AUTHORITY_INVALID" in driver.page_source
