@@ -51,7 +51,7 @@ impl TrustedProxies {
             let named = if is_list { address(step) } else { for_of(step) };
             match named {
                 Some(named) => client = named,
-                // What stands here is no address: whoever wrote it, nobody knows more.
+                // This entry is no address, so the entries before it cannot be trusted either.
                 None => break,
             }
         }

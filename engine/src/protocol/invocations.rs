@@ -1,8 +1,8 @@
 //! `POST /invocations`, as SageMaker's containers and MLflow's scoring server have it: JSON, lines of JSON, CSV, libsvm,
 //! recordio and npy in; JSON, lines of JSON and CSV out.
 //!
-//! An MLflow folder speaks MLflow, any other model SageMaker, but what is told by the body itself is answered in its
-//! own way: JSON with MLflow's keys, and CSV whose first line is no row of numbers, are MLflow's.
+//! The model decides which of the two is spoken: MLflow for an MLflow folder, SageMaker for any other model. A body that
+//! only MLflow's clients send is answered as MLflow does for every model: JSON with MLflow's keys, and CSV with a header.
 
 use quintile_scoring::loaded::LoadedModel;
 use quintile_scoring::loaded::manner::PredictionManner;

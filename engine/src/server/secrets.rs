@@ -3,7 +3,7 @@
 //! ```text
 //!  start, SIGHUP ─▶ SecretCache ◀─ every aws.secrets_refresh_seconds ─ thread secret-watch
 //!                      │                                                   └ another one: files are read again
-//!                      └─▶ Security::read, which asks nobody when only files have changed
+//!                      └─▶ Security::read, which does not call AWS when only files have changed
 //! ```
 //! So a certificate can be replaced while AWS does not answer, and no fetch that fails changes anything. Of API keys
 //! only hashes are kept.

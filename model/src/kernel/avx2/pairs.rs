@@ -82,7 +82,7 @@ impl Avx2 {
     }
 }
 
-/// A step's lines and where its tables begin.
+/// A step's lines.
 struct Loaded {
     index: __m256i,
     other: __m256i,
@@ -90,8 +90,6 @@ struct Loaded {
     label: __m256i,
 }
 
-/// # Safety
-/// Each of the step's tables is one of a row's.
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
 fn load(lines: &[Bytes]) -> Loaded {

@@ -55,7 +55,7 @@ pub(crate) struct Paired<'p> {
     pub(crate) registers: usize,
     pub(crate) tables: &'p [[u16; 2]],
     pub(crate) bytes: &'p [Bytes],
-    /// One more than the highest table of the plan.
+    /// Tables of the plan.
     table_count: usize,
 }
 
@@ -281,8 +281,9 @@ struct Labels {
     labels: Vec<Option<u8>>,
     /// By label: the node that ends there.
     ends: Vec<Option<u32>>,
-    /// Whether a node with children ends there.
+    /// The label that was given last.
     count: u8,
+    /// By node: whether it has children.
     inner: Vec<bool>,
 }
 
